@@ -1,0 +1,91 @@
+/**
+ * What a log-in may ask of the world. Log-ins are human-speed and differ wildly, so they are plain async functions over this interface:
+ * the client hands in the real thing, tests hand in a script.
+ */
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { HttpHeaders, HttpResponse } from '../http/message.ts';
+import type { Logger } from '../log.ts';
+import type { Secret } from '../secret.ts';
+import type { Millis } from '../tunnel/packet.ts';
+import type { Endpoint, IpAddress } from '../wire/ip-address.ts';
+import type { AuthForm, FormAnswer } from './form.ts';
+
+/** Where a gateway is. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  /** The path with its query, beginning with `/`. */
+  readonly path: string;
+}
+
+export interface LoginRequest {
+  readonly method: 'GET' | 'POST';
+  readonly target: Target;
+  /** In the order they are sent. `Host` is the caller's business too: vendors differ in where it stands. */
+  readonly headers: HttpHeaders;
+  readonly body?: Uint8Array;
+}
+
+/** Everything a log-in may ask; CLI, GUI and library hand in the real thing. */
+export interface LoginIo {
+  /** One request on the kept connection to its target (a new one if host, port or `fresh` say so). Cookies and redirects are the caller's. */
+  http(request: LoginRequest, how?: { readonly fresh?: boolean }): Promise<HttpResponse>;
+  /** The connection of the last response. */
+  connection(): ConnectionFacts;
+  ask(form: AuthForm): Promise<FormAnswer>;
+  /** The user certificate of a multiple-certificate log-in; undefined if there is none. */
+  readonly userCertificate?: UserCertificate;
+  readonly hasClientCertificate: boolean;
+  checkHost(request: HostCheckRequest): Promise<void>;
+  /** The saved profile, where the user named one, to compare and replace. */
+  readonly profile?: ProfileStore;
+  sleep(ms: Millis): Promise<void>;
+  readonly signal: AbortSignal;
+  readonly crypto: CryptoProvider;
+  readonly log: Logger;
+}
+
+export interface ConnectionFacts {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  /** DER. */
+  readonly peerCertificate: Uint8Array;
+  /** `pin-sha256:` and the base64 SHA-256 of the SubjectPublicKeyInfo. */
+  readonly pin: string;
+  /** DER of the client certificate that was offered. */
+  readonly clientCertificate?: Uint8Array;
+}
+
+/** A second certificate whose key signs what the gateway sent (spec "AnyConnect", section 3.12). */
+export interface UserCertificate {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  /** RSA: PKCS#1 v1.5; EC: a DER signature. */
+  sign(hash: 'sha256' | 'sha384' | 'sha512', data: Uint8Array): Promise<Uint8Array>;
+}
+
+/** A program of the user's that reports on this machine to the gateway (CSD). */
+export interface HostCheckRequest {
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** What the gateway wants to be run; only handed to the user's own wrapper, never executed. */
+  readonly stub?: Uint8Array;
+}
+
+export interface ProfileStore {
+  /** Upper-case hex SHA-1 of the saved profile; undefined if there is none. */
+  sha1(): Promise<string | undefined>;
+  replace(profile: Uint8Array): Promise<void>;
+}
+
+/** What a log-in yields: what `--authenticate` prints and `--cookie` takes. */
+export interface Credential {
+  /** After redirects and gateway choice. */
+  readonly gateway: Target;
+  /** A reconnect goes to the same node. */
+  readonly address?: IpAddress;
+  /** The key that the log-in verified, as in {@link ConnectionFacts.pin}. */
+  readonly pin: string;
+  /** All the vendor needs to start a tunnel, as openconnect writes it. */
+  readonly cookie: Secret;
+}

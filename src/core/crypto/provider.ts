@@ -1,0 +1,45 @@
+/**
+ * The seam to cryptography: core asks, the platform answers (`NodeCrypto` in node/crypto). Randomness comes in by it too, so that tests can seed it.
+ */
+import type { AeadCipher } from '../tunnel/traffic.ts';
+
+export type HashName = 'md5' | 'sha1' | 'sha256' | 'sha384' | 'sha512';
+
+export type CbcCipher = 'aes-128-cbc' | 'aes-256-cbc';
+
+export interface CryptoProvider {
+  randomBytes(length: number): Uint8Array;
+  hash(name: HashName, data: Uint8Array): Uint8Array;
+  hmac(name: HashName, key: Uint8Array, data: Uint8Array): Uint8Array;
+  /** A cipher with its key kept: one for each key and direction. */
+  aead(cipher: AeadCipher, key: Uint8Array): Aead;
+  cbc(cipher: CbcCipher, key: Uint8Array): Cbc;
+  /** P-256 keys for STRAP. */
+  generateP256(): Promise<P256KeyPair>;
+  /** Reads a private key in SEC1 or PKCS#8 DER. Throws {@link SallyportError} if it is neither or not on P-256. */
+  importP256(der: Uint8Array): P256KeyPair;
+}
+
+export interface Aead {
+  /** Bytes of the tag that follow the ciphertext: 16 for every cipher here. */
+  readonly tagLength: number;
+  /** Encrypts `plaintext` into `out` (plaintext length plus tag). `out` may be the same memory as `plaintext`. */
+  seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array): void;
+  /** Decrypts ciphertext and tag into `out` (without tag). False on a bad tag: then `out` holds nothing to use. */
+  open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array, out: Uint8Array): boolean;
+}
+
+/** Raw CBC without padding: whole blocks in, as many out. */
+export interface Cbc {
+  encrypt(iv: Uint8Array, blocks: Uint8Array): Uint8Array;
+  decrypt(iv: Uint8Array, blocks: Uint8Array): Uint8Array;
+}
+
+export interface P256KeyPair {
+  /** DER SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array;
+  /** SEC1 ECPrivateKey DER, as openconnect writes it into the cookie. */
+  exportSec1(): Uint8Array;
+  /** ECDSA with SHA-256, DER signature. */
+  sign(data: Uint8Array): Uint8Array;
+}

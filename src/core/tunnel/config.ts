@@ -1,0 +1,32 @@
+/**
+ * What a gateway tells a client about the tunnel: one model for all vendors, both ways. Whoever fills it from a peer's text
+ * has checked every value: what is in here may go into a script's environment or a route.
+ */
+import type { Cidr, IpAddress } from '../wire/ip-address.ts';
+import type { Millis } from './packet.ts';
+
+export interface TunnelConfig {
+  /** Largest inner IP packet in bytes. */
+  readonly mtu: number;
+  readonly ipv4?: { readonly address: IpAddress; readonly prefix: number };
+  readonly ipv6?: { readonly address: IpAddress; readonly prefix: number };
+  readonly dns: readonly IpAddress[];
+  readonly nbns: readonly IpAddress[];
+  readonly searchDomains: readonly string[];
+  readonly splitDns: readonly string[];
+  /** Networks behind the tunnel. None of a family that has an address: all of that family. */
+  readonly include: readonly Cidr[];
+  /** Networks that stay outside; they win over `include`. */
+  readonly exclude: readonly Cidr[];
+  readonly banner?: string;
+  readonly proxyPac?: string;
+  readonly idleTimeout?: Millis;
+  /** Wall-clock time (milliseconds since 1970) at which the gateway ends the session. */
+  readonly expiresAt?: number;
+  /** What the script sees as CISCO_CSTP_OPTIONS: every option as it came, in order, repeats included. */
+  readonly vendorOptions: readonly (readonly [name: string, value: string])[];
+}
+
+/** The limits of IP itself, and of what fits a record: configured sizes outside are a peer's mistake. */
+export const MIN_MTU_IPV4 = 576;
+export const MIN_MTU_IPV6 = 1280;

@@ -1,0 +1,42 @@
+/**
+ * What the packet engine needs to carry a path's data without knowing the protocol. Plain data: it goes to the engine's worker.
+ *
+ * From the description until it is withdrawn, the engine alone seals and opens the path, so that no nonce is used twice:
+ * the machine receives opened records that are not data, and commits unsealed ones.
+ */
+
+export interface TrafficDescription {
+  readonly record: RecordLayout;
+  readonly seal: TrafficKey;
+  /** The current key and, for a while after a rekey, the one before. */
+  readonly open: readonly TrafficKey[];
+  /** Width of the anti-replay window in records. */
+  readonly replayWindow: number;
+  /** What stands in front of each IP packet inside a record. */
+  readonly header: Uint8Array;
+  readonly isData: DataMatch;
+  /** Largest inner IP packet in bytes. */
+  readonly tunnelMtu: number;
+}
+
+/** A DTLS 1.2 record with an AEAD cipher: header, explicit nonce (GCM), ciphertext, tag. */
+export interface RecordLayout {
+  readonly kind: 'dtls-aead';
+  readonly cipher: AeadCipher;
+}
+
+export type AeadCipher = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305';
+
+/** `id`: the epoch; `iv`: the fixed part of the nonce (4 bytes for GCM, 12 for ChaCha20-Poly1305). */
+export interface TrafficKey {
+  readonly id: number;
+  readonly key: Uint8Array;
+  readonly iv: Uint8Array;
+  readonly nextSequence: number;
+}
+
+/** Data are opened records that have `value` as the byte at `offset`; what follows that byte is the IP packet. */
+export interface DataMatch {
+  readonly offset: number;
+  readonly value: number;
+}

@@ -1,0 +1,20 @@
+/** Where IP packets enter and leave: a kernel TUN, a socket to a script, memory. All have this face. */
+import type { Packet } from '../../core/tunnel/packet.ts';
+
+export interface PacketDevice {
+  /** The interface's name, where the system knows the device by one. */
+  readonly name?: string;
+  /** Starts reading. Packets are lent for the call: who keeps one copies it. Called once. */
+  start(onBurst: (packets: readonly Packet[]) => void): void;
+  /** Drops and counts when full: IP may lose packets. */
+  write(packets: readonly Packet[]): void;
+  /** Largest IP packet in bytes from now on; where the system has its own idea (an interface), that is changed too. */
+  setMtu(mtu: number): void;
+  /** Back-pressure towards the host: packets wait where they are. */
+  pause(): void;
+  resume(): void;
+  /** Resolves when the device is gone. Safe to call twice. */
+  close(): Promise<void>;
+  /** Settles when the device fails by itself (interface deleted, script ended): resolves with why. Pending until then. */
+  readonly failed: Promise<Error>;
+}

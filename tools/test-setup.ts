@@ -13,6 +13,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   iperf3: 'throughput',
   openssl: 'throw-away certificates, and a DTLS peer',
   procps: 'process figures',
+  curl: 'an HTTP client for our codec and our log-in schemes',
 };
 
 function isInstalled(name: string): boolean {

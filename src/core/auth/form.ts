@@ -15,12 +15,23 @@ export interface AuthForm {
   readonly fields: readonly AuthField[];
 }
 
-export type AuthField =
-  | (FieldName & { readonly kind: 'text' | 'password'; readonly initial?: string })
-  /** A one-time code: a token generator may answer; a person can too. */
-  | (FieldName & { readonly kind: 'otp' })
-  | (FieldName & { readonly kind: 'choice'; readonly choices: readonly Choice[]; readonly initial?: string; readonly isGroup?: boolean })
-  | (FieldName & { readonly kind: 'hidden'; readonly value: string });
+export type AuthField = InputField | ChoiceField | (FieldName & { readonly kind: 'hidden'; readonly value: string });
+
+export interface InputField extends FieldName {
+  /** `otp`: a one-time code, which a token generator may answer; a person can too. */
+  readonly kind: 'text' | 'password' | 'otp';
+  /** What a person is offered; what is sent if the field is not shown. */
+  readonly initial?: string;
+}
+
+export interface ChoiceField extends FieldName {
+  readonly kind: 'choice';
+  readonly choices: readonly Choice[];
+  /** The value that is chosen already; of a group, the one this form is for. Default: the first. */
+  readonly initial?: string;
+  /** Another group has another form: taking one asks the gateway again ({@link FormAnswer}). */
+  readonly isGroup?: boolean;
+}
 
 interface FieldName {
   readonly name: string;
@@ -34,6 +45,16 @@ export interface Choice {
   readonly value: string;
   /** What is shown, and what people type. */
   readonly label: string;
+}
+
+/** A field that someone answers. */
+export type AskedField = InputField | ChoiceField;
+
+/** Whether a field is asked, by the choices taken so far; `taken` gives those (undefined: none yet). */
+export function isShown(field: AuthField, taken: (field: string) => string | undefined): boolean {
+  if (field.shownFor === undefined) return true;
+  const choice = taken(field.shownFor.field);
+  return choice !== undefined && field.shownFor.choices.includes(choice);
 }
 
 export type FormValues = Readonly<Record<string, string | Secret>>;

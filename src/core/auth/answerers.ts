@@ -112,14 +112,14 @@ class FormAnswering {
         this.#take(field, choice);
         return true;
       }
-      this.#options.log.log('warn', 'answer is not a choice', { field: field.label });
+      this.#options.log.log('warn', 'answer is not a choice', { field: printable(field.label) });
     }
     return false;
   }
 
   #take(field: ChoiceField, choice: Choice): void {
     this.#answers.set(field.name, choice.value);
-    this.#options.log.log('info', 'choice answered', { field: field.label, choice: choice.label });
+    this.#options.log.log('info', 'choice answered', { field: printable(field.label), choice: printable(choice.label) });
   }
 
   async #fill(field: Exclude<AuthField, ChoiceField>): Promise<void> {

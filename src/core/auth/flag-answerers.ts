@@ -6,6 +6,7 @@
 import { MisuseError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { Secret } from '../secret.ts';
+import { printable } from '../wire/text.ts';
 import type { Answer, Answerer } from './answerers.ts';
 import { matchChoice } from './choices.ts';
 import type { AskedField, AuthForm, ChoiceField } from './form.ts';
@@ -107,6 +108,7 @@ function isSecret(field: AskedField): boolean {
 function choiceFor(field: ChoiceField, text: string, log: Logger): string | undefined {
   const match = matchChoice(field.choices, text);
   if (match.type === 'found') return match.choice.value;
-  log.log('error', match.type === 'several' ? 'choice matches several' : 'choice not available', { field: field.label, choice: text });
+  const event = match.type === 'several' ? 'choice matches several' : 'choice not available';
+  log.log('error', event, { field: printable(field.label), choice: text });
   return undefined;
 }

@@ -5,6 +5,7 @@
  */
 import type { Logger } from '../log.ts';
 import type { Secret } from '../secret.ts';
+import { printable } from '../wire/text.ts';
 import type { Answerer } from './answerers.ts';
 import type { AskedField, AuthForm } from './form.ts';
 import type { ParsedTokenSecret } from './token-secret.ts';
@@ -49,7 +50,7 @@ export function tokenAnswerer(secret: ParsedTokenSecret, options: TokenAnswererO
     const key = JSON.stringify([form.id, field.name]);
     const before = codesOf.get(key) ?? 0;
     if (before === MAX_CODES_OF_A_FIELD || codes === MAX_CODES_OF_A_LOGIN || isTooEarly()) {
-      options.log.log('warn', 'token gives no more codes', { field: field.label });
+      options.log.log('warn', 'token gives no more codes', { field: printable(field.label) });
       return undefined;
     }
     return () => {

@@ -18,17 +18,15 @@ const MAX_SHORT_OFFSET = 127;
 /** How many earlier places that begin with the same two bytes the encoder tries: bounds its time, at little cost in length. */
 export const LZS_MAX_CANDIDATES = 64;
 
-const HASH_BITS = 12;
-
 /** Places are counted on through all packets; before this number the table is cleared and they start again. */
 const MAX_PLACE = 1 << 24;
 
 /** Finds the longest of the nearest {@link LZS_MAX_CANDIDATES} matches at each place, greedily. Keeps its tables between packets. */
 export class LzsEncoder {
   readonly #maxLength: number;
-  /** The newest place of each hash of two bytes. Places below `#base` are of earlier packets, so nothing is cleared for a packet. */
-  readonly #newest = new Int32Array(1 << HASH_BITS);
-  /** For each place of the window, the place before it with the same hash. */
+  /** The newest place of each pair of bytes. Places below `#base` are of earlier packets, so nothing is cleared for a packet. */
+  readonly #newest = new Int32Array(1 << 16);
+  /** For each place of the window, the place before it with the same pair. */
   readonly #before = new Int32Array(MAX_OFFSET + 1);
   /** The place of the input's first byte. */
   #base = 1;
@@ -69,28 +67,26 @@ export class LzsEncoder {
     this.#matchLength = 0;
     const longest = input.length - at;
     if (longest < MIN_MATCH) return;
-    let place = this.#newest[hashAt(input, at)] as number; // hashes are below the table's length
-    let candidates = 0;
-    while (place >= this.#base && candidates < LZS_MAX_CANDIDATES) {
+    let place = this.#newest[pairAt(input, at)] as number; // pairs are below the table's length
+    for (let candidates = 0; candidates < LZS_MAX_CANDIDATES && place >= this.#base; candidates++) {
       const from = place - this.#base;
       if (at - from > MAX_OFFSET) return;
-      let length = 0;
+      let length = MIN_MATCH;
       while (length < longest && input[from + length] === input[at + length]) length++;
-      if (length > this.#matchLength && length >= MIN_MATCH) {
+      if (length > this.#matchLength) {
         this.#matchLength = length;
         this.#matchOffset = at - from;
         if (length === longest) return;
       }
-      if (length >= MIN_MATCH) candidates++;
       place = this.#before[from & MAX_OFFSET] as number; // masked to the table's length
     }
   }
 
   #remember(input: Uint8Array, at: number): void {
     if (at + 1 >= input.length) return;
-    const hash = hashAt(input, at);
-    this.#before[at & MAX_OFFSET] = this.#newest[hash] as number; // hashes are below the table's length
-    this.#newest[hash] = this.#base + at;
+    const pair = pairAt(input, at);
+    this.#before[at & MAX_OFFSET] = this.#newest[pair] as number; // pairs are below the table's length
+    this.#newest[pair] = this.#base + at;
   }
 
   #forget(): void {
@@ -136,10 +132,9 @@ export class LzsEncoder {
   }
 }
 
-function hashAt(input: Uint8Array, at: number): number {
-  // Both bytes exist: callers look at places with at least two bytes left. Multiplying spreads them over the upper bits (Fibonacci hashing).
-  const pair = ((input[at] as number) << 8) | (input[at + 1] as number);
-  return Math.imul(pair, 0x9e37_79b1) >>> (32 - HASH_BITS);
+/** Two bytes as a number. Both exist: callers look at places with at least two bytes left. */
+function pairAt(input: Uint8Array, at: number): number {
+  return ((input[at] as number) << 8) | (input[at + 1] as number);
 }
 
 /** The length of the packet written to `output`, or -1: malformed, cut short, or longer than `output`. */

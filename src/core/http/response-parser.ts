@@ -66,7 +66,10 @@ export class ResponseParser {
     this.#reader.push(bytes);
   }
 
-  /** The next response, interim ones skipped; undefined until all of it has come. Throws {@link PeerMisbehavedError}. */
+  /**
+   * The next response, interim ones skipped; undefined until all of it has come. Throws {@link PeerMisbehavedError}, with code
+   * ERR_HTTP_LIMIT if it is too large, or {@link UnsupportedError} for a transfer coding other than chunked.
+   */
   next(): Received<HttpResponse> | undefined {
     return this.#reader.next();
   }

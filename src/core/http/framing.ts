@@ -17,7 +17,10 @@ export type BodyFraming =
 
 export const NO_BODY: BodyFraming = { kind: 'length', length: 0 };
 
-/** What a message head says about its body; undefined if it says nothing. Throws {@link PeerMisbehavedError} if it contradicts itself. */
+/**
+ * What a message head says about its body; undefined if it says nothing. Throws {@link PeerMisbehavedError} if it contradicts itself,
+ * {@link UnsupportedError} for a transfer coding other than chunked.
+ */
 export function statedFraming(version: HttpVersion, headers: HttpHeaders, limits: HttpLimits): BodyFraming | undefined {
   const codings = listMembers(headerValues(headers, 'Transfer-Encoding'));
   const length = statedLength(headers, limits);

@@ -22,7 +22,7 @@ export interface Received<Message> {
 /** What a connection is good for after a message: the next one, nothing, or a protocol that is not HTTP. */
 export type ConnectionUse = 'keep-alive' | 'close' | 'tunnel';
 
-/** What distinguishes the two directions. Both throw {@link PeerMisbehavedError}. */
+/** What distinguishes the two directions. Both throw {@link SallyportError} for what they cannot take. */
 export interface MessageSyntax<StartLine, Message> {
   parseStartLine(line: string): StartLine;
   /** What a whole head says about the rest of its message. */
@@ -79,7 +79,7 @@ export class MessageReader<StartLine, Message> {
     if (this.#state.at !== 'close') this.#queue.push(bytes);
   }
 
-  /** The next message, once all of it has come. Throws {@link PeerMisbehavedError}, and the same error again from then on. */
+  /** The next message, once all of it has come. Throws what the syntax throws, and the same error again from then on. */
   next(): Received<Message> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     try {

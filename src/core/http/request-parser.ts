@@ -28,7 +28,10 @@ export class RequestParser {
     this.#reader.push(bytes);
   }
 
-  /** The next request; undefined until all of it has come. Throws {@link PeerMisbehavedError}, with code ERR_HTTP_LIMIT if it is too large. */
+  /**
+   * The next request; undefined until all of it has come. Throws {@link PeerMisbehavedError}, with code ERR_HTTP_LIMIT if it is too
+   * large, or {@link UnsupportedError} for a transfer coding other than chunked: a gateway answers 400, 413 or 431, and 501.
+   */
   next(): Received<HttpRequest> | undefined {
     return this.#reader.next();
   }

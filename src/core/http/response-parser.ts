@@ -66,7 +66,10 @@ export class ResponseParser {
     this.#reader.push(bytes);
   }
 
-  /** The next response, interim ones skipped; undefined until all of it has come. Throws {@link PeerMisbehavedError}. */
+  /**
+   * The next response, interim ones skipped; undefined until all of it has come. Throws {@link PeerMisbehavedError}, with code
+   * ERR_HTTP_LIMIT if it is too large, or {@link UnsupportedError} for a transfer coding other than chunked.
+   */
   next(): Received<HttpResponse> | undefined {
     return this.#reader.next();
   }
@@ -120,7 +123,7 @@ export class ResponseParser {
 
 /** Lenient about blanks and a missing reason; strict about the version: only 1.0 and 1.1 have this framing. */
 function parseStatusLine(line: string): StatusLine {
-  const match = /^HTTP\/(1\.[01])[ \t]+([1-9]\d\d)(?:[ \t]+(.*))?$/.exec(line);
+  const match = /^HTTP\/(1\.[01])[ \t]+([1-9]\d\d)(?:[ \t]+(.*))?$/s.exec(line);
   if (match === null) throw new PeerMisbehavedError(`not an HTTP/1.1 response: ${printable(line.slice(0, 40))}`);
   const [, version, status, reason = ''] = match;
   return { version: version as HttpVersion, status: Number(status), reason };

@@ -19,7 +19,7 @@ export function parseServer(text: string): Target {
   const [, scheme = 'https', authority = '', path = ''] = match ?? [];
   if (scheme.toLowerCase() !== 'https') throw new MisuseError('Only https:// permitted for server URL');
   const place = parseAuthority(authority);
-  if (place === undefined) throw new MisuseError(`"${text}" does not name a server: expected [https://]HOST[:PORT][/PATH]`);
+  if (place === undefined) throw new MisuseError(`"${authority}" does not name a server: expected [https://]HOST[:PORT][/PATH]`);
   return { ...place, path: requestPath(path) };
 }
 

@@ -58,6 +58,7 @@ describe('the head of a response', () => {
   it('may come without a reason, or with one in UTF-8', () => {
     assert.equal(given('HTTP/1.1 204\r\n\r\n').next()?.message.reason, '');
     assert.equal(given('HTTP/1.1 204 grüß dich\r\n\r\n').next()?.message.reason, 'grüß dich');
+    assert.equal(given('HTTP/1.1 204 one\u2028line\r\n\r\n').next()?.message.reason, 'one\u2028line');
   });
 
   it('may fold a header over several lines, which become one blank each', () => {

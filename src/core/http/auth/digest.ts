@@ -119,6 +119,8 @@ export class DigestScheme implements AuthScheme {
   readonly #credentials: Credentials;
   readonly #crypto: Pick<CryptoProvider, 'hash' | 'randomBytes'>;
   #challenge: DigestChallenge | undefined;
+  /** The same for every answer to one nonce: RFC 7616 §3.4.2 derives the key of `-sess` from the first. */
+  #cnonce = '';
   #count = 0;
   #isSent = false;
   /** True if an answer to the present nonce was good. */
@@ -140,6 +142,7 @@ export class DigestScheme implements AuthScheme {
     const isOnlyStale = challenge.nonce !== this.#challenge?.nonce && (challenge.isStale || this.#isProven);
     if (this.#isSent && !isOnlyStale) return 'the name or password was not accepted';
     this.#challenge = challenge;
+    this.#cnonce = toHex(this.#crypto.randomBytes(CNONCE_BYTES));
     this.#count = 0;
     this.#isProven = false;
     return undefined;
@@ -148,7 +151,7 @@ export class DigestScheme implements AuthScheme {
   authorization(request: AuthenticatedRequest): string | undefined {
     if (this.#challenge === undefined) return undefined;
     this.#isSent = true;
-    const nonces = { cnonce: toHex(this.#crypto.randomBytes(CNONCE_BYTES)), count: ++this.#count };
+    const nonces = { cnonce: this.#cnonce, count: ++this.#count };
     return digestAuthorization(this.#challenge, this.#credentials, request, nonces, this.#crypto);
   }
 

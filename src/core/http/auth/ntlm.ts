@@ -162,8 +162,8 @@ function splitUser(username: string): { domain: string; user: string } {
 }
 
 function withMicFlag(pairs: readonly AvPair[]): Uint8Array {
-  const old = pairs.find(({ id }) => id === AV_IDS.flags)?.value ?? new Uint8Array(4);
-  const value = Uint8Array.from(old);
+  const old = pairs.find(({ id, value }) => id === AV_IDS.flags && value.length === 4)?.value;
+  const value = Uint8Array.from(old ?? new Uint8Array(4)); // 32 bits, low byte first
   value[0] = (value[0] ?? 0) | MIC_PRESENT;
   return encodeAvPairs([...pairs.filter(({ id }) => id !== AV_IDS.flags), { id: AV_IDS.flags, value }]);
 }

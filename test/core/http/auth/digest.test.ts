@@ -125,6 +125,16 @@ describe('the Digest scheme', () => {
     assert.match(digest.authorization(GET_INDEX) ?? '', /nc=00000002/);
   });
 
+  it('keeps its own nonce as long as the server keeps its', () => {
+    let filler = 0;
+    const digest = new DigestScheme(MUFASA, { ...testHashes(), randomBytes: (length) => new Uint8Array(length).fill(++filler) });
+    const cnonce = () => fieldsOf(digest.authorization(GET_INDEX) ?? '').cnonce;
+    challenged(digest, 'Digest realm=r, nonce=1, qop=auth, algorithm=MD5-sess');
+    assert.deepEqual([cnonce(), cnonce()], ['01'.repeat(16), '01'.repeat(16)]);
+    challenged(digest, 'Digest realm=r, nonce=2, qop=auth, algorithm=MD5-sess, stale=true');
+    assert.equal(cnonce(), '02'.repeat(16));
+  });
+
   it('goes on with a new nonce when the old one is stale, said or not', () => {
     const digest = scheme();
     challenged(digest, 'Digest realm=r, nonce=1, qop=auth');

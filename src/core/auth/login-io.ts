@@ -24,6 +24,8 @@ export interface LoginRequest {
   /** In the order they are sent. `Host` is the caller's business too: vendors differ in where it stands. */
   readonly headers: HttpHeaders;
   readonly body?: Uint8Array;
+  /** The body's text as logs may show it: without passwords. */
+  readonly shownBody?: string;
 }
 
 /** Everything a log-in may ask; CLI, GUI and library hand in the real thing. */
@@ -40,6 +42,8 @@ export interface LoginIo {
   /** The saved profile, where the user named one, to compare and replace. */
   readonly profile?: ProfileStore;
   sleep(ms: Millis): Promise<void>;
+  /** The time of day, in milliseconds since 1970. */
+  now(): number;
   readonly signal: AbortSignal;
   readonly crypto: CryptoProvider;
   readonly log: Logger;
@@ -54,6 +58,8 @@ export interface ConnectionFacts {
   readonly pin: string;
   /** DER of the client certificate that was offered. */
   readonly clientCertificate?: Uint8Array;
+  /** The next request can go over it. */
+  readonly isKept: boolean;
 }
 
 /** A second certificate whose key signs what the gateway sent (spec "AnyConnect", section 3.12). */

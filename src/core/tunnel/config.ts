@@ -22,8 +22,8 @@ export interface TunnelConfig {
   readonly banner?: string;
   readonly proxyPac?: string;
   readonly idleTimeout?: Millis;
-  /** Wall-clock time (milliseconds since 1970) at which the gateway ends the session. */
-  readonly expiresAt?: number;
+  /** When the gateway ends the session, in the time of the machine that says so. */
+  readonly expiresAt?: Millis;
   /** What the script sees as CISCO_CSTP_OPTIONS: every option as it came, in order, repeats included. */
   readonly vendorOptions: readonly (readonly [name: string, value: string])[];
 }

@@ -20,6 +20,8 @@ export interface TunnelMachine {
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void;
   /** The path is gone, or could not be opened: then `path` is one that {@link opened} never saw. */
   lost(path: Path, why: SallyportError, now: Millis, out: TunnelSink): void;
+  /** What the path or the engine has to say besides bytes. */
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void;
   /** Sends one IP packet by the path that is up. */
   send(packet: Packet, now: Millis, out: TunnelSink): void;
   /** 0 from a new machine: its first {@link handleTimeout}, before any path, starts it. */
@@ -65,6 +67,17 @@ export interface PathFacts {
   readonly tls?: TlsFacts;
 }
 
+/** None of these ends a path. */
+export type PathNotice =
+  /** Someone on the way says that nobody is there (ICMP). UDP may work again a moment later. */
+  | { readonly type: 'unreachable' }
+  /** A datagram was refused as too large: `length` is its UDP payload, where this machine refused it. */
+  | { readonly type: 'too-big'; readonly length: number | undefined }
+  /** The engine's keys near their end. */
+  | { readonly type: 'keys-used-up' }
+  /** While the engine carries the path: when it last heard the peer and last sent something. */
+  | { readonly type: 'carried'; readonly heardAt: Millis; readonly sentAt: Millis };
+
 export interface TlsFacts {
   /** What the plan's exporter asked for. */
   readonly exported?: Uint8Array;
@@ -82,6 +95,8 @@ export interface CloseReason {
   readonly kind: 'log-off' | 'detach' | 'renew' | 'path-lost' | 'refused' | 'ended-by-peer' | 'expired' | 'misbehaved' | 'unusable';
   /** For people. */
   readonly message: string;
+  /** What went wrong, where something did. */
+  readonly error?: SallyportError;
 }
 
 /** A tunnel's paths in words, for statistics. */

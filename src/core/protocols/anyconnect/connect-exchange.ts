@@ -1,0 +1,135 @@
+/**
+ * CONNECT and its answer on one new stream.
+ *
+ * Read first: spec "AnyConnect", sections 4.1, 4.2 and 4.7.
+ */
+import { PeerMisbehavedError, PeerRefusedError, SallyportError, UnsupportedError } from '../../errors.ts';
+import { type HttpResponse, headerValue } from '../../http/message.ts';
+import { renderRequest } from '../../http/render.ts';
+import { ResponseParser } from '../../http/response-parser.ts';
+import type { InterfaceAddress, TunnelConfig } from '../../tunnel/config.ts';
+import type { CloseReason, PathFacts } from '../../tunnel/machine.ts';
+import { mtuRequest } from '../../tunnel/mtu.ts';
+import type { Millis } from '../../tunnel/packet.ts';
+import { sameIp } from '../../wire/ip-address.ts';
+import { printable } from '../../wire/text.ts';
+import { connectRequest } from './connect-request.ts';
+import { type ConnectResponse, parseConnectResponse } from './connect-response.ts';
+import { PSK_NEGOTIATE } from './dtls-suites.ts';
+import { statelessEncodings, type TunnelOptions } from './tunnel-options.ts';
+
+const MASTER_SECRET_BYTES = 48;
+
+export type ExchangeResult =
+  | { readonly type: 'waiting' }
+  /** `rest`: what came behind the answer, the tunnel's first bytes. */
+  | { readonly type: 'granted'; readonly response: ConnectResponse; readonly rest: Uint8Array }
+  | { readonly type: 'denied'; readonly reason: CloseReason };
+
+export class ConnectExchange {
+  /** The request as it goes on the wire. */
+  readonly request: Uint8Array;
+  /** Fresh for each request (spec 4.1). */
+  readonly masterSecret: Uint8Array;
+  readonly #options: TunnelOptions;
+  readonly #parser = new ResponseParser();
+
+  constructor(options: TunnelOptions, facts: PathFacts) {
+    this.#options = options;
+    this.masterSecret = options.crypto.randomBytes(MASTER_SECRET_BYTES);
+    this.#parser.expect('CONNECT');
+    this.request = renderRequest(this.#httpRequest(facts));
+  }
+
+  receive(bytes: Uint8Array, now: Millis): ExchangeResult {
+    try {
+      this.#parser.push(bytes);
+      const received = this.#parser.next();
+      if (received === undefined) return { type: 'waiting' };
+      return this.#answered(received.message, now);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      return { type: 'denied', reason: { kind: 'misbehaved', message: error.message, error } };
+    }
+  }
+
+  #httpRequest(facts: PathFacts): ReturnType<typeof connectRequest> {
+    const { options, masterSecret } = { options: this.#options, masterSecret: this.masterSecret };
+    const { family } = facts.remote.address;
+    const mtu = mtuRequest({
+      family,
+      ...(options.mtu !== undefined && { mtu: options.mtu }),
+      ...(options.baseMtu !== undefined && { baseMtu: options.baseMtu }),
+      ...(facts.pathMtu !== undefined && { pathMtu: facts.pathMtu }),
+    });
+    const finished = facts.tls?.finished;
+    const strap = finished === undefined ? undefined : options.strap?.(finished);
+    const { suites, suites12 } = options.datagram ?? {};
+    return connectRequest({
+      target: options.target,
+      client: options.client,
+      cookie: options.cookie,
+      ...(strap !== undefined && { strap }),
+      streamEncodings: options.encodings,
+      baseMtu: mtu.base,
+      mtu: mtu.tunnel,
+      wantsIpv6: options.wantsIpv6,
+      previous: [options.previous?.ipv4, options.previous?.ipv6].flatMap((previous) => previous?.address ?? []),
+      ...(suites !== undefined &&
+        suites12 !== undefined && { datagram: { masterSecret, suites, suites12, encodings: statelessEncodings(options.encodings) } }),
+    });
+  }
+
+  #answered(answer: HttpResponse, now: Millis): ExchangeResult {
+    const { log } = this.#options;
+    log.log('info', 'connect answered', { status: answer.status, reason: printable(answer.reason), version: answer.version });
+    for (const [name, value] of answer.headers) {
+      // Secret: it holds the session token (spec 3.17).
+      if (name.toLowerCase() !== 'x-cstp-post-auth-xml') log.log('debug', 'connect header', { name, value: printable(value) });
+    }
+    if (answer.status !== 200) return { type: 'denied', reason: denial(answer) };
+    const response = parseConnectResponse(answer.headers, now);
+    for (const { problem, field, text } of response.warnings) log.log('warn', 'configuration value', { problem, field, text });
+    this.#checkOffer(response);
+    const moved = changedAddress(this.#options.previous, response.config);
+    if (moved !== undefined) return { type: 'denied', reason: { kind: 'refused', message: moved } };
+    return { type: 'granted', response, rest: this.#parser.takeRest() };
+  }
+
+  /** A gateway may choose only among what it was offered. */
+  #checkOffer({ stream, datagram }: ConnectResponse): void {
+    const { encodings, datagram: wishes } = this.#options;
+    for (const channel of [stream, datagram]) {
+      if (channel?.compression !== undefined && !encodings.includes(channel.compression)) {
+        throw new PeerMisbehavedError(`The gateway chose the compression ${channel.compression}, which it was not offered.`);
+      }
+    }
+    if (datagram === undefined) return;
+    const { association } = datagram;
+    const name = association.mode === 'psk' ? PSK_NEGOTIATE : association.suite.name;
+    if (wishes === undefined || !(wishes.suites.includes(name) || wishes.suites12.includes(name))) {
+      throw new UnsupportedError(`The gateway chose the DTLS cipher ${name}, which it was not offered.`);
+    }
+  }
+}
+
+/** Spec 4.2: 401 says the session is over; anything else may be better at the next try. */
+function denial(answer: HttpResponse): CloseReason {
+  const line = `HTTP/${answer.version} ${answer.status} ${printable(answer.reason)}`;
+  if (answer.status === 401) {
+    const message = 'The gateway no longer accepts the session cookie: log in again.';
+    return { kind: 'refused', message, error: new PeerRefusedError(`${message} It answered ${line}.`, { code: 'ERR_COOKIE_REFUSED' }) };
+  }
+  const why = headerValue(answer.headers, 'X-Reason');
+  const message = `The gateway does not open a tunnel: ${line}${why === undefined ? '' : ` (${printable(why)})`}.`;
+  return { kind: 'path-lost', message, error: new PeerRefusedError(message, { code: 'ERR_CONNECT_REFUSED' }) };
+}
+
+/** Spec 4.7: what is configured on the device cannot change under it. */
+function changedAddress(previous: TunnelConfig | undefined, config: TunnelConfig): string | undefined {
+  if (previous === undefined) return undefined;
+  const isSame = (a: InterfaceAddress | undefined, b: InterfaceAddress | undefined) =>
+    a === undefined || (b !== undefined && sameIp(a.address, b.address) && a.prefix === b.prefix);
+  if (isSame(previous.ipv4, config.ipv4) && isSame(previous.ipv6, config.ipv6)) return undefined;
+  return 'The gateway gave other addresses than before the reconnect, so the session cannot go on.';
+}

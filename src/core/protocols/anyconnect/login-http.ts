@@ -1,0 +1,161 @@
+/**
+ * The requests of a log-in: headers, cookies, HTTP authentication and redirects, all as AnyConnect does them.
+ *
+ * Read first: spec "AnyConnect", sections 2.2, 3.9, 3.10, 3.17 and 3.19.
+ */
+import type { LoginIo, Target } from '../../auth/login-io.ts';
+import { CancelledError, PeerMisbehavedError } from '../../errors.ts';
+import { HttpAuthenticator } from '../../http/auth/authenticator.ts';
+import { CookieJar } from '../../http/cookies.ts';
+import { type HttpHeaders, type HttpResponse, headerValue } from '../../http/message.ts';
+import { hostHeader, isSameServer, resolveLocation } from '../../http/url.ts';
+import { Secret } from '../../secret.ts';
+import { utf8 } from '../../wire/text.ts';
+import type { LoginOptions } from './login-options.ts';
+import { mobileHeaders, padding } from './request-headers.ts';
+
+export interface LoginBody {
+  readonly text: string;
+  /** The same for logs. */
+  readonly shown: string;
+}
+
+/** Redirects that one request follows (spec 3.9). */
+const MAX_REDIRECTS = 10;
+
+export class LoginHttp {
+  readonly jar: CookieJar = new CookieJar();
+  /** Where the next request goes. */
+  place: Target;
+  /** XML documents; otherwise plain forms. */
+  isXml: boolean;
+  readonly #io: LoginIo;
+  readonly #options: LoginOptions;
+  readonly #authenticator: HttpAuthenticator;
+  #supportsHttpAuth = true;
+  #wasKept = false;
+
+  constructor(io: LoginIo, place: Target, options: LoginOptions) {
+    this.#io = io;
+    this.#options = options;
+    this.place = place;
+    this.isXml = options.usesXml;
+    this.#authenticator = new HttpAuthenticator({
+      side: 'origin',
+      crypto: io.crypto,
+      allowed: options.bearerToken === undefined ? options.httpAuth : [...options.httpAuth, 'bearer'],
+      ...(options.bearerToken !== undefined && { bearerToken: options.bearerToken }),
+    });
+  }
+
+  /** One request to {@link place}; authentication that HTTP asks for is answered, redirects are the caller's. */
+  async post(body: LoginBody, how: { readonly fresh?: boolean } = {}): Promise<HttpResponse> {
+    return this.#exchange('POST', this.place, body, how);
+  }
+
+  /** A GET of another place, with headers and cookies of the log-in, redirects followed. */
+  get(place: Target, body?: LoginBody): Promise<HttpResponse> {
+    return this.#follow('GET', place, body);
+  }
+
+  /** As {@link post}, but redirects are followed, and {@link place} with them (spec 3.9: POST stays POST). */
+  postFollowing(body: LoginBody): Promise<HttpResponse> {
+    return this.#follow('POST', this.place, body);
+  }
+
+  /** Goes to another place from now on; what belongs to another server is forgotten. */
+  moveTo(place: Target): void {
+    if (!isSameServer(place, this.place)) this.jar.clear();
+    this.place = place;
+  }
+
+  async #follow(method: 'GET' | 'POST', from: Target, body: LoginBody | undefined): Promise<HttpResponse> {
+    let place = from;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await this.#exchange(method, place, body, {});
+      const location = redirectOf(response);
+      if (location === undefined) return response;
+      place = resolveLocation(place, location);
+      this.moveTo(place);
+    }
+    throw new PeerMisbehavedError(`The gateway redirected a request more than ${MAX_REDIRECTS} times.`);
+  }
+
+  async #exchange(
+    method: 'GET' | 'POST',
+    place: Target,
+    body: LoginBody | undefined,
+    how: { readonly fresh?: boolean },
+  ): Promise<HttpResponse> {
+    for (;;) {
+      if (!this.#wasKept || how.fresh === true) this.#authenticator.connectionOpened();
+      const bytes = body === undefined ? undefined : utf8(body.text);
+      const headers = this.#headers(method, place, bytes?.length);
+      const request = { method, target: place, headers, ...(bytes !== undefined && { body: bytes, shownBody: body?.shown ?? '' }) };
+      const response = await this.#io.http(request, how);
+      this.#wasKept = this.#io.connection().isKept;
+      this.jar.store(response.headers);
+      if (!(await this.#answersChallenge(response))) return response;
+    }
+  }
+
+  /** True if the request is to be sent again: with credentials, or without the offer to give any. */
+  async #answersChallenge(response: HttpResponse): Promise<boolean> {
+    let step = this.#authenticator.receive(response, this.#wasKept);
+    if (step.type === 'ask') step = this.#authenticator.answer(await this.#askCredentials(step.realm));
+    if (step.type === 'again') return true;
+    if (step.type !== 'refused') return false;
+    this.#io.log.log('debug', 'http authentication refused', { reason: step.message });
+    const triesForm = this.#supportsHttpAuth && headerValue(response.headers, 'WWW-Authenticate') !== undefined;
+    this.#supportsHttpAuth = false;
+    return triesForm;
+  }
+
+  async #askCredentials(realm: string): Promise<{ username: string; password: Secret }> {
+    const answer = await this.#io.ask({
+      id: 'http_auth',
+      message:
+        realm === '' ? 'The gateway asks for a user name and password.' : `The gateway asks for a user name and password (${realm}).`,
+      fields: [
+        { kind: 'text', name: 'username', label: 'Username:' },
+        { kind: 'password', name: 'password', label: 'Password:' },
+      ],
+    });
+    if (answer.type !== 'submit') throw new CancelledError();
+    const { username = '', password = '' } = answer.values;
+    return { username: String(username), password: password instanceof Secret ? password : new Secret(password) };
+  }
+
+  #headers(method: string, place: Target, bodyLength: number | undefined): HttpHeaders {
+    const { client, strap } = this.#options;
+    const cookies = this.jar.header();
+    const authorization = this.#authenticator.authorization({ method, target: place.path }, this.#io.now());
+    return [
+      ...(authorization === undefined ? [] : [authorization]),
+      ['Host', hostHeader(place)],
+      ['User-Agent', client.userAgent],
+      ...(cookies === undefined ? [] : [['Cookie', cookies] as const]),
+      ['Accept', '*/*'],
+      ['Accept-Encoding', 'identity'],
+      ['X-Transcend-Version', '1'],
+      ...(this.isXml ? [['X-Aggregate-Auth', '1'] as const] : []),
+      ...(this.#supportsHttpAuth ? [['X-Support-HTTP-Auth', 'true'] as const] : []),
+      ...(strap === undefined ? [] : [['X-AnyConnect-STRAP-Pubkey', strap.publicKey] as const]),
+      ...mobileHeaders(client),
+      ...(bodyLength === undefined ? [] : this.#bodyHeaders(bodyLength)),
+    ];
+  }
+
+  #bodyHeaders(length: number): HttpHeaders {
+    return [
+      ['X-Pad', padding(length)],
+      ['Content-Type', this.isXml ? 'application/xml; charset=utf-8' : 'application/x-www-form-urlencoded'],
+      ['Content-Length', String(length)],
+    ];
+  }
+}
+
+/** Where a response sends us; undefined if it does not. */
+export function redirectOf(response: HttpResponse): string | undefined {
+  return response.status >= 300 && response.status < 400 ? headerValue(response.headers, 'Location') : undefined;
+}

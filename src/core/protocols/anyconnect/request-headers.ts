@@ -1,0 +1,43 @@
+/**
+ * The headers that go with every AnyConnect request, in the order and capitalisation of the reference client.
+ *
+ * Read first: spec "AnyConnect", section 2 "HTTPS conventions and request headers".
+ */
+import type { HttpHeaders } from '../../http/message.ts';
+
+/** How the client describes itself. */
+export interface ClientIdentification {
+  readonly userAgent: string;
+  /** `<version who="vpn">` of the XML documents. */
+  readonly version: string;
+  /** `device-id` (spec 2.4): `linux-64`, `win`, `mac-intel`, … */
+  readonly os: string;
+  readonly localHostname: string;
+  readonly mobile?: MobileIdentity;
+}
+
+export interface MobileIdentity {
+  readonly platformVersion: string;
+  readonly deviceType: string;
+  readonly uniqueId: string;
+}
+
+/** Sent together, only with a mobile identity (spec 2.3). */
+export function mobileHeaders(client: ClientIdentification): HttpHeaders {
+  const { mobile } = client;
+  if (mobile === undefined) return [];
+  return [
+    ['X-AnyConnect-Identifier-ClientVersion', client.version],
+    ['X-AnyConnect-Identifier-Platform', client.os],
+    ['X-AnyConnect-Identifier-PlatformVersion', mobile.platformVersion],
+    ['X-AnyConnect-Identifier-DeviceType', mobile.deviceType],
+    ['X-AnyConnect-Identifier-Device-UniqueID', mobile.uniqueId],
+  ];
+}
+
+const PAD_BLOCK = 64;
+
+/** Zeros that hide the length of a password: the body and its pad fill whole blocks of 64, with at least one zero. */
+export function padding(bodyLength: number): string {
+  return '0'.repeat(PAD_BLOCK * (1 + Math.floor(bodyLength / PAD_BLOCK)) - bodyLength);
+}

@@ -1,0 +1,140 @@
+/**
+ * The stream channel of an AnyConnect tunnel: CSTP frames on the TLS connection that answered CONNECT.
+ *
+ * Read first: spec "AnyConnect", sections 5 and 9.
+ *
+ *   receive ─► frames ─┬─ data, compressed ─► out.packet
+ *                      ├─ DPD request ──────► DPD response, with the request's payload
+ *                      └─ disconnect, terminate, not a frame ─► `ended`
+ */
+import type { PacketCompressor } from '../../compress/compressor.ts';
+import { SallyportError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import { isIpPacket } from '../../tunnel/inner-packet.ts';
+import type { Keepalive } from '../../tunnel/keepalive.ts';
+import type { LayerSink } from '../../tunnel/layer.ts';
+import type { CloseReason } from '../../tunnel/machine.ts';
+import type { Millis, Packet } from '../../tunnel/packet.ts';
+import { packetBytes } from '../../tunnel/packet.ts';
+import { fromUtf8, utf8 } from '../../wire/text.ts';
+import { BYE_REASON_CODE, CSTP_HEADER_LENGTH, CSTP_TYPES, CstpDeframer, sendCstpFrame, writeCstpHeader } from './cstp-frame.ts';
+
+export interface StreamChannelOptions {
+  readonly keepalive: Keepalive;
+  readonly compressor: PacketCompressor | undefined;
+  readonly log: Logger;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+export class StreamChannel {
+  readonly keepalive: Keepalive;
+  readonly compressor: PacketCompressor | undefined;
+  readonly #log: Logger;
+  readonly #deframer = new CstpDeframer();
+  readonly #packet: { buffer: Uint8Array; start: number; end: number } = { buffer: NO_BYTES, start: 0, end: 0 };
+  #ended: CloseReason | undefined;
+  /** Frames that held no IP packet, or did not decompress. */
+  dropped = 0;
+
+  constructor(options: StreamChannelOptions) {
+    this.keepalive = options.keepalive;
+    this.compressor = options.compressor;
+    this.#log = options.log;
+  }
+
+  /** Why the peer, or its bytes, ended the session; undefined while it goes on. */
+  get ended(): CloseReason | undefined {
+    return this.#ended;
+  }
+
+  receive(bytes: Uint8Array, now: Millis, out: LayerSink): void {
+    if (this.#ended !== undefined || bytes.length === 0) return;
+    this.keepalive.heard(now);
+    try {
+      this.#deframer.push(bytes);
+      while (this.#ended === undefined && this.#deframer.next()) this.#frame(now, out);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      this.#ended = { kind: 'misbehaved', message: 'Unknown packet received', error };
+    }
+  }
+
+  send(packet: Packet, now: Millis, out: LayerSink): void {
+    const compressed = this.compressor?.compress(packetBytes(packet));
+    if (compressed === undefined) {
+      const length = packet.end - packet.start;
+      const room = out.reserve(CSTP_HEADER_LENGTH + length);
+      writeCstpHeader(room, 0, CSTP_TYPES.data, length);
+      room.set(packetBytes(packet), CSTP_HEADER_LENGTH);
+      out.commit(CSTP_HEADER_LENGTH + length);
+    } else {
+      sendCstpFrame(out, CSTP_TYPES.compressed, compressed);
+    }
+    this.keepalive.sent(now);
+  }
+
+  /** Sends a probe or a sign of life, as {@link Keepalive} says; the other actions are the owner's. */
+  sendKeepalive(action: 'send-dpd' | 'send-keepalive', out: LayerSink): void {
+    sendCstpFrame(out, action === 'send-dpd' ? CSTP_TYPES.dpdRequest : CSTP_TYPES.keepalive, NO_BYTES);
+  }
+
+  /** Ends the session at the gateway, which lets the cookie die. */
+  sayGoodbye(reason: string, out: LayerSink): void {
+    sendCstpFrame(out, CSTP_TYPES.disconnect, Uint8Array.of(BYE_REASON_CODE, ...utf8(reason)));
+  }
+
+  #frame(now: Millis, out: LayerSink): void {
+    const { type, bytes, start, end } = this.#deframer;
+    switch (type) {
+      case CSTP_TYPES.data:
+        this.#deliver(bytes, start, end, out);
+        break;
+      case CSTP_TYPES.compressed:
+        this.#decompress(bytes.subarray(start, end), out);
+        break;
+      case CSTP_TYPES.dpdRequest:
+        sendCstpFrame(out, CSTP_TYPES.dpdResponse, bytes.subarray(start, end));
+        this.keepalive.sent(now);
+        break;
+      case CSTP_TYPES.dpdResponse:
+      case CSTP_TYPES.keepalive:
+        break; // that it came is all it says
+      case CSTP_TYPES.disconnect:
+        this.#ended = disconnected(bytes.subarray(start, end));
+        break;
+      case CSTP_TYPES.terminate:
+        this.#ended = { kind: 'ended-by-peer', message: 'The gateway ended the session.' };
+        break;
+      default:
+        this.#log.log('debug', 'cstp frame of unknown type', { type });
+    }
+  }
+
+  #deliver(bytes: Uint8Array, start: number, end: number, out: LayerSink): void {
+    if (!isIpPacket(bytes, start, end)) {
+      this.dropped++;
+      return;
+    }
+    this.#packet.buffer = bytes;
+    this.#packet.start = start;
+    this.#packet.end = end;
+    out.packet(this.#packet);
+  }
+
+  #decompress(compressed: Uint8Array, out: LayerSink): void {
+    const packet = this.compressor?.decompress(compressed);
+    if (packet === undefined || !isIpPacket(packet.buffer, packet.start, packet.end)) {
+      this.dropped++;
+      return;
+    }
+    out.packet(packet);
+  }
+}
+
+/** Spec 5.4: the first byte is a code, the rest a text. */
+function disconnected(payload: Uint8Array): CloseReason {
+  const text = fromUtf8(payload.subarray(1)).replace(/[^\u0020-\u007e\u00a0-\uffff]/g, '.');
+  const why = payload.length < 2 ? '' : `: ${text}`;
+  return { kind: 'ended-by-peer', message: `The gateway ended the session${why === '' ? '.' : why}` };
+}

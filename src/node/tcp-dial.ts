@@ -1,0 +1,115 @@
+/**
+ * A TCP connection to a host: resolved by the system, by the user's overrides, or to the one address that an earlier connection settled on.
+ *
+ * All addresses are tried in the system's order; the error names each attempt.
+ */
+import { lookup as systemLookup } from 'node:dns/promises';
+import { connect, type Socket } from 'node:net';
+import { CancelledError, NetworkError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import { formatEndpoint, formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
+
+export interface DialOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Connect here, whatever the name resolves to: a reconnect goes to the same node. */
+  readonly address?: IpAddress;
+  /** The user's own answers for exact host names. */
+  readonly overrides: ReadonlyMap<string, IpAddress>;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+/** How long one address may take to answer. */
+const CONNECT_TIMEOUT_MS = 30_000;
+
+/** How many addresses of a name are tried. */
+const MAX_ADDRESSES = 16;
+
+/** Resolves with a connected socket without Nagle's delay. Rejects with {@link NetworkError} or {@link CancelledError}. */
+export async function dialTcp(options: DialOptions): Promise<Socket> {
+  const addresses = await addressesOf(options);
+  const failures: string[] = [];
+  for (const address of addresses.slice(0, MAX_ADDRESSES)) {
+    const endpoint = formatEndpoint({ address, port: options.port });
+    options.log.log('debug', 'tcp connecting', { endpoint });
+    try {
+      const socket = await connectTo(formatIp(address), options.port, options.signal);
+      options.log.log('info', 'tcp connected', { endpoint });
+      return socket;
+    } catch (error) {
+      if (error instanceof CancelledError) throw error;
+      const reason = reasonOf(error);
+      options.log.log('error', 'tcp connect failed', { endpoint, reason });
+      failures.push(`${endpoint}: ${reason}`);
+    }
+  }
+  throw new NetworkError(`Cannot connect to ${options.host} port ${options.port} (${failures.join('; ')}).`);
+}
+
+async function addressesOf(options: DialOptions): Promise<readonly IpAddress[]> {
+  const known = options.address ?? options.overrides.get(options.host) ?? parseIp(options.host);
+  if (known !== undefined) return [known];
+  try {
+    const answers = await systemLookup(options.host, { all: true });
+    return answers.flatMap((answer) => parseIp(answer.address) ?? []);
+  } catch (error) {
+    const reason = lookupReason(error);
+    options.log.log('error', 'name lookup failed', { host: options.host, reason });
+    throw new NetworkError(`The name ${options.host} cannot be resolved: ${reason}.`, { cause: error });
+  }
+}
+
+function connectTo(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  if (signal.aborted) return Promise.reject(new CancelledError());
+  const socket = connect({ host, port, noDelay: true, timeout: CONNECT_TIMEOUT_MS });
+  const cancel = () => fail(new CancelledError());
+  const expire = () => fail(new NetworkError('Connection timed out'));
+  const fail = (error: Error) => {
+    socket.destroy();
+    settle();
+    reject(error);
+  };
+  const settle = () => {
+    signal.removeEventListener('abort', cancel);
+    socket.off('error', fail).off('timeout', expire).setTimeout(0);
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  socket.once('error', fail).once('timeout', expire);
+  socket.once('connect', () => {
+    settle();
+    resolve(socket);
+  });
+  return promise;
+}
+
+/** The system's words for its error numbers, as the C library says them. */
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'Connection refused',
+  ECONNRESET: 'Connection reset by peer',
+  EHOSTUNREACH: 'No route to host',
+  ENETUNREACH: 'Network is unreachable',
+  ETIMEDOUT: 'Connection timed out',
+  EACCES: 'Permission denied',
+  EPERM: 'Operation not permitted',
+  EADDRNOTAVAIL: 'Cannot assign requested address',
+  EPIPE: 'Broken pipe',
+};
+
+/** What went wrong with a socket, in words. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return (code !== undefined ? REASONS[code] : undefined) ?? message;
+}
+
+function lookupReason(error: unknown): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOTFOUND':
+      return 'Name or service not known';
+    case 'EAI_AGAIN':
+      return 'Temporary failure in name resolution';
+    default:
+      return (error as Error).message;
+  }
+}

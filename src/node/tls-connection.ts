@@ -1,0 +1,188 @@
+/**
+ * A TLS connection over a connected stream, with what tunnels need beyond node:tls: one write is one TLS record, keying material can be
+ * exported, and the caller decides about the peer's certificate with all facts at hand.
+ *
+ * Read first: spec "AnyConnect", section 5.1 (one frame, one record).
+ */
+import type { Socket } from 'node:net';
+import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
+import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
+import { type Endpoint, parseIp } from '../core/wire/ip-address.ts';
+import { reasonOf } from './tcp-dial.ts';
+
+export interface TlsOptions {
+  /** For SNI (a name only) and for the certificate's names. */
+  readonly host: string;
+  readonly context: SecureContext;
+  /** Decides about the peer before a byte of application data is sent; rejects to refuse. */
+  readonly judge: (peer: TlsPeer) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** What is known about the peer after the handshake. */
+export interface TlsPeer {
+  readonly host: string;
+  /** DER. */
+  readonly certificate: Uint8Array;
+  /** What node:tls found wrong with chain or name: its error code; undefined if nothing. */
+  readonly problem?: string;
+}
+
+/** How long a handshake may take. */
+const HANDSHAKE_TIMEOUT_MS = 60_000;
+
+export class TlsConnection {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  /** DER of the peer's certificate. */
+  readonly peerCertificate: Uint8Array;
+  /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
+  readonly cipherSuite: string;
+  readonly #socket: TLSSocket;
+  #failure: SallyportError | undefined;
+
+  private constructor(socket: TLSSocket, peer: TlsPeer) {
+    this.#socket = socket;
+    this.local = endpointOf(socket.localAddress, socket.localPort);
+    this.remote = endpointOf(socket.remoteAddress, socket.remotePort);
+    this.peerCertificate = peer.certificate;
+    this.cipherSuite = `${socket.getProtocol()}-${socket.getCipher().standardName}`;
+    socket.on('error', (error) => {
+      this.#failure ??= new NetworkError(`The connection to ${peer.host} failed: ${reasonOf(error)}.`, { cause: error });
+    });
+  }
+
+  /** Handshakes over `raw` and has the peer judged. On any failure `raw` is destroyed. */
+  static async open(raw: Socket, options: TlsOptions): Promise<TlsConnection> {
+    const socket = await handshake(raw, options);
+    try {
+      const peer = peerOf(socket, options.host);
+      await options.judge(peer);
+      return new TlsConnection(socket, peer);
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+  }
+
+  /** One call, one TLS record (up to 16384 bytes). The bytes belong to the connection until they have left. False: wait for {@link onDrain}. */
+  write(bytes: Uint8Array): boolean {
+    return this.#socket.write(bytes);
+  }
+
+  /** Bytes that have not left yet. */
+  get queued(): number {
+    return this.#socket.writableLength;
+  }
+
+  onData(listener: (bytes: Uint8Array) => void): void {
+    this.#socket.on('data', listener);
+  }
+
+  onDrain(listener: () => void): void {
+    this.#socket.on('drain', listener);
+  }
+
+  /** The connection is over; `error` says why if it failed. */
+  onClose(listener: (error: SallyportError | undefined) => void): void {
+    this.#socket.on('close', () => listener(this.#failure));
+    // A peer that ends its side has left: there is no half-open tunnel or log-in.
+    this.#socket.on('end', () => this.#socket.end());
+  }
+
+  /** RFC 5705 and RFC 8446 §7.5, without context. */
+  exportKeyingMaterial(label: string, length: number): Uint8Array {
+    return this.#socket.exportKeyingMaterial(length, label, undefined as unknown as Buffer);
+  }
+
+  /** The verify_data of our Finished. */
+  get finished(): Uint8Array | undefined {
+    return this.#socket.getFinished();
+  }
+
+  /** Stops reading, so that the peer feels back-pressure. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Sends what is queued, says goodbye (close_notify) and closes; gives up after `limitMs`. */
+  async close(limitMs: number): Promise<void> {
+    if (this.#socket.destroyed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => this.#socket.destroy(), limitMs);
+    this.#socket.once('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    this.#socket.end(() => this.#socket.destroy());
+    await promise;
+  }
+
+  /** Closes at once; what is queued is lost. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}
+
+function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+  const settings: ConnectionOptions = {
+    socket: raw,
+    secureContext: options.context,
+    rejectUnauthorized: false, // judged by the caller, who can say more than yes or no
+  };
+  if (parseIp(options.host) === undefined) settings.servername = options.host;
+  else settings.host = options.host;
+  const socket = connect(settings);
+  const timer = setTimeout(() => fail(new NetworkError(`The TLS handshake with ${options.host} took too long.`)), HANDSHAKE_TIMEOUT_MS);
+  const cancel = () => fail(new CancelledError());
+  const broken = (error: Error) =>
+    fail(new NetworkError(`The TLS handshake with ${options.host} failed: ${reasonOf(error)}.`, { code: 'ERR_TLS', cause: error }));
+  const closed = () => fail(new NetworkError(`${options.host} closed the connection during the TLS handshake.`, { code: 'ERR_TLS' }));
+  const settle = () => {
+    clearTimeout(timer);
+    options.signal.removeEventListener('abort', cancel);
+    socket.off('error', broken).off('close', closed);
+  };
+  const fail = (error: SallyportError) => {
+    settle();
+    socket.on('error', () => undefined); // it has failed already: what it says while being destroyed adds nothing
+    socket.destroy();
+    reject(error);
+  };
+  options.signal.addEventListener('abort', cancel, { once: true });
+  socket.once('error', broken).once('close', closed);
+  socket.once('secureConnect', () => {
+    settle();
+    keepRecordsApart(socket);
+    resolve(socket);
+  });
+  return promise;
+}
+
+/**
+ * Peers require each tunnel frame to be a TLS record of its own, but a stream hands queued writes to `_writev`, which merges them into one record.
+ * Without `_writev` the stream writes them one by one, each its own record. Observed with ocserv 1.1.6, which ends a session over a merged record;
+ * a test counts records.
+ */
+function keepRecordsApart(socket: TLSSocket): void {
+  Object.assign(socket, { _writev: null });
+}
+
+function peerOf(socket: TLSSocket, host: string): TlsPeer {
+  const { raw } = socket.getPeerCertificate();
+  if (raw === undefined) throw new NetworkError(`${host} sent no certificate.`, { code: 'ERR_TLS' });
+  // node:tls types this as an Error; it is the error's code, and null when all is well.
+  const problem = (socket.authorizationError as unknown as string | null) ?? undefined;
+  return { host, certificate: raw, ...(problem !== undefined && { problem }) };
+}
+
+function endpointOf(address: string | undefined, port: number | undefined): Endpoint {
+  const ip = parseIp(address ?? '');
+  if (ip === undefined || port === undefined) throw new NetworkError('The connection was closed during the TLS handshake.');
+  return { address: ip, port };
+}

@@ -4,6 +4,7 @@
  * Read first: RFC 7292, appendix B.2 (PKCS #12); RFC 8018, section 5.1 (PBKDF1); OpenSSL's manual page EVP_BytesToKey (traditional PEM).
  */
 import { hash } from 'node:crypto';
+import { iteratedSha1 } from './iterated-sha1.ts';
 
 export type DigestName = 'md5' | 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512';
 
@@ -52,8 +53,9 @@ export function pemKey(password: Uint8Array, iv: Uint8Array, length: number): Ui
 }
 
 function iterated(digest: DigestName, input: Uint8Array, iterations: number): Uint8Array {
-  let output: Uint8Array = input;
-  for (let i = 0; i < iterations; i++) output = hash(digest, output, 'buffer');
+  let output: Uint8Array = hash(digest, input, 'buffer');
+  if (digest === 'sha1') return iteratedSha1(output, iterations - 1);
+  for (let i = 1; i < iterations; i++) output = hash(digest, output, 'buffer');
   return output;
 }
 

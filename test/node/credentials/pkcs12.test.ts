@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Secret } from '../../../src/core/secret.ts';
 import { loadClientIdentity } from '../../../src/node/credentials/client-identity.ts';
@@ -11,6 +12,7 @@ import { asLooseBer, der, integer, octetString, oid, sequence } from '../../supp
 import { data, explicit0, pkcs12OfSafes } from '../../support/key-variants.ts';
 import { type Issued, Pki } from '../../support/pki.ts';
 import { missing } from '../../support/requirements.ts';
+import { sized } from '../../support/size.ts';
 
 const PASSWORD = 'secret';
 const FORMS = passwordForms(new Secret(PASSWORD), 'utf-8');
@@ -145,6 +147,25 @@ describe('PKCS #12', { skip: missing('openssl') }, () => {
     assert.ok(encryption !== undefined && bytes !== undefined);
     const cut = { safes: [{ encryption, bytes: bytes.subarray(1) }] };
     await assert.rejects(openPkcs12(cut, FORMS), CredentialError);
+  });
+});
+
+/**
+ * Made with GnuTLS's certtool 3.7.9, which asks for 600,000 iterations:
+ * certtool --to-p12 --load-privkey KEY --load-certificate CERTIFICATE --p12-name x --password secret --outder --pkcs-cipher CIPHER
+ */
+describe('PKCS #12 of GnuTLS', () => {
+  const vector = (name: string) => path.resolve(import.meta.dirname, '../../vectors/credentials', `certtool-${name}.p12`);
+
+  it('opens: PBES2, and the 3DES that old clients want', async () => {
+    for (const cipher of sized(['aes-256'], ['aes-256', '3des-pkcs12'])) {
+      const loaded = await loadClientIdentity({ certificate: vector(cipher), password: new Secret(PASSWORD) });
+      assert.equal(loaded.key.asymmetricKeyType, 'ec');
+    }
+  });
+
+  it('opens unasked if it was made with --null-password', async () => {
+    assert.ok(await loadClientIdentity({ certificate: vector('null-password') }));
   });
 });
 

@@ -34,7 +34,10 @@ export interface TrustAnchors {
   readonly allowPartialTrustChain: true;
 }
 
-/** Reads the authorities that the options name, and nothing else. Throws {@link MisuseError} if the file of `caFile` cannot be used. */
+/**
+ * Reads the authorities that the options name, and nothing else. Throws {@link MisuseError} if the file of `caFile`, or that of OpenSSL's
+ * environment variable SSL_CERT_FILE (which stands for the system's authorities), cannot be used.
+ */
 export async function loadTrustAnchors(options: TrustOptions): Promise<TrustAnchors> {
   const { caFile, fingerprints = [], systemTrust = fingerprints.length === 0 } = options;
   const ca = [...(caFile === undefined ? [] : await readAuthorities(caFile)), ...(systemTrust ? await systemAuthorities() : [])];
@@ -65,8 +68,8 @@ async function readAuthorities(path: string): Promise<string[]> {
 }
 
 async function systemAuthorities(): Promise<string[]> {
-  const named = process.env.SSL_CERT_FILE; // OpenSSL's own variable
-  for (const path of named === undefined ? SYSTEM_BUNDLES : [named]) {
+  if (process.env.SSL_CERT_FILE) return readAuthorities(process.env.SSL_CERT_FILE);
+  for (const path of SYSTEM_BUNDLES) {
     const text = await readFile(path, 'latin1').catch(() => ''); // other systems have other files
     if (text.includes(PEM_BEGIN)) return [text];
   }

@@ -89,6 +89,14 @@ describe('server certificate', { skip: missing('openssl') }, () => {
     }
   });
 
+  it('is trusted by any of the authorities that are in one text, as the system’s are', async () => {
+    using stranger = new Pki();
+    const text = `# strangers\n${stranger.root.certificatePem}\n# ours\n${pki.root.certificatePem}`;
+    const trusted: TrustAnchors = { ca: [text], allowPartialTrustChain: true };
+    assert.equal(await fault(pki.issueServer(HERE), trusted), undefined);
+    assert.equal(await fault(pki.issueServer({ ...HERE, ...PAST }), trusted), 'certificate expired');
+  });
+
   it('has an unknown signer, whatever else is wrong with it', async () => {
     assert.equal(await fault(pki.issueServer(HERE), NOBODY), 'signer not found');
     assert.equal(await fault(pki.issueServer({ ...HERE, ...PAST }), NOBODY), 'signer not found');
@@ -220,11 +228,13 @@ describe('trust anchors', { skip: missing('openssl') }, () => {
     assert.ok((await loadTrustAnchors({ fingerprints: ['0000'], systemTrust: true })).ca.length > 0);
   });
 
-  it('are those of SSL_CERT_FILE where that is set', async () => {
+  it('are those of SSL_CERT_FILE where that is set, and only those', async () => {
     using pki = new Pki();
     process.env.SSL_CERT_FILE = pki.root.certificatePath;
     try {
-      assert.deepEqual((await loadTrustAnchors({})).ca, [pki.root.certificatePem]);
+      assert.deepEqual((await loadTrustAnchors({})).ca, [pki.root.certificate.toString()]);
+      process.env.SSL_CERT_FILE = '/nonexistent';
+      await assert.rejects(loadTrustAnchors({}), { code: 'ERR_MISUSE' });
     } finally {
       delete process.env.SSL_CERT_FILE;
     }

@@ -12,19 +12,19 @@ const LATIN1 = 'iso-8859-1';
 const UTF8 = 'utf-8';
 
 /** How C libraries write the names that TextDecoder knows only in another spelling; compared without case, dashes and underscores. */
-const SPELLINGS: Readonly<Record<string, string>> = {
-  utf8: UTF8,
-  'ansix3.41968': ASCII,
-  usascii: ASCII,
-  iso88591: LATIN1,
-  koi8r: 'koi8-r',
-  koi8u: 'koi8-u',
-  eucjp: 'euc-jp',
-  euckr: 'euc-kr',
-  euccn: 'gbk',
-  big5hkscs: 'big5',
-  tis620: 'windows-874',
-};
+const SPELLINGS: ReadonlyMap<string, string> = new Map([
+  ['utf8', UTF8],
+  ['ansix3.41968', ASCII],
+  ['usascii', ASCII],
+  ['iso88591', LATIN1],
+  ['koi8r', 'koi8-r'],
+  ['koi8u', 'koi8-u'],
+  ['eucjp', 'euc-jp'],
+  ['euckr', 'euc-kr'],
+  ['euccn', 'gbk'],
+  ['big5hkscs', 'big5'],
+  ['tis620', 'windows-874'],
+]);
 
 /**
  * The character set of the locale that the environment names. A locale without one is UTF-8, as on every system of today; the
@@ -40,7 +40,7 @@ export function localeCharset(environment: NodeJS.ProcessEnv = process.env): str
 }
 
 function charsetNamed(codeset: string): string {
-  const spelled = SPELLINGS[codeset.toLowerCase().replace(/[-_]/g, '')];
+  const spelled = SPELLINGS.get(codeset.toLowerCase().replace(/[-_]/g, ''));
   if (spelled !== undefined) return spelled;
   try {
     return new TextDecoder(codeset).encoding;

@@ -64,8 +64,7 @@ export async function loadClientIdentity(options: ClientIdentityOptions): Promis
 
   const keyFile = isOneFile ? certificateFile : await openFile(keyPath, { keys: true }, source);
   const keys = await inFile(keyPath, () => keyFile.keys.map(readKey));
-  if (keys.length === 0)
-    throw new CredentialError(`${keyPath}: there is no private key in it; if it is in another file, name that one too`);
+  if (keys.length === 0) throw new CredentialError(`${keyPath}: there is no private key in it; if a file of its own has it, name that too`);
 
   const pair = matchingPair(certificates, keys);
   if (pair === undefined) throw new CredentialError(`the private key in ${keyPath} is not that of a certificate in ${certificatePath}`);

@@ -8,16 +8,29 @@ export class CredentialError extends SallyportError {
   }
 }
 
+/** What a password protects; people are asked for it, and told that it is wrong, in words that depend on it. */
+export interface ProtectedFile {
+  readonly file: string;
+  /** `PEM` is its traditional encryption; PKCS #8 may be in PEM or in DER. */
+  readonly format: 'PKCS#12' | 'PKCS#8' | 'PEM';
+}
+
 /** The password does not open the file. The caller may ask again and load again: nothing is kept. */
 export class WrongPasswordError extends CredentialError {
-  constructor(file: string) {
-    super(`The password for ${file} is wrong.`, { code: 'ERR_WRONG_PASSWORD' });
+  readonly protectedFile: ProtectedFile;
+
+  constructor(protectedFile: ProtectedFile) {
+    super(`${protectedFile.file}: the password is wrong`, { code: 'ERR_WRONG_PASSWORD' });
+    this.protectedFile = protectedFile;
   }
 }
 
 /** The file is protected, no password was given, and there was nobody to ask, or they did not answer. */
 export class PasswordNeededError extends CredentialError {
-  constructor(file: string) {
-    super(`${file} is protected by a password, and none was given.`, { code: 'ERR_PASSWORD_NEEDED' });
+  readonly protectedFile: ProtectedFile;
+
+  constructor(protectedFile: ProtectedFile) {
+    super(`${protectedFile.file}: it is protected by a password, and none was given`, { code: 'ERR_PASSWORD_NEEDED' });
+    this.protectedFile = protectedFile;
   }
 }

@@ -29,9 +29,17 @@ export type KeyFormat = 'pkcs1' | 'sec1' | 'pkcs8';
 export type CredentialItem =
   | { readonly type: 'certificate'; readonly der: Uint8Array }
   | { readonly type: 'key'; readonly format: KeyFormat; readonly der: Uint8Array }
-  | { readonly type: 'encrypted-key'; readonly format: KeyFormat; readonly encryption: Encryption; readonly ciphertext: Uint8Array }
+  | EncryptedKey
   | { readonly type: 'pkcs12'; readonly file: Pkcs12File }
   | { readonly type: 'unsupported-key'; readonly why: UnsupportedError };
+
+export interface EncryptedKey {
+  readonly type: 'encrypted-key';
+  readonly format: KeyFormat;
+  readonly protection: 'PKCS#8' | 'PEM';
+  readonly encryption: Encryption;
+  readonly ciphertext: Uint8Array;
+}
 
 /** Reads a file, a pipe too. Throws {@link CredentialError} if that cannot be, or if there is more than {@link MAX_FILE_BYTES}. */
 export async function readCredentialFile(path: string): Promise<Uint8Array> {
@@ -43,8 +51,7 @@ export async function readCredentialFile(path: string): Promise<Uint8Array> {
     throw new CredentialError(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
   const bytes = Buffer.concat(chunks);
-  if (bytes.length > MAX_FILE_BYTES)
-    throw new CredentialError(`it is longer than ${MAX_FILE_BYTES} bytes, too long for certificates and keys`);
+  if (bytes.length > MAX_FILE_BYTES) throw new CredentialError(`it is too long for certificates and keys: over ${MAX_FILE_BYTES} bytes`);
   return bytes;
 }
 
@@ -59,35 +66,32 @@ export function parseCredentials(bytes: Uint8Array): CredentialItem[] {
   return items;
 }
 
-const KEY_LABELS: Readonly<Record<string, KeyFormat>> = { 'RSA PRIVATE KEY': 'pkcs1', 'EC PRIVATE KEY': 'sec1', 'PRIVATE KEY': 'pkcs8' };
-
 const DSA = 'DSA keys are not supported; use an RSA or EC key';
 const TPM = 'keys in a TPM are not supported';
-
-const UNSUPPORTED_LABELS: Readonly<Record<string, string>> = {
-  'DSA PRIVATE KEY': DSA,
-  'OPENSSH PRIVATE KEY': 'keys in the OpenSSH format are not supported; convert it to PEM with ssh-keygen -p -m PEM',
-  'TSS KEY BLOB': TPM,
-  'TSS2 PRIVATE KEY': TPM,
-};
-
-function unsupportedKey(why: string): CredentialItem {
-  return { type: 'unsupported-key', why: new UnsupportedError(why) };
-}
+const OPENSSH = 'keys in the OpenSSH format are not supported; convert it to PEM with ssh-keygen -p -m PEM';
 
 function itemOfBlock(block: PemBlock): CredentialItem | undefined {
-  const format = KEY_LABELS[block.label];
-  if (format !== undefined) return keyOfBlock(block, format);
-  const unsupported = UNSUPPORTED_LABELS[block.label];
-  if (unsupported !== undefined) return unsupportedKey(unsupported);
   switch (block.label) {
     case 'CERTIFICATE':
     case 'X509 CERTIFICATE':
     case 'TRUSTED CERTIFICATE': // OpenSSL appends its trust settings
       return { type: 'certificate', der: new BerReader(block.bytes).element('certificate').encoded };
+    case 'RSA PRIVATE KEY':
+      return keyOfBlock(block, 'pkcs1');
+    case 'EC PRIVATE KEY':
+      return keyOfBlock(block, 'sec1');
+    case 'PRIVATE KEY':
+      return keyOfBlock(block, 'pkcs8');
     case 'ENCRYPTED PRIVATE KEY':
     case 'PKCS12':
       return identifyDer(block.bytes);
+    case 'DSA PRIVATE KEY':
+      return unsupportedKey(DSA);
+    case 'OPENSSH PRIVATE KEY':
+      return unsupportedKey(OPENSSH);
+    case 'TSS KEY BLOB':
+    case 'TSS2 PRIVATE KEY':
+      return unsupportedKey(TPM);
     default:
       return undefined;
   }
@@ -95,14 +99,19 @@ function itemOfBlock(block: PemBlock): CredentialItem | undefined {
 
 function keyOfBlock(block: PemBlock, format: KeyFormat): CredentialItem {
   const dekInfo = block.headers.get('dek-info');
-  if (dekInfo !== undefined) return encryptedKey(format, () => pemEncryption(dekInfo), block.bytes);
-  if (block.headers.get('proc-type')?.endsWith('ENCRYPTED')) throw new CredentialError('an encrypted key has no DEK-Info header');
-  return { type: 'key', format, der: block.bytes };
+  if (dekInfo === undefined) return { type: 'key', format, der: block.bytes };
+  return unlessUnsupported(() => {
+    return { type: 'encrypted-key', format, protection: 'PEM', encryption: pemEncryption(dekInfo), ciphertext: block.bytes };
+  });
 }
 
-function encryptedKey(format: KeyFormat, read: () => Encryption, ciphertext: Uint8Array): CredentialItem {
+function unsupportedKey(why: string): CredentialItem {
+  return { type: 'unsupported-key', why: new UnsupportedError(why) };
+}
+
+function unlessUnsupported(read: () => EncryptedKey): CredentialItem {
   try {
-    return { type: 'encrypted-key', format, encryption: read(), ciphertext };
+    return read();
   } catch (error) {
     if (error instanceof UnsupportedError) return { type: 'unsupported-key', why: error };
     throw error;
@@ -123,7 +132,10 @@ function identifyDer(bytes: Uint8Array): CredentialItem {
       const algorithm = outer.element('first part').encoded;
       if (outer.peekTag() !== BER.octetString) return { type: 'certificate', der };
       const ciphertext = outer.octets('encrypted key');
-      return encryptedKey('pkcs8', () => readEncryption(new BerReader(algorithm)), ciphertext);
+      return unlessUnsupported(() => {
+        const encryption = readEncryption(new BerReader(algorithm));
+        return { type: 'encrypted-key', format: 'pkcs8', protection: 'PKCS#8', encryption, ciphertext };
+      });
     }
     case BER.oid:
       if (outer.oid('type').startsWith(TPM_KEYS)) return unsupportedKey(TPM);

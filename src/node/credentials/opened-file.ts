@@ -3,14 +3,14 @@
  * and at most once for a file.
  */
 import { Secret } from '../../core/secret.ts';
-import { PasswordNeededError, WrongPasswordError } from './credential-error.ts';
+import { PasswordNeededError, type ProtectedFile, WrongPasswordError } from './credential-error.ts';
 import type { CredentialItem, KeyFormat } from './credential-file.ts';
 import { decrypt } from './password-based-encryption.ts';
 import { type PasswordForms, passwordForms } from './password-bytes.ts';
 import { openPkcs12, type Pkcs12Contents, type Pkcs12File } from './pkcs12.ts';
 
 /** Asks the person for the password of a file. Undefined: no answer. */
-export type AskPassword = (request: { readonly file: string }) => Promise<Secret | undefined>;
+export type AskPassword = (what: ProtectedFile) => Promise<Secret | undefined>;
 
 export interface PasswordSource {
   /** What was given beforehand: used for every file that needs one, and then nobody is asked. */
@@ -67,7 +67,7 @@ export async function openItems(
 async function openPkcs12File(file: Pkcs12File, password: FilePassword): Promise<Pkcs12Contents> {
   // Many files have an empty password, which nobody should be asked for.
   const unasked = password.isGiven ? undefined : await openPkcs12(file, password.formsOf(new Secret('')));
-  return unasked ?? password.open((forms) => openPkcs12(file, forms));
+  return unasked ?? password.open('PKCS#12', (forms) => openPkcs12(file, forms));
 }
 
 type KeyItem = Extract<CredentialItem, { type: 'key' | 'encrypted-key' | 'unsupported-key' }>;
@@ -77,7 +77,10 @@ async function openKey(item: KeyItem, password: FilePassword): Promise<OpenedKey
     case 'key':
       return item;
     case 'encrypted-key':
-      return { format: item.format, der: await password.open((forms) => decrypt(item.encryption, item.ciphertext, forms)) };
+      return {
+        format: item.format,
+        der: await password.open(item.protection, (forms) => decrypt(item.encryption, item.ciphertext, forms)),
+      };
     case 'unsupported-key':
       throw item.why;
   }
@@ -104,11 +107,12 @@ class FilePassword {
   }
 
   /** Hands over the forms of the password, which is asked for if it was not given. An attempt that yields undefined found it wrong. */
-  async open<T>(attempt: (forms: PasswordForms) => Promise<T | undefined>): Promise<T> {
-    this.#answer ??= await this.#source.askPassword?.({ file: this.#path });
-    if (this.#answer === undefined) throw new PasswordNeededError(this.#path);
+  async open<T>(format: ProtectedFile['format'], attempt: (forms: PasswordForms) => Promise<T | undefined>): Promise<T> {
+    const what = { file: this.#path, format };
+    this.#answer ??= await this.#source.askPassword?.(what);
+    if (this.#answer === undefined) throw new PasswordNeededError(what);
     const opened = await attempt(this.formsOf(this.#answer));
-    if (opened === undefined) throw new WrongPasswordError(this.#path);
+    if (opened === undefined) throw new WrongPasswordError(what);
     return opened;
   }
 }

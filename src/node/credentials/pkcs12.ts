@@ -101,13 +101,14 @@ export function parsePkcs12(file: Uint8Array): Pkcs12File {
  * derivation, unlike PBKDF2, cannot run natively.
  */
 export async function openPkcs12(file: Pkcs12File, password: PasswordForms): Promise<Pkcs12Contents | undefined> {
-  const reader = new BagReader(password);
+  const bags = new BagReader(password);
   for (const safe of file.safes) {
-    const bags = safe.encryption === undefined ? safe.bytes : await decrypt(safe.encryption, safe.bytes, password);
-    if (bags === undefined || !(await reader.read(bags, MAX_BAG_DEPTH))) return undefined;
+    const plaintext = safe.encryption === undefined ? safe.bytes : await decrypt(safe.encryption, safe.bytes, password);
+    if (plaintext === undefined || !(await bags.read(plaintext, MAX_BAG_DEPTH))) return undefined;
   }
-  if (file.mac === undefined || macMatches(file.mac, password)) return reader;
-  if (reader.hasDecrypted || file.safes.some((safe) => safe.encryption !== undefined)) {
+  const { certificates, keys } = bags;
+  if (file.mac === undefined || macMatches(file.mac, password)) return { certificates, keys };
+  if (bags.hasDecrypted || file.safes.some((safe) => safe.encryption !== undefined)) {
     throw new CredentialError('the PKCS#12 file is damaged: the password decrypts it, but its MAC does not match');
   }
   return undefined;
@@ -143,7 +144,7 @@ function macMatches(mac: Mac, password: PasswordForms): boolean {
 }
 
 /** Gathers what is in the bags. */
-class BagReader implements Pkcs12Contents {
+class BagReader {
   readonly certificates: Pkcs12Object[] = [];
   readonly keys: Pkcs12Object[] = [];
   /** A key was decrypted, so the password is right. */

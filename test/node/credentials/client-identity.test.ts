@@ -11,7 +11,12 @@ import { inspect } from 'node:util';
 import { UnsupportedError } from '../../../src/core/errors.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { type ClientIdentity, loadClientIdentity } from '../../../src/node/credentials/client-identity.ts';
-import { CredentialError, PasswordNeededError, WrongPasswordError } from '../../../src/node/credentials/credential-error.ts';
+import {
+  CredentialError,
+  PasswordNeededError,
+  type ProtectedFile,
+  WrongPasswordError,
+} from '../../../src/node/credentials/credential-error.ts';
 import { type KeyVariant, writeKeyVariants } from '../../support/key-variants.ts';
 import { type Issued, Pki } from '../../support/pki.ts';
 import { missing } from '../../support/requirements.ts';
@@ -45,6 +50,12 @@ describe('client identity', { skip: missing('openssl') }, () => {
     return file;
   };
 
+  /** What a variant's password is asked for. */
+  const protectedFile = ({ name, certificate, key = certificate }: KeyVariant): ProtectedFile => ({
+    file: key,
+    format: name.startsWith('PKCS#12') ? 'PKCS#12' : name.startsWith('PKCS#8') ? 'PKCS#8' : 'PEM',
+  });
+
   /** The first variant whose name begins so. */
   const rsaVariant = (name: string): KeyVariant => {
     const found = variants.find(({ identity, variant }) => identity === rsa && variant.name.startsWith(name));
@@ -65,13 +76,13 @@ describe('client identity', { skip: missing('openssl') }, () => {
 
   it('needs no password where nothing is encrypted, and asks once where something is', async () => {
     for (const { variant } of variants) {
-      const asked: string[] = [];
-      const askPassword = async ({ file }: { readonly file: string }) => {
-        asked.push(file);
+      const asked: ProtectedFile[] = [];
+      const askPassword = async (what: ProtectedFile) => {
+        asked.push(what);
         return new Secret(PASSWORD);
       };
       await loadClientIdentity({ ...variant, askPassword });
-      assert.deepEqual(asked, variant.isEncrypted ? [variant.key ?? variant.certificate] : [], variant.name);
+      assert.deepEqual(asked, variant.isEncrypted ? [protectedFile(variant)] : [], variant.name);
     }
   });
 
@@ -79,7 +90,7 @@ describe('client identity', { skip: missing('openssl') }, () => {
     for (const { variant } of variants.filter(({ variant }) => variant.isEncrypted)) {
       for (const wrong of ['Correct horse', '']) {
         const loading = loadClientIdentity({ ...variant, password: new Secret(wrong) });
-        await assert.rejects(loading, new WrongPasswordError(variant.key ?? variant.certificate), variant.name);
+        await assert.rejects(loading, new WrongPasswordError(protectedFile(variant)), variant.name);
       }
       const asking = loadClientIdentity({ ...variant, askPassword: async () => new Secret('Correct horse') });
       await assert.rejects(asking, WrongPasswordError, variant.name);
@@ -88,7 +99,7 @@ describe('client identity', { skip: missing('openssl') }, () => {
 
   it('says that a password is needed if there is none and nobody answers', async () => {
     for (const { variant } of variants.filter(({ variant }) => variant.isEncrypted)) {
-      const expected = new PasswordNeededError(variant.key ?? variant.certificate);
+      const expected = new PasswordNeededError(protectedFile(variant));
       await assert.rejects(loadClientIdentity(variant), expected, variant.name);
       await assert.rejects(loadClientIdentity({ ...variant, askPassword: async () => undefined }), expected, variant.name);
     }
@@ -150,7 +161,7 @@ describe('client identity', { skip: missing('openssl') }, () => {
   it('takes a key from a file of its own, the certificate being in another format', async () => {
     const key = rsaVariant('PKCS#12, key PBE-SHA1-3DES').certificate;
     const asked: string[] = [];
-    const askPassword = async ({ file }: { readonly file: string }) => {
+    const askPassword = async ({ file }: ProtectedFile) => {
       asked.push(file);
       return new Secret(PASSWORD);
     };
@@ -188,7 +199,7 @@ describe('client identity', { skip: missing('openssl') }, () => {
     await assert.rejects(load(pki.directory), /it cannot be read: EISDIR/);
     await assert.rejects(load(write('empty.pem', '')), /it is no certificate and no key/);
     await assert.rejects(load(write('letter.txt', 'Dear Sir or Madam')), /it is no certificate and no key/);
-    await assert.rejects(load(write('long.pem', '0'.repeat(0x10_0001))), /it is longer than 1048576 bytes/);
+    await assert.rejects(load(write('long.pem', '0'.repeat(0x10_0001))), /it is too long for certificates and keys: over 1048576 bytes/);
     await assert.rejects(
       load(write('request.pem', '-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n')),
       /none of its PEM/,
@@ -202,7 +213,7 @@ describe('client identity', { skip: missing('openssl') }, () => {
     );
     await assert.rejects(
       loadClientIdentity({ certificate: rsa.certificatePath }),
-      new CredentialError(`${rsa.certificatePath}: there is no private key in it; if it is in another file, name that one too`),
+      new CredentialError(`${rsa.certificatePath}: there is no private key in it; if a file of its own has it, name that too`),
     );
     await assert.rejects(
       loadClientIdentity({ certificate: rsa.certificatePath, key: ec.keyPath }),

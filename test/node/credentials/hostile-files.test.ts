@@ -79,7 +79,8 @@ describe('damaged credential file', { skip: missing('openssl') }, () => {
     await assert.rejects(write(block('PRIVATE KEY', 'A*A=')), /it is damaged: text is not base64/);
     await assert.rejects(write(block('PRIVATE KEY', 'AAAA')), /a private key in it is damaged/);
     await assert.rejects(write(block('CERTIFICATE', 'MAAA').repeat(1001)), /more than 1000 PEM blocks/);
-    await assert.rejects(write(block('RSA PRIVATE KEY', 'Proc-Type: 4,ENCRYPTED\n\nAAAA')), /has no DEK-Info header/);
+    await assert.rejects(write(block('RSA PRIVATE KEY', 'Proc-Type: 4,ENCRYPTED\n\nAAAA')), /a private key in it is damaged/);
+    await assert.rejects(write(block('constructor', 'AAAA')), /none of its PEM blocks is a certificate or a key/);
     await assert.rejects(write(block('RSA PRIVATE KEY', 'DEK-Info: AES-128-CBC,00\n\nAAAA')), /the DEK-Info header has no valid IV/);
   });
 });

@@ -13,6 +13,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   iperf3: 'throughput',
   openssl: 'throw-away certificates, and a DTLS peer',
   procps: 'process figures',
+  tcpdump: 'packets as they passed, for checksums and order',
 };
 
 function isInstalled(name: string): boolean {

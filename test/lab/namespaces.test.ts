@@ -94,6 +94,7 @@ describe('a lab', { skip: missing('root', 'netns', 'ping', 'nft') }, () => {
     assert.equal((await ping(lab.client, ipv4, { count: 1 })).received, 0);
     await lab.clientLink.plug(lab.client);
     assert.equal((await ping(lab.client, ipv4)).received, 3);
+    await lab.clientLink.unplugFor(lab.client, 10);
     assert.equal((await ping(lab.client, ipv6)).received, 3);
     assertUnchanged(before, await takeSnapshot(lab.client));
   });

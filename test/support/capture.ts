@@ -21,6 +21,9 @@ const LINK_HEADERS: ReadonlyMap<number, number> = new Map([
   [101, 0], // LINKTYPE_RAW: a tun device
 ]);
 
+/** For packets that pass while tcpdump has no time: the kernel holds some ten thousand. */
+const BUFFER_KIB = '16384';
+
 export class Capture {
   readonly #program: Program;
   readonly #file: string;
@@ -33,13 +36,22 @@ export class Capture {
   /** Captures from when the promise resolves. `filter`: tcpdump's own language; default: IP only. */
   static async start(namespace: Namespace, folder: string, device: string, filter = 'ip or ip6'): Promise<Capture> {
     const file = path.join(folder, `${namespace.name}-${device}-${process.hrtime.bigint()}.pcap`);
-    const program = await namespace.start('tcpdump', ['-n', '--immediate-mode', '-Z', 'root', '-i', device, '-w', file, filter]);
+    const program = await namespace.start('tcpdump', ['-n', '-B', BUFFER_KIB, '-Z', 'root', '-i', device, '-w', file, filter]);
     await program.waitFor(/listening on/);
     return new Capture(program, file);
   }
 
-  /** Ends the capture. */
+  /** Ends the capture. Throws if packets passed too fast for it. */
   async stop(): Promise<readonly CapturedPacket[]> {
+    // At its end tcpdump forgets what it has not read yet: ask how far it is until it has read all.
+    for (let isBehind = true; isBehind; ) {
+      const after = this.#program.output.length;
+      this.#program.signal('SIGUSR1');
+      const counts = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped/;
+      const [, captured, received, dropped] = await this.#program.waitFor(counts, { after });
+      if (dropped !== '0') throw new Error(`${dropped} packets were not captured: ${this.#program.describe()}`);
+      isBehind = captured !== received;
+    }
     await this.#program.stop({ signal: 'SIGINT' });
     return parsePcap(readFileSync(this.#file));
   }

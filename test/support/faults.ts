@@ -18,7 +18,7 @@ export interface Block {
 }
 
 export interface Loss {
-  /** Default: every packet, whatever it carries. */
+  /** Default: every packet, whatever it carries. `icmpv6` includes neighbour discovery, which tries again after a second. */
   readonly protocol?: 'tcp' | 'udp' | 'icmp' | 'icmpv6';
   /** 0 to 1, in steps of a thousandth. */
   readonly probability: number;

@@ -3,6 +3,7 @@
  *
  *   client ──192.0.2.0/24──── router ──198.51.100.0/24── server      (2001:db8:2::/64 and 2001:db8:3::/64)
  *      .2    eth0      .1 eth0  eth1 .1       eth0  .2
+ *                         lo 203.0.113.1, 2001:db8:4::1
  *
  * Without the router (`router: false`, for benches) client and server are joined directly, and the server has the router's first addresses.
  *
@@ -21,6 +22,8 @@ export interface LabAddresses {
 
 const CLIENT: LabAddresses = { ipv4: '192.0.2.2', ipv6: '2001:db8:2::2' };
 const CLIENT_SIDE: LabAddresses = { ipv4: '192.0.2.1', ipv6: '2001:db8:2::1' };
+/** On the router's loopback device: a gateway there is not on the client's own network, as gateways are not. */
+const ROUTER: LabAddresses = { ipv4: '203.0.113.1', ipv6: '2001:db8:4::1' };
 const SERVER_SIDE: LabAddresses = { ipv4: '198.51.100.1', ipv6: '2001:db8:3::1' };
 const SERVER: LabAddresses = { ipv4: '198.51.100.2', ipv6: '2001:db8:3::2' };
 
@@ -34,7 +37,7 @@ export class Lab implements AsyncDisposable {
   readonly #router: Namespace | undefined;
   /** The client's cable. */
   readonly clientLink: Link;
-  /** Of the router, those that the client can see. */
+  /** The router's are for what runs on it, like a relay. */
   readonly addresses: { readonly client: LabAddresses; readonly router: LabAddresses; readonly server: LabAddresses };
 
   private constructor(folder: string, client: Namespace, server: Namespace, router: Namespace | undefined, clientLink: Link) {
@@ -43,7 +46,7 @@ export class Lab implements AsyncDisposable {
     this.server = server;
     this.#router = router;
     this.clientLink = clientLink;
-    this.addresses = { client: CLIENT, router: CLIENT_SIDE, server: router === undefined ? CLIENT_SIDE : SERVER };
+    this.addresses = { client: CLIENT, router: ROUTER, server: router === undefined ? CLIENT_SIDE : SERVER };
   }
 
   /** @param options.router Whether a router sits between client and server. Default true. */
@@ -58,6 +61,7 @@ export class Lab implements AsyncDisposable {
     if (router !== undefined) {
       await Link.connect(end(server, 'eth0', SERVER), end(router, 'eth1', SERVER_SIDE));
       await server.ip(...defaultRoutes(SERVER_SIDE));
+      await router.ip(`address add ${ROUTER.ipv4}/32 dev lo`, `address add ${ROUTER.ipv6}/128 dev lo`);
     }
     for (const namespace of [next, server]) await forwardPackets(namespace);
     const lab = new Lab(folder, client, server, router, clientLink);

@@ -183,7 +183,7 @@ export class Link {
 
   /**
    * Pulls the cable as the namespace at this end sees it: no carrier, addresses and routes stay.
-   * The other end's device goes down; its routes over this cable that are not its own network's are lost until someone adds them again.
+   * The other end's device goes down, and with it those of its routes over this cable that {@link connect} did not make.
    */
   async unplug(end: Namespace): Promise<void> {
     await this.#otherEnd(end).namespace.ip(`link set ${this.#otherEnd(end).device} down`);
@@ -192,6 +192,13 @@ export class Link {
   async plug(end: Namespace): Promise<void> {
     await this.#otherEnd(end).namespace.ip(`link set ${this.#otherEnd(end).device} up`);
     await this.#carriesPackets();
+  }
+
+  /** Pulls the cable for a while. */
+  async unplugFor(end: Namespace, duration: Millis): Promise<void> {
+    await this.unplug(end);
+    await setTimeout(duration);
+    await this.plug(end);
   }
 
   /**

@@ -43,7 +43,8 @@ export class RemoteProgram<C extends Calls> {
   #lastId = 0;
   readonly #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
 
-  private constructor(program: Program) {
+  /** @param program Started with its channel. */
+  constructor(program: Program) {
     this.program = program;
     program.child.on('message', ({ id, result, error }: Answer) => {
       const waiting = this.#waiting.get(id);
@@ -57,7 +58,7 @@ export class RemoteProgram<C extends Calls> {
     });
   }
 
-  /** @param script The path of a TypeScript file that calls {@link serveCalls}. */
+  /** Starts one in a namespace. @param script The path of a TypeScript file that calls {@link serveCalls}. */
   static async start<C extends Calls>(namespace: Namespace, script: string, args: readonly string[] = []): Promise<RemoteProgram<C>> {
     return new RemoteProgram<C>(await namespace.start(process.execPath, [script, ...args], { hasChannel: true }));
   }

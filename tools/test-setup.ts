@@ -8,6 +8,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   openconnect: 'the client whose behaviour and figures are compared',
   'vpnc-scripts': 'the network script that the drop-in runs',
   iproute2: 'network namespaces',
+  tcpdump: 'packets as they passed, for checksums and order',
   'iputils-ping': 'ping through tunnels',
   nftables: 'blocked UDP and plain loss',
   iperf3: 'throughput',

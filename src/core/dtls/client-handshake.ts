@@ -34,10 +34,9 @@ import {
   RANDOM_LENGTH,
   type ServerHello,
 } from '../tls-messages/handshake-messages.ts';
-import { extendedMasterSecret, masterSecret, pskPremaster } from '../tls-messages/key-schedule.ts';
 import { copyOf } from '../wire/copy.ts';
 import type { ClientCredentials, PskCredentials } from './credentials.ts';
-import { type Dialect, DTLS_1_0, DTLS_1_2, prfOf } from './dialect.ts';
+import { type Dialect, DTLS_1_0, DTLS_1_2 } from './dialect.ts';
 import {
   HandshakeAbort,
   type HandshakeIo,
@@ -47,7 +46,7 @@ import {
   unexpectedMessage,
   verifyFinished,
 } from './handshake-role.ts';
-import { SessionSecrets } from './session-secrets.ts';
+import { pskSecrets, SessionSecrets } from './session-secrets.ts';
 import type { DtlsSession } from './state.ts';
 
 /** A gateway that asks for a cookie more often than this will never have enough. */
@@ -142,8 +141,10 @@ export class ClientHandshake implements HandshakeRole {
     io.transcript.add(message);
     // In a full handshake the session id is the server's own and of no use to us, even if it repeats ours.
     const credentials = this.#credentials;
-    if (credentials.kind === 'resumption') this.#expectFinished(session, copyOf(credentials.secret), hello.random, io);
-    else this.#step = { name: 'server-hello-done', session, psk: credentials, serverRandom: hello.random, hinted: false };
+    if (credentials.kind === 'resumption') {
+      const randoms = { client: this.#random, server: hello.random };
+      this.#expectFinished(session, new SessionSecrets(io, session.suite, copyOf(credentials.secret), randoms), io);
+    } else this.#step = { name: 'server-hello-done', session, psk: credentials, serverRandom: hello.random, hinted: false };
   }
 
   /** What the server chose. Throws if we did not offer it. */
@@ -181,22 +182,15 @@ export class ClientHandshake implements HandshakeRole {
     decodeServerHelloDone(message.body);
     io.transcript.add(message);
     io.send('clientKeyExchange', encodePskClientKeyExchange(step.psk.identity));
-    const prf = prfOf(io.dialect, step.session.suite);
-    const premaster = pskPremaster(step.psk.secret);
     const randoms = { client: this.#random, server: step.serverRandom };
-    const master = step.session.hasExtendedMasterSecret
-      ? extendedMasterSecret(io.crypto, prf, premaster, io.transcript.bytes())
-      : masterSecret(io.crypto, prf, premaster, randoms);
-    premaster.fill(0);
-    const secrets = this.#expectFinished(step.session, master, step.serverRandom, io);
+    const secrets = pskSecrets(io, step.session, step.psk.secret, randoms);
+    this.#expectFinished(step.session, secrets, io);
     sendFinished('client', secrets, io);
   }
 
-  #expectFinished(session: DtlsSession, master: Uint8Array, serverRandom: Uint8Array, io: HandshakeIo): SessionSecrets {
-    const secrets = new SessionSecrets(io.crypto, io.dialect, session.suite, master, { client: this.#random, server: serverRandom });
+  #expectFinished(session: DtlsSession, secrets: SessionSecrets, io: HandshakeIo): void {
     this.#step = { name: 'finished', session, secrets };
     io.expectChangeCipherSpec(secrets.protections.server);
-    return secrets;
   }
 
   #receiveFinished(message: HandshakeMessage, session: DtlsSession, secrets: SessionSecrets, io: HandshakeIo): void {

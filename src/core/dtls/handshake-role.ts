@@ -3,16 +3,13 @@
  * answer; numbers, fragments, epochs, repetition and records are the machine's (`handshake-machine.ts`).
  */
 import { equalInConstantTime } from '../crypto/constant-time.ts';
-import type { CryptoProvider } from '../crypto/provider.ts';
 import { PeerMisbehavedError, type SallyportError } from '../errors.ts';
 import type { AlertName } from '../tls-messages/alerts.ts';
 import type { HandshakeMessage } from '../tls-messages/handshake-fragment.ts';
 import { decodeFinished, type HandshakeType, handshakeTypeName } from '../tls-messages/handshake-messages.ts';
-import type { Dialect } from './dialect.ts';
-import type { SessionSecrets, Side } from './session-secrets.ts';
+import type { HandshakeContext, SessionSecrets, Side } from './session-secrets.ts';
 import type { DtlsSession } from './state.ts';
 import type { SuiteRecordProtection } from './suite-protection.ts';
-import type { Transcript } from './transcript.ts';
 
 export interface HandshakeRole {
   readonly side: Side;
@@ -25,11 +22,7 @@ export interface HandshakeRole {
 }
 
 /** What a role can do. Everything sent during one call is one flight. */
-export interface HandshakeIo {
-  readonly crypto: CryptoProvider;
-  readonly dialect: Dialect;
-  /** Sent messages are added by themselves, received ones by the role: some do not belong in it. */
-  readonly transcript: Transcript;
+export interface HandshakeIo extends HandshakeContext {
   /** The version that records in the clear say from now on: that of the dialect, unless a role sets another for a first message. */
   set recordVersion(version: number);
   send(type: HandshakeType, body: Uint8Array): void;

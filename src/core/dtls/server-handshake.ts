@@ -29,14 +29,13 @@ import {
   MAX_SESSION_ID_LENGTH,
   RANDOM_LENGTH,
 } from '../tls-messages/handshake-messages.ts';
-import { extendedMasterSecret, masterSecret, pskPremaster } from '../tls-messages/key-schedule.ts';
 import { copyOf } from '../wire/copy.ts';
 import type { ServerCredentials } from './credentials.ts';
-import { type Dialect, DTLS_0_9, DTLS_1_0, prfOf } from './dialect.ts';
+import { type Dialect, DTLS_0_9, DTLS_1_0 } from './dialect.ts';
 import { associationId, isUsable } from './first-hello.ts';
 import { HandshakeAbort, type HandshakeIo, type HandshakeRole, sendFinished, unexpectedMessage, verifyFinished } from './handshake-role.ts';
 import { type HelloCookieOptions, hasValidCookie, helloCookie, MIN_COOKIE_SECRET_LENGTH } from './hello-cookie.ts';
-import { SessionSecrets } from './session-secrets.ts';
+import { pskSecrets, SessionSecrets } from './session-secrets.ts';
 import type { DtlsSession } from './state.ts';
 
 type Step =
@@ -156,7 +155,8 @@ export class ServerHandshake implements HandshakeRole {
       io.send('serverHelloDone', new Uint8Array(0));
       this.#step = { name: 'client-key-exchange', hello, serverRandom, session, key: secret };
     } else {
-      const secrets = this.#expectFinished(session, secret, hello.random, serverRandom, io);
+      const secrets = new SessionSecrets(io, suite, secret, { client: hello.random, server: serverRandom });
+      this.#expectFinished(session, secrets, io);
       sendFinished('server', secrets, io);
     }
   }
@@ -164,21 +164,14 @@ export class ServerHandshake implements HandshakeRole {
   #receiveClientKeyExchange(message: HandshakeMessage, step: Extract<Step, { name: 'client-key-exchange' }>, io: HandshakeIo): void {
     decodePskClientKeyExchange(message.body); // spec 7.7: whose key it is was said in the hello; the identity's value means nothing
     io.transcript.add(message);
-    const prf = prfOf(io.dialect, step.session.suite);
-    const premaster = pskPremaster(step.key);
+    const secrets = pskSecrets(io, step.session, step.key, { client: step.hello.random, server: step.serverRandom });
     step.key.fill(0);
-    const master = step.session.hasExtendedMasterSecret
-      ? extendedMasterSecret(io.crypto, prf, premaster, io.transcript.bytes())
-      : masterSecret(io.crypto, prf, premaster, { client: step.hello.random, server: step.serverRandom });
-    premaster.fill(0);
-    this.#expectFinished(step.session, master, step.hello.random, step.serverRandom, io);
+    this.#expectFinished(step.session, secrets, io);
   }
 
-  #expectFinished(session: DtlsSession, master: Uint8Array, client: Uint8Array, server: Uint8Array, io: HandshakeIo): SessionSecrets {
-    const secrets = new SessionSecrets(io.crypto, io.dialect, session.suite, master, { client, server });
+  #expectFinished(session: DtlsSession, secrets: SessionSecrets, io: HandshakeIo): void {
     this.#step = { name: 'finished', session, secrets };
     io.expectChangeCipherSpec(secrets.protections.client);
-    return secrets;
   }
 }
 

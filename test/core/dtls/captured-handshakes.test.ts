@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DtlsClient } from '../../../src/core/dtls/client.ts';
+import type { ResumptionOptions } from '../../../src/core/dtls/credentials.ts';
 import { DtlsServer } from '../../../src/core/dtls/server.ts';
 import { fromHex, toHex } from '../../../src/core/wire/text.ts';
 import { CollectingSink } from '../../support/collecting-sink.ts';
@@ -21,29 +22,49 @@ const SIGNATURE_ALGORITHMS = {
 };
 const SESSION_TICKET = { type: 0x0023, data: new Uint8Array(0) };
 
+const gcmResumption: ResumptionOptions = {
+  kind: 'resumption',
+  masterSecret: RESUMPTION_CAPTURE.master,
+  sessionId: sessionIdOf(RESUMPTION_CAPTURE.clientHello),
+  suite: 0x009d,
+};
+
+const legacyResumption: ResumptionOptions = {
+  kind: 'resumption',
+  masterSecret: LEGACY_CAPTURE.master,
+  sessionId: sessionIdOf(LEGACY_CAPTURE.clientHello),
+  suite: 0x002f,
+};
+
+/** The captured client of DTLS 1.2, which has said its hello. */
+function capturedClient(): { readonly client: DtlsClient; readonly sink: CollectingSink; readonly hello: Uint8Array } {
+  const client = new DtlsClient({
+    crypto: new ScriptedCrypto([randomOf(RESUMPTION_CAPTURE.clientHello)]),
+    version: '1.2',
+    credentials: gcmResumption,
+    extraExtensions: [SIGNATURE_ALGORITHMS, SESSION_TICKET],
+  });
+  const sink = new CollectingSink();
+  client.handleTimeout(0, sink);
+  return { client, sink, hello: sink.takeBytes() };
+}
+
 describe('captured handshakes', () => {
   it('is the captured client of DTLS 1.2 resumed, byte for byte', () => {
-    const { clientHello, serverFlight, clientFlight, master } = RESUMPTION_CAPTURE;
-    const client = new DtlsClient({
-      crypto: new ScriptedCrypto([randomOf(clientHello)]),
-      version: '1.2',
-      credentials: { kind: 'resumption', masterSecret: master, sessionId: sessionIdOf(clientHello), suite: 0x009d },
-      extraExtensions: [SIGNATURE_ALGORITHMS, SESSION_TICKET],
-    });
-    const sink = new CollectingSink();
-    client.handleTimeout(0, sink);
-    assert.equal(toHex(sink.takeBytes()), toHex(clientHello));
+    const { clientHello, serverFlight, clientFlight } = RESUMPTION_CAPTURE;
+    const { client, sink, hello } = capturedClient();
+    assert.equal(toHex(hello), toHex(clientHello));
     client.receive(serverFlight.slice(), 1, sink);
     assert.equal(client.state.name, 'up');
     assert.deepEqual(sink.take().map(toHex), [toHex(clientFlight)], 'one datagram, as captured');
   });
 
   it('is the captured client of the pre-RFC dialect, byte for byte', () => {
-    const { clientHello, serverFlight, clientFlight, master } = LEGACY_CAPTURE;
+    const { clientHello, serverFlight, clientFlight } = LEGACY_CAPTURE;
     const client = new DtlsClient({
       crypto: new ScriptedCrypto([randomOf(clientHello), ivOf(clientFlight)]),
       version: '0.9',
-      credentials: { kind: 'resumption', masterSecret: master, sessionId: sessionIdOf(clientHello), suite: 0x002f },
+      credentials: legacyResumption,
       extraExtensions: [SESSION_TICKET],
     });
     const sink = new CollectingSink();
@@ -54,48 +75,44 @@ describe('captured handshakes', () => {
     assert.deepEqual(sink.take().map(toHex), [toHex(clientFlight)]);
   });
 
-  it('is the captured gateway of DTLS 1.2 resumed, byte for byte', () => {
-    const { clientHello, serverFlight, clientFlight, master } = RESUMPTION_CAPTURE;
-    const server = new DtlsServer({
-      crypto: new ScriptedCrypto([randomOf(serverFlight)]),
+  for (const { name, version, capture, credentials, randomness } of [
+    {
+      name: 'DTLS 1.2 resumed',
       version: '1.2',
-      credentials: { kind: 'resumption', masterSecret: master, sessionId: sessionIdOf(clientHello), suite: 0x009d },
-    });
-    const sink = new CollectingSink();
-    server.receive(clientHello.slice(), 0, sink);
-    assert.equal(toHex(sink.takeBytes()), toHex(serverFlight));
-    server.receive(clientFlight.slice(), 1, sink);
-    assert.deepEqual(sink.take(), []);
-    assert.equal(server.state.name, 'up');
-  });
-
-  it('is the captured gateway of the pre-RFC dialect, byte for byte', () => {
-    const { clientHello, serverFlight, clientFlight, master } = LEGACY_CAPTURE;
-    const server = new DtlsServer({
-      crypto: new ScriptedCrypto([randomOf(serverFlight), ivOf(serverFlight)]),
+      capture: RESUMPTION_CAPTURE,
+      credentials: gcmResumption,
+      randomness: [randomOf(RESUMPTION_CAPTURE.serverFlight)],
+    },
+    {
+      name: 'the pre-RFC dialect',
       version: '0.9',
-      credentials: { kind: 'resumption', masterSecret: master, sessionId: sessionIdOf(clientHello), suite: 0x002f },
+      capture: LEGACY_CAPTURE,
+      credentials: legacyResumption,
+      randomness: [randomOf(LEGACY_CAPTURE.serverFlight), ivOf(LEGACY_CAPTURE.serverFlight)],
+    },
+  ] as const) {
+    it(`is the captured gateway of ${name}, byte for byte`, () => {
+      const server = new DtlsServer({ crypto: new ScriptedCrypto(randomness), version, credentials });
+      const sink = new CollectingSink();
+      server.receive(capture.clientHello.slice(), 0, sink);
+      assert.equal(toHex(sink.takeBytes()), toHex(capture.serverFlight));
+      server.receive(capture.clientFlight.slice(), 1, sink);
+      assert.deepEqual(sink.take(), []);
+      assert.equal(server.state.name, 'up');
     });
-    const sink = new CollectingSink();
-    server.receive(clientHello.slice(), 0, sink);
-    assert.equal(toHex(sink.takeBytes()), toHex(serverFlight));
-    server.receive(clientFlight.slice(), 1, sink);
-    assert.equal(server.state.name, 'up');
-  });
+  }
 
   it('is the captured gateway of the PSK handshake, byte for byte', () => {
     const { clientHello, serverHello, serverHelloDone, clientFlight, serverChangeCipherSpec, serverFinished, psk } = PSK_CAPTURE;
     const asked: string[] = [];
+    const findKey = (id: Uint8Array) => {
+      asked.push(toHex(id));
+      return psk;
+    };
     const server = new DtlsServer({
       crypto: new ScriptedCrypto([randomOf(serverHello), sessionIdOf(serverHello)]),
       version: '1.2',
-      credentials: {
-        kind: 'psk',
-        findKey: (id) => {
-          asked.push(toHex(id));
-          return psk;
-        },
-      },
+      credentials: { kind: 'psk', findKey },
     });
     const sink = new CollectingSink();
     server.receive(clientHello.slice(), 0, sink);
@@ -106,29 +123,20 @@ describe('captured handshakes', () => {
     assert.equal(server.state.name === 'up' && server.state.session.suite.id, 0x00a9);
   });
 
-  it('takes the captured datagrams of the gateway in any order of records and datagrams', () => {
-    const { clientHello, serverFlight, clientFlight, master } = RESUMPTION_CAPTURE;
-    const records = [serverFlight.slice(0, 103), serverFlight.slice(103, 117), serverFlight.slice(117)];
-    const orders = [
-      [0, 1, 2],
-      [0, 2, 1],
-      [1, 0, 2],
-      [1, 2, 0],
-      [2, 0, 1],
-      [2, 1, 0],
-    ];
-    for (const order of orders) {
-      const client = new DtlsClient({
-        crypto: new ScriptedCrypto([randomOf(clientHello)]),
-        version: '1.2',
-        credentials: { kind: 'resumption', masterSecret: master, sessionId: sessionIdOf(clientHello), suite: 0x009d },
-        extraExtensions: [SIGNATURE_ALGORITHMS, SESSION_TICKET],
-      });
-      const sink = new CollectingSink();
-      client.handleTimeout(0, sink);
-      sink.take();
-      for (const i of order) client.receive(records[i]?.slice() ?? new Uint8Array(0), 1, sink);
-      assert.equal(client.state.name, 'up', `order ${order}`);
+  it('takes the captured records of the gateway in any order', () => {
+    const { serverFlight, clientFlight } = RESUMPTION_CAPTURE;
+    const [hello, changeCipherSpec, finished] = [serverFlight.slice(0, 103), serverFlight.slice(103, 117), serverFlight.slice(117)];
+    for (const order of [
+      [hello, changeCipherSpec, finished],
+      [hello, finished, changeCipherSpec],
+      [changeCipherSpec, hello, finished],
+      [changeCipherSpec, finished, hello],
+      [finished, hello, changeCipherSpec],
+      [finished, changeCipherSpec, hello],
+    ]) {
+      const { client, sink } = capturedClient();
+      for (const record of order) client.receive(record.slice(), 1, sink);
+      assert.equal(client.state.name, 'up');
       assert.equal(toHex(sink.takeBytes()), toHex(clientFlight));
     }
   });

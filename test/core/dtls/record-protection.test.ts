@@ -109,43 +109,28 @@ describe('record overhead', () => {
 });
 
 describe('captured Finished messages', () => {
-  const randomsOf = (clientHello: Uint8Array, serverHello: Uint8Array) => ({
-    client: clientHello.slice(27, 59),
-    server: serverHello.slice(27, 59),
-  });
+  const captures = [
+    { name: 'the PSK handshake', version: '1.2', suite: 0x00a9, capture: { ...PSK_CAPTURE, serverFlight: PSK_CAPTURE.serverFinished } },
+    { name: 'a resumed DTLS 1.2 session', version: '1.2', suite: 0x009d, capture: RESUMPTION_CAPTURE },
+    { name: 'the pre-RFC dialect', version: '0.9', suite: 0x002f, capture: LEGACY_CAPTURE },
+  ] as const;
 
-  const opened = (protection: SuiteRecordProtection, flight: Uint8Array, recordLength: number) => {
-    const record = flight.slice(flight.length - recordLength);
-    const length = protection.open(record);
-    return toHex(record.subarray(protection.plaintextOffset, protection.plaintextOffset + length));
-  };
-
-  it('open with the keys of the PSK handshake', () => {
-    const { clientHello, serverHello, master, clientFlight, serverFinished } = PSK_CAPTURE;
-    const keys = trafficKeys(crypto, 'sha384', master, randomsOf(clientHello, serverHello), suiteOf(0x00a9).protection);
-    const [client, server] = [keys.client, keys.server].map((side) => protectionFor(crypto, DIALECTS['1.2'], suiteOf(0x00a9), side));
-    assert.ok(client !== undefined && server !== undefined);
-    assert.equal(opened(client, clientFlight, 61), toHex(PSK_CAPTURE.clientFinishedPlain));
-    assert.equal(opened(server, serverFinished, 61), toHex(PSK_CAPTURE.serverFinishedPlain));
-  });
-
-  it('open with the keys of a resumed DTLS 1.2 session', () => {
-    const { clientHello, serverFlight, clientFlight, master } = RESUMPTION_CAPTURE;
-    const keys = trafficKeys(crypto, 'sha384', master, randomsOf(clientHello, serverFlight), suiteOf(0x009d).protection);
-    const [client, server] = [keys.client, keys.server].map((side) => protectionFor(crypto, DIALECTS['1.2'], suiteOf(0x009d), side));
-    assert.ok(client !== undefined && server !== undefined);
-    assert.equal(opened(server, serverFlight, 61), toHex(RESUMPTION_CAPTURE.serverFinishedPlain));
-    assert.equal(opened(client, clientFlight, 61), toHex(RESUMPTION_CAPTURE.clientFinishedPlain));
-  });
-
-  it('open with the keys of the pre-RFC dialect', () => {
-    const { clientHello, serverFlight, clientFlight, master } = LEGACY_CAPTURE;
-    const keys = trafficKeys(crypto, 'md5-sha1', master, randomsOf(clientHello, serverFlight), suiteOf(0x002f).protection);
-    const [client, server] = [keys.client, keys.server].map((side) => protectionFor(crypto, DIALECTS['0.9'], suiteOf(0x002f), side));
-    assert.ok(client !== undefined && server !== undefined);
-    assert.equal(opened(server, serverFlight, 77), toHex(LEGACY_CAPTURE.serverFinishedPlain));
-    assert.equal(opened(client, clientFlight, 77), toHex(LEGACY_CAPTURE.clientFinishedPlain));
-  });
+  for (const { name, version, suite: id, capture } of captures) {
+    it(`open with the keys of ${name}`, () => {
+      const [dialect, suite] = [DIALECTS[version], suiteOf(id)];
+      const serverHello = 'serverHello' in capture ? capture.serverHello : capture.serverFlight;
+      const randoms = { client: capture.clientHello.slice(27, 59), server: serverHello.slice(27, 59) };
+      const keys = trafficKeys(crypto, prfOf(dialect, suite), capture.master, randoms, suite.protection);
+      const opened = (flight: Uint8Array, side: 'client' | 'server') => {
+        const protection = protectionFor(crypto, dialect, suite, keys[side]);
+        const record = flight.slice(-sealedLength(suite.protection, 24)); // Finished: header 12, verify_data 12
+        const length = protection.open(record);
+        return toHex(record.subarray(protection.plaintextOffset, protection.plaintextOffset + length));
+      };
+      assert.equal(opened(capture.clientFlight, 'client'), toHex(capture.clientFinishedPlain));
+      assert.equal(opened(capture.serverFlight, 'server'), toHex(capture.serverFinishedPlain));
+    });
+  }
 });
 
 describe('CBC padding', () => {

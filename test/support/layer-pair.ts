@@ -1,13 +1,13 @@
 /** Two layers, one at each end of a link, driven on a fake clock until something is so or time is up. */
 import type { Layer } from '../../src/core/tunnel/layer.ts';
 import { type Millis, packetOf } from '../../src/core/tunnel/packet.ts';
-import { CollectingSink } from './collecting-sink.ts';
+import { DatagramSink } from './datagram-sink.ts';
 import type { End, LossyLink } from './lossy-link.ts';
 
 export class LayerPair<L extends Layer<unknown>, R extends Layer<unknown>> {
   readonly left: L;
   readonly right: R;
-  readonly sinks = { left: new CollectingSink(), right: new CollectingSink() };
+  readonly sinks = { left: new DatagramSink(), right: new DatagramSink() };
   now: Millis = 0;
   readonly #link: LossyLink;
 

@@ -1,23 +1,10 @@
 /**
- * A datagram link between two ends that loses, delays, reorders and repeats, on a fake clock and from a seed.
- *
- * Datagrams that are under way at the same time overtake each other, as each has a delay of its own.
+ * A datagram link between two ends that loses, delays, reorders and repeats ({@link LinkModel}), for tests that move time themselves:
+ * it says when the next datagram arrives, and hands over what has arrived.
  */
 import type { Millis } from '../../src/core/tunnel/packet.ts';
+import { type LinkConditions, LinkModel, PERFECT_LINK } from './link-model.ts';
 import { SeededRandom } from './seeded-random.ts';
-
-export interface LinkQuality {
-  /** Share of datagrams that never arrive, 0 to 1. */
-  readonly loss: number;
-  /** Share of datagrams that arrive twice. */
-  readonly duplication: number;
-  /** Each datagram takes this long … */
-  readonly delay: Millis;
-  /** … and up to this much longer. More than the time between two datagrams means reordering. */
-  readonly jitter: Millis;
-}
-
-export const PERFECT_LINK: LinkQuality = { loss: 0, duplication: 0, delay: 5, jitter: 0 };
 
 export type End = 'left' | 'right';
 
@@ -28,23 +15,21 @@ interface Flying {
 }
 
 export class LossyLink {
-  readonly #quality: LinkQuality;
-  readonly #random: SeededRandom;
+  /** By sender. */
+  readonly #models: Readonly<Record<End, LinkModel>>;
   #flying: Flying[] = [];
 
-  constructor(quality: LinkQuality, seed: number) {
-    this.#quality = quality;
-    this.#random = new SeededRandom(seed);
+  /** What `conditions` does not name is perfect. */
+  constructor(conditions: Partial<LinkConditions>, seed: number) {
+    const random = new SeededRandom(seed);
+    const all = { ...PERFECT_LINK, ...conditions };
+    this.#models = { left: new LinkModel(random.fork(0), all), right: new LinkModel(random.fork(1), all) };
   }
 
   /** Takes a copy of the datagram. */
   send(from: End, bytes: Uint8Array, now: Millis): void {
-    const copies = this.#random.fraction() < this.#quality.duplication ? 2 : 1;
-    for (let i = 0; i < copies; i++) {
-      if (this.#random.fraction() < this.#quality.loss) continue;
-      const at = now + this.#quality.delay + this.#random.fraction() * this.#quality.jitter;
-      this.#flying.push({ at, to: from === 'left' ? 'right' : 'left', bytes: bytes.slice() });
-    }
+    const to = from === 'left' ? 'right' : 'left';
+    for (const at of this.#models[from].admit(bytes.length, now)) this.#flying.push({ at, to, bytes: new Uint8Array(bytes) });
   }
 
   /** When the next datagram arrives. */

@@ -4,14 +4,14 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Layer } from '../../src/core/tunnel/layer.ts';
 import { packetOf } from '../../src/core/tunnel/packet.ts';
-import { CollectingSink } from './collecting-sink.ts';
+import { DatagramSink } from './datagram-sink.ts';
 
 export class UdpLayer<L extends Layer<unknown>> {
   readonly layer: L;
   readonly socket: Socket;
   /** Datagrams received, in order. */
   readonly received: Uint8Array[] = [];
-  readonly #sink = new CollectingSink();
+  readonly #sink = new DatagramSink();
   readonly #leaving = new Set<Promise<void>>();
   #peerPort: number | undefined;
   #timer: NodeJS.Timeout | undefined;

@@ -18,9 +18,9 @@ import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import type { AeadCipher } from '../../../src/core/tunnel/traffic.ts';
 import { fromHex, toHex, utf8 } from '../../../src/core/wire/text.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
-import { CollectingSink } from '../../support/collecting-sink.ts';
+import { DatagramSink } from '../../support/datagram-sink.ts';
 import { LayerPair } from '../../support/layer-pair.ts';
-import { LossyLink, PERFECT_LINK } from '../../support/lossy-link.ts';
+import { LossyLink } from '../../support/lossy-link.ts';
 import { bothUp, clientOf, type Kind, kindNamed, MASTER_SECRET, serverOf } from './associations.ts';
 
 const GCM = kindNamed('resumed, AES-256-GCM');
@@ -30,8 +30,8 @@ const CBC = kindNamed('resumed, DTLS 0.9');
 class Ends {
   readonly client: DtlsClient;
   readonly server: DtlsServer;
-  readonly toServer = new CollectingSink();
-  readonly toClient = new CollectingSink();
+  readonly toServer = new DatagramSink();
+  readonly toClient = new DatagramSink();
   /** Seals as the client does: for records that a client of ours never sends. */
   readonly forger: SuiteRecordProtection;
 
@@ -67,9 +67,7 @@ class Ends {
   /** Hands the server a copy; returns the packets that came up, as text. */
   serverReceives(datagram: Uint8Array): string[] {
     this.server.receive(new Uint8Array(datagram), 0, this.toClient);
-    const packets = this.toClient.packets.map((packet) => Buffer.from(packet).toString());
-    this.toClient.packets = [];
-    return packets;
+    return this.toClient.takeTexts();
   }
 }
 
@@ -113,7 +111,7 @@ for (const kind of [GCM, CBC]) {
       const ends = new Ends(kind);
       const datagram = ends.clientSends(utf8('here'));
       let buffer: Uint8Array | undefined;
-      const sink = new CollectingSink();
+      const sink = new DatagramSink();
       sink.packet = (packet) => {
         buffer = packet.buffer;
       };
@@ -199,7 +197,7 @@ describe('DTLS association', () => {
       wipe: () => undefined,
     };
     const association = new DtlsAssociation(role, { crypto: new NodeCrypto(), version: '1.2' });
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     association.handleTimeout(0, sink);
     assert.deepEqual(association.state, { name: 'up', session, confirmed: false });
     sink.take();
@@ -216,7 +214,7 @@ describe('DTLS association', () => {
     for (const kind of [GCM, kindNamed('PSK, AES-256-GCM')]) {
       const client = clientOf(kind, 1, { crypto: clientCrypto });
       const server = serverOf(kind, 1, { crypto: serverCrypto });
-      const pair = new LayerPair(client, server, new LossyLink(PERFECT_LINK, 1));
+      const pair = new LayerPair(client, server, new LossyLink({}, 1));
       assert.ok(pair.run(bothUp(pair), 1_000));
       for (const spy of [clientCrypto, serverCrypto]) {
         assert.ok(spy.macKeys.length > 0 && spy.macKeys.every(isWiped), 'premaster and master secret');
@@ -253,7 +251,7 @@ class SpyingCrypto extends NodeCrypto {
 describe('DTLS association on its way up', () => {
   it('sends no packets', () => {
     const client = clientOf(GCM);
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     client.handleTimeout(0, sink);
     sink.take();
     client.send(packetOf(utf8('too soon')), 0, sink);
@@ -263,7 +261,7 @@ describe('DTLS association on its way up', () => {
 
   it('keeps a few sealed records that overtook the keys, and counts the others', () => {
     const [client, server] = [clientOf(GCM), serverOf(GCM)];
-    const [toServer, toClient] = [new CollectingSink(), new CollectingSink()];
+    const [toServer, toClient] = [new DatagramSink(), new DatagramSink()];
     client.handleTimeout(0, toServer);
     server.receive(toServer.takeBytes(), 0, toClient);
     const flight = toClient.takeBytes();
@@ -283,7 +281,7 @@ describe('DTLS association on its way up', () => {
   it('takes no data before Finished, though it could open it', () => {
     const client = clientOf(kindNamed('PSK, AES-256-GCM'));
     const server = serverOf(kindNamed('PSK, AES-256-GCM'));
-    const [toServer, toClient] = [new CollectingSink(), new CollectingSink()];
+    const [toServer, toClient] = [new DatagramSink(), new DatagramSink()];
     client.handleTimeout(0, toServer);
     server.receive(toServer.takeBytes(), 0, toClient);
     client.receive(toClient.takeBytes(), 0, toServer);
@@ -295,8 +293,8 @@ describe('DTLS association on its way up', () => {
 
     // The same server again, from the same seed, but now Finished comes last.
     const again = serverOf(kindNamed('PSK, AES-256-GCM'));
-    const sink = new CollectingSink();
-    const hello = new CollectingSink();
+    const sink = new DatagramSink();
+    const hello = new DatagramSink();
     clientOf(kindNamed('PSK, AES-256-GCM')).handleTimeout(0, hello);
     again.receive(hello.takeBytes(), 0, sink);
     again.receive(flight.slice(0, -61), 0, sink);
@@ -309,7 +307,7 @@ describe('DTLS association on its way up', () => {
 
   it('drops records of other versions and of epochs that never were', () => {
     const client = clientOf(GCM);
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     client.handleTimeout(0, sink);
     client.receive(fromHex('16010000000000000000000000'), 0, sink);
     client.receive(fromHex('16030300000000000000000000'), 0, sink);

@@ -5,7 +5,8 @@ import type { DtlsVersion } from '../../../src/core/dtls/dialect.ts';
 import { DtlsServer, type DtlsServerOptions } from '../../../src/core/dtls/server.ts';
 import { utf8 } from '../../../src/core/wire/text.ts';
 import { LayerPair } from '../../support/layer-pair.ts';
-import { type LinkQuality, LossyLink, PERFECT_LINK } from '../../support/lossy-link.ts';
+import type { LinkConditions } from '../../support/link-model.ts';
+import { LossyLink } from '../../support/lossy-link.ts';
 import { SeededCrypto } from '../../support/scripted-crypto.ts';
 
 export const SESSION_ID: Uint8Array = new Uint8Array(32).fill(0x5e);
@@ -63,8 +64,8 @@ export function serverOf(kind: Kind, seed = 2, more: Partial<DtlsServerOptions> 
 export type DtlsPair = LayerPair<DtlsClient, DtlsServer>;
 
 /** A client on the left, a server on the right. */
-export function pairOf(kind: Kind, quality: LinkQuality = PERFECT_LINK, seed = 1): DtlsPair {
-  return new LayerPair(clientOf(kind, 2 * seed), serverOf(kind, 2 * seed + 1), new LossyLink(quality, seed));
+export function pairOf(kind: Kind, conditions: Partial<LinkConditions> = { delay: 5 }, seed = 1): DtlsPair {
+  return new LayerPair(clientOf(kind, 2 * seed), serverOf(kind, 2 * seed + 1), new LossyLink(conditions, seed));
 }
 
 export const bothUp =

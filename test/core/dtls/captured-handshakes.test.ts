@@ -4,7 +4,7 @@ import { DtlsClient } from '../../../src/core/dtls/client.ts';
 import type { ResumptionOptions } from '../../../src/core/dtls/credentials.ts';
 import { DtlsServer } from '../../../src/core/dtls/server.ts';
 import { fromHex, toHex } from '../../../src/core/wire/text.ts';
-import { CollectingSink } from '../../support/collecting-sink.ts';
+import { DatagramSink } from '../../support/datagram-sink.ts';
 import { ScriptedCrypto } from '../../support/scripted-crypto.ts';
 import { LEGACY_CAPTURE, PSK_CAPTURE, RESUMPTION_CAPTURE } from './captures.ts';
 
@@ -37,14 +37,14 @@ const legacyResumption: ResumptionOptions = {
 };
 
 /** The captured client of DTLS 1.2, which has said its hello. */
-function capturedClient(): { readonly client: DtlsClient; readonly sink: CollectingSink; readonly hello: Uint8Array } {
+function capturedClient(): { readonly client: DtlsClient; readonly sink: DatagramSink; readonly hello: Uint8Array } {
   const client = new DtlsClient({
     crypto: new ScriptedCrypto([randomOf(RESUMPTION_CAPTURE.clientHello)]),
     version: '1.2',
     credentials: gcmResumption,
     extraExtensions: [SIGNATURE_ALGORITHMS, SESSION_TICKET],
   });
-  const sink = new CollectingSink();
+  const sink = new DatagramSink();
   client.handleTimeout(0, sink);
   return { client, sink, hello: sink.takeBytes() };
 }
@@ -67,7 +67,7 @@ describe('captured handshakes', () => {
       credentials: legacyResumption,
       extraExtensions: [SESSION_TICKET],
     });
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     client.handleTimeout(0, sink);
     assert.equal(toHex(sink.takeBytes()), toHex(clientHello));
     client.receive(serverFlight.slice(), 1, sink);
@@ -93,7 +93,7 @@ describe('captured handshakes', () => {
   ] as const) {
     it(`is the captured gateway of ${name}, byte for byte`, () => {
       const server = new DtlsServer({ crypto: new ScriptedCrypto(randomness), version, credentials });
-      const sink = new CollectingSink();
+      const sink = new DatagramSink();
       server.receive(capture.clientHello.slice(), 0, sink);
       assert.equal(toHex(sink.takeBytes()), toHex(capture.serverFlight));
       server.receive(capture.clientFlight.slice(), 1, sink);
@@ -114,7 +114,7 @@ describe('captured handshakes', () => {
       version: '1.2',
       credentials: { kind: 'psk', findKey },
     });
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     server.receive(clientHello.slice(), 0, sink);
     assert.deepEqual(asked, [toHex(sessionIdOf(clientHello))]);
     assert.equal(toHex(sink.takeBytes()), toHex(serverHello) + toHex(serverHelloDone));

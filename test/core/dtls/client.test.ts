@@ -13,7 +13,7 @@ import {
   type ServerHello,
 } from '../../../src/core/tls-messages/handshake-messages.ts';
 import { fromHex, toHex } from '../../../src/core/wire/text.ts';
-import { CollectingSink } from '../../support/collecting-sink.ts';
+import { DatagramSink } from '../../support/datagram-sink.ts';
 import { SeededCrypto } from '../../support/scripted-crypto.ts';
 import { clientOf, kindNamed, MASTER_SECRET, PSK, pairOf, pskOptions, SESSION_ID, serverOf } from './associations.ts';
 
@@ -37,8 +37,8 @@ const HELLO: ServerHello = { version: 0xfefd, random: new Uint8Array(32).fill(5)
 const serverHello = (parts: Partial<ServerHello>) => message('serverHello', 0, encodeServerHello({ ...HELLO, ...parts }));
 
 /** A client that has sent its hello, and the sink it writes to. */
-function started(client: DtlsClient): { readonly client: DtlsClient; readonly sink: CollectingSink; readonly hello: Uint8Array } {
-  const sink = new CollectingSink();
+function started(client: DtlsClient): { readonly client: DtlsClient; readonly sink: DatagramSink; readonly hello: Uint8Array } {
+  const sink = new DatagramSink();
   client.handleTimeout(0, sink);
   return { client, sink, hello: sink.takeBytes() };
 }
@@ -59,7 +59,7 @@ describe('DtlsClient at the start', () => {
     assert.equal(client.nextTimeout(), 0);
     const { sink, hello } = started(client);
     assert.deepEqual(client.state, { name: 'handshaking', since: 0 });
-    assert.deepEqual(sink.committed, []);
+    assert.deepEqual(sink.records, []);
     assert.equal(hello[0], 22);
   });
 
@@ -76,7 +76,7 @@ describe('DtlsClient at the start', () => {
 
   it('ignores what arrives before it has said anything', () => {
     const client = clientOf(PSK_KIND);
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     client.receive(serverHello({}), 0, sink);
     client.receive(record(21, 0, fromHex('0228')), 0, sink);
     client.receive(record(20, 0, fromHex('01')), 0, sink);
@@ -91,7 +91,7 @@ describe('DtlsClient at the start', () => {
     for (let i = 0; i < 9; i++) {
       const due = client.nextTimeout() ?? assert.fail();
       client.handleTimeout(due - 1, sink);
-      assert.deepEqual(sink.committed, [], 'not before it is due');
+      assert.deepEqual(sink.records, [], 'not before it is due');
       client.handleTimeout(due, sink);
       times.push(due);
       const [repeated] = sink.take();
@@ -104,9 +104,9 @@ describe('DtlsClient at the start', () => {
 
   it('goes quietly if it is closed before it has said anything, and with close_notify after', () => {
     const client = clientOf(PSK_KIND);
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     client.close(0, sink);
-    assert.deepEqual(sink.committed, []);
+    assert.deepEqual(sink.records, []);
     assert.deepEqual(client.state, { name: 'closed', by: 'us' });
     assert.equal(client.nextTimeout(), undefined);
 
@@ -181,7 +181,7 @@ describe('DtlsClient that resumes', () => {
 
   it('wants the number of the message in a ChangeCipherSpec of the pre-RFC dialect', () => {
     const { client, sink, hello } = started(clientOf(LEGACY_KIND));
-    const serverSink = new CollectingSink();
+    const serverSink = new DatagramSink();
     serverOf(LEGACY_KIND).receive(hello, 1, serverSink);
     const flight = serverSink.takeBytes();
     const at = flight.length - 77 - 16; // before Finished: a record with 01 and the number
@@ -203,7 +203,7 @@ describe('DtlsClient that resumes', () => {
     ] as const) {
       const { client, sink, hello } = started(clientOf(kind));
       const server = serverOf(kind);
-      const serverSink = new CollectingSink();
+      const serverSink = new DatagramSink();
       server.receive(hello, 1, serverSink);
       client.receive(serverSink.takeBytes(), 2, sink);
       assert.equal(client.state.name, 'up');
@@ -237,7 +237,7 @@ describe('DtlsClient with a pre-shared key', () => {
     const { client, sink } = started(clientOf(PSK_KIND));
     client.receive(serverHello({}), 1, sink);
     client.receive(message('serverKeyExchange', 1, encodePskIdentityHint(fromHex('aabb'))), 1, sink);
-    assert.deepEqual(sink.committed, []);
+    assert.deepEqual(sink.records, []);
     client.receive(message('serverHelloDone', 2, fromHex('')), 1, sink);
     assert.equal(sink.take().length, 1, 'ClientKeyExchange, ChangeCipherSpec and Finished in one datagram');
   });
@@ -344,7 +344,7 @@ describe('DtlsClient options', () => {
 
   it('leave the secrets that they name alone: a Buffer is copied, and the copy wiped', () => {
     const [key, masterSecret] = [Buffer.from(PSK), Buffer.from(MASTER_SECRET)];
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     for (const credentials of [
       { ...pskOptions, key },
       { ...resumption, masterSecret },

@@ -7,7 +7,7 @@ import type { DtlsState } from '../../../src/core/dtls/state.ts';
 import { SallyportError } from '../../../src/core/errors.ts';
 import { encodeHandshakeFragment } from '../../../src/core/tls-messages/handshake-fragment.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
-import { CollectingSink } from '../../support/collecting-sink.ts';
+import { DatagramSink } from '../../support/datagram-sink.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { sized } from '../../support/size.ts';
 import { clientOf, KINDS, kindNamed, serverOf } from './associations.ts';
@@ -78,9 +78,9 @@ describe('DTLS with hostile datagrams', () => {
     for (let seed = 1; seed <= runs; seed++) {
       const fuzzer = new Fuzzer(seed);
       const kind = KINDS[seed % KINDS.length] ?? assert.fail();
-      const ends: readonly { readonly layer: DtlsAssociation; readonly sink: CollectingSink }[] = [
-        { layer: clientOf(kind, seed), sink: new CollectingSink() },
-        { layer: serverOf(kind, seed + 1), sink: new CollectingSink() },
+      const ends: readonly { readonly layer: DtlsAssociation; readonly sink: DatagramSink }[] = [
+        { layer: clientOf(kind, seed), sink: new DatagramSink() },
+        { layer: serverOf(kind, seed + 1), sink: new DatagramSink() },
       ];
       let sent: Uint8Array[] = [];
       for (let step = 0; step < 30; step++) {
@@ -95,13 +95,13 @@ describe('DTLS with hostile datagrams', () => {
           }
           const hostile = fuzzer.datagram(sent);
           const target = ends[fuzzer.below(2)] ?? assert.fail();
-          const before = target.sink.committed.length;
+          const before = target.sink.records.length;
           try {
             target.layer.receive(hostile, now, target.sink);
           } catch (error) {
             throw new Error(`seed ${seed}, step ${step}, ${kind.name}`, { cause: error });
           }
-          assert.ok(target.sink.committed.length - before <= MAX_ANSWERS, `seed ${seed}: too many answers`);
+          assert.ok(target.sink.records.length - before <= MAX_ANSWERS, `seed ${seed}: too many answers`);
           layer.send(packetOf(Uint8Array.of(1, 2, 3)), now, sink);
           checkState(layer.state);
         }
@@ -117,7 +117,7 @@ describe('DTLS with hostile datagrams', () => {
       const fuzzer = new Fuzzer(seed);
       const kind = KINDS[seed % KINDS.length] ?? assert.fail();
       const [client, server] = [clientOf(kind, seed), serverOf(kind, seed + 1)];
-      const [toServer, toClient] = [new CollectingSink(), new CollectingSink()];
+      const [toServer, toClient] = [new DatagramSink(), new DatagramSink()];
       client.handleTimeout(0, toServer);
       const seen: Uint8Array[] = [];
       for (let round = 0; round < 6; round++) {
@@ -143,7 +143,7 @@ describe('DTLS with hostile datagrams', () => {
   it('keeps no more than a bounded amount, however much is sent', () => {
     const kind = kindNamed('PSK, AES-256-GCM');
     const server = serverOf(kind);
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     const fuzzer = new Fuzzer(1);
     const early = new Uint8Array(1_400);
     early.set(Uint8Array.of(23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 5, 107));
@@ -171,7 +171,7 @@ describe('DTLS with hostile datagrams', () => {
     const before = held();
     for (let i = 0; i < 10; i++) grow();
     assert.ok(held() - before < 1024 * 1024, `grew from ${before} to ${held()} bytes`);
-    assert.deepEqual(sink.committed, []);
+    assert.deepEqual(sink.records, []);
     assert.ok(server.counters.tooEarly > 20_000);
   });
 });

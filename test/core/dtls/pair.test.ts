@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { utf8 } from '../../../src/core/wire/text.ts';
 import { LayerPair } from '../../support/layer-pair.ts';
-import { type LinkQuality, LossyLink, PERFECT_LINK } from '../../support/lossy-link.ts';
+import { LossyLink } from '../../support/lossy-link.ts';
 import { sized } from '../../support/size.ts';
 import { bothUp, clientOf, type DtlsPair, KINDS, pairOf, pairUp, pskServerOptions, SESSION_ID, serverOf } from './associations.ts';
 
@@ -16,8 +16,7 @@ function exchange(pair: DtlsPair, count: number): { readonly left: string[]; rea
     pair.send('right', utf8(`to the left ${i}`));
   }
   pair.settle(pair.now + 10_000);
-  const texts = (packets: Uint8Array[]) => packets.map((packet) => Buffer.from(packet).toString());
-  return { left: texts(pair.sinks.left.packets), right: texts(pair.sinks.right.packets) };
+  return { left: pair.sinks.left.takeTexts(), right: pair.sinks.right.takeTexts() };
 }
 
 for (const kind of KINDS) {
@@ -60,15 +59,15 @@ describe('DTLS over a bad link', () => {
   /** What one run came to. */
   function run(seed: number): { readonly name: string; readonly pair: DtlsPair; readonly isUp: boolean; readonly repeats: boolean } {
     const kind = KINDS[seed % KINDS.length] ?? assert.fail();
-    const quality: LinkQuality = {
+    const conditions = {
       loss: ((seed >>> 2) % 4) * 0.1,
       duplication: ((seed >>> 4) % 3) * 0.2,
       delay: 10,
       jitter: ((seed >>> 1) % 5) * 100,
     };
-    const pair = pairOf(kind, quality, seed);
+    const pair = pairOf(kind, conditions, seed);
     const isUp = pair.run(bothUp(pair), PATIENCE);
-    return { name: `seed ${seed}, ${kind.name}, ${JSON.stringify(quality)}`, pair, isUp, repeats: kind.version !== '0.9' };
+    return { name: `seed ${seed}, ${kind.name}, ${JSON.stringify(conditions)}`, pair, isUp, repeats: kind.version !== '0.9' };
   }
 
   it('comes up whatever is lost, repeated or overtaken, and carries what the link carries', () => {
@@ -122,8 +121,7 @@ describe('DTLS over a bad link', () => {
         kind.psk === undefined
           ? ({ kind: 'resumption', masterSecret: new Uint8Array(48).fill(9), sessionId: SESSION_ID, suite: kind.suite } as const)
           : { ...pskServerOptions, findKey: () => utf8('another key'), suites: kind.psk.suites };
-      const link = new LossyLink(PERFECT_LINK, 1);
-      const pair = new LayerPair(clientOf(kind), serverOf(kind, 2, { credentials }), link);
+      const pair = new LayerPair(clientOf(kind), serverOf(kind, 2, { credentials }), new LossyLink({}, 1));
       pair.settle(12_000);
       assert.deepEqual([pair.left.state.name, pair.right.state.name], ['handshaking', 'handshaking'], kind.name);
       assert.ok(pair.left.counters.forged + pair.right.counters.forged > 0, kind.name);

@@ -8,9 +8,9 @@ import { encodeHandshakeMessage } from '../../../src/core/tls-messages/handshake
 import { type ClientHello, encodeClientHello, HANDSHAKE_TYPES } from '../../../src/core/tls-messages/handshake-messages.ts';
 import { ByteWriter } from '../../../src/core/wire/byte-writer.ts';
 import { fromHex, toHex, utf8 } from '../../../src/core/wire/text.ts';
-import { CollectingSink } from '../../support/collecting-sink.ts';
+import { DatagramSink } from '../../support/datagram-sink.ts';
 import { LayerPair } from '../../support/layer-pair.ts';
-import { LossyLink, PERFECT_LINK } from '../../support/lossy-link.ts';
+import { LossyLink } from '../../support/lossy-link.ts';
 import { SeededCrypto } from '../../support/scripted-crypto.ts';
 import { bothUp, clientOf, kindNamed, MASTER_SECRET, PSK, pskOptions, pskServerOptions, SESSION_ID, serverOf } from './associations.ts';
 import { PSK_CAPTURE } from './captures.ts';
@@ -40,7 +40,7 @@ function helloOf(parts: Partial<ClientHello>, sequence = 0): Uint8Array {
 }
 
 const firstFlightOf = (client: DtlsClient) => {
-  const sink = new CollectingSink();
+  const sink = new DatagramSink();
   client.handleTimeout(0, sink);
   return sink.takeBytes();
 };
@@ -58,14 +58,14 @@ describe('DtlsServer before it knows whose a hello is', () => {
     const server = serverOf(PSK_KIND);
     assert.deepEqual(server.state, { name: 'idle' });
     assert.equal(server.nextTimeout(), undefined);
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     server.handleTimeout(5_000, sink);
     server.close(5_000, sink);
-    assert.deepEqual(sink.committed, []);
+    assert.deepEqual(sink.records, []);
   });
 
   it('does not answer strangers, broken hellos, hellos without randomness, and what is no hello', () => {
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     const server = serverOf(PSK_KIND, 2, { credentials: { ...pskServerOptions, findKey: () => undefined } });
     server.receive(helloOf({}), 0, sink);
     assert.equal(server.counters.unknownHellos, 1);
@@ -87,7 +87,7 @@ describe('DtlsServer before it knows whose a hello is', () => {
     open.receive(helloOf({}, 8), 0, sink);
     assert.equal(open.counters.unexpected, 4, 'no client needs eight messages to say hello');
 
-    assert.deepEqual(sink.committed, []);
+    assert.deepEqual(sink.records, []);
     for (const each of [server, resuming, open]) assert.deepEqual(each.state, { name: 'idle' });
     open.receive(helloOf({}), 0, sink);
     assert.equal(open.state.name, 'handshaking', 'none of that was in the way');
@@ -96,7 +96,7 @@ describe('DtlsServer before it knows whose a hello is', () => {
   it('asks for the key by the id in the extension, or else by the session id', () => {
     const ids: string[] = [];
     const server = serverOf(PSK_KIND, 2, { credentials: { ...pskServerOptions, findKey: (id) => void ids.push(toHex(id)) } });
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     server.receive(helloOf({}), 0, sink);
     server.receive(helloOf({ extensions: [{ type: 48018, data: fromHex('03010203') }] }), 0, sink);
     assert.deepEqual(ids, [toHex(SESSION_ID), '010203']);
@@ -108,7 +108,7 @@ describe('DtlsServer that was said hello', () => {
     hello: Partial<ClientHello>,
     server = new DtlsServer({ crypto: new SeededCrypto(1), version: '1.2', credentials: pskServerOptions }),
   ) => {
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     server.receive(helloOf(hello), 0, sink);
     return { server, sent: sink.takeBytes() };
   };
@@ -161,7 +161,7 @@ describe('DtlsServer that was said hello', () => {
 
   it('repeats its flight when its timer or the client asks for it, but not at every copy of the hello', () => {
     const server = serverOf(PSK_KIND, 2, { retransmitTimeout: 400 });
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     const hello = firstFlightOf(clientOf(PSK_KIND));
     server.receive(hello.slice(), 0, sink);
     const sent = () => sink.take().length;
@@ -177,9 +177,8 @@ describe('DtlsServer that was said hello', () => {
   });
 
   it('repeats its last flight for a client that lost it, and stops when the client sends data', () => {
-    const pair = new LayerPair(clientOf(PSK_KIND), serverOf(PSK_KIND), new LossyLink(PERFECT_LINK, 1));
-    const { left: client, right: server } = pair;
-    const [toServer, toClient] = [new CollectingSink(), new CollectingSink()];
+    const [client, server] = [clientOf(PSK_KIND), serverOf(PSK_KIND)];
+    const [toServer, toClient] = [new DatagramSink(), new DatagramSink()];
     client.handleTimeout(0, toServer);
     server.receive(toServer.takeBytes(), 0, toClient);
     client.receive(toClient.takeBytes(), 0, toServer);
@@ -197,7 +196,7 @@ describe('DtlsServer that was said hello', () => {
 
   it('refuses messages out of turn', () => {
     const server = serverOf(PSK_KIND);
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     server.receive(helloOf({}), 0, sink);
     server.receive(helloOf({}, 1), 0, sink);
     assert.ok(server.state.name === 'failed');
@@ -211,7 +210,7 @@ describe('DtlsServer that was said hello', () => {
     ]) {
       const client = clientOf(PSK_KIND, 1, { credentials: { ...pskOptions, extendedMasterSecret: offers === true } });
       const server = serverOf(PSK_KIND, 2, { credentials: { ...pskServerOptions, extendedMasterSecret: takes === true } });
-      const pair = new LayerPair(client, server, new LossyLink(PERFECT_LINK, 1));
+      const pair = new LayerPair(client, server, new LossyLink({}, 1));
       assert.ok(pair.run(bothUp(pair), 1_000));
       assert.ok(client.state.name === 'up' && !client.state.session.hasExtendedMasterSecret);
     }
@@ -220,7 +219,7 @@ describe('DtlsServer that was said hello', () => {
   it('does not overwrite the key that it was given', () => {
     const key = Buffer.from(PSK);
     const server = serverOf(PSK_KIND, 2, { credentials: { ...pskServerOptions, findKey: () => key } });
-    const pair = new LayerPair(clientOf(PSK_KIND), server, new LossyLink(PERFECT_LINK, 1));
+    const pair = new LayerPair(clientOf(PSK_KIND), server, new LossyLink({}, 1));
     assert.ok(pair.run(bothUp(pair), 1_000));
     assert.deepEqual(key, Buffer.from(PSK));
   });
@@ -239,7 +238,7 @@ describe('DtlsServer with cookies', () => {
 
   it('keeps nothing until the cookie has come back: any server with the secret goes on', () => {
     const client = clientOf(PSK_KIND);
-    const [toServer, toClient] = [new CollectingSink(), new CollectingSink()];
+    const [toServer, toClient] = [new DatagramSink(), new DatagramSink()];
     client.handleTimeout(0, toServer);
     const asker = serverOf(PSK_KIND, 2, { cookie });
     asker.receive(toServer.takeBytes(), 0, toClient);
@@ -260,7 +259,7 @@ describe('DtlsServer with cookies', () => {
   });
 
   it('asks again for a cookie of another address, of another hello, or of nobody', () => {
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     const cookieFor = (peer: string, hello: Partial<ClientHello>) => {
       serverOf(PSK_KIND, 2, { cookie: { ...cookie, peer: utf8(peer) } }).receive(helloOf(hello), 0, sink);
       return sink.takeBytes().slice(28);
@@ -281,7 +280,7 @@ describe('DtlsServer with cookies', () => {
 
   it('answers with the record number of the hello, so that a client can tell answers apart', () => {
     const server = serverOf(PSK_KIND, 2, { cookie });
-    const sink = new CollectingSink();
+    const sink = new DatagramSink();
     const hello = helloOf({});
     hello[10] = 7;
     server.receive(hello, 0, sink);

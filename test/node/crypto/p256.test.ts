@@ -31,7 +31,7 @@ describe('P-256 keys', () => {
   it('are read from PKCS#8 as well', () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const pair = crypto.importP256(privateKey.export({ format: 'der', type: 'pkcs8' }));
-    assert.deepEqual(pair.publicKey, publicKey.export({ format: 'der', type: 'spki' }));
+    assert.deepEqual(Buffer.from(pair.publicKey), publicKey.export({ format: 'der', type: 'spki' }));
   });
 
   it('are refused on another curve, of another kind, and if they are no keys', () => {

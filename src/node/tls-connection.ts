@@ -9,23 +9,15 @@ import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } f
 import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
 import { type Endpoint, parseIp } from '../core/wire/ip-address.ts';
 import { reasonOf } from './tcp-dial.ts';
+import { type PresentedCertificate, presentedBy } from './trust/verify-certificate.ts';
 
 export interface TlsOptions {
   /** For SNI (a name only) and for the certificate's names. */
   readonly host: string;
   readonly context: SecureContext;
   /** Decides about the peer before a byte of application data is sent; rejects to refuse. */
-  readonly judge: (peer: TlsPeer) => Promise<void>;
+  readonly judge: (presented: PresentedCertificate) => Promise<void>;
   readonly signal: AbortSignal;
-}
-
-/** What is known about the peer after the handshake. */
-export interface TlsPeer {
-  readonly host: string;
-  /** DER. */
-  readonly certificate: Uint8Array;
-  /** What node:tls found wrong with chain or name: its error code; undefined if nothing. */
-  readonly problem?: string;
 }
 
 /** How long a handshake may take. */
@@ -41,14 +33,14 @@ export class TlsConnection {
   readonly #socket: TLSSocket;
   #failure: SallyportError | undefined;
 
-  private constructor(socket: TLSSocket, peer: TlsPeer) {
+  private constructor(socket: TLSSocket, host: string, certificate: Uint8Array) {
     this.#socket = socket;
     this.local = endpointOf(socket.localAddress, socket.localPort);
     this.remote = endpointOf(socket.remoteAddress, socket.remotePort);
-    this.peerCertificate = peer.certificate;
+    this.peerCertificate = certificate;
     this.cipherSuite = `${socket.getProtocol()}-${socket.getCipher().standardName}`;
     socket.on('error', (error) => {
-      this.#failure ??= new NetworkError(`The connection to ${peer.host} failed: ${reasonOf(error)}.`, { cause: error });
+      this.#failure ??= new NetworkError(`The connection to ${host} failed: ${reasonOf(error)}.`, { cause: error });
     });
   }
 
@@ -56,9 +48,11 @@ export class TlsConnection {
   static async open(raw: Socket, options: TlsOptions): Promise<TlsConnection> {
     const socket = await handshake(raw, options);
     try {
-      const peer = peerOf(socket, options.host);
-      await options.judge(peer);
-      return new TlsConnection(socket, peer);
+      const presented = presentedBy(socket, options.host);
+      await options.judge(presented);
+      const [certificate] = presented.chain;
+      if (certificate === undefined) throw new NetworkError(`${options.host} sent no certificate.`, { code: 'ERR_TLS' });
+      return new TlsConnection(socket, options.host, certificate);
     } catch (error) {
       socket.destroy();
       throw error;
@@ -171,14 +165,6 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
  */
 function keepRecordsApart(socket: TLSSocket): void {
   Object.assign(socket, { _writev: null });
-}
-
-function peerOf(socket: TLSSocket, host: string): TlsPeer {
-  const { raw } = socket.getPeerCertificate();
-  if (raw === undefined) throw new NetworkError(`${host} sent no certificate.`, { code: 'ERR_TLS' });
-  // node:tls types this as an Error; it is the error's code, and null when all is well.
-  const problem = (socket.authorizationError as unknown as string | null) ?? undefined;
-  return { host, certificate: raw, ...(problem !== undefined && { problem }) };
 }
 
 function endpointOf(address: string | undefined, port: number | undefined): Endpoint {

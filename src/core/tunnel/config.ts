@@ -24,6 +24,8 @@ export interface TunnelConfig {
   readonly idleTimeout?: Millis;
   /** When the gateway ends the session, in the time of the machine that says so. */
   readonly expiresAt?: Millis;
+  /** The gateway's name may lead elsewhere next time: it is looked up again for a reconnect. Default: the address stays. */
+  readonly gatewayMoves?: boolean;
   /** What the script sees as CISCO_CSTP_OPTIONS: every option as it came, in order, repeats included. */
   readonly vendorOptions: readonly (readonly [name: string, value: string])[];
 }

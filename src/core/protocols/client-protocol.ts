@@ -1,0 +1,72 @@
+/** What a vendor is, seen from the client. Nothing else in the client knows a vendor's name. */
+import type { Credential, LoginIo, Target } from '../auth/login-io.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { AuthSchemeName } from '../http/auth/scheme.ts';
+import type { Logger } from '../log.ts';
+import type { Secret } from '../secret.ts';
+import type { TunnelConfig } from '../tunnel/config.ts';
+import type { TunnelMachine } from '../tunnel/machine.ts';
+import type { Millis } from '../tunnel/packet.ts';
+
+export type ProtocolId = 'anyconnect';
+
+export interface ClientProtocol {
+  readonly id: ProtocolId;
+  /** As people write it. */
+  readonly title: string;
+  /** From nothing to a cookie. Rejects with PeerRefusedError for a "no", CancelledError if whoever answers cancels. */
+  login(io: LoginIo, target: Target): Promise<Credential>;
+  /** A tunnel for a cookie, again for each reconnect; `previous`: the configuration so far. Rejects with MisuseError for a cookie that is none. */
+  open(credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine>;
+}
+
+/** The user's wishes, in words that all vendors share. */
+export interface ProtocolSettings {
+  readonly crypto: CryptoProvider;
+  readonly log: Logger;
+  readonly client: ClientIdentification;
+  /** AnyConnect: XML documents rather than plain forms. */
+  readonly usesXml: boolean;
+  /** Schemes of HTTP authentication that may be used towards the gateway. */
+  readonly httpAuth: readonly AuthSchemeName[];
+  /** OIDC. */
+  readonly bearerToken?: Secret;
+  readonly compression: 'none' | 'stateless' | 'all';
+  readonly wantsIpv6: boolean;
+  /** The tunnel MTU to ask for. */
+  readonly mtu?: number;
+  /** The link MTU to reckon with. */
+  readonly baseMtu?: number;
+  /** Used instead of the gateway's interval. */
+  readonly dpd?: Millis;
+  /** False: everything by the stream. */
+  readonly usesDatagrams: boolean;
+  readonly datagramCiphers: DatagramCiphers;
+}
+
+/** What the datagram channel may be protected with. */
+export interface DatagramCiphers {
+  /** AnyConnect's names for `X-DTLS-CipherSuite` and `X-DTLS12-CipherSuite`; undefined: all that are known. */
+  readonly suites?: readonly string[];
+  readonly suites12?: readonly string[];
+  /** IANA ids for a PSK handshake, best first; undefined: all that are known. */
+  readonly pskSuites?: readonly number[];
+  /** Ciphers with SHA-1 MACs, and Cisco's pre-RFC dialect of DTLS. */
+  readonly allowsLegacy: boolean;
+}
+
+/** How the client describes itself. */
+export interface ClientIdentification {
+  readonly userAgent: string;
+  readonly version: string;
+  /** `linux-64`, `win`, `mac-intel`, … */
+  readonly os: string;
+  readonly localHostname: string;
+  readonly mobile?: MobileIdentity;
+}
+
+export interface MobileIdentity {
+  readonly platformVersion: string;
+  readonly deviceType: string;
+  readonly uniqueId: string;
+}

@@ -40,8 +40,8 @@ async function askChoice(terminal: Terminal, label: string, choices: readonly Ch
   }
   for (;;) {
     const said = await terminal.ask(prompt, options);
-    const choice = matchChoice(choices, said);
-    if (typeof choice === 'object') return choice;
-    terminal.show(choice === 'none' ? `Auth choice "${said}" not available` : `Auth choice "${said}" matches multiple options`);
+    const match = matchChoice(choices, said);
+    if (match.type === 'found') return match.choice;
+    terminal.show(match.type === 'none' ? `Auth choice "${said}" not available` : `Auth choice "${said}" matches multiple options`);
   }
 }

@@ -8,7 +8,7 @@
  */
 import type { LogFields, Logger, LogLevel } from '../../core/log.ts';
 import { printable } from '../../core/wire/text.ts';
-import type { MessageLevel, MessageSettings, Mode } from './settings.ts';
+import type { MessageSettings, Mode } from './settings.ts';
 import { levelOf, type ProgressLine, progressLine } from './words.ts';
 
 export interface TextSink {
@@ -38,18 +38,18 @@ export class Output implements Logger {
 
   /** An event of the library, in openconnect's words. */
   log(level: LogLevel, event: string, fields: LogFields = {}): void {
-    if (levelOf(level, event) <= this.#options.messages.level) this.progress(progressLine(level, event, fields));
+    if (levelOf(level, event, fields) <= this.#options.messages.level) this.progress(progressLine(level, event, fields));
   }
 
   /** One line about what is going on; shown if the level allows. */
   progress(line: ProgressLine): void {
     if (line.level > this.#options.messages.level) return;
-    this.#write(line.level, line.text, line.isBare !== true);
+    this.#write(line);
   }
 
   /** Shown even with `--quiet`, as the statistics of SIGUSR1 are. */
   always(line: string): void {
-    this.#write(1, line, true);
+    this.#write({ level: 1, text: line });
   }
 
   /** From now on progress goes to syslog. */
@@ -62,15 +62,15 @@ export class Output implements Logger {
     this.#options.stdout.write(text);
   }
 
-  #write(level: MessageLevel, text: string, isStamped: boolean): void {
+  #write({ level, text, isBare, isForPerson }: ProgressLine): void {
     const line = printable(text);
     if (this.#syslog !== undefined) {
       this.#syslog.log(level === 0 ? 'notice' : 'info', line);
       return;
     }
     const { messages, mode, stdout, stderr } = this.#options;
-    const sink = level === 0 || mode !== 'connect' ? stderr : stdout;
-    sink.write(`${messages.timestamp && isStamped ? timestampOf(this.#options.now()) : ''}${line}\n`);
+    const sink = level === 0 || mode !== 'connect' || isForPerson === true ? stderr : stdout;
+    sink.write(`${messages.timestamp && isBare !== true ? timestampOf(this.#options.now()) : ''}${line}\n`);
   }
 }
 

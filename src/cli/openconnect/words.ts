@@ -15,25 +15,28 @@ export interface ProgressLine {
   readonly text: string;
   /** openconnect prints it by itself, not as progress: without a time. */
   readonly isBare?: true;
+  /** On standard error whatever the level, as prompts are. */
+  readonly isForPerson?: true;
 }
 
-interface Wording {
-  readonly level: MessageLevel;
+interface Wording extends Omit<ProgressLine, 'level' | 'text'> {
+  readonly level: MessageLevel | ((fields: LogFields) => MessageLevel);
   readonly text: string | ((fields: LogFields) => string);
-  readonly isBare?: true;
 }
 
 /** On which of openconnect's levels an event is said. */
-export function levelOf(level: LogLevel, event: string): MessageLevel {
-  return wordingOf(event)?.level ?? LEVELS[level];
+export function levelOf(level: LogLevel, event: string, fields: LogFields): MessageLevel {
+  const wanted = wordingOf(event)?.level ?? LEVELS[level];
+  return typeof wanted === 'function' ? wanted(fields) : wanted;
 }
 
 export function progressLine(level: LogLevel, event: string, rawFields: LogFields): ProgressLine {
   const fields = Object.fromEntries(Object.entries(rawFields).map(([name, value]) => [name, oneLine(value)]));
   const wording = wordingOf(event);
-  if (wording === undefined) return { level: LEVELS[level], text: plain(event, fields) };
+  const said = { level: levelOf(level, event, fields) };
+  if (wording === undefined) return { ...said, text: plain(event, fields) };
   const { text } = wording;
-  return { ...wording, text: typeof text === 'function' ? text(fields) : filled(text, fields) };
+  return { ...wording, ...said, text: typeof text === 'function' ? text(fields) : filled(text, fields) };
 }
 
 function wordingOf(event: string): Wording | undefined {
@@ -64,12 +67,11 @@ function optional(joint: string, value: LogFields[string]): string {
 const WORDS: Readonly<Record<string, Wording>> = {
   // Connecting
   'http request': { level: 1, text: '{method} {url}' },
-  'tcp connecting': { level: 2, text: 'Attempting to connect to server {peer}' },
-  'proxy connecting': { level: 2, text: 'Attempting to connect to proxy {peer}' },
-  'tcp connected': { level: 1, text: 'Connected to {peer}' },
-  'tcp failed': { level: 1, text: 'Failed to connect to {peer}: {reason}' },
+  'tcp connecting': { level: 2, text: 'Attempting to connect to server {endpoint}' },
+  'tcp connected': { level: 1, text: 'Connected to {endpoint}' },
+  'tcp connect failed': { level: 1, text: 'Failed to connect to {endpoint}: {reason}' },
   'host unreachable': { level: 0, text: 'Failed to connect to host {host}' },
-  'name not found': { level: 0, text: "getaddrinfo failed for host '{host}': {reason}" },
+  'name lookup failed': { level: 0, text: "getaddrinfo failed for host '{host}': {reason}" },
   'proxy request': { level: 1, text: 'Requesting {kind} proxy connection to {target}' },
   'proxy login': { level: 1, text: 'Attempting HTTP {method} authentication to proxy' },
   'proxy refused': { level: 0, text: 'Proxy CONNECT request failed: {status}' },
@@ -77,41 +79,41 @@ const WORDS: Readonly<Record<string, Wording>> = {
 
   // TLS
   'tls negotiating': { level: 1, text: 'SSL negotiation with {host}' },
-  'certificate untrusted': { level: 1, text: 'Server certificate verify failed: {reason}' },
-  'pin unreadable': { level: 0, text: 'Unknown certificate hash: {pin}.' },
-  'pins mismatch': {
-    level: 0,
-    text: "None of the {count} fingerprint(s) specified via --servercert match server's certificate: {pin}",
-  },
-  'tls connected': { level: 1, text: 'Connected to HTTPS on {host} with ciphersuite {ciphersuite}' },
+  'certificate not verified': { level: 1, text: 'Server certificate verify failed: {reason}' },
+  'certificate fingerprint': { level: 0, text: '{complaint}' },
+  'tls connected': { level: 1, text: 'Connected to HTTPS on {host} with ciphersuite {cipherSuite}' },
   'tls failed': { level: 0, text: 'SSL connection failure: {reason}' },
   'certificate expires': { level: 0, text: 'Client certificate expires soon at: {time}' },
   'certificate expired': { level: 0, text: 'Client certificate has expired at: {time}' },
 
   // HTTP
-  'http response': { level: 2, text: 'Got HTTP response: {status}' },
-  'http refused': { level: 0, text: 'Unexpected {code} result from server' },
-  'http header': { level: 2, text: '{name}: {value}' },
-  'http body': { level: 2, text: 'HTTP body length:  ({length})' },
+  'http response': { level: 2, text: 'Got HTTP response: HTTP/{version} {status} {reason}' },
+  'http refused': { level: 0, text: 'Unexpected {status} result from server' },
+  'http response header': { level: 2, text: '{line}' },
+  'http response body': { level: 2, text: 'HTTP body length:  ({length})' },
   'http sent': { level: 2, text: '> {line}' },
   'http received': { level: 2, text: '< {line}' },
 
   // Log-in
   'xml post enabled': { level: 1, text: 'XML POST enabled' },
+  'login banner': { level: 1, text: '{text}', isBare: true, isForPerson: true },
   'passwords not allowed': { level: 0, text: "Asked for password but '--no-passwd' set" },
-  'choice unknown': { level: 0, text: 'Auth choice "{choice}" not available' },
-  'choice ambiguous': { level: 0, text: 'Auth choice "{choice}" matches multiple options' },
+  'choice not available': { level: 0, text: 'Auth choice "{choice}" not available' },
+  'choice matches several': { level: 0, text: 'Auth choice "{choice}" matches multiple options' },
   'sso unavailable': { level: 0, text: 'No SSO handler' },
   'login failed': { level: 0, text: 'Failed to complete authentication', isBare: true },
 
   // Tunnel
-  'tunnel answered': { level: 1, text: 'Got CONNECT response: {status}' },
-  'tunnel refused': { level: 0, text: 'Got inappropriate HTTP CONNECT response: {status}' },
+  'connect answered': {
+    level: ({ status }) => (status === 200 ? 1 : 0),
+    text: ({ status, version, reason }) =>
+      `Got ${status === 200 ? 'CONNECT' : 'inappropriate HTTP CONNECT'} response: HTTP/${version ?? ''} ${status ?? ''} ${reason ?? ''}`,
+  },
+  'connect header': { level: 2, text: '{name}: {value}' },
   'tunnel failed': { level: 0, text: 'Creating SSL connection failed', isBare: true },
-  'cstp connected': { level: 1, text: 'CSTP connected. DPD {dpd}, Keepalive {keepalive}' },
-  'dtls connected': { level: 1, text: 'Established DTLS connection (using {library}). Ciphersuite {ciphersuite}.' },
-  'dtls failed': { level: 0, text: (fields) => `DTLS handshake failed${optional(': ', fields.reason)}` },
-  'udp failed': { level: 0, text: 'Set up UDP failed; using SSL instead' },
+  'stream up': { level: 1, text: 'CSTP connected. DPD {dpd}, Keepalive {keepalive}' },
+  'datagram up': { level: 1, text: 'Established DTLS connection (using Sallyport). Ciphersuite {cipherSuite}.' },
+  'datagram disabled': { level: 0, text: (fields) => `Set up UDP failed; using SSL instead${optional(': ', fields.reason)}` },
   configured: { level: 1, text: '{text}' }, // by configuredAs() of status-text.ts
   'session expires': { level: 1, text: (fields) => expiryLine(new Date(Number(fields.at))) },
   'tun refused': { level: 0, text: 'Failed to bind local tun device (TUNSETIFF): {reason}' },

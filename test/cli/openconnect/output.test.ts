@@ -34,8 +34,8 @@ function outputOf(level: MessageLevel, options: { readonly mode?: Mode; readonly
 /** One line of each level. */
 function sayAll({ output }: Shown): void {
   output.log('error', 'https failed', { host: 'h' });
-  output.log('info', 'tcp connected', { peer: '192.0.2.1:443' });
-  output.log('debug', 'http response', { status: 'HTTP/1.1 200 OK' });
+  output.log('info', 'tcp connected', { endpoint: '192.0.2.1:443' });
+  output.log('debug', 'http response', { status: 200, reason: 'OK', version: '1.1' });
   output.log('trace', 'packet', { length: 7 });
 }
 
@@ -65,6 +65,15 @@ describe('streams', () => {
     }
   });
 
+  it('show a banner where prompts are shown, unless --quiet forbids', () => {
+    const shown = outputOf(1, { timestamp: true });
+    shown.output.log('info', 'login banner', { text: 'Welcome' });
+    assert.deepEqual([shown.stdout(), shown.stderr()], ['', 'Welcome\n']);
+    const quiet = outputOf(0);
+    quiet.output.log('info', 'login banner', { text: 'Welcome' });
+    assert.equal(quiet.stderr(), '');
+  });
+
   it('show statistics whatever the level', () => {
     const shown = outputOf(0);
     shown.output.always('RX: 0');
@@ -88,7 +97,7 @@ describe('time in front of a line', () => {
 
   it('is there for progress, but not for what openconnect prints by itself', () => {
     const shown = outputOf(1, { timestamp: true });
-    shown.output.log('info', 'tcp connected', { peer: 'p' });
+    shown.output.log('info', 'tcp connected', { endpoint: 'p' });
     shown.output.log('error', 'login failed');
     assert.equal(shown.stdout(), '[2026-01-02 03:04:05] Connected to p\n');
     assert.equal(shown.stderr(), 'Failed to complete authentication\n');
@@ -100,28 +109,33 @@ describe('words', () => {
 
   it('are the ones that tools look for', () => {
     assert.equal(words('http request', { method: 'POST', url: 'https://h:1/' }), 'POST https://h:1/');
-    assert.equal(words('tunnel answered', { status: 'HTTP/1.1 200 CONNECTED' }), 'Got CONNECT response: HTTP/1.1 200 CONNECTED');
-    assert.equal(words('cstp connected', { dpd: 90, keepalive: 32400 }), 'CSTP connected. DPD 90, Keepalive 32400');
+    assert.equal(
+      words('connect answered', { status: 200, reason: 'CONNECTED', version: '1.1' }),
+      'Got CONNECT response: HTTP/1.1 200 CONNECTED',
+    );
+    assert.equal(words('stream up', { dpd: 90, keepalive: 32400 }), 'CSTP connected. DPD 90, Keepalive 32400');
     assert.equal(words('in background', { pid: 7 }), 'Continuing in background; pid 7');
     assert.equal(words('reconnect waiting', { seconds: 10, remaining: 300 }), 'sleep 10s, remaining timeout 300s');
     assert.equal(words('script failed', { script: 'exit 3', status: 3 }), "Script 'exit 3' returned error 3");
     assert.equal(words('bye sent', { reason: 'Aborted by caller' }), 'Send BYE packet: Aborted by caller');
     assert.equal(words('disconnected by gateway', {}), 'Received server disconnect');
     assert.equal(words('disconnected by gateway', { reason: 'Idle' }), 'Received server disconnect: Idle');
-    assert.equal(words('http body', { length: 310 }), 'HTTP body length:  (310)');
+    assert.equal(words('http response body', { length: 310 }), 'HTTP body length:  (310)');
     const expiry = words('session expires', { at: new Date(2026, 10, 4, 12, 17, 10).getTime() });
     assert.equal(expiry, 'Session authentication will expire at Wed Nov  4 12:17:10 2026\n');
   });
 
   it('have their level from the table, not from whoever logs', () => {
+    const refused = progressLine('info', 'connect answered', { status: 401, reason: 'Cookie is not acceptable', version: '1.1' });
+    assert.deepEqual([refused.level, refused.text], [0, 'Got inappropriate HTTP CONNECT response: HTTP/1.1 401 Cookie is not acceptable']);
     assert.equal(progressLine('trace', 'login failed', {}).level, 0);
     assert.equal(progressLine('error', 'paused', {}).level, 1);
   });
 
   it('are the event and its fields where there are none', () => {
-    assert.deepEqual(progressLine('debug', 'stream up', { mtu: 1406, group: undefined, cookie: new Secret('x') }), {
+    assert.deepEqual(progressLine('debug', 'stream opened', { mtu: 1406, group: undefined, cookie: new Secret('x') }), {
       level: 2,
-      text: 'stream up mtu=1406 cookie=[secret]',
+      text: 'stream opened mtu=1406 cookie=[secret]',
     });
     const levels = (['error', 'warn', 'info', 'debug', 'trace'] as const).map((level) => progressLine(level, 'x', {}).level);
     assert.deepEqual(levels, [0, 0, 2, 2, 3]);

@@ -1,0 +1,47 @@
+/** What openconnect can do and this command cannot yet: one table. Asking for it ends the command with a sentence that says just that. */
+import type { OptionName } from './options.ts';
+import type { BuiltProtocol } from './settings.ts';
+
+const NOT_YET = 'does not exist yet in Sallyport';
+
+export type NotBuiltOption = 'libproxy' | 'external-browser' | 'juniper';
+
+/** Options that always fail. They are understood, and left out of the help. */
+export const OPTIONS_NOT_BUILT: Readonly<Record<NotBuiltOption, string>> = {
+  libproxy: `--libproxy ${NOT_YET}. Name the proxy with --proxy, or with the variable https_proxy.`,
+  'external-browser': `--external-browser ${NOT_YET}.`,
+  juniper: `--juniper (--protocol=nc) ${NOT_YET}.`,
+};
+
+export function isNotBuilt(name: OptionName): name is NotBuiltOption {
+  return name in OPTIONS_NOT_BUILT;
+}
+
+export interface ProtocolWords {
+  /** Lower case. */
+  readonly name: string;
+  readonly title: string;
+  readonly isBuilt: boolean;
+}
+
+/** In the order of help and `--version`, which name the built ones; the first is the default. */
+export const PROTOCOLS: readonly ProtocolWords[] = [
+  { name: 'anyconnect' satisfies BuiltProtocol, title: 'Cisco AnyConnect and ocserv', isBuilt: true },
+  { name: 'nc', title: 'Juniper Network Connect', isBuilt: false },
+  { name: 'gp', title: 'Palo Alto Networks GlobalProtect', isBuilt: false },
+  { name: 'pulse', title: 'Pulse Connect Secure', isBuilt: false },
+  { name: 'f5', title: 'F5 BIG-IP', isBuilt: false },
+  { name: 'fortinet', title: 'FortiGate', isBuilt: false },
+  { name: 'array', title: 'Array Networks', isBuilt: false },
+  { name: 'nullppp', title: 'PPP over TLS, for tests', isBuilt: false },
+];
+
+export const TOKEN_MODES_NOT_BUILT: readonly string[] = ['rsa', 'yubioath'];
+
+export function protocolNotBuilt(name: string): string {
+  return `--protocol=${name} ${NOT_YET}.`;
+}
+
+export function tokenModeNotBuilt(mode: string): string {
+  return `--token-mode=${mode} ${NOT_YET}. There are totp, hotp and oidc.`;
+}

@@ -1,0 +1,111 @@
+/**
+ * The person at the terminal: questions on standard error, answers by lines of standard input, which need not be a terminal at all.
+ *
+ * Read first: spec "CLI", section 6.
+ */
+import { CancelledError, SallyportError } from '../../core/errors.ts';
+import { printable } from '../../core/wire/text.ts';
+import { HiddenLine } from './hidden-line.ts';
+import { END_OF_INPUT, type LineReader, type ReadOptions } from './line-reader.ts';
+import type { TextSink } from './output.ts';
+
+export interface TerminalOptions {
+  readonly input: LineReader;
+  /** Standard input, where it is a terminal. */
+  readonly keyboard?: { setRawMode(isRaw: boolean): unknown };
+  /** Standard error. */
+  readonly screen: TextSink;
+  /** Bytes that were typed, in the character set of the locale. */
+  decode(bytes: Uint8Array): string;
+  /** `--non-inter`: nobody is there. */
+  readonly nonInteractive: boolean;
+  /** `--passwd-on-stdin` was given: further lines of standard input answer even if nobody is there. */
+  readonly answersOnStdin: boolean;
+}
+
+/** An answer was wanted and there was none. The terminal has already said so. */
+export class NoAnswerError extends SallyportError {
+  constructor(message: string) {
+    super('ERR_NO_ANSWER', message);
+  }
+}
+
+export interface AskOptions extends ReadOptions {
+  /** Do not show what is typed. Default: false. */
+  readonly hidden?: boolean;
+}
+
+const NOBODY_THERE = 'User input required in non-interactive mode';
+
+export class Terminal {
+  readonly #options: TerminalOptions;
+
+  constructor(options: TerminalOptions) {
+    this.#options = options;
+  }
+
+  get isNonInteractive(): boolean {
+    return this.#options.nonInteractive;
+  }
+
+  /** Shows lines; control characters are taken out. */
+  show(text: string): void {
+    this.#options.screen.write(`${printable(text)}\n`);
+  }
+
+  /**
+   * Shows the prompt as it is, without a blank or line feed, and reads one line.
+   * Rejects with {@link NoAnswerError} where there is none, and with {@link CancelledError} for Ctrl-C and the signal.
+   */
+  async ask(prompt: string, options: AskOptions = {}): Promise<string> {
+    const { screen, nonInteractive, answersOnStdin } = this.#options;
+    if (nonInteractive && !answersOnStdin) {
+      screen.write(printable(prompt));
+      throw this.#nobodyThere();
+    }
+    const line = await (options.hidden === true ? this.#askHidden(prompt, options) : this.#askShown(prompt, options));
+    if (line !== undefined) return this.#options.decode(line);
+    if (nonInteractive) throw this.#nobodyThere();
+    screen.write(`${END_OF_INPUT}\n`);
+    throw new NoAnswerError(END_OF_INPUT);
+  }
+
+  #nobodyThere(): NoAnswerError {
+    this.#options.screen.write(`***\n${NOBODY_THERE}\n`);
+    return new NoAnswerError(NOBODY_THERE);
+  }
+
+  async #askShown(prompt: string, options: ReadOptions): Promise<Uint8Array | undefined> {
+    this.#options.screen.write(printable(prompt));
+    return this.#options.input.readLine(options);
+  }
+
+  /** The echo goes off before the prompt is seen: whoever types at once is not shown either. */
+  async #askHidden(prompt: string, options: ReadOptions): Promise<Uint8Array | undefined> {
+    const { input, keyboard, screen } = this.#options;
+    keyboard?.setRawMode(true);
+    try {
+      screen.write(printable(prompt));
+      return await (keyboard === undefined ? input.readLine(options) : this.#readKeys(options));
+    } finally {
+      keyboard?.setRawMode(false);
+      screen.write('\n');
+    }
+  }
+
+  async #readKeys(options: ReadOptions): Promise<Uint8Array | undefined> {
+    const { input } = this.#options;
+    const line = new HiddenLine();
+    for (;;) {
+      const keys = await input.readSome(options);
+      if (keys === undefined) return line.bytes.length > 0 ? line.bytes : undefined;
+      for (const [i, byte] of keys.entries()) {
+        const outcome = line.key(byte);
+        if (outcome === 'more') continue;
+        input.unread(keys.subarray(i + 1));
+        if (outcome === 'interrupt') throw new CancelledError();
+        return outcome === 'end' ? undefined : line.bytes;
+      }
+    }
+  }
+}

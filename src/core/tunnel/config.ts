@@ -8,11 +8,12 @@ import type { Millis } from './packet.ts';
 export interface TunnelConfig {
   /** Largest inner IP packet in bytes. */
   readonly mtu: number;
-  readonly ipv4?: { readonly address: IpAddress; readonly prefix: number };
-  readonly ipv6?: { readonly address: IpAddress; readonly prefix: number };
+  readonly ipv4?: InterfaceAddress;
+  readonly ipv6?: InterfaceAddress;
   readonly dns: readonly IpAddress[];
   readonly nbns: readonly IpAddress[];
   readonly searchDomains: readonly string[];
+  /** Domains to look up through the tunnel, in the order they came. */
   readonly splitDns: readonly string[];
   /** Networks behind the tunnel. None of a family that has an address: all of that family. */
   readonly include: readonly Cidr[];
@@ -21,10 +22,18 @@ export interface TunnelConfig {
   readonly banner?: string;
   readonly proxyPac?: string;
   readonly idleTimeout?: Millis;
-  /** Wall-clock time (milliseconds since 1970) at which the gateway ends the session. */
-  readonly expiresAt?: number;
+  /** When the gateway ends the session, in the time of the machine that says so. */
+  readonly expiresAt?: Millis;
+  /** The gateway's name may lead elsewhere next time: it is looked up again for a reconnect. Default: the address stays. */
+  readonly gatewayMoves?: boolean;
   /** What the script sees as CISCO_CSTP_OPTIONS: every option as it came, in order, repeats included. */
   readonly vendorOptions: readonly (readonly [name: string, value: string])[];
+}
+
+/** The address of the tunnel's interface, and the network it is in where the gateway says one (a contiguous netmask). */
+export interface InterfaceAddress {
+  readonly address: IpAddress;
+  readonly prefix?: number;
 }
 
 /** The limits of IP itself, and of what fits a record: configured sizes outside are a peer's mistake. */

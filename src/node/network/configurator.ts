@@ -75,7 +75,7 @@ export class NetworkConfigurator {
 
   /**
    * Sets the network up. Traffic may start when this returns. If a step fails, or `signal` aborts, what was done is undone first.
-   * Throws a {@link SallyportError}: `ERR_NETWORK_SETUP` names the step that failed.
+   * Throws a {@link SallyportError}: `ERR_NETWORK_SETUP` names the step that failed, and what could not be undone, for another {@link undo}.
    */
   apply(config: TunnelConfig, { signal }: { readonly signal?: AbortSignal } = {}): Promise<NetworkChange> {
     return this.#inTurn(async () => {

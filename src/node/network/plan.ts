@@ -98,7 +98,7 @@ function addressSteps(family: 4 | 6, config: TunnelConfig, link: MachineLink): A
 
 /** The tunnel's own address with its network; just the address where the gateway names no network. */
 function ownNetwork(family: 4 | 6, config: TunnelConfig): Cidr | undefined {
-  const own: { readonly address: IpAddress; readonly prefix?: number } | undefined = family === 4 ? config.ipv4 : config.ipv6;
+  const own = family === 4 ? config.ipv4 : config.ipv6;
   return own === undefined ? undefined : { address: own.address, prefix: own.prefix ?? bitsOf(family) };
 }
 

@@ -52,7 +52,10 @@ export interface RecoverOptions {
 const ORPHAN_TIMEOUT: Millis = 20_000;
 const ORPHAN_POLL: Millis = 20;
 
-/** Undoes every set-up whose process is gone. One report for each; none: there was nothing to do. */
+/**
+ * Undoes every set-up whose process is gone. One report for each; none: there was nothing to do.
+ * Throws a {@link SallyportError} if others can write to the folder of the journals, and {@link CancelledError} if `signal` aborts.
+ */
 export async function recover(options: RecoverOptions = {}): Promise<readonly Recovery[]> {
   const scene = { directory: options.directory ?? stateDirectory(), machine: options.machine ?? thisMachine, options };
   const reports: Recovery[] = [];

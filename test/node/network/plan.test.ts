@@ -65,6 +65,16 @@ describe('the plan of a network set-up', () => {
     assert.deepEqual(onlyIpv6, ['2001:db8:ffff::1/128 > eth0 via fe80::1', 'fd99::/64 > tun0', '::/1 > tun0', '8000::/1 > tun0']);
   });
 
+  it('routes no network of its own where the gateway names none', async () => {
+    const config = tunnel({ include: [cidr('10.0.0.0/8'), cidr('2001:db8:9::/48')], dns: [] });
+    const { steps, notes } = await plan({ ...config, ipv4: { address: ip('10.99.0.50') }, ipv6: { address: ip('fd99::50') } });
+    assert.deepEqual(
+      steps.flatMap((step) => (step.kind === 'address' ? [step.address] : [])),
+      ['10.99.0.50/32', 'fd99::50/128'],
+    );
+    assert.deepEqual(routesOf({ steps, notes }).slice(1), ['10.0.0.0/8 > tun0', '2001:db8:9::/48 > tun0']);
+  });
+
   it('clears host bits and takes each network once', async () => {
     const config = tunnel({ only: 4, include: [cidr('10.5.6.7/8'), cidr('10.0.0.0/8'), cidr('10.99.0.0/24')] });
     assert.deepEqual(routesOf(await plan(config)).slice(1), ['10.99.0.0/24 > tun0', '10.0.0.0/8 > tun0']);

@@ -61,14 +61,15 @@ function environment(config: AgentConfig, gateway: string): Record<string, strin
     CISCO_CSTP_OPTIONS: '',
   };
   if (ipv4 !== undefined) {
+    const prefix = ipv4.prefix ?? 32;
     set.INTERNAL_IP4_ADDRESS = formatIp(ipv4.address);
-    set.INTERNAL_IP4_NETMASK = formatIp(netmaskOf(4, ipv4.prefix));
-    set.INTERNAL_IP4_NETMASKLEN = String(ipv4.prefix);
-    set.INTERNAL_IP4_NETADDR = formatIp(networkOf(ipv4).address);
+    set.INTERNAL_IP4_NETMASK = formatIp(netmaskOf(4, prefix));
+    set.INTERNAL_IP4_NETMASKLEN = String(prefix);
+    set.INTERNAL_IP4_NETADDR = formatIp(networkOf({ address: ipv4.address, prefix }).address);
   }
   if (ipv6 !== undefined) {
     set.INTERNAL_IP6_ADDRESS = formatIp(ipv6.address);
-    set.INTERNAL_IP6_NETMASK = formatCidr(ipv6);
+    set.INTERNAL_IP6_NETMASK = formatCidr({ address: ipv6.address, prefix: ipv6.prefix ?? 128 });
   }
   if (dns.length > 0) set.INTERNAL_IP4_DNS = dns.map(formatIp).join(' ');
   if (searchDomains.length > 0) set.CISCO_DEF_DOMAIN = searchDomains.join(' ');

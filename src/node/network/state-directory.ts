@@ -1,0 +1,37 @@
+/**
+ * The folder of the journals: a place that others cannot write to, as what is in it is executed by a recovery, often as root.
+ * It goes with the machine's boot, as most of what it describes does; a resolv.conf that stays behind says itself what to put back.
+ */
+import { lstat, mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { SallyportError } from '../../core/errors.ts';
+
+/** Where the journals of this user are: /run/sallyport for root, the user's runtime folder, or one of their own in the temporary folder. */
+export function stateDirectory(environment: NodeJS.ProcessEnv = process.env, uid: number = process.geteuid?.() ?? 0): string {
+  if (uid === 0) return process.platform === 'linux' ? '/run/sallyport' : '/var/run/sallyport';
+  const runtime = environment.XDG_RUNTIME_DIR;
+  return runtime !== undefined && path.isAbsolute(runtime) ? path.join(runtime, 'sallyport') : path.join(tmpdir(), `sallyport-${uid}`);
+}
+
+/** Makes the folder if it is not there. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it is not ours alone. */
+export async function prepareStateDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await checkStateDirectory(directory);
+}
+
+/** Whether the folder exists and is ours alone. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it exists and is not. */
+export async function checkStateDirectory(directory: string): Promise<boolean> {
+  const found = await lstat(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (found === undefined) return false;
+  const isOurs = found.isDirectory() && found.uid === (process.geteuid?.() ?? found.uid) && (found.mode & 0o022) === 0;
+  if (!isOurs)
+    throw new SallyportError(
+      'ERR_STATE_DIRECTORY',
+      `${directory} is not a folder that only its owner, this user, can write to. Remove it.`,
+    );
+  return true;
+}

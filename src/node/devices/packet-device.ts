@@ -8,8 +8,11 @@ export interface PacketDevice {
   start(onBurst: (packets: readonly Packet[]) => void): void;
   /** Drops and counts when full: IP may lose packets. */
   write(packets: readonly Packet[]): void;
-  /** Largest IP packet in bytes from now on; where the system has its own idea (an interface), that is changed too. */
-  setMtu(mtu: number): void;
+  /**
+   * Largest IP packet in bytes from now on; where the system has its own idea (an interface), that is changed too, and the promise rejects if it may
+   * not be. A script may have set it already: whether that matters is the caller's to say.
+   */
+  setMtu(mtu: number): Promise<void>;
   /** Back-pressure towards the host: packets wait where they are. */
   pause(): void;
   resume(): void;

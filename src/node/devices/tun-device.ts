@@ -1,0 +1,43 @@
+/** A kernel TUN interface, run by the packet engine's worker. Linux so far. */
+
+import { EngineDevice } from '../engine/engine-device.ts';
+import type { PacketEngine } from '../engine/packet-engine.ts';
+
+export interface TunOptions {
+  /** The interface's name; absent: `tunN` with the system's choice of N. */
+  readonly name?: string;
+}
+
+export class TunDevice extends EngineDevice {
+  #name = '';
+
+  /**
+   * Opens the interface. It is down and has no addresses: that is for the network configuration. A persistent interface that was made for this user
+   * opens without root.
+   *
+   * Rejects in plain words when there is no TUN on this machine, the user may not, or the name is taken; with {@link MisuseError} for a name
+   * that no interface can have.
+   */
+  static async open(engine: PacketEngine, options: TunOptions = {}): Promise<TunDevice> {
+    const device = new TunDevice(engine);
+    try {
+      device.#name = (await device.link.call('open-tun', { name: options.name })).name;
+      return device;
+    } catch (error) {
+      await device.close();
+      throw error;
+    }
+  }
+
+  private constructor(engine: PacketEngine) {
+    super(engine);
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  setMtu(mtu: number): Promise<void> {
+    return this.link.call('set-mtu', { name: this.#name, mtu });
+  }
+}

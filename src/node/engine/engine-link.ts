@@ -1,0 +1,226 @@
+/**
+ * Main's end of the engine: the worker's life, commands and answers, and both rings. Devices and paths talk to the worker through it.
+ *
+ * Read first: shared-memory.ts (waking), messages.ts (order).
+ */
+import { closeSync, writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { SallyportError } from '../../core/errors.ts';
+import { deferred } from '../deferred.ts';
+import {
+  type Command,
+  type CommandName,
+  type EngineCommands,
+  type EngineCrypto,
+  entryTag,
+  revivedError,
+  type WorkerMessage,
+  type WorkerOptions,
+} from './messages.ts';
+import { SharedMemory, WORD } from './shared-memory.ts';
+
+/** How long the worker has to leave its loop before it is ended by force: some poll time-outs. */
+const CLOSE_DEADLINE = 3000;
+
+/** One to the eventfd's counter, in the machine's byte order (little endian wherever koffi runs). */
+const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
+
+/** The worker's file beside this one: TypeScript in the source tree, JavaScript in the package. */
+const WORKER_FILE = new URL(`./engine-worker${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`, import.meta.url);
+
+export interface LinkListener {
+  /** An entry of the toMain ring: bytes in `data` from `start` to `end`, until the call returns. */
+  entry(tag: number, data: Buffer, start: number, end: number): void;
+  /** After a run of entries. */
+  entriesEnd(): void;
+  message(message: WorkerReport): void;
+  /** The worker ended by itself. */
+  failed(error: SallyportError): void;
+}
+
+export type WorkerReport = Extract<WorkerMessage, { readonly type: 'device-failed' | 'path-problem' }>;
+
+interface Call {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class EngineLink {
+  readonly memory: SharedMemory = new SharedMemory();
+  readonly #worker: Worker;
+  readonly #calls = new Map<number, Call>();
+  readonly #onProcessExit = () => this.#abandon();
+  /** The worker is ready, or why it is not. */
+  readonly #started = deferred<SallyportError | undefined>();
+  readonly #ended = deferred<undefined>();
+  #listener: LinkListener | undefined;
+  #crypto: EngineCrypto = 'node';
+  #eventfd: number | undefined;
+  #lastCall = 0;
+  #state: 'running' | 'closing' | 'ended' = 'running';
+  #failure: SallyportError | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** Starts the worker; rejects with what its start threw: {@link UnsupportedError} without koffi or Linux. */
+  static async start(options: { readonly portableCrypto: boolean }): Promise<EngineLink> {
+    const link = new EngineLink(options);
+    const failure = await link.#started.promise;
+    if (failure !== undefined) throw failure;
+    return link;
+  }
+
+  private constructor(options: { readonly portableCrypto: boolean }) {
+    const workerData: WorkerOptions = { ...options, memory: this.memory.buffer };
+    this.#worker = new Worker(WORKER_FILE, { workerData, name: 'sallyport-engine' });
+    this.#worker.on('message', (message: WorkerMessage) => this.#onMessage(message));
+    this.#worker.on('error', (error) => {
+      this.#failure = new SallyportError('ERR_ENGINE', `The packet engine failed: ${error.message}`, { cause: error });
+    });
+    this.#worker.once('exit', () => this.#onWorkerExit());
+    process.once('exit', this.#onProcessExit);
+  }
+
+  /** Who seals and opens. */
+  get crypto(): EngineCrypto {
+    return this.#crypto;
+  }
+
+  /** Hands on what the worker delivers. Called once, before the first command. */
+  listen(listener: LinkListener): void {
+    this.#listener = listener;
+  }
+
+  /** Asks the worker for something. What was put into the ring before is done before; what is put there later comes after. */
+  call<Name extends CommandName>(name: Name, takes: EngineCommands[Name]['takes']): Promise<EngineCommands[Name]['answers']> {
+    if (this.#state !== 'running' && !(name === 'stop' && this.#state === 'closing')) return Promise.reject(this.#gone());
+    this.#lastCall++;
+    const command = { name, call: this.#lastCall, after: this.memory.toWorker.position, takes } as Command;
+    const answer = new Promise<EngineCommands[Name]['answers']>((resolve, reject) => {
+      // The worker answers each command with the type that the table gives it.
+      this.#calls.set(command.call, { resolve: resolve as Call['resolve'], reject });
+    });
+    this.memory.toWorker.publish();
+    this.#worker.postMessage(command);
+    Atomics.add(this.memory.words, WORD.commands, 1);
+    this.wake();
+    return answer;
+  }
+
+  /** Puts an entry into the ring to the worker; {@link flush} shows it. False if the ring is full or the engine gone: the caller counts. */
+  push(kind: Parameters<typeof entryTag>[0], path: number, bytes: Uint8Array, start: number, end: number, keepFree = 0): boolean {
+    return this.#state === 'running' && this.memory.toWorker.push(entryTag(kind, path), bytes, start, end, keepFree);
+  }
+
+  /** Shows the worker what was pushed. Once a burst. */
+  flush(): void {
+    this.memory.toWorker.publish();
+    this.wake();
+  }
+
+  /** Ends the worker's sleep, if it sleeps. */
+  wake(): void {
+    if (this.#eventfd === undefined || Atomics.load(this.memory.words, WORD.workerSleeps) === 0) return;
+    if (Atomics.exchange(this.memory.words, WORD.workerSleeps, 0) === 1) writeSync(this.#eventfd, ONE);
+  }
+
+  /** What is in the ring leaves, then the worker ends and with it its device and paths. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'ended') return;
+    this.#state = 'closing';
+    // If it cannot answer because it ends, that is what we wanted.
+    this.call('stop', {}).catch(() => undefined);
+    const deadline = setTimeout(() => this.terminate(), CLOSE_DEADLINE);
+    await this.#ended.promise;
+    clearTimeout(deadline);
+  }
+
+  /** Ends the thread without asking it. What it held is closed here. */
+  terminate(): void {
+    this.wake(); // it cannot be ended inside a system call
+    this.#worker.terminate().catch(() => undefined); // it is over one way or the other: 'exit' says so
+  }
+
+  #onMessage(message: WorkerMessage): void {
+    // First the flag, then the ring: what comes after this look notifies again.
+    Atomics.store(this.memory.words, WORD.mainNotified, 0);
+    this.#takeEntries();
+    if (message === null) return;
+    switch (message.type) {
+      case 'answer':
+        this.#settle(message.call)?.resolve(message.value);
+        return;
+      case 'refusal':
+        this.#settle(message.call)?.reject(revivedError(message.error));
+        return;
+      case 'device-failed':
+      case 'path-problem':
+        this.#listener?.message(message);
+        return;
+      case 'ready':
+        this.#eventfd = message.eventfd;
+        this.#crypto = message.crypto;
+        this.#started.resolve(undefined);
+        return;
+      case 'start-failed':
+        this.#failure = revivedError(message.error);
+        return; // and 'exit' follows
+    }
+    message satisfies never;
+  }
+
+  #settle(call: number): Call | undefined {
+    const found = this.#calls.get(call);
+    this.#calls.delete(call);
+    return found;
+  }
+
+  #takeEntries(): void {
+    const { toMain, words } = this.memory;
+    // No more than was there at the start: the rest comes with a message of its own, and others have their turn.
+    const end = toMain.published;
+    try {
+      while (!toMain.hasReached(end) && toMain.next()) this.#listener?.entry(toMain.tag, toMain.data, toMain.start, toMain.end);
+      this.#listener?.entriesEnd();
+    } finally {
+      toMain.release();
+    }
+    if (Atomics.load(words, WORD.roomWanted) === 1 && Atomics.exchange(words, WORD.roomWanted, 0) === 1) this.wake();
+  }
+
+  #onWorkerExit(): void {
+    const wasRunning = this.#state === 'running';
+    this.#state = 'ended';
+    process.removeListener('exit', this.#onProcessExit);
+    if (this.#eventfd !== undefined) closeSync(this.#eventfd);
+    this.#eventfd = undefined;
+    this.#closeDescriptors();
+    for (const call of this.#calls.values()) call.reject(this.#gone());
+    this.#calls.clear();
+    if (wasRunning) this.#listener?.failed(this.#gone());
+    this.#started.resolve(this.#gone()); // unless it was ready
+    this.#ended.resolve(undefined);
+  }
+
+  /** Whatever the worker still held: nothing, unless it was ended by force. */
+  #closeDescriptors(): void {
+    for (const [slot, held] of this.memory.descriptors.entries()) {
+      if (held > 0) closeSync(held - 1);
+      this.memory.descriptors[slot] = 0;
+    }
+  }
+
+  /** The process ends: Node waits for its threads, so this one must not sit in poll until its time-out. */
+  #abandon(): void {
+    Atomics.store(this.memory.words, WORD.abandoned, 1);
+    this.wake();
+  }
+
+  #gone(): SallyportError {
+    return this.#failure ?? new SallyportError('ERR_ENGINE', 'The packet engine has ended.');
+  }
+}

@@ -1,0 +1,150 @@
+/** Main's end of a UDP flow in the engine. */
+import { MisuseError, type SallyportError } from '../../core/errors.ts';
+import { MAX_RESERVE } from '../../core/tunnel/layer.ts';
+import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
+import {
+  type CarriedState,
+  DATAGRAM_COUNTERS,
+  type DatagramCounters,
+  type DatagramHandler,
+  type DatagramPath,
+  type DatagramPathOptions,
+  type DatagramProblem,
+  MAX_EARLY_DATAGRAMS,
+} from '../datagram-path.ts';
+import type { EngineLink } from './engine-link.ts';
+import { ENTRY, type PlainProblem, revivedError } from './messages.ts';
+import { count, MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory.ts';
+
+/** What {@link DatagramPath.send} takes: a datagram, or a content type and a record's plaintext. */
+const MAX_SEND_LENGTH = Math.min(MAX_PACKET_LENGTH, MAX_RESERVE + 1);
+
+export class EnginePath implements DatagramPath {
+  readonly kind = 'datagram';
+  readonly canCarry = true;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly pathMtu: number | undefined;
+  readonly #link: EngineLink;
+  readonly #id: number;
+  readonly #onClosed: () => void;
+  readonly #counters: Float64Array;
+  /** Entries are copied here out of the ring: not every interface of Node takes shared memory. */
+  readonly #lent: Buffer = Buffer.alloc(MAX_PACKET_LENGTH + 1);
+  readonly #early: { readonly isRecord: boolean; readonly bytes: Uint8Array }[] = [];
+  #handler: DatagramHandler | undefined;
+  /** What main sends are records to seal, and what the worker delivered unopened goes back to it. */
+  #isCarried = false;
+  #closed: Promise<void> | undefined;
+
+  static async open(link: EngineLink, id: number, options: DatagramPathOptions, onClosed: () => void): Promise<EnginePath> {
+    const { copiesDscp = false, ...socket } = options;
+    const answer = await link.call('open-path', { path: id, options: { ...socket, copiesDscp } });
+    return new EnginePath(link, id, options.remote, answer, onClosed);
+  }
+
+  private constructor(
+    link: EngineLink,
+    id: number,
+    remote: Endpoint,
+    facts: { readonly local: Endpoint; readonly pathMtu: number | undefined },
+    onClosed: () => void,
+  ) {
+    this.#link = link;
+    this.#id = id;
+    this.#onClosed = onClosed;
+    this.remote = remote;
+    this.local = facts.local;
+    this.pathMtu = facts.pathMtu;
+    this.#counters = link.memory.pathCounters[id] ?? new Float64Array(DATAGRAM_COUNTERS.length);
+  }
+
+  /** The worker's number of this path, for {@link PacketEngine.route}. */
+  get id(): number {
+    return this.#id;
+  }
+
+  start(handler: DatagramHandler): void {
+    if (this.#handler !== undefined) throw new MisuseError('this UDP path was started before');
+    this.#handler = handler;
+    for (const { isRecord, bytes } of this.#early.splice(0)) this.#deliver(handler, isRecord, bytes);
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.#closed !== undefined) return;
+    if (bytes.length > MAX_SEND_LENGTH) throw new MisuseError(`${bytes.length} bytes do not fit in a datagram`);
+    const kind = this.#isCarried ? ENTRY.record : ENTRY.datagram;
+    if (this.#link.push(kind, this.#id, bytes, 0, bytes.length)) this.#link.flush();
+    else count(this.#counters, PATH.commitDropped);
+  }
+
+  async carry(traffic: TrafficDescription | undefined): Promise<CarriedState | undefined> {
+    const wasCarried = this.#isCarried;
+    // At once, not with the answer: what is sent after this call is meant for the new state, and the ring keeps the order.
+    this.#isCarried = traffic !== undefined;
+    try {
+      return await this.#link.call('carry', { path: this.#id, traffic });
+    } catch (error) {
+      this.#isCarried = wasCarried;
+      throw error;
+    }
+  }
+
+  counters(): DatagramCounters {
+    const offset = performance.now() - monotonicMillis();
+    const local = (at: number) => (at === 0 ? 0 : at + offset);
+    const all = Object.fromEntries(DATAGRAM_COUNTERS.map((name) => [name, this.#counters[PATH[name]] ?? 0])) as DatagramCounters;
+    return { ...all, sentAt: local(all.sentAt), receivedAt: local(all.receivedAt) };
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#link.call('close-path', { path: this.#id });
+    } catch {
+      // The engine has ended, and the socket with it.
+    }
+    this.#onClosed();
+  }
+
+  /** A datagram or an opened record of the ring. */
+  receive(kind: number, data: Buffer, start: number, end: number): void {
+    if (this.#closed !== undefined) return;
+    const isRecord = kind === ENTRY.record;
+    if (!isRecord && this.#isCarried) {
+      // It came before the worker had the keys. Only the worker may open it now: it keeps the replay window.
+      if (this.#link.push(ENTRY.received, this.#id, data, start, end)) this.#link.flush();
+      else count(this.#counters, PATH.commitDropped);
+      return;
+    }
+    data.copy(this.#lent, 0, start, end);
+    const bytes = this.#lent.subarray(0, end - start);
+    if (this.#handler !== undefined) this.#deliver(this.#handler, isRecord, bytes);
+    // A few datagrams at most come before start(): an answer to a hello that was not sent yet cannot.
+    else if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push({ isRecord, bytes: Uint8Array.from(bytes) });
+  }
+
+  report(problem: PlainProblem): void {
+    if (this.#closed === undefined) this.#handler?.problem(revivedProblem(problem));
+  }
+
+  /** The engine is gone. */
+  fail(error: SallyportError): void {
+    if (this.#closed === undefined) this.#handler?.problem({ type: 'failed', error });
+  }
+
+  #deliver(handler: DatagramHandler, isRecord: boolean, bytes: Uint8Array): void {
+    if (isRecord) handler.record(bytes);
+    else handler.datagram(bytes);
+  }
+}
+
+function revivedProblem(problem: PlainProblem): DatagramProblem {
+  if (problem.type === 'too-big' || problem.type === 'key-used-up') return problem;
+  return { type: problem.type, error: revivedError(problem.error) };
+}

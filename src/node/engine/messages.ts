@@ -1,0 +1,137 @@
+/**
+ * What main and the engine's worker say to each other: commands with answers, reports, and the tags of what lies in the rings.
+ *
+ * Order: a command carries the position of the toWorker ring at which it was given; the worker takes everything before that position first. So a
+ * datagram committed before a command is sent under the old state, and one committed after it under the new. Answers and reports come by message;
+ * main takes all of the toMain ring before it looks at one.
+ */
+import {
+  CancelledError,
+  MisuseError,
+  NetworkError,
+  PeerMisbehavedError,
+  PeerRefusedError,
+  SallyportError,
+  UnsupportedError,
+} from '../../core/errors.ts';
+import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { CarriedState } from '../datagram-path.ts';
+import type { UdpOptions } from '../ffi/sockets.ts';
+
+export interface WorkerOptions {
+  readonly memory: SharedArrayBuffer;
+  /** Use node:crypto even where OpenSSL's own functions are there. */
+  readonly portableCrypto: boolean;
+}
+
+/** A ring entry's tag: what it is, and of which path. */
+export const ENTRY = {
+  /** An IP packet: from the device to main, or from main to the device. */
+  devicePacket: 0,
+  /** A datagram as it is on the wire. */
+  datagram: 1,
+  /** `[content type][plaintext]`: an opened record for main; from main, one to seal. */
+  record: 2,
+  /** To the worker: a datagram that it delivered before it had the keys to open it. */
+  received: 3,
+} as const;
+
+export function entryTag(kind: (typeof ENTRY)[keyof typeof ENTRY], path: number): number {
+  return kind | (path << 8);
+}
+
+export function entryKind(tag: number): number {
+  return tag & 0xff;
+}
+
+export function entryPath(tag: number): number {
+  return tag >>> 8;
+}
+
+export interface PathOptions extends UdpOptions {
+  /** Copy the inner packets' DSCP to the outer ones. */
+  readonly copiesDscp: boolean;
+}
+
+/** Each command with what it takes and what it answers. */
+export interface EngineCommands {
+  'open-tun': { readonly takes: { readonly name: string | undefined }; readonly answers: { readonly name: string } };
+  /** `theirs`: the descriptor for the program. From the answer on main owns it. */
+  'open-script': { readonly takes: object; readonly answers: { readonly theirs: number } };
+  'set-mtu': { readonly takes: { readonly name: string; readonly mtu: number }; readonly answers: undefined };
+  'close-device': { readonly takes: object; readonly answers: undefined };
+  'open-path': {
+    readonly takes: { readonly path: number; readonly options: PathOptions };
+    readonly answers: { readonly local: Endpoint; readonly pathMtu: number | undefined };
+  };
+  'close-path': { readonly takes: { readonly path: number }; readonly answers: undefined };
+  carry: {
+    readonly takes: { readonly path: number; readonly traffic: TrafficDescription | undefined };
+    readonly answers: CarriedState | undefined;
+  };
+  /** Which path the device's packets leave by; undefined: they go to main. */
+  route: { readonly takes: { readonly path: number | undefined }; readonly answers: undefined };
+  /** Ends the loop; everything committed before it has left. */
+  stop: { readonly takes: object; readonly answers: undefined };
+}
+
+export type CommandName = keyof EngineCommands;
+
+export type Command = {
+  [Name in CommandName]: {
+    readonly name: Name;
+    readonly call: number;
+    readonly after: number;
+    readonly takes: EngineCommands[Name]['takes'];
+  };
+}[CommandName];
+
+/** From the worker. `null` says only: look into the ring. */
+export type WorkerMessage =
+  | null
+  | { readonly type: 'ready'; readonly eventfd: number; readonly crypto: EngineCrypto }
+  | { readonly type: 'start-failed'; readonly error: PlainError }
+  | { readonly type: 'answer'; readonly call: number; readonly value: unknown }
+  | { readonly type: 'refusal'; readonly call: number; readonly error: PlainError }
+  | { readonly type: 'device-failed'; readonly error: PlainError }
+  | { readonly type: 'path-problem'; readonly path: number; readonly problem: PlainProblem };
+
+/** Who seals and opens: OpenSSL by address, or node:crypto. */
+export type EngineCrypto = 'openssl' | 'node';
+
+/** A DatagramProblem with its error in a form that survives the way between threads. */
+export type PlainProblem =
+  | { readonly type: 'unreachable'; readonly error: PlainError }
+  | { readonly type: 'failed'; readonly error: PlainError }
+  | { readonly type: 'too-big'; readonly length: number | undefined; readonly pathMtu: number | undefined }
+  | { readonly type: 'key-used-up'; readonly direction: 'seal' | 'open'; readonly isOver: boolean };
+
+/** An error as data: classes do not survive the way between threads. */
+export interface PlainError {
+  readonly kind: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+const REVIVERS: Readonly<Record<string, (error: PlainError) => SallyportError>> = {
+  NetworkError: ({ message, code }) => new NetworkError(message, { code }),
+  PeerMisbehavedError: ({ message, code }) => new PeerMisbehavedError(message, { code }),
+  PeerRefusedError: ({ message, code }) => new PeerRefusedError(message, { code }),
+  UnsupportedError: ({ message }) => new UnsupportedError(message),
+  MisuseError: ({ message }) => new MisuseError(message),
+  CancelledError: ({ message }) => new CancelledError(message),
+};
+
+export function plainError(error: unknown): PlainError {
+  if (error instanceof SallyportError) return { kind: error.name, code: error.code, message: error.message };
+  return {
+    kind: 'SallyportError',
+    code: 'ERR_ENGINE',
+    message: `The packet engine failed: ${error instanceof Error ? error.message : String(error)}`,
+  };
+}
+
+export function revivedError(error: PlainError): SallyportError {
+  return REVIVERS[error.kind]?.(error) ?? new SallyportError(error.code, error.message);
+}

@@ -1,0 +1,144 @@
+/**
+ * The packet engine: a worker thread that owns the device and the UDP sockets, so that packets of a carried path never pass through this thread.
+ *
+ * One device and up to eight UDP paths an engine. Start it early: it takes some tens of milliseconds, which a log-in takes anyway.
+ *
+ * @example
+ * await using engine = await PacketEngine.start();
+ * const device = await TunDevice.open(engine, { name: 'tun0' });
+ * const path = await engine.openUdp({ remote });
+ * await path.carry(description); // what the tunnel machine published
+ * await engine.route(path);
+ */
+import { MisuseError, type SallyportError } from '../../core/errors.ts';
+import type { DatagramPath, DatagramPathOptions } from '../datagram-path.ts';
+import { deferred } from '../deferred.ts';
+import { EngineLink, type WorkerReport } from './engine-link.ts';
+import { EnginePath } from './engine-path.ts';
+import { ENTRY, type EngineCrypto, entryKind, entryPath, revivedError } from './messages.ts';
+import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
+
+export type DeviceCounters = Readonly<Record<DeviceCounter, number>>;
+
+export interface EngineOptions {
+  /** Use node:crypto even where OpenSSL's own functions are there: ten times slower. For comparison. Default false. */
+  readonly portableCrypto?: boolean;
+}
+
+/** Main's end of the engine's one device: see {@link EngineDevice}. */
+export interface DeviceEnd {
+  receive(data: Buffer, start: number, end: number): void;
+  receiveEnd(): void;
+  fail(error: SallyportError): void;
+}
+
+export class PacketEngine {
+  readonly #link: EngineLink;
+  readonly #paths: (EnginePath | 'opening' | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #failed = deferred<SallyportError>();
+  #device: DeviceEnd | undefined;
+
+  /** Starts the worker. Rejects with UnsupportedError without koffi, and on systems other than Linux. */
+  static async start(options: EngineOptions = {}): Promise<PacketEngine> {
+    return new PacketEngine(await EngineLink.start({ portableCrypto: options.portableCrypto ?? false }));
+  }
+
+  private constructor(link: EngineLink) {
+    this.#link = link;
+    link.listen({
+      entry: (tag, data, start, end) => this.#onEntry(tag, data, start, end),
+      entriesEnd: () => this.#device?.receiveEnd(),
+      message: (message) => this.#onReport(message),
+      failed: (error) => this.#onFailed(error),
+    });
+  }
+
+  /** Who seals and opens. */
+  get crypto(): EngineCrypto {
+    return this.#link.crypto;
+  }
+
+  /** Resolves when the engine ends by itself, with why; then its device and paths have failed too. Pending until then. */
+  get failed(): Promise<SallyportError> {
+    return this.#failed.promise;
+  }
+
+  /** A connected UDP flow whose traffic the engine can carry. Rejects with NetworkError if there is no route. */
+  async openUdp(options: DatagramPathOptions): Promise<DatagramPath> {
+    const id = this.#paths.indexOf(undefined);
+    if (id < 0) throw new MisuseError(`the packet engine has ${MAX_PATHS} UDP paths already`);
+    this.#paths[id] = 'opening';
+    const free = () => {
+      this.#paths[id] = undefined;
+    };
+    try {
+      const path = await EnginePath.open(this.#link, id, options, free);
+      this.#paths[id] = path;
+      return path;
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
+
+  /**
+   * The device's packets leave by this path from now on, as long as it carries traffic; while it does not, and for undefined, they come to the
+   * device's `onBurst`. So do packets that are larger than the path's tunnel MTU.
+   */
+  async route(path: DatagramPath | undefined): Promise<void> {
+    if (path !== undefined && !(path instanceof EnginePath)) throw new MisuseError('only a path of the engine can carry packets');
+    await this.#link.call('route', { path: path?.id });
+  }
+
+  /** What has passed through the device so far. */
+  deviceCounters(): DeviceCounters {
+    const { deviceCounters } = this.#link.memory;
+    return Object.fromEntries(DEVICE_COUNTERS.map((name) => [name, deviceCounters[DEVICE[name]] ?? 0])) as DeviceCounters;
+  }
+
+  /** For {@link EngineDevice}: takes the engine's device place. Returns the way to the worker. */
+  attach(device: DeviceEnd): EngineLink {
+    if (this.#device !== undefined) throw new MisuseError('the packet engine has a device already');
+    this.#device = device;
+    return this.#link;
+  }
+
+  /** For {@link EngineDevice}: the device is closed. */
+  detach(device: DeviceEnd): void {
+    if (this.#device === device) this.#device = undefined;
+  }
+
+  /** What was sent and written before leaves; then device, paths and thread end, within seconds at worst. Safe to call twice. */
+  close(): Promise<void> {
+    return this.#link.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #onEntry(tag: number, data: Buffer, start: number, end: number): void {
+    const kind = entryKind(tag);
+    if (kind === ENTRY.devicePacket) {
+      this.#device?.receive(data, start, end);
+      return;
+    }
+    const path = this.#paths[entryPath(tag)];
+    if (path instanceof EnginePath) path.receive(kind, data, start, end);
+  }
+
+  #onFailed(error: SallyportError): void {
+    this.#device?.fail(error);
+    for (const path of this.#paths) if (path instanceof EnginePath) path.fail(error);
+    this.#failed.resolve(error);
+  }
+
+  #onReport(report: WorkerReport): void {
+    if (report.type === 'device-failed') {
+      this.#device?.fail(revivedError(report.error));
+      return;
+    }
+    const path = this.#paths[report.path];
+    if (path instanceof EnginePath) path.report(report.problem);
+  }
+}

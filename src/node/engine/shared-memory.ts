@@ -1,0 +1,125 @@
+/**
+ * The memory that the main thread and the engine's worker share: a few words, the counters, the worker's descriptors and one ring each way.
+ *
+ * ### Waking without losing a wake-up
+ *
+ * Each side may sleep only after it has said so and then looked once more; the other side first makes its news visible and then looks whether it must
+ * wake. All four steps are sequentially consistent atomics, so they have one order: either the sleeper's second look sees the news, or the
+ * other's look sees the sleeper.
+ *
+ *   worker, about to sleep:  workerSleeps = 1 → look at toWorker.head and commands → poll()       (eventfd is among what it polls)
+ *   main, with news:         publish, or count the command → was workerSleeps 1? → write eventfd   (a counter: the write waits for a poll still to come)
+ *
+ *   worker, with news:       publish → was mainNotified 0? then 1 → postMessage
+ *   main, on the message:    mainNotified = 0 → take all of toMain                                  (what comes later notifies again)
+ *
+ *   worker, ring full:       roomWanted = 1 → look at the room once more → leave the source in the kernel
+ *   main, after taking:      release → was roomWanted 1? → wake as above
+ */
+import { DATAGRAM_COUNTERS, type DatagramCounter } from '../datagram-path.ts';
+import { PacketRing, ringSize } from './packet-ring.ts';
+
+/** UDP flows at a time: an old and a new one of the session, with room for callers who run several. */
+export const MAX_PATHS = 8;
+
+/** Largest IP packet and UDP datagram: both have a 16-bit length. */
+export const MAX_PACKET_LENGTH = 65_535;
+
+/** Each ring holds some 700 full-sized packets: about 5 ms at 1.6 Gbit/s. What does not fit waits in the kernel, or is dropped and counted. */
+const RING_CAPACITY = 1 << 20;
+
+/** Of a ring, kept from the device's packets for datagrams, so that keepalives pass however busy the device is. */
+export const DATAGRAM_RESERVE: number = 128 * 1024;
+
+/** Places of {@link SharedMemory.words}. */
+export const WORD = {
+  /** 1: the worker is, or soon will be, in poll(). */
+  workerSleeps: 0,
+  /** 1: a message that says "look into the ring" is on its way to main. */
+  mainNotified: 1,
+  /** Commands that main has posted so far. */
+  commands: 2,
+  /** 1: the worker left packets in the kernel because toMain is full. */
+  roomWanted: 3,
+  /** 1: packets of the device wait in the kernel because main said so. */
+  devicePaused: 4,
+  /** 1: the process is ending; the worker leaves its loop at once. */
+  abandoned: 5,
+} as const;
+
+/** What is counted of the device. */
+export const DEVICE_COUNTERS = [
+  /** Packets from the host, bytes of them. */
+  'read',
+  'readBytes',
+  /** Packets to the host, bytes of them. */
+  'written',
+  'writtenBytes',
+  /** The device did not take the packet: it is down, full, or the bytes are no IP packet. */
+  'writeRefused',
+  /** No room on the way from main to the worker. */
+  'writeDropped',
+  /** No room on the way from the worker to main. */
+  'readDropped',
+] as const;
+
+export type DeviceCounter = (typeof DEVICE_COUNTERS)[number];
+
+/** Index of each counter among its device's or path's. A path's times are {@link monotonicMillis} here. */
+export const DEVICE: Readonly<Record<DeviceCounter, number>> = indexes(DEVICE_COUNTERS);
+export const PATH: Readonly<Record<DatagramCounter, number>> = indexes(DATAGRAM_COUNTERS);
+
+function indexes<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name, i) => [name, i])) as Record<Name, number>;
+}
+
+/** One descriptor for the device, one for each path. */
+export const DEVICE_DESCRIPTOR = 0;
+export const FIRST_PATH_DESCRIPTOR = 1;
+
+const WORDS_AT = 0;
+const WORDS_LENGTH = 8;
+const DESCRIPTORS_AT = WORDS_AT + WORDS_LENGTH * 4;
+const DESCRIPTORS_LENGTH = FIRST_PATH_DESCRIPTOR + MAX_PATHS;
+const DEVICE_COUNTERS_AT = 128;
+const PATH_COUNTERS_AT = DEVICE_COUNTERS_AT + 128;
+const TO_WORKER_AT = 2048;
+const TO_MAIN_AT = TO_WORKER_AT + ringSize(RING_CAPACITY);
+const TOTAL = TO_MAIN_AT + ringSize(RING_CAPACITY);
+
+export class SharedMemory {
+  readonly buffer: SharedArrayBuffer;
+  readonly words: Int32Array;
+  /** Descriptors that the worker holds, each plus one (0: none), so that main can close them should the worker die without doing so. */
+  readonly descriptors: Int32Array;
+  /** Each counter is written by one thread only; a float counts exactly to 2^53 and is read and written whole. */
+  readonly deviceCounters: Float64Array;
+  readonly pathCounters: readonly Float64Array[];
+  readonly toWorker: PacketRing;
+  readonly toMain: PacketRing;
+
+  /** @param buffer of the other thread's SharedMemory; absent: new memory */
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(TOTAL)) {
+    this.buffer = buffer;
+    this.words = new Int32Array(buffer, WORDS_AT, WORDS_LENGTH);
+    this.descriptors = new Int32Array(buffer, DESCRIPTORS_AT, DESCRIPTORS_LENGTH);
+    this.deviceCounters = new Float64Array(buffer, DEVICE_COUNTERS_AT, DEVICE_COUNTERS.length);
+    this.pathCounters = Array.from(
+      { length: MAX_PATHS },
+      (_, i) => new Float64Array(buffer, PATH_COUNTERS_AT + i * DATAGRAM_COUNTERS.length * 8, DATAGRAM_COUNTERS.length),
+    );
+    this.toWorker = new PacketRing(buffer, TO_WORKER_AT, RING_CAPACITY);
+    this.toMain = new PacketRing(buffer, TO_MAIN_AT, RING_CAPACITY);
+  }
+}
+
+/** Adds to one counter. The counter belongs to the calling thread. */
+export function count(counters: Float64Array, index: number, amount = 1): void {
+  counters[index] = (counters[index] ?? 0) + amount;
+}
+
+/** The system's monotonic clock in milliseconds: the same in every thread, unlike performance.now(). */
+export function monotonicMillis(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}

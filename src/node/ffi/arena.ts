@@ -1,0 +1,54 @@
+/**
+ * One fixed piece of memory in which system calls and OpenSSL work by address.
+ *
+ * The danger it removes: a JavaScript buffer whose address is stored in native memory (a pollfd table, an iovec, a cipher context) can be
+ * collected while C still uses it, and the heap is corrupted. So no address of a buffer ever leaves JavaScript, only addresses inside an
+ * arena, and whoever uses an address holds the arena. Nothing in it moves: the memory never grows, and nothing is handed back.
+ *
+ * A WebAssembly memory, so that byte kernels can work in the same bytes later.
+ */
+import { MisuseError } from '../../core/errors.ts';
+import { koffi } from './koffi.ts';
+
+const PAGE = 65_536;
+
+/** What every allocation is aligned to: enough for any C type, and for SIMD loads. */
+const ALIGNMENT = 16;
+
+export class Arena {
+  /** All of the arena. Offsets into it are what the rest of the code passes around. */
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  readonly #address: number;
+  #used = 0;
+
+  /** @param size in bytes, rounded up to whole pages of 64 KiB */
+  constructor(size: number) {
+    const pages = Math.ceil(size / PAGE);
+    const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.bytes = Buffer.from(buffer);
+    this.view = new DataView(buffer);
+    // Addresses of user space have at most 47 bits (57 with five-level paging, which nothing hands out unasked): exact as a number.
+    this.#address = Number(koffi('Native memory').address(buffer));
+  }
+
+  /** Room for good: the offset of `length` zeroed bytes. Throws {@link MisuseError} when the arena is full. */
+  allocate(length: number): number {
+    const offset = this.#used;
+    const end = offset + Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+    if (end > this.bytes.length)
+      throw new MisuseError(`arena: ${length} bytes do not fit in the ${this.bytes.length - offset} that are left`);
+    this.#used = end;
+    return offset;
+  }
+
+  /** The address of an offset, for a native call. Use it only while this arena is held. */
+  address(offset: number): number {
+    return this.#address + offset;
+  }
+}
+
+/** The part of the platform's WebAssembly that is used here; Node's types do not declare it. */
+declare const WebAssembly: {
+  readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => { readonly buffer: ArrayBuffer };
+};

@@ -1,0 +1,162 @@
+/**
+ * Datagram sockets by system call: connected UDP flows as the engine wants them, and the socket pair of a script device.
+ *
+ * Read first: ip(7), ipv6(7), unix(7).
+ */
+import { type Endpoint, formatEndpoint } from '../../core/wire/ip-address.ts';
+import type { Arena } from './arena.ts';
+import { networkError, systemError } from './errno.ts';
+import { LINUX, type Libc } from './libc.ts';
+
+export interface UdpOptions {
+  readonly remote: Endpoint;
+  /** The local port; 0 or absent: the kernel's choice. */
+  readonly localPort?: number;
+  /** The byte that outer packets carry as type of service or traffic class. */
+  readonly tos?: number;
+}
+
+export interface UdpSocket {
+  readonly fd: number;
+  readonly local: Endpoint;
+  /** The largest IP packet that the kernel would send to the peer now, in bytes. */
+  readonly pathMtu: number | undefined;
+}
+
+/** struct sockaddr_in6, the longer of the two. */
+const SOCKADDR_LENGTH = 28;
+const SOCKADDR_IN_LENGTH = 16;
+
+/**
+ * Wanted in each direction, because the peer sends in bursts while this machine looks away; the kernel's usual 208 KiB holds 92 full datagrams.
+ * Without root the kernel caps it at net.core.rmem_max, which is fine.
+ */
+const SOCKET_BUFFER = 2 * 1024 * 1024;
+
+/**
+ * A connected, non-blocking UDP socket with don't-fragment set.
+ *
+ * PMTUDISC_PROBE, not DO: both set DF and both report an ICMP "too big", but with DO the kernel then refuses larger datagrams by itself, on the word
+ * of a packet that nobody authenticated. Here the tunnel measures its MTU with authenticated probes (RFC 8899 §3 asks for exactly this), so the
+ * kernel shall send what it is given; only what exceeds the interface's own MTU is refused with EMSGSIZE.
+ *
+ * @throws NetworkError if there is no route, SallyportError if the port is taken or not allowed
+ */
+export function openUdpSocket(libc: Libc, options: UdpOptions): UdpSocket {
+  const { remote } = options;
+  const isIpv6 = remote.address.family === 6;
+  const what = `UDP to ${formatEndpoint(remote)}`;
+  const fd = libc.socket(isIpv6 ? LINUX.AF_INET6 : LINUX.AF_INET, LINUX.SOCK_DGRAM | LINUX.SOCK_NONBLOCK | LINUX.SOCK_CLOEXEC, 0);
+  if (fd < 0) throw systemError(what, libc.errno());
+  try {
+    const level = isIpv6 ? LINUX.IPPROTO_IPV6 : LINUX.IPPROTO_IP;
+    if (setIntOption(libc, fd, level, isIpv6 ? LINUX.IPV6_MTU_DISCOVER : LINUX.IP_MTU_DISCOVER, LINUX.PMTUDISC_PROBE) < 0) {
+      throw systemError(`${what}, don't-fragment`, libc.errno());
+    }
+    if (options.tos !== undefined && setTypeOfService(libc, fd, remote.address.family, options.tos) < 0) {
+      throw systemError(`${what}, type of service`, libc.errno());
+    }
+    enlargeBuffers(libc, fd);
+    const { scratch } = libc;
+    if (options.localPort !== undefined && options.localPort !== 0) {
+      const any: Endpoint = {
+        address: { family: remote.address.family, bytes: new Uint8Array(remote.address.bytes.length) },
+        port: options.localPort,
+      };
+      const length = writeSockaddr(scratch, 0, any);
+      if (libc.bind(fd, scratch.address(0), length) < 0) throw systemError(`${what} from local port ${options.localPort}`, libc.errno());
+    }
+    const length = writeSockaddr(scratch, 0, remote);
+    if (libc.connect(fd, scratch.address(0), length) < 0) throw networkError(what, libc.errno());
+    return { fd, local: localEndpoint(libc, fd, what), pathMtu: kernelPathMtu(libc, fd, remote.address.family) };
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** Sets the byte that outer packets carry from now on; -1 and errno if refused. Cheap enough to follow the inner packets with. */
+export function setTypeOfService(libc: Libc, fd: number, family: 4 | 6, tos: number): number {
+  return family === 6
+    ? setIntOption(libc, fd, LINUX.IPPROTO_IPV6, LINUX.IPV6_TCLASS, tos)
+    : setIntOption(libc, fd, LINUX.IPPROTO_IP, LINUX.IP_TOS, tos);
+}
+
+/** What the kernel believes a connected socket's path carries, in bytes of IP packet; it learns from ICMP. */
+export function kernelPathMtu(libc: Libc, fd: number, family: 4 | 6): number | undefined {
+  const { scratch } = libc;
+  scratch.view.setInt32(16, 4, true);
+  const result =
+    family === 6
+      ? libc.getsockopt(fd, LINUX.IPPROTO_IPV6, LINUX.IPV6_MTU, scratch.address(0), scratch.address(16))
+      : libc.getsockopt(fd, LINUX.IPPROTO_IP, LINUX.IP_MTU, scratch.address(0), scratch.address(16));
+  return result < 0 ? undefined : scratch.view.getInt32(0, true);
+}
+
+/** Two connected datagram sockets of this machine: `ours`, which never blocks, and `theirs` for a program to inherit. */
+export function openSocketPair(libc: Libc): { readonly ours: number; readonly theirs: number } {
+  const { scratch } = libc;
+  if (libc.socketpair(LINUX.AF_UNIX, LINUX.SOCK_DGRAM | LINUX.SOCK_CLOEXEC, 0, scratch.address(0)) < 0) {
+    throw systemError('socket pair for the script', libc.errno());
+  }
+  const pair = { ours: scratch.view.getInt32(0, true), theirs: scratch.view.getInt32(4, true) };
+  // Only our end: the program at the other expects a socket that blocks.
+  if (libc.fcntl(pair.ours, LINUX.F_SETFL, LINUX.O_NONBLOCK) < 0) {
+    const errno = libc.errno();
+    libc.close(pair.ours);
+    libc.close(pair.theirs);
+    throw systemError('socket pair for the script', errno);
+  }
+  return pair;
+}
+
+function setIntOption(libc: Libc, fd: number, level: number, name: number, value: number): number {
+  libc.scratch.view.setInt32(0, value, true);
+  return libc.setsockopt(fd, level, name, libc.scratch.address(0), 4);
+}
+
+function enlargeBuffers(libc: Libc, fd: number): void {
+  for (const [force, ask] of [
+    [LINUX.SO_RCVBUFFORCE, LINUX.SO_RCVBUF],
+    [LINUX.SO_SNDBUFFORCE, LINUX.SO_SNDBUF],
+  ] as const) {
+    // A wish: with neither the socket works with the kernel's default.
+    if (setIntOption(libc, fd, LINUX.SOL_SOCKET, force, SOCKET_BUFFER) < 0) setIntOption(libc, fd, LINUX.SOL_SOCKET, ask, SOCKET_BUFFER);
+  }
+}
+
+function localEndpoint(libc: Libc, fd: number, what: string): Endpoint {
+  const { scratch } = libc;
+  scratch.view.setInt32(64, SOCKADDR_LENGTH, true);
+  if (libc.getsockname(fd, scratch.address(0), scratch.address(64)) < 0) throw systemError(what, libc.errno());
+  return readSockaddr(scratch, 0);
+}
+
+/**
+ * Writes a struct sockaddr_in or sockaddr_in6 and returns its length.
+ *
+ *   0        2      4                8            24       28
+ *   +--------+------+----------------+------------+---------+
+ *   | family | port | IPv4 address   | zeros (8)  |            AF_INET, 16 bytes
+ *   | family | port | flow info      | IPv6 address | scope |  AF_INET6, 28 bytes
+ *   +--------+------+----------------+------------+---------+
+ *   family in the machine's byte order (little endian wherever koffi runs), port in the network's
+ */
+export function writeSockaddr(arena: Arena, offset: number, endpoint: Endpoint): number {
+  const { family, bytes } = endpoint.address;
+  arena.bytes.fill(0, offset, offset + SOCKADDR_LENGTH);
+  arena.view.setUint16(offset, family === 6 ? LINUX.AF_INET6 : LINUX.AF_INET, true);
+  arena.view.setUint16(offset + 2, endpoint.port);
+  arena.bytes.set(bytes, offset + (family === 6 ? 8 : 4));
+  return family === 6 ? SOCKADDR_LENGTH : SOCKADDR_IN_LENGTH;
+}
+
+/** Reads what {@link writeSockaddr} writes, into memory of its own. */
+export function readSockaddr(arena: Arena, offset: number): Endpoint {
+  const isIpv6 = arena.view.getUint16(offset, true) === LINUX.AF_INET6;
+  const at = offset + (isIpv6 ? 8 : 4);
+  return {
+    address: { family: isIpv6 ? 6 : 4, bytes: Uint8Array.from(arena.bytes.subarray(at, at + (isIpv6 ? 16 : 4))) },
+    port: arena.view.getUint16(offset + 2),
+  };
+}

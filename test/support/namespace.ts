@@ -1,0 +1,49 @@
+/**
+ * Tests that need interfaces of their own: the test file runs a second time inside a new network namespace, which is gone with its process.
+ *
+ * @example inNamespace('TUN device', import.meta.filename, () => { it('…', …) });
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { describe, it } from 'node:test';
+import { missing } from './requirements.ts';
+
+const MARK = 'SALLYPORT_TEST_NAMESPACE';
+
+/** For the whole file, both runs. */
+const FILE_TIMEOUT = 120_000;
+
+/** Registers the tests of `body` inside the namespace, where loopback is up; outside one test that runs them there. */
+export function inNamespace(name: string, file: string, body: () => void): void {
+  if (process.env[MARK] === '1') {
+    ip('link set lo up');
+    describe(name, body);
+    return;
+  }
+  const skip = missing('root', 'netns', 'tun', 'unshare');
+  it(`${name}, in a network namespace`, { skip, timeout: FILE_TIMEOUT }, () => runAgain(file));
+}
+
+/** The iproute2 command of this namespace. */
+export function ip(words: string): string {
+  return execFileSync('ip', words.split(' '), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function runAgain(file: string): Promise<void> {
+  const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
+  // /sys shows the interfaces of the namespace it was mounted in.
+  const script = 'mount -t sysfs sysfs /sys && exec "$0" --test-reporter=spec "$1"';
+  const child = spawn('unshare', ['--net', '--mount', '/bin/sh', '-c', script, process.execPath, file], {
+    env: { ...environment, [MARK]: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // What it printed until then says where it hangs.
+    timeout: FILE_TIMEOUT - 10_000,
+    killSignal: 'SIGKILL',
+  });
+  const output: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => output.push(chunk));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status) => (status === 0 ? resolve() : reject(new Error(`status ${status}\n${Buffer.concat(output)}`))));
+  });
+}

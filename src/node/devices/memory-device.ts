@@ -2,7 +2,7 @@
 import { MisuseError } from '../../core/errors.ts';
 import { type Packet, packetBytes, packetOf } from '../../core/tunnel/packet.ts';
 import { deferred } from '../deferred.ts';
-import type { PacketDevice } from './packet-device.ts';
+import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
 /** Packets that wait in each direction. Beyond it they are dropped and counted, as an interface's queue does. */
 const MAX_QUEUED = 1024;
@@ -14,6 +14,8 @@ export class MemoryDevice implements PacketDevice {
   /** Packets lost because nobody took them in time, or because they were too large. */
   dropped = 0;
   readonly #fail: (error: Error) => void;
+  readonly #received = { packets: 0, bytes: 0 };
+  readonly #sent = { packets: 0, bytes: 0 };
   /** From the host, while the device is paused or not started. */
   readonly #waiting: Uint8Array[] = [];
   /** To the host. */
@@ -38,6 +40,8 @@ export class MemoryDevice implements PacketDevice {
       return;
     }
     this.#waiting.push(Uint8Array.from(packet));
+    this.#sent.packets++;
+    this.#sent.bytes += packet.length;
     this.#deliver();
   }
 
@@ -51,6 +55,10 @@ export class MemoryDevice implements PacketDevice {
   /** All packets for the host until the device is closed. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     for (let packet = await this.receive(); packet !== undefined; packet = await this.receive()) yield packet;
+  }
+
+  traffic(): DeviceTraffic {
+    return { received: { ...this.#received }, sent: { ...this.#sent } };
   }
 
   /** Lets the device fail, as a deleted interface would. */
@@ -69,6 +77,8 @@ export class MemoryDevice implements PacketDevice {
   write(packets: readonly Packet[]): void {
     for (const packet of packets) {
       const bytes = Uint8Array.from(packetBytes(packet));
+      this.#received.packets++;
+      this.#received.bytes += bytes.length;
       const receiver = this.#receivers.shift();
       if (receiver !== undefined) receiver(bytes);
       else if (!this.#isClosed && this.#arrived.length < MAX_QUEUED) this.#arrived.push(bytes);

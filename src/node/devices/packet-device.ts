@@ -1,6 +1,14 @@
 /** Where IP packets enter and leave: a kernel TUN, a socket to a script, memory. All have this face. */
 import type { Packet } from '../../core/tunnel/packet.ts';
 
+/** Packets of IP and their bytes, since the device was opened. */
+export interface DeviceTraffic {
+  /** From the tunnel to the host. */
+  readonly received: { readonly packets: number; readonly bytes: number };
+  /** From the host into the tunnel. */
+  readonly sent: { readonly packets: number; readonly bytes: number };
+}
+
 export interface PacketDevice {
   /** The interface's name, where the system knows the device by one. */
   readonly name?: string;
@@ -13,6 +21,8 @@ export interface PacketDevice {
    * not be. A script may have set it already: whether that matters is the caller's to say.
    */
   setMtu(mtu: number): Promise<void>;
+  /** What has passed so far. */
+  traffic(): DeviceTraffic;
   /** Back-pressure towards the host: packets wait where they are. */
   pause(): void;
   resume(): void;

@@ -2,11 +2,11 @@
 import { MisuseError, type SallyportError } from '../../core/errors.ts';
 import { PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../../core/tunnel/packet.ts';
 import { deferred } from '../deferred.ts';
-import type { PacketDevice } from '../devices/packet-device.ts';
+import type { DeviceTraffic, PacketDevice } from '../devices/packet-device.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ENTRY } from './messages.ts';
 import type { DeviceEnd, PacketEngine } from './packet-engine.ts';
-import { count, DATAGRAM_RESERVE, DEVICE, WORD } from './shared-memory.ts';
+import { count, DATAGRAM_RESERVE, DEVICE, type DeviceCounter, WORD } from './shared-memory.ts';
 
 /** Packets handed on at once. */
 const MAX_BURST = 64;
@@ -50,6 +50,15 @@ export abstract class EngineDevice implements PacketDevice, DeviceEnd {
   }
 
   abstract setMtu(mtu: number): Promise<void>;
+
+  traffic(): DeviceTraffic {
+    const { deviceCounters } = this.link.memory;
+    const of = (packets: DeviceCounter, bytes: DeviceCounter) => ({
+      packets: deviceCounters[DEVICE[packets]] ?? 0,
+      bytes: deviceCounters[DEVICE[bytes]] ?? 0,
+    });
+    return { received: of('written', 'writtenBytes'), sent: of('read', 'readBytes') };
+  }
 
   pause(): void {
     Atomics.store(this.link.memory.words, WORD.devicePaused, 1);

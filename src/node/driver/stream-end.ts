@@ -1,0 +1,48 @@
+/** The driver's end of a TLS connection: what a machine commits is one TLS record. */
+import type { LayerSink } from '../../core/tunnel/layer.ts';
+import type { Path } from '../../core/tunnel/machine.ts';
+import type { Packet } from '../../core/tunnel/packet.ts';
+import type { TlsConnection } from '../tls-connection.ts';
+
+/** Bytes that wait for the peer before the device is paused: a little more than one round of a fast, far path. */
+export const MAX_QUEUED_BYTES: number = 1024 * 1024;
+
+/** How long what was committed may take to leave when the tunnel ends. */
+const CLOSE_LIMIT_MS = 2000;
+
+const NO_ROOM = Buffer.alloc(0);
+
+export class StreamEnd implements Path, LayerSink {
+  readonly kind = 'stream';
+  readonly connection: TlsConnection;
+  readonly #deliver: (packet: Packet) => void;
+  #room: Buffer = NO_ROOM;
+
+  constructor(connection: TlsConnection, deliver: (packet: Packet) => void) {
+    this.connection = connection;
+    this.#deliver = deliver;
+  }
+
+  get isFull(): boolean {
+    return this.connection.queued > MAX_QUEUED_BYTES;
+  }
+
+  reserve(maxLength: number): Uint8Array {
+    // Fresh memory each time: the connection keeps what was written until it has left.
+    this.#room = Buffer.allocUnsafe(maxLength);
+    return this.#room;
+  }
+
+  commit(length: number): void {
+    this.connection.write(this.#room.subarray(0, length));
+    this.#room = NO_ROOM;
+  }
+
+  packet(packet: Packet): void {
+    this.#deliver(packet);
+  }
+
+  close(): Promise<void> {
+    return this.connection.close(CLOSE_LIMIT_MS);
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * Runs a tunnel machine on real paths, a timer and a device. Knows no protocol.
+ *
+ *   TLS connection ─► machine.receive ─► device.write
+ *   UDP flow       ─►        │
+ *   device         ─► machine.send ────► path of the machine's choice
+ *   timer          ─► machine.handleTimeout
+ *
+ * Each turn of the machine ends with its events being performed in order and the timer armed anew. Only `traffic` is performed at once: from there on
+ * the engine alone seals the path, and what the machine commits later in the same turn must find it so.
+ */
+import { NetworkError, SallyportError } from '../../core/errors.ts';
+import type { TunnelConfig } from '../../core/tunnel/config.ts';
+import type { CloseReason, Path, PathFacts, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../core/tunnel/machine.ts';
+import type { Millis, Packet } from '../../core/tunnel/packet.ts';
+import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { DatagramPath, DatagramProblem } from '../datagram-path.ts';
+import type { PacketDevice } from '../devices/packet-device.ts';
+import type { TlsConnection } from '../tls-connection.ts';
+import { DatagramEnd } from './datagram-end.ts';
+import { StreamEnd } from './stream-end.ts';
+
+/** What a tunnel needs of the world. */
+export interface DriverWorld {
+  /** A new TLS connection to the gateway, its certificate judged. */
+  dialGateway(signal: AbortSignal): Promise<TlsConnection>;
+  dialDatagram(remote: Endpoint): Promise<DatagramPath>;
+  /** Packets of the device go straight to this carried path; undefined: to the driver. */
+  route(path: DatagramPath | undefined): Promise<void>;
+  /** Largest outer packet of the way to the gateway, where the system says. */
+  pathMtu(local: Endpoint): number | undefined;
+  now(): Millis;
+}
+
+export interface DriverListener {
+  config(config: TunnelConfig): void;
+  /** The stream is there: where it really leads. */
+  connected(remote: Endpoint): void;
+  /** Packets leave by this kind of path now. */
+  up(kind: Path['kind']): void;
+  /** Once, and nothing follows. */
+  closed(reason: CloseReason): void;
+}
+
+export class TunnelDriver {
+  readonly #machine: TunnelMachine;
+  readonly #world: DriverWorld;
+  readonly #listener: DriverListener;
+  readonly #ends = new Set<StreamEnd | DatagramEnd>();
+  readonly #events: TunnelEvent[] = [];
+  readonly #cancel = new AbortController();
+  /** What is under way: the tunnel is gone when all of it has settled. */
+  readonly #pending = new Set<Promise<void>>();
+  readonly #sink: TunnelSink;
+  #device: PacketDevice | undefined;
+  #isDevicePaused = false;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDue: Millis = Number.POSITIVE_INFINITY;
+
+  constructor(machine: TunnelMachine, world: DriverWorld, listener: DriverListener) {
+    this.#machine = machine;
+    this.#world = world;
+    this.#listener = listener;
+    this.#sink = {
+      on: (path) => path as StreamEnd | DatagramEnd, // the driver makes all paths, and they are sinks
+      event: (event) => {
+        if (event.type === 'traffic') this.#carry(event.path, event.traffic);
+        else this.#events.push(event);
+      },
+    };
+  }
+
+  start(): void {
+    this.#turn((now) => this.#machine.handleTimeout(now, this.#sink));
+  }
+
+  /** Packets flow between this device and the tunnel from now on. Its `start` has been or will be called by the owner, with {@link send}. */
+  attach(device: PacketDevice): void {
+    this.#device = device;
+  }
+
+  /** Packets of the device, for the tunnel. */
+  send(packets: readonly Packet[]): void {
+    this.#turn((now) => {
+      for (const packet of packets) this.#machine.send(packet, now, this.#sink);
+    });
+    this.#heedBackPressure();
+  }
+
+  /** Ends the tunnel. Resolves when its paths are closed, which takes as long as the rest of what was committed needs, at most seconds. */
+  async close(reason: CloseReason): Promise<void> {
+    this.#turn((now) => this.#machine.close(reason, now, this.#sink));
+    if (!this.#isClosed) this.#end(reason); // a machine that has nothing to say about it
+    await Promise.all(this.#pending);
+  }
+
+  status(): ReturnType<TunnelMachine['status']> {
+    return this.#machine.status(this.#world.now());
+  }
+
+  /** One turn of the machine: its input, then its events, until there are none, then the timer. */
+  #turn(input: (now: Millis) => void): void {
+    if (this.#isClosed) return;
+    const now = this.#world.now();
+    input(now);
+    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) this.#perform(event);
+    this.#arm(now);
+  }
+
+  #perform(event: TunnelEvent): void {
+    switch (event.type) {
+      case 'open':
+        this.#track(this.#open(event.plan));
+        break;
+      case 'drop':
+        this.#drop(event.path as StreamEnd | DatagramEnd);
+        break;
+      case 'config':
+        this.#listener.config(event.config);
+        break;
+      case 'up':
+        this.#up(event.path as StreamEnd | DatagramEnd);
+        break;
+      case 'closed':
+        this.#end(event.reason);
+        break;
+      case 'traffic':
+        break; // performed at once
+      default:
+        event satisfies never;
+    }
+  }
+
+  async #open(plan: PathPlan): Promise<void> {
+    try {
+      if (plan.to === 'gateway') this.#openedStream(await this.#world.dialGateway(this.#cancel.signal), plan);
+      else this.#openedDatagram(await this.#world.dialDatagram(this.#remoteOfStream(plan.port)));
+    } catch (error) {
+      const why =
+        error instanceof SallyportError ? error : new NetworkError(`The path could not be opened: ${String(error)}.`, { cause: error });
+      const kind = plan.to === 'gateway' ? 'stream' : 'datagram';
+      this.#turn((now) => this.#machine.lost({ kind }, why, now, this.#sink));
+    }
+  }
+
+  #openedStream(connection: TlsConnection, plan: Extract<PathPlan, { to: 'gateway' }>): void {
+    if (this.#isClosed) {
+      connection.destroy();
+      return;
+    }
+    const end = new StreamEnd(connection, (packet) => this.#deliver(packet));
+    this.#ends.add(end);
+    const { local, remote, finished, cipherSuite } = connection;
+    const pathMtu = this.#world.pathMtu(local);
+    const facts: PathFacts = {
+      local,
+      remote,
+      ...(pathMtu !== undefined && { pathMtu }),
+      engine: false,
+      tls: {
+        cipherSuite,
+        ...(finished !== undefined && { finished }),
+        ...(plan.exporter !== undefined && { exported: connection.exportKeyingMaterial(plan.exporter.label, plan.exporter.length) }),
+      },
+    };
+    this.#listener.connected(remote);
+    connection.onData((bytes) => this.#turn((now) => this.#machine.receive(end, bytes, now, this.#sink)));
+    connection.onDrain(() => this.#heedBackPressure());
+    connection.onClose((error) => this.#lost(end, error ?? new NetworkError('The gateway closed the connection.')));
+    this.#turn((now) => this.#machine.opened(end, facts, now, this.#sink));
+  }
+
+  #openedDatagram(path: DatagramPath): void {
+    if (this.#isClosed) {
+      this.#track(path.close());
+      return;
+    }
+    const end = new DatagramEnd(path, (packet) => this.#deliver(packet));
+    this.#ends.add(end);
+    path.start({
+      datagram: (bytes) => {
+        // Raw datagrams that were on their way when the engine took over are lost, as datagrams may be.
+        if (!end.isCarried) this.#turn((now) => this.#machine.receive(end, bytes, now, this.#sink));
+      },
+      record: (bytes) => this.#turn((now) => this.#machine.receive(end, bytes, now, this.#sink)),
+      problem: (problem) => this.#problem(end, problem),
+    });
+    const { local, remote, pathMtu, canCarry } = path;
+    const facts: PathFacts = { local, remote, ...(pathMtu !== undefined && { pathMtu }), engine: canCarry };
+    this.#turn((now) => this.#machine.opened(end, facts, now, this.#sink));
+  }
+
+  #remoteOfStream(port: number): Endpoint {
+    for (const end of this.#ends) if (end.kind === 'stream') return { address: end.connection.remote.address, port };
+    throw new NetworkError('There is no connection to the gateway whose address a datagram could go to.');
+  }
+
+  #carry(path: Path, traffic: TrafficDescription | undefined): void {
+    const end = path as DatagramEnd;
+    end.isCarried = traffic !== undefined;
+    const failed = (error: unknown) =>
+      this.#lost(end, new NetworkError(`The packet engine cannot carry this path: ${String(error)}.`, { cause: error }));
+    this.#track(end.path.carry(traffic).then(() => undefined, failed));
+  }
+
+  #problem(end: DatagramEnd, problem: DatagramProblem): void {
+    switch (problem.type) {
+      case 'unreachable':
+        this.#turn((now) => this.#machine.notice(end, { type: 'unreachable' }, now, this.#sink));
+        break;
+      case 'too-big':
+        this.#turn((now) => this.#machine.notice(end, { type: 'too-big', length: problem.length }, now, this.#sink));
+        break;
+      case 'key-used-up':
+        if (problem.isOver) this.#lost(end, new NetworkError('The keys of the datagram channel are used up.'));
+        else this.#turn((now) => this.#machine.notice(end, { type: 'keys-used-up' }, now, this.#sink));
+        break;
+      case 'failed':
+        this.#lost(end, problem.error);
+        break;
+      default:
+        problem satisfies never;
+    }
+  }
+
+  /** Asked of every path that is gone; those that the machine dropped itself it hears nothing of. */
+  #lost(end: StreamEnd | DatagramEnd, why: SallyportError): void {
+    if (!this.#ends.has(end)) return;
+    this.#drop(end);
+    this.#turn((now) => this.#machine.lost(end, why, now, this.#sink));
+  }
+
+  #drop(end: StreamEnd | DatagramEnd): void {
+    this.#ends.delete(end);
+    this.#track(end.close());
+  }
+
+  #up(end: StreamEnd | DatagramEnd): void {
+    this.#track(this.#world.route(end.kind === 'datagram' && end.isCarried ? end.path : undefined));
+    this.#listener.up(end.kind);
+  }
+
+  /** Nothing that is tracked rejects but for a bug, which must not go unseen. */
+  #track(work: Promise<void>): void {
+    const settled = work.finally(() => this.#pending.delete(settled));
+    this.#pending.add(settled);
+  }
+
+  #deliver(packet: Packet): void {
+    this.#device?.write([packet]);
+  }
+
+  #heedBackPressure(): void {
+    let isFull = false;
+    for (const end of this.#ends) isFull ||= end.kind === 'stream' && end.isFull;
+    if (isFull === this.#isDevicePaused) return;
+    this.#isDevicePaused = isFull;
+    if (isFull) this.#device?.pause();
+    else this.#device?.resume();
+  }
+
+  #end(reason: CloseReason): void {
+    this.#isClosed = true;
+    this.#events.length = 0;
+    clearTimeout(this.#timer);
+    this.#cancel.abort();
+    for (const end of [...this.#ends]) this.#drop(end);
+    if (this.#isDevicePaused) this.#device?.resume();
+    this.#device = undefined;
+    this.#listener.closed(reason);
+  }
+
+  #arm(now: Millis): void {
+    const due = this.#isClosed ? undefined : this.#machine.nextTimeout();
+    // A timer that fires early costs one turn; one that is armed anew for each packet costs more.
+    if (due === undefined || due >= this.#timerDue) return;
+    clearTimeout(this.#timer);
+    this.#timerDue = due;
+    this.#timer = setTimeout(() => this.#timeout(), Math.max(0, Math.ceil(due - now)));
+  }
+
+  #timeout(): void {
+    this.#timerDue = Number.POSITIVE_INFINITY;
+    this.#turn((now) => {
+      for (const end of this.#ends) {
+        if (end.kind !== 'datagram' || !end.isCarried) continue;
+        const { receivedAt, sentAt } = end.path.counters();
+        this.#machine.notice(end, { type: 'carried', heardAt: receivedAt, sentAt }, now, this.#sink);
+      }
+      const due = this.#machine.nextTimeout();
+      if (due !== undefined && due <= now) this.#machine.handleTimeout(now, this.#sink);
+    });
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Runs the user's host checker (`--csd-wrapper`). What a gateway sends to be run is only handed to it, as a file; it is never executed here.
+ *
+ * Read first: spec "AnyConnect", section 3.16; spec "Client command line", section 9.
+ */
+import { spawn } from 'node:child_process';
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { HostCheckRequest } from '../core/auth/login-io.ts';
+import { UnsupportedError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+
+export interface HostCheckOptions {
+  /** The program to run; without one there is no check. */
+  readonly wrapper?: string;
+  /** Who runs it; ourselves by default. */
+  readonly user?: { readonly uid: number; readonly gid: number; readonly name: string; readonly home: string };
+  readonly log: Logger;
+}
+
+/** Runs the wrapper and waits. Its failure is only a warning, as the gateway decides; {@link UnsupportedError} if there is no wrapper. */
+export async function checkHost(request: HostCheckRequest, { wrapper, user, log }: HostCheckOptions): Promise<void> {
+  if (wrapper === undefined) {
+    throw new UnsupportedError(
+      'The gateway wants this machine to be checked (CSD host scan). Name a program that does it with --csd-wrapper.',
+    );
+  }
+  const folder = request.stub === undefined ? undefined : await mkdtemp(path.join(tmpdir(), 'csd-'));
+  try {
+    const stub = folder === undefined ? '' : path.join(folder, 'stub');
+    if (folder !== undefined && request.stub !== undefined) await writeFile(stub, request.stub, { mode: 0o600 });
+    if (folder !== undefined && user !== undefined) for (const each of [folder, stub]) await chown(each, user.uid, user.gid);
+    const outcome = await run(wrapper, [stub, ...request.arguments], request.environment, user);
+    if (outcome !== undefined) log.log('warn', 'host check failed', { wrapper, outcome });
+  } finally {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What went wrong, in a few words; undefined if nothing did. */
+function run(
+  program: string,
+  parameters: readonly string[],
+  environment: HostCheckRequest['environment'],
+  user: HostCheckOptions['user'],
+): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const child = spawn(program, parameters, {
+    // Its output is for people: standard output may be for a program that reads the cookie.
+    stdio: ['inherit', 2, 2],
+    env: { ...process.env, ...environment, ...(user !== undefined && { HOME: user.home, USER: user.name }) },
+    ...(user !== undefined && { uid: user.uid, gid: user.gid, cwd: user.home }),
+  });
+  child.once('error', (error) => resolve(error.message));
+  child.once('exit', (status, signal) => {
+    if (signal !== null) resolve(`ended by ${signal}`);
+    else resolve(status === 0 ? undefined : `returned error ${status}`);
+  });
+  return promise;
+}

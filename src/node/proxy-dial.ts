@@ -1,0 +1,170 @@
+/**
+ * A connection to a host through a proxy: HTTP CONNECT (RFC 9110 §9.3.6) or SOCKS5 (RFC 1928), with credentials where the proxy wants them.
+ */
+import type { Socket } from 'node:net';
+import type { CryptoProvider } from '../core/crypto/provider.ts';
+import { CancelledError, NetworkError, PeerRefusedError } from '../core/errors.ts';
+import { HttpAuthenticator } from '../core/http/auth/authenticator.ts';
+import type { AuthSchemeName, Credentials } from '../core/http/auth/scheme.ts';
+import type { HttpResponse } from '../core/http/message.ts';
+import type { Received } from '../core/http/message-reader.ts';
+import { renderRequest } from '../core/http/render.ts';
+import { ResponseParser } from '../core/http/response-parser.ts';
+import { authority } from '../core/http/url.ts';
+import { type DialOptions, dialTcp, reasonOf } from './tcp-dial.ts';
+
+export interface ProxySettings {
+  readonly kind: 'http' | 'socks5';
+  readonly host: string;
+  readonly port: number;
+  readonly credentials?: Credentials;
+  /** For HTTP proxies: the schemes that may be used. */
+  readonly schemes: readonly AuthSchemeName[];
+}
+
+/** How long a proxy may take to connect on. */
+const PROXY_TIMEOUT_MS = 30_000;
+
+/** Bytes of a proxy's answer that are read: it is only a head, and perhaps a page for people. */
+const MAX_PROXY_BODY = 1024 * 1024;
+
+/** Resolves with a stream to `host:port` as they are: the proxy resolves the name. Rejects with NetworkError, PeerRefusedError or CancelledError. */
+export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvider, options: DialOptions): Promise<Socket> {
+  const dialProxy = () =>
+    dialTcp({ host: proxy.host, port: proxy.port, overrides: options.overrides, signal: options.signal, log: options.log });
+  if (proxy.kind === 'socks5') return dialSocks(proxy, await dialProxy(), options);
+  return new HttpTunnel(proxy, crypto, options, dialProxy).open();
+}
+
+async function dialSocks(proxy: ProxySettings, socket: Socket, { host, port, signal, log }: DialOptions): Promise<Socket> {
+  const cancel = () => socket.destroy();
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    const { SocksClient } = await import('socks'); // 16 ms that only its users pay
+    const { credentials } = proxy;
+    const connected = await SocksClient.createConnection({
+      proxy: {
+        host: proxy.host,
+        port: proxy.port,
+        type: 5,
+        ...(credentials !== undefined && { userId: credentials.username, password: credentials.password.reveal() }),
+      },
+      command: 'connect',
+      destination: { host, port },
+      timeout: PROXY_TIMEOUT_MS,
+      existing_socket: socket,
+      set_tcp_nodelay: true,
+    });
+    log.log('info', 'proxy connected', { host, port });
+    return connected.socket;
+  } catch (error) {
+    socket.destroy();
+    if (signal.aborted) throw new CancelledError();
+    throw new NetworkError(`The SOCKS proxy ${proxy.host} does not connect to ${host} port ${port}: ${reasonOf(error)}.`, { cause: error });
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+}
+
+class HttpTunnel {
+  readonly #proxy: ProxySettings;
+  readonly #options: DialOptions;
+  readonly #dialProxy: () => Promise<Socket>;
+  readonly #authenticator: HttpAuthenticator;
+
+  constructor(proxy: ProxySettings, crypto: CryptoProvider, options: DialOptions, dialProxy: () => Promise<Socket>) {
+    this.#proxy = proxy;
+    this.#options = options;
+    this.#dialProxy = dialProxy;
+    this.#authenticator = new HttpAuthenticator({
+      side: 'proxy',
+      crypto,
+      allowed: proxy.schemes,
+      ...(proxy.credentials !== undefined && { credentials: proxy.credentials }),
+    });
+  }
+
+  async open(): Promise<Socket> {
+    let socket: Socket | undefined;
+    try {
+      for (;;) {
+        if (socket === undefined) {
+          socket = await this.#dialProxy();
+          this.#authenticator.connectionOpened();
+        }
+        const { message, connection } = await this.#ask(socket);
+        if (message.status >= 200 && message.status < 300) {
+          this.#options.log.log('info', 'proxy connected', { host: this.#options.host, port: this.#options.port });
+          return socket;
+        }
+        this.#decide(message, connection === 'keep-alive');
+        if (connection === 'keep-alive') continue;
+        socket.destroy();
+        socket = undefined;
+      }
+    } catch (error) {
+      socket?.destroy();
+      throw error;
+    }
+  }
+
+  /** Throws unless the request is to be sent again. */
+  #decide(response: HttpResponse, isKept: boolean): void {
+    const { host, port } = this.#options;
+    const step = this.#authenticator.receive(response, isKept);
+    const where = `The proxy ${this.#proxy.host} does not connect to ${host} port ${port}`;
+    switch (step.type) {
+      case 'again':
+        return;
+      case 'ask':
+        throw new PeerRefusedError(
+          `${where}: it wants a user name and password. Write them into the proxy's URL: http://USER:PASSWORD@HOST:PORT.`,
+        );
+      case 'refused':
+        throw new PeerRefusedError(`${where}: ${step.message}`);
+      case 'passed':
+        throw new PeerRefusedError(`${where}: HTTP ${response.status} ${response.reason}.`);
+      default:
+        step satisfies never;
+    }
+  }
+
+  #ask(socket: Socket): Promise<Received<HttpResponse>> {
+    const { host, port, signal } = this.#options;
+    const target = authority({ host, port });
+    const authorization = this.#authenticator.authorization({ method: 'CONNECT', target }, Date.now());
+    const headers = [['Host', target] as const, ...(authorization === undefined ? [] : [authorization])];
+    const parser = new ResponseParser({ bodyBytes: MAX_PROXY_BODY });
+    const { promise, resolve, reject } = Promise.withResolvers<Received<HttpResponse>>();
+    const deliver = (next: () => Received<HttpResponse> | undefined) => {
+      try {
+        const received = next();
+        if (received !== undefined) resolve(received);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const data = (bytes: Uint8Array) => {
+      parser.push(bytes);
+      deliver(() => parser.next());
+    };
+    const closed = () => {
+      deliver(() => parser.finish());
+      reject(new NetworkError(`The proxy ${this.#proxy.host} closed the connection.`));
+    };
+    const failed = (error: Error) =>
+      reject(new NetworkError(`The connection to the proxy ${this.#proxy.host} failed: ${reasonOf(error)}.`));
+    const cancel = () => reject(new CancelledError());
+    const timer = setTimeout(() => reject(new NetworkError(`The proxy ${this.#proxy.host} does not answer.`)), PROXY_TIMEOUT_MS);
+    socket.on('data', data).once('close', closed).once('error', failed);
+    signal.addEventListener('abort', cancel, { once: true });
+    parser.expect('CONNECT');
+    socket.write(renderRequest({ method: 'CONNECT', target, version: '1.1', headers, body: new Uint8Array(0) }));
+    return promise.finally(() => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', cancel);
+      socket.off('data', data).off('close', closed).off('error', failed);
+      socket.pause(); // what comes next is for the TLS connection
+    });
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * HTTP requests of a log-in to a gateway: one connection kept while host and port stay the same, one request at a time.
+ *
+ * Read first: spec "AnyConnect", section 2.1 "HTTP dialect".
+ */
+import type { ConnectionFacts, LoginRequest, Target } from '../core/auth/login-io.ts';
+import { CancelledError } from '../core/errors.ts';
+import type { HttpResponse } from '../core/http/message.ts';
+import { formatUrl, isSameServer } from '../core/http/url.ts';
+import type { Logger } from '../core/log.ts';
+import type { TlsConnection } from '../node/tls-connection.ts';
+import { pinOf } from '../node/trust/fingerprints.ts';
+import { dumpRequest, dumpResponse } from './http-dump.ts';
+import { KeptConnection } from './kept-connection.ts';
+
+export interface GatewayHttpOptions {
+  /** Opens a TLS connection to a gateway, its certificate judged. */
+  readonly dial: (target: Target) => Promise<TlsConnection>;
+  /** False: a new connection for each request. */
+  readonly keepsAlive: boolean;
+  /** DER of the certificate that is offered, if any. */
+  readonly clientCertificate?: Uint8Array;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** How long closing a connection may take that nobody needs any more. */
+const CLOSE_LIMIT_MS = 500;
+
+export class GatewayHttp {
+  readonly #options: GatewayHttpOptions;
+  #kept: KeptConnection | undefined;
+  #facts: ConnectionFacts | undefined;
+
+  constructor(options: GatewayHttpOptions) {
+    this.#options = options;
+  }
+
+  /** Facts of the connection that brought the last response. */
+  get facts(): ConnectionFacts | undefined {
+    return this.#facts;
+  }
+
+  /** Sends a request and waits for the whole response. A kept connection that fails before it answers is replaced, once. */
+  async request(request: LoginRequest, how: { readonly fresh?: boolean } = {}): Promise<HttpResponse> {
+    this.#options.log.log('info', 'http request', { method: request.method, url: formatUrl(request.target) });
+    const kept = this.#kept;
+    if (kept !== undefined && (how.fresh === true || !isSameServer(kept.target, request.target))) await this.close();
+    if (this.#kept !== undefined) {
+      const reused = this.#kept;
+      try {
+        return await this.#exchange(reused, request);
+      } catch (error) {
+        if (reused.hasAnswered || error instanceof CancelledError) throw error;
+        this.#options.log.log('debug', 'kept connection was closed');
+        await this.close();
+      }
+    }
+    this.#kept = new KeptConnection(request.target, await this.#options.dial(request.target));
+    return this.#exchange(this.#kept, request);
+  }
+
+  /** Gives the kept connection away, if there is one that has not been closed: for a protocol that goes on where HTTP ends. */
+  take(): TlsConnection | undefined {
+    const connection = this.#kept?.isOpen === true ? this.#kept.connection : undefined;
+    this.#kept = undefined;
+    return connection;
+  }
+
+  async close(): Promise<void> {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    await kept?.connection.close(CLOSE_LIMIT_MS);
+  }
+
+  async #exchange(kept: KeptConnection, request: LoginRequest): Promise<HttpResponse> {
+    const { log, clientCertificate, signal } = this.#options;
+    const { connection } = kept;
+    dumpRequest(log, request);
+    const { response, isKept } = await kept.exchange(request, signal);
+    dumpResponse(log, response);
+    const staysOpen = isKept && this.#options.keepsAlive;
+    this.#facts = {
+      local: connection.local,
+      remote: connection.remote,
+      peerCertificate: connection.peerCertificate,
+      pin: pinOf(connection.peerCertificate),
+      ...(clientCertificate !== undefined && { clientCertificate }),
+      isKept: staysOpen,
+    };
+    if (!staysOpen) await this.close();
+    return response;
+  }
+}

@@ -1,0 +1,101 @@
+/** A TLS connection that HTTP requests go over, one after the other. */
+import type { LoginRequest, Target } from '../core/auth/login-io.ts';
+import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
+import type { HttpResponse } from '../core/http/message.ts';
+import type { Received } from '../core/http/message-reader.ts';
+import { renderRequest } from '../core/http/render.ts';
+import { ResponseParser } from '../core/http/response-parser.ts';
+import type { TlsConnection } from '../node/tls-connection.ts';
+
+/** How long a gateway may take to answer: a second factor may wait for a person with a telephone. */
+const RESPONSE_TIMEOUT_MS = 300_000;
+
+/** Largest piece of a request written at once: what fits one TLS record. */
+const MAX_WRITE = 16_384;
+
+export interface Exchange {
+  readonly response: HttpResponse;
+  /** The connection can carry another request. */
+  readonly isKept: boolean;
+}
+
+export class KeptConnection {
+  readonly target: Target;
+  readonly connection: TlsConnection;
+  readonly #parser = new ResponseParser();
+  #waiting: PromiseWithResolvers<Received<HttpResponse>> | undefined;
+  #isOpen = true;
+  #hasAnswered = false;
+
+  constructor(target: Target, connection: TlsConnection) {
+    this.target = target;
+    this.connection = connection;
+    connection.onData((bytes) => this.#received(bytes));
+    connection.onClose((error) => this.#closed(error));
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** A byte of the answer to the last request has come: the request must not be sent again. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
+  }
+
+  /** Sends a request and waits for its response. One at a time. */
+  async exchange(request: LoginRequest, signal: AbortSignal): Promise<Exchange> {
+    const { host } = request.target;
+    if (signal.aborted) throw new CancelledError();
+    if (!this.#isOpen) throw closedError(host);
+    this.#hasAnswered = false;
+    this.#parser.expect(request.method);
+    const waiting = Promise.withResolvers<Received<HttpResponse>>();
+    this.#waiting = waiting;
+    const cancel = () => waiting.reject(new CancelledError());
+    const timer = setTimeout(
+      () => waiting.reject(new NetworkError(`${host} did not answer within ${RESPONSE_TIMEOUT_MS / 1000} s.`)),
+      RESPONSE_TIMEOUT_MS,
+    );
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      const { target, method, headers, body = new Uint8Array(0) } = request;
+      const bytes = renderRequest({ method, target: target.path, version: '1.1', headers, body });
+      for (let at = 0; at < bytes.length; at += MAX_WRITE) this.connection.write(bytes.subarray(at, at + MAX_WRITE));
+      const { message, connection } = await waiting.promise;
+      return { response: message, isKept: connection === 'keep-alive' && this.#isOpen };
+    } catch (error) {
+      this.connection.destroy(); // in the middle of an exchange there is nothing to go on with
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', cancel);
+      this.#waiting = undefined;
+    }
+  }
+
+  #received(bytes: Uint8Array): void {
+    this.#hasAnswered = true;
+    this.#parser.push(bytes);
+    this.#deliver(() => this.#parser.next());
+  }
+
+  #closed(error: SallyportError | undefined): void {
+    this.#isOpen = false;
+    if (!this.#hasAnswered) this.#waiting?.reject(error ?? closedError(this.target.host));
+    else this.#deliver(() => this.#parser.finish());
+  }
+
+  #deliver(next: () => Received<HttpResponse> | undefined): void {
+    try {
+      const received = next();
+      if (received !== undefined) this.#waiting?.resolve(received);
+    } catch (error) {
+      this.#waiting?.reject(error);
+    }
+  }
+}
+
+function closedError(host: string): NetworkError {
+  return new NetworkError(`${host} closed the connection before it answered.`);
+}

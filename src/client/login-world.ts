@@ -1,0 +1,105 @@
+/** The world of a log-in: real connections, whoever answers, the user's files. */
+import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
+import type { ConnectionFacts, HostCheckRequest, LoginIo, LoginRequest, ProfileStore, UserCertificate } from '../core/auth/login-io.ts';
+import type { CryptoProvider } from '../core/crypto/provider.ts';
+import { CancelledError, MisuseError } from '../core/errors.ts';
+import type { HttpResponse } from '../core/http/message.ts';
+import type { Logger } from '../core/log.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
+import type { GatewayDialer } from './gateway-dialer.ts';
+import { GatewayHttp } from './gateway-http.ts';
+
+export interface LoginWorldOptions {
+  readonly dialer: GatewayDialer;
+  /** False: a new connection for each request. */
+  readonly keepsConnections: boolean;
+  /** Answers the forms; one for each log-in. */
+  readonly ask: (form: AuthForm) => Promise<FormAnswer>;
+  /** DER of the TLS client certificate, if there is one. */
+  readonly clientCertificate?: Uint8Array;
+  /** The second certificate of a multiple-certificate log-in. */
+  readonly userCertificate?: UserCertificate;
+  /** Runs the user's host checker. */
+  readonly checkHost: (request: HostCheckRequest) => Promise<void>;
+  readonly profile?: ProfileStore;
+  readonly crypto: CryptoProvider;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export class LoginWorld implements LoginIo {
+  readonly userCertificate?: UserCertificate;
+  readonly profile?: ProfileStore;
+  readonly hasClientCertificate: boolean;
+  readonly signal: AbortSignal;
+  readonly crypto: CryptoProvider;
+  readonly log: Logger;
+  readonly #options: LoginWorldOptions;
+  readonly #http: GatewayHttp;
+
+  constructor(options: LoginWorldOptions) {
+    const { userCertificate, profile, clientCertificate, dialer, signal, log } = options;
+    if (userCertificate !== undefined) this.userCertificate = userCertificate;
+    if (profile !== undefined) this.profile = profile;
+    this.hasClientCertificate = clientCertificate !== undefined;
+    this.signal = signal;
+    this.crypto = options.crypto;
+    this.log = log;
+    this.#options = options;
+    this.#http = new GatewayHttp({
+      dial: (target) => dialer.dial(target, signal),
+      keepsAlive: options.keepsConnections,
+      ...(clientCertificate !== undefined && { clientCertificate }),
+      log,
+      signal,
+    });
+  }
+
+  http(request: LoginRequest, how?: { readonly fresh?: boolean }): Promise<HttpResponse> {
+    return this.#http.request(request, how);
+  }
+
+  connection(): ConnectionFacts {
+    const { facts } = this.#http;
+    if (facts === undefined) throw new MisuseError('There has been no connection yet.');
+    return facts;
+  }
+
+  /** Rejects as soon as the log-in is cancelled, whatever whoever answers does then. */
+  async ask(form: AuthForm): Promise<FormAnswer> {
+    const cancelled = Promise.withResolvers<never>();
+    const cancel = () => cancelled.reject(new CancelledError());
+    if (this.signal.aborted) cancel();
+    this.signal.addEventListener('abort', cancel, { once: true });
+    try {
+      return await Promise.race([this.#options.ask(form), cancelled.promise]);
+    } finally {
+      this.signal.removeEventListener('abort', cancel);
+    }
+  }
+
+  checkHost(request: HostCheckRequest): Promise<void> {
+    return this.#options.checkHost(request);
+  }
+
+  async sleep(ms: Millis): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = () => reject(new CancelledError());
+    if (this.signal.aborted) cancel();
+    this.signal.addEventListener('abort', cancel, { once: true });
+    const timer = setTimeout(resolve, ms);
+    await promise.finally(() => {
+      clearTimeout(timer);
+      this.signal.removeEventListener('abort', cancel);
+    });
+  }
+
+  now(): number {
+    return Date.now();
+  }
+
+  /** Closes the connection that the log-in kept. */
+  close(): Promise<void> {
+    return this.#http.close();
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Whether to go on with a gateway, by its certificate: asked on every connection, so that a reconnect is as careful as the first one.
+ *
+ * Read first: spec "Client command line", sections 3.3 and 6.
+ */
+import { NetworkError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import type { TrustAnchors } from '../node/trust/trust-anchors.ts';
+import { judgeCertificate, type PresentedCertificate } from '../node/trust/verify-certificate.ts';
+
+/** A certificate that nobody vouches for, put to a person. */
+export interface TrustQuestion {
+  readonly host: string;
+  readonly port: number;
+  /** What is wrong, in a few words. */
+  readonly fault: string;
+  /** `pin-sha256:…` of the key. */
+  readonly pin: string;
+  /** DER. */
+  readonly certificate: Uint8Array;
+}
+
+export interface ServerTrustOptions {
+  readonly anchors: TrustAnchors;
+  /** `--servercert`: if there are any, they alone decide. */
+  readonly fingerprints: readonly string[];
+  /** Asks a person, once for each host, port and key. Without it, what is doubtful is refused. */
+  readonly confirm?: (question: TrustQuestion) => Promise<boolean>;
+  readonly log: Logger;
+}
+
+export class ServerTrust {
+  readonly #options: ServerTrustOptions;
+  /** What a person has accepted: host, port and pin. */
+  readonly #accepted = new Set<string>();
+
+  constructor(options: ServerTrustOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with {@link NetworkError} (code `ERR_CERTIFICATE_NOT_TRUSTED`) if the gateway is not to be talked to. */
+  async judge(presented: PresentedCertificate, port: number): Promise<void> {
+    const { anchors, fingerprints, confirm, log } = this.#options;
+    const { host } = presented;
+    const decision = judgeCertificate(presented, { anchors, fingerprints });
+    const { fault, pin } = decision;
+    if (fault !== undefined) log.log('info', 'certificate not verified', { reason: fault, vouched: decision.verdict === 'trusted' });
+    for (const complaint of decision.complaints) log.log('error', 'certificate fingerprint', { complaint });
+    if (decision.verdict === 'trusted') return;
+    const key = `${host}:${port} ${pin}`;
+    if (this.#accepted.has(key)) return;
+    const [certificate] = presented.chain;
+    if (decision.verdict === 'doubtful' && confirm !== undefined && certificate !== undefined) {
+      if (await confirm({ host, port, fault: fault ?? 'unknown', pin, certificate })) {
+        this.#accepted.add(key);
+        return;
+      }
+    }
+    const why = fault ?? 'its key is none of those that are expected';
+    throw new NetworkError(`The certificate of ${host} is not trusted: ${why}. Its key is ${pin}.`, {
+      code: 'ERR_CERTIFICATE_NOT_TRUSTED',
+    });
+  }
+}

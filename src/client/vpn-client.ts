@@ -1,0 +1,149 @@
+/**
+ * A client for one gateway, made of the user's wishes: logs in, and makes sessions. What the command line, the library and the GUI have in common.
+ */
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
+import type { Credential, HostCheckRequest, ProfileStore, Target } from '../core/auth/login-io.ts';
+import type { CryptoProvider } from '../core/crypto/provider.ts';
+import type { Logger } from '../core/log.ts';
+import type { ClientProtocol, ProtocolId, ProtocolSettings } from '../core/protocols/client-protocol.ts';
+import { loadClientProtocol } from '../core/protocols/registry.ts';
+import { DEFAULT_RECONNECT_BUDGET } from '../core/session/reconnect.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
+import type { IpAddress } from '../core/wire/ip-address.ts';
+import type { ClientIdentity } from '../node/credentials/client-identity.ts';
+import { NodeCrypto } from '../node/crypto/node-crypto.ts';
+import type { PacketEngine } from '../node/engine/packet-engine.ts';
+import { interfaceMtu } from '../node/interface-mtu.ts';
+import type { ProxySettings } from '../node/proxy-dial.ts';
+import { loadTrustAnchors } from '../node/trust/trust-anchors.ts';
+import { openDatagramPath } from '../node/udp-socket.ts';
+import { GatewayDialer } from './gateway-dialer.ts';
+import { LoginWorld } from './login-world.ts';
+import { ServerTrust, type TrustQuestion } from './server-trust.ts';
+import { type SessionParts, VpnSession } from './vpn-session.ts';
+
+export interface ClientSettings {
+  readonly protocol: ProtocolId;
+  readonly gateway: Target;
+  /** The vendor's part. */
+  readonly wishes: Omit<ProtocolSettings, 'crypto' | 'log'>;
+  /** Versions, ciphers, curves. */
+  readonly tls: SecureContextOptions;
+  readonly trust: { readonly caFile?: string; readonly systemTrust: boolean; readonly fingerprints: readonly string[] };
+  readonly identity?: ClientIdentity;
+  /** The second certificate of a multiple-certificate log-in. */
+  readonly userIdentity?: ClientIdentity;
+  readonly proxy?: ProxySettings;
+  /** The user's own addresses for host names. */
+  readonly addresses: ReadonlyMap<string, IpAddress>;
+  /** False: a new connection for each request. */
+  readonly keepsConnections: boolean;
+  readonly udp: { readonly localPort?: number; readonly copiesDscp: boolean };
+  readonly profile?: ProfileStore;
+  /** How long to go on reconnecting. Default: {@link DEFAULT_RECONNECT_BUDGET}. */
+  readonly reconnectBudget?: Millis;
+}
+
+/** Whoever stands in front of the client. */
+export interface ClientSkin {
+  readonly log: Logger;
+  /** Answers the forms of one log-in: called for each. */
+  readonly answerer: () => (form: AuthForm) => Promise<FormAnswer>;
+  /** Asked about a certificate that nobody vouches for; without it such are refused. */
+  readonly confirmCertificate?: (question: TrustQuestion) => Promise<boolean>;
+  /** Runs the user's host checker; rejects if there is none. */
+  readonly checkHost: (request: HostCheckRequest) => Promise<void>;
+}
+
+/** What a session is made with, besides the client. */
+export type SessionOptions = Pick<SessionParts, 'openDevice' | 'network' | 'configured'> & {
+  /** Carries device and UDP; without one, UDP is node:dgram's. */
+  readonly engine?: Promise<PacketEngine>;
+};
+
+export class VpnClient {
+  readonly #settings: ClientSettings;
+  readonly #skin: ClientSkin;
+  readonly #crypto: CryptoProvider;
+  readonly #protocol: ClientProtocol;
+  readonly #dialer: GatewayDialer;
+
+  /** Rejects with MisuseError for settings that cannot be. */
+  static async create(settings: ClientSettings, skin: ClientSkin): Promise<VpnClient> {
+    const crypto = new NodeCrypto();
+    const [anchors, protocol] = await Promise.all([
+      loadTrustAnchors(settings.trust),
+      loadClientProtocol(settings.protocol, { ...settings.wishes, crypto, log: skin.log }),
+    ]);
+    const { proxy, addresses, trust, identity, tls } = settings;
+    const { log, confirmCertificate } = skin;
+    const dialer = new GatewayDialer({
+      ...(proxy !== undefined && { proxy }),
+      overrides: addresses,
+      context: createSecureContext({ ...tls, ...anchors, ...identity?.tlsOptions() }),
+      trust: new ServerTrust({
+        anchors,
+        fingerprints: trust.fingerprints,
+        log,
+        ...(confirmCertificate !== undefined && { confirm: confirmCertificate }),
+      }),
+      crypto,
+      log,
+    });
+    return new VpnClient(settings, skin, crypto, protocol, dialer);
+  }
+
+  private constructor(settings: ClientSettings, skin: ClientSkin, crypto: CryptoProvider, protocol: ClientProtocol, dialer: GatewayDialer) {
+    this.#settings = settings;
+    this.#skin = skin;
+    this.#crypto = crypto;
+    this.#protocol = protocol;
+    this.#dialer = dialer;
+  }
+
+  /** Logs in. Rejects as {@link ClientProtocol.login} does. */
+  async logIn(signal: AbortSignal): Promise<Credential> {
+    const { identity, userIdentity, keepsConnections, profile, gateway } = this.#settings;
+    const [clientCertificate] = identity?.chain ?? [];
+    const world = new LoginWorld({
+      dialer: this.#dialer,
+      keepsConnections,
+      ask: this.#skin.answerer(),
+      ...(clientCertificate !== undefined && { clientCertificate }),
+      ...(userIdentity !== undefined && { userCertificate: userIdentity }),
+      checkHost: this.#skin.checkHost,
+      ...(profile !== undefined && { profile }),
+      crypto: this.#crypto,
+      log: this.#skin.log,
+      signal,
+    });
+    try {
+      return await this.#protocol.login(world, gateway);
+    } finally {
+      await world.close();
+    }
+  }
+
+  session(options: SessionOptions): VpnSession {
+    const { reconnectBudget = DEFAULT_RECONNECT_BUDGET, udp } = this.#settings;
+    const { engine, openDevice, network, configured } = options;
+    return new VpnSession({
+      protocol: this.#protocol,
+      logIn: (signal) => this.logIn(signal),
+      driverWorld: (credential, previous) => ({
+        dialGateway: (signal) =>
+          this.#dialer.dial(credential.gateway, signal, previous?.gatewayMoves === true ? undefined : credential.address),
+        dialDatagram: async (remote) => openDatagramPath({ remote, ...udp }, await engine),
+        route: async (path) => (await engine)?.route(path),
+        pathMtu: (local) => interfaceMtu(local.address),
+        now: () => performance.now(),
+      }),
+      openDevice,
+      network,
+      ...(configured !== undefined && { configured }),
+      reconnectBudget,
+      log: this.#skin.log,
+    });
+  }
+}

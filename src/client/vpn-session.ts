@@ -1,0 +1,288 @@
+/**
+ * A session: performs what {@link SessionMachine} says, on a tunnel driver, a device and the machine's network.
+ *
+ * Effects are performed one after the other, so that no script runs beside another; only stopping does not wait: what can be cancelled is.
+ *
+ *   inputs (tunnel, timer, person) ─► SessionMachine ─► effects ─► log-in, driver, device, network ─► inputs
+ */
+import { EventEmitter } from 'node:events';
+import type { Credential } from '../core/auth/login-io.ts';
+import { CancelledError, SallyportError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import type { ClientProtocol } from '../core/protocols/client-protocol.ts';
+import { type Outcome, type SessionEffect, type SessionInput, SessionMachine, type SessionState } from '../core/session/session-machine.ts';
+import type { TunnelConfig } from '../core/tunnel/config.ts';
+import type { CloseReason, Path, TunnelStatus } from '../core/tunnel/machine.ts';
+import type { Millis, Packet } from '../core/tunnel/packet.ts';
+import type { IpAddress } from '../core/wire/ip-address.ts';
+import type { DeviceTraffic, PacketDevice } from '../node/devices/packet-device.ts';
+import { type DriverWorld, TunnelDriver } from '../node/driver/tunnel-driver.ts';
+import type { NetworkFacts, NetworkSetup } from './network-setup.ts';
+
+/** What a session is made of. */
+export interface SessionParts {
+  readonly protocol: ClientProtocol;
+  readonly logIn: (signal: AbortSignal) => Promise<Credential>;
+  /** What a tunnel needs; connections go to the credential's gateway. */
+  readonly driverWorld: (credential: Credential, previous: TunnelConfig | undefined) => DriverWorld;
+  readonly openDevice: (config: TunnelConfig, facts: NetworkFacts) => Promise<PacketDevice>;
+  readonly network: NetworkSetup;
+  /** Called when the first tunnel is up, before the device opens; the session waits for it. */
+  readonly configured?: (session: VpnSession) => Promise<void>;
+  readonly reconnectBudget: Millis;
+  readonly log: Logger;
+}
+
+/** Code of the error of a session whose device could not be opened, or failed. */
+export const DEVICE_FAILED = 'ERR_DEVICE';
+
+/** What a session tells while it lives. */
+export interface SessionEvents {
+  state: [state: SessionState];
+  /** The log-in yielded this. */
+  authenticated: [credential: Credential];
+  /** Packets leave by this kind of path now. */
+  path: [kind: Path['kind']];
+  /** The configuration came, or its MTU changed. */
+  config: [config: TunnelConfig];
+  /** The next try to reconnect is so far away; `left` of the time for trying. Milliseconds. */
+  waiting: [wait: Millis, left: Millis];
+}
+
+const now = (): Millis => performance.now();
+
+export class VpnSession extends EventEmitter<SessionEvents> {
+  /** Resolves when everything is undone. Never rejects. */
+  readonly closed: Promise<Outcome>;
+  readonly #parts: SessionParts;
+  readonly #machine: SessionMachine;
+  readonly #ended = Promise.withResolvers<Outcome>();
+  readonly #cancel = new AbortController();
+  #effects: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #credential: Credential | undefined;
+  #driver: TunnelDriver | undefined;
+  #device: PacketDevice | undefined;
+  #config: TunnelConfig | undefined;
+  #gateway: IpAddress | undefined;
+  /** The network has been touched: it is to be put back. */
+  #isNetworkSet = false;
+
+  constructor(parts: SessionParts) {
+    super();
+    this.#parts = parts;
+    this.#machine = new SessionMachine({ reconnectBudget: parts.reconnectBudget });
+    this.closed = this.#ended.promise;
+  }
+
+  get state(): SessionState {
+    return this.#machine.state;
+  }
+
+  /** What the log-in yielded, or what was started with. */
+  get credential(): Credential | undefined {
+    return this.#credential;
+  }
+
+  /** The configuration as the tunnel is now. */
+  get config(): TunnelConfig | undefined {
+    return this.#config;
+  }
+
+  /** The peer that the connection really goes to. */
+  get gateway(): IpAddress | undefined {
+    return this.#gateway;
+  }
+
+  get device(): PacketDevice | undefined {
+    return this.#device;
+  }
+
+  /** Logs in, or goes on with a credential; then everything follows. Called once. */
+  start(credential?: Credential): void {
+    this.#credential = credential;
+    this.#handle({ type: 'start', hasCredential: credential !== undefined });
+  }
+
+  /** Ends the session: `detach` leaves the cookie alive. Resolves when everything is undone. Safe to call again. */
+  stop(how: 'log-off' | 'detach' = 'log-off'): Promise<Outcome> {
+    this.#handle({ type: 'stop', how });
+    return this.closed;
+  }
+
+  /** Drops the connection and makes a new one at once. */
+  reconnect(): void {
+    this.#handle({ type: 'reconnect' });
+  }
+
+  /** What the machine's own network does: waiting for a try to reconnect makes no sense without one, and none once it is back. */
+  networkChanged(is: 'lost' | 'back' | 'woken-up'): void {
+    this.#handle({ type: 'network', is });
+  }
+
+  /** Of the tunnel's paths; undefined while there is no tunnel. */
+  status(): TunnelStatus | undefined {
+    return this.#driver?.status();
+  }
+
+  /** What has passed through the device so far. */
+  traffic(): DeviceTraffic {
+    return this.#device?.traffic() ?? { received: { packets: 0, bytes: 0 }, sent: { packets: 0, bytes: 0 } };
+  }
+
+  #handle(input: SessionInput): void {
+    const before = this.#machine.state.name;
+    this.#perform(this.#machine.handle(input, now()));
+    if (this.#machine.state.name !== before) this.emit('state', this.#machine.state);
+  }
+
+  #perform(effects: readonly SessionEffect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'tear-down') this.#cancel.abort(); // what waits for a person or a peer ends now
+      this.#effects = this.#effects.then(() => this.#run(effect)).catch((error: unknown) => this.#failed(error));
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const due = this.#machine.nextTimeout();
+    if (due === undefined) return;
+    this.#timer = setTimeout(() => this.#perform(this.#machine.handleTimeout(now())), Math.max(0, due - now()));
+  }
+
+  /** An effect that rejects, which is the session's end or another try: the machine knows. */
+  #failed(error: unknown): void {
+    const known = error instanceof SallyportError ? error : new SallyportError('ERR_INTERNAL', String(error), { cause: error });
+    if (!(error instanceof SallyportError))
+      this.#parts.log.log('error', 'internal error', { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    this.#handle({ type: 'failed', error: known });
+  }
+
+  async #run(effect: SessionEffect): Promise<void> {
+    switch (effect.type) {
+      case 'log-in':
+        return this.#logIn();
+      case 'open':
+        return this.#open();
+      case 'bring-up':
+        return this.#bringUp();
+      case 'prepare-reconnect':
+        await this.#parts.network.attemptReconnect(this.#knownConfig(), this.#facts());
+        return this.#handle({ type: 'prepared' });
+      case 'resume':
+        return this.#resume();
+      case 'drop-tunnel':
+        return this.#driver?.close(effect.reason);
+      case 'waiting':
+        this.emit('waiting', effect.wait, effect.left);
+        return;
+      case 'tear-down':
+        return this.#tearDown(effect.reason);
+      case 'closed':
+        this.#ended.resolve(effect.outcome);
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  async #logIn(): Promise<void> {
+    this.#credential = await this.#parts.logIn(this.#cancel.signal);
+    this.emit('authenticated', this.#credential);
+    this.#handle({ type: 'authenticated' });
+  }
+
+  async #open(): Promise<void> {
+    const { protocol, driverWorld } = this.#parts;
+    const credential = this.#credential;
+    if (credential === undefined || this.#cancel.signal.aborted) throw new CancelledError();
+    const machine = await protocol.open(credential, this.#config);
+    const driver = new TunnelDriver(machine, driverWorld(credential, this.#config), {
+      config: (config) => this.#configure(config),
+      connected: (remote) => {
+        this.#gateway = remote.address;
+      },
+      up: (kind) => {
+        this.emit('path', kind);
+        this.#handle({ type: 'tunnel-up' });
+      },
+      closed: (reason) => {
+        this.#device?.pause(); // packets wait where they are until there is a tunnel again
+        this.#handle({ type: 'tunnel-closed', reason });
+      },
+    });
+    this.#driver = driver;
+    driver.start();
+  }
+
+  #configure(config: TunnelConfig): void {
+    const before = this.#config;
+    this.#config = config;
+    this.emit('config', config);
+    if (before !== undefined && before.mtu !== config.mtu) this.#setMtu(config.mtu);
+  }
+
+  #setMtu(mtu: number): void {
+    this.#device?.setMtu(mtu).catch((error: Error) => this.#parts.log.log('warn', 'mtu not set', { mtu, reason: error.message }));
+  }
+
+  async #bringUp(): Promise<void> {
+    const { network, openDevice, configured } = this.#parts;
+    await configured?.(this);
+    if (this.#cancel.signal.aborted) throw new CancelledError();
+    this.#isNetworkSet = true;
+    await network.preInit(this.#knownConfig(), this.#facts());
+    const device = await openDevice(this.#knownConfig(), this.#facts()).catch((error: Error) => {
+      throw new SallyportError(DEVICE_FAILED, error.message, { cause: error });
+    });
+    this.#device = device;
+    device.failed.then(
+      (error) => this.#handle({ type: 'device-failed', error: new SallyportError(DEVICE_FAILED, error.message, { cause: error }) }),
+      () => undefined, // it never rejects
+    );
+    await network.connect(this.#knownConfig(), this.#facts());
+    device.start((packets: readonly Packet[]) => this.#driver?.send(packets));
+    this.#driver?.attach(device);
+    this.#handle({ type: 'brought-up' });
+    if (this.#machine.state.name !== 'up') device.pause(); // the tunnel was lost meanwhile
+  }
+
+  async #resume(): Promise<void> {
+    const device = this.#device;
+    if (device !== undefined) this.#driver?.attach(device);
+    device?.resume();
+    await this.#parts.network.reconnect(this.#knownConfig(), this.#facts());
+  }
+
+  /** Each step is taken whatever became of the one before: nothing is left behind because something else failed. */
+  async #tearDown(reason: CloseReason): Promise<void> {
+    clearTimeout(this.#timer);
+    const steps: readonly (() => Promise<void> | undefined)[] = [
+      () => this.#driver?.close(reason),
+      () => (this.#isNetworkSet ? this.#parts.network.disconnect(this.#knownConfig(), this.#facts()) : undefined),
+      () => this.#device?.close(),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        this.#parts.log.log('error', 'tear-down failed', { reason: error instanceof Error ? error.message : String(error) });
+      }
+    }
+    this.#handle({ type: 'torn-down' });
+  }
+
+  /** There is a configuration whenever the machine asks for something that needs one. */
+  #knownConfig(): TunnelConfig {
+    if (this.#config === undefined) throw new SallyportError('ERR_INTERNAL', 'The tunnel has no configuration yet.');
+    return this.#config;
+  }
+
+  #facts(): NetworkFacts {
+    const { gateway } = this;
+    const name = this.#device?.name;
+    if (gateway === undefined) throw new SallyportError('ERR_INTERNAL', 'The gateway’s address is not known yet.');
+    return { gateway, ...(name !== undefined && { deviceName: name }) };
+  }
+}

@@ -1,6 +1,7 @@
 /** How the command ends: the last line and the exit status (spec "CLI", section 7). */
+import { DEVICE_FAILED } from '../../client/vpn-session.ts';
 import type { LogFields } from '../../core/log.ts';
-import type { CloseReason } from '../../core/tunnel/machine.ts';
+import type { Outcome } from '../../core/session/session-machine.ts';
 
 export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
@@ -9,28 +10,33 @@ export const EXIT_COOKIE_REFUSED = 2;
 
 export interface LastWords {
   readonly status: number;
-  /** An event with words in `words.ts`, to be logged last. */
-  readonly event: string;
-  readonly fields: LogFields;
+  /** Events with words in `words.ts`, to be logged last, in this order. */
+  readonly events: readonly (readonly [event: string, fields: LogFields])[];
 }
 
-/** Why a session ended, as the command says it when there is nothing left to try. */
-export function lastWords(reason: CloseReason): LastWords {
-  switch (reason.kind) {
-    case 'log-off':
-      return { status: EXIT_OK, event: 'ended by user', fields: {} };
-    case 'detach':
-      return { status: EXIT_OK, event: 'ended by hangup', fields: {} };
+/** How far a session had come when it ended. */
+export type Stage = 'logging in' | 'connecting' | 'up';
+
+/** How a session ended, as the command says it when there is nothing left to try. */
+export function lastWords(outcome: Outcome, stage: Stage): LastWords {
+  const failure = (...events: LastWords['events']): LastWords => ({ status: EXIT_FAILURE, events });
+  const reason = { reason: outcome.message };
+  switch (outcome.kind) {
+    case 'logged-off':
+    case 'detached':
+      if (stage === 'logging in') return failure(['login failed', {}]);
+      if (stage === 'connecting') return failure(['tunnel failed', {}]);
+      return { status: EXIT_OK, events: [[outcome.kind === 'detached' ? 'ended by hangup' : 'ended by user', {}]] };
     case 'refused':
-      return { status: EXIT_COOKIE_REFUSED, event: 'ended by refusal', fields: {} };
+      return { status: EXIT_COOKIE_REFUSED, events: [['ended by refusal', {}]] };
     case 'ended-by-peer':
-      return { status: EXIT_FAILURE, event: 'ended by gateway', fields: {} };
-    case 'path-lost':
-    case 'renew':
-      return { status: EXIT_FAILURE, event: 'ended for reason', fields: { reason: 'CSTP reconnect failed' } };
-    case 'expired':
-    case 'misbehaved':
-    case 'unusable':
-      return { status: EXIT_FAILURE, event: 'ended for reason', fields: { reason: reason.message } };
+      return failure(['ended by gateway', {}]);
+    case 'failed':
+      if (outcome.error?.code === DEVICE_FAILED) return failure(['reason', reason], ['tun failed', {}], ['ended by system', {}]);
+      if (stage === 'logging in') return failure(['reason', reason], ['login failed', {}]);
+      if (stage === 'connecting') return failure(['reason', reason], ['tunnel failed', {}]);
+      return failure(['reason', reason], ['ended for reason', { reason: 'CSTP reconnect failed' }]);
+    default:
+      return outcome.kind satisfies never;
   }
 }

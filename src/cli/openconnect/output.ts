@@ -21,7 +21,7 @@ export interface SyslogSink {
 }
 
 export interface OutputOptions {
-  readonly messages: Pick<MessageSettings, 'level' | 'timestamp'>;
+  readonly messages: Pick<MessageSettings, 'level' | 'timestamp' | 'dumpHttpTraffic'>;
   readonly mode: Mode;
   readonly stdout: TextSink;
   readonly stderr: TextSink;
@@ -43,7 +43,8 @@ export class Output implements Logger {
 
   /** One line about what is going on; shown if the level allows. */
   progress(line: ProgressLine): void {
-    if (line.level > this.#options.messages.level) return;
+    const { level, dumpHttpTraffic } = this.#options.messages;
+    if (line.level > level || (line.isDump === true && !dumpHttpTraffic)) return;
     this.#write(line);
   }
 
@@ -62,14 +63,14 @@ export class Output implements Logger {
     this.#options.stdout.write(text);
   }
 
-  #write({ level, text, isBare, isForPerson }: ProgressLine): void {
+  #write({ level, text, isBare }: ProgressLine): void {
     const line = printable(text);
     if (this.#syslog !== undefined) {
       this.#syslog.log(level === 0 ? 'notice' : 'info', line);
       return;
     }
     const { messages, mode, stdout, stderr } = this.#options;
-    const sink = level === 0 || mode !== 'connect' || isForPerson === true ? stderr : stdout;
+    const sink = level === 0 || mode !== 'connect' ? stderr : stdout;
     sink.write(`${messages.timestamp && isBare !== true ? timestampOf(this.#options.now()) : ''}${line}\n`);
   }
 }

@@ -20,8 +20,8 @@ export interface TlsPolicy {
   readonly groups?: readonly string[];
   /** Signature algorithms, best first; undefined: OpenSSL's choice. */
   readonly signatures?: readonly string[];
-  /** What a DTLS with a pre-shared key may offer, best first. */
-  readonly dtlsCiphers: readonly DtlsCipher[];
+  /** What DTLS may offer, best first; undefined: all that it has. */
+  readonly dtlsCiphers?: readonly DtlsCipher[];
 }
 
 export interface TlsWishes {
@@ -70,7 +70,9 @@ function policyOf(preferences: TlsPreferences, wishes: TlsWishes): TlsPolicy {
     ciphers: minVersion === 'TLSv1.3' ? '' : [...suites12, ...rules].join(':'),
     ...(groups.join() !== NORMAL.groups.join() && { groups: groups.map((group) => GROUPS[group]) }),
     ...(signatures.join() !== NORMAL.signatures.join() && { signatures: signatures.map((signature) => SIGNATURES[signature]) }),
-    dtlsCiphers: hasAead ? preferences.ciphers.flatMap((cipher) => DTLS_CIPHERS[cipher] ?? []) : [],
+    ...(wishes.gnutlsPriority !== undefined && {
+      dtlsCiphers: hasAead ? preferences.ciphers.flatMap((cipher) => DTLS_CIPHERS[cipher] ?? []) : [],
+    }),
   };
 }
 

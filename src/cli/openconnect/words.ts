@@ -15,8 +15,8 @@ export interface ProgressLine {
   readonly text: string;
   /** openconnect prints it by itself, not as progress: without a time. */
   readonly isBare?: true;
-  /** On standard error whatever the level, as prompts are. */
-  readonly isForPerson?: true;
+  /** Part of what `--dump-http-traffic` shows, and nothing else does. */
+  readonly isDump?: true;
 }
 
 interface Wording extends Omit<ProgressLine, 'level' | 'text'> {
@@ -91,12 +91,12 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'http refused': { level: 0, text: 'Unexpected {status} result from server' },
   'http response header': { level: 2, text: '{line}' },
   'http response body': { level: 2, text: 'HTTP body length:  ({length})' },
-  'http sent': { level: 2, text: '> {line}' },
-  'http received': { level: 2, text: '< {line}' },
+  'http sent': { level: 2, isDump: true, text: '> {line}' },
+  'http received': { level: 2, isDump: true, text: '< {line}' },
 
   // Log-in
   'xml post enabled': { level: 1, text: 'XML POST enabled' },
-  'login banner': { level: 1, text: '{text}', isBare: true, isForPerson: true },
+  'login banner': { level: 2, text: '{text}' }, // Observed: openconnect leaves it to the script
   'passwords not allowed': { level: 0, text: "Asked for password but '--no-passwd' set" },
   'choice not available': { level: 0, text: 'Auth choice "{choice}" not available' },
   'choice matches several': { level: 0, text: 'Auth choice "{choice}" matches multiple options' },
@@ -133,6 +133,9 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'terminated by gateway': { level: 0, text: (fields) => `Received server terminate packet${optional(': ', fields.reason)}` },
   'bye sent': { level: 1, text: 'Send BYE packet: {reason}' },
   'cookie invalid': { level: 0, text: 'Cookie is no longer valid, ending session' },
+
+  // Why it ends, in our own words: openconnect's follow
+  reason: { level: 0, text: '{reason}' },
 
   // The last words, each with its exit status in `exit-status.ts`
   'ended by user': { level: 1, text: 'User cancelled (SIGINT/SIGTERM); exiting.' },

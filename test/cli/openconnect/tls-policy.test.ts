@@ -36,7 +36,7 @@ describe('TLS without options', () => {
     assert.deepEqual(policy.ciphersuites, ['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256']);
     assert.ok(policy.ciphers.startsWith('ECDHE-ECDSA-AES256-GCM-SHA384:'));
     assert.ok(policy.ciphers.includes(':AES256-SHA:'), 'gateways without forward secrecy are reached');
-    assert.deepEqual(policy.dtlsCiphers, ['aes-256-gcm', 'chacha20-poly1305', 'aes-128-gcm']);
+    assert.equal(policy.dtlsCiphers, undefined, 'DTLS offers all it has');
     assert.equal(policy.groups, undefined);
     assert.equal(policy.signatures, undefined);
   });
@@ -98,7 +98,7 @@ describe('--gnutls-priority', () => {
     assert.deepEqual(policyOf('NORMAL:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM').dtlsCiphers, ['aes-128-gcm', 'aes-256-gcm']);
     assert.deepEqual(policyOf('NORMAL:!AES-256-GCM').dtlsCiphers, ['chacha20-poly1305', 'aes-128-gcm']);
     assert.deepEqual(policyOf('NORMAL:-CIPHER-ALL:+AES-256-CBC').dtlsCiphers, []);
-    assert.deepEqual(policyOf('NORMAL:-VERS-DTLS-ALL').dtlsCiphers.length, 3);
+    assert.equal(policyOf('NORMAL:-VERS-DTLS-ALL').dtlsCiphers?.length, 3);
   });
 
   it('sets versions', () => {

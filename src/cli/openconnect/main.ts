@@ -1,0 +1,85 @@
+/**
+ * The drop-in command: reads the command line and does what it says.
+ *
+ * Read first: spec "CLI", section 1; `command-line.ts`, then `session-command.ts`.
+ */
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { decodeLocale, localeArguments, localeCharset } from '../../node/locale-text.ts';
+import { backgroundReport, runInBackground } from './background.ts';
+import { type CommandLine, type CommandLineWorld, readCommandLine } from './command-line.ts';
+import { earlyAnswer } from './early-answer.ts';
+import { LineReader } from './line-reader.ts';
+import { Output } from './output.ts';
+import { runSession } from './session-command.ts';
+import type { Settings } from './settings.ts';
+import { systemWorld } from './system-world.ts';
+import { Terminal } from './terminal.ts';
+import { ownVersion } from './version.ts';
+
+/** Runs the command to its end; resolves with the exit status. */
+export async function main(): Promise<number> {
+  const background = backgroundReport(process.env);
+  const charset = localeCharset();
+  // A child in the background got its arguments decoded.
+  const argv = background === undefined ? localeArguments(charset) : process.argv.slice(2);
+  const programName = path.basename(process.argv[1] ?? 'openconnect', '.js');
+  process.title = programName; // also takes what is secret in the arguments out of sight
+  const decode = (bytes: Uint8Array) => decodeLocale(bytes, charset);
+  const input = new LineReader(process.stdin);
+  const world = systemWorld({ programName, input, decode });
+  const ahead = background === undefined ? await wantsBackground(argv, world) : undefined;
+  if (ahead !== undefined) return parentOf(ahead, argv);
+
+  const commandLine = await readCommandLine(argv, world);
+  if (commandLine.type !== 'connect') return answerEarly(commandLine, world);
+  const { settings } = commandLine;
+  const { nonInteractive, password } = settings.login;
+  const terminal = new Terminal({
+    input,
+    ...(process.stdin.isTTY && { keyboard: process.stdin }),
+    screen: process.stderr,
+    decode,
+    nonInteractive,
+    answersOnStdin: password !== undefined,
+  });
+  return runSession({ settings, programName, output: outputFor(settings), terminal, background });
+}
+
+function outputFor({ messages, mode }: Settings): Output {
+  return new Output({ messages, mode, stdout: process.stdout, stderr: process.stderr, now: () => new Date() });
+}
+
+/**
+ * The settings, if they ask for the background. Standard input is left for the child: a look ahead reads no line of it, says nothing, and
+ * reads only files that can be read again.
+ */
+async function wantsBackground(argv: readonly string[], world: CommandLineWorld): Promise<Settings | undefined> {
+  if (!argv.some((argument) => /^-[^-]*b|^--b|^--config/.test(argument))) return undefined;
+  const quiet: CommandLineWorld = {
+    ...world,
+    say: () => undefined,
+    readLine: () => Promise.resolve('-'),
+    readFile: (file, maxBytes) => (statSync(file).isFile() ? world.readFile(file, maxBytes) : Promise.resolve(new Uint8Array(0))),
+  };
+  const commandLine = await readCommandLine(argv, quiet);
+  if (commandLine.type !== 'connect') return undefined;
+  const { mode, process: wishes } = commandLine.settings;
+  return wishes.background && (mode === 'connect' || mode === 'printcookie') ? commandLine.settings : undefined;
+}
+
+async function parentOf(settings: Settings, argv: readonly string[]): Promise<number> {
+  const outcome = await runInBackground([...process.argv.slice(1, 2), ...argv]);
+  if (outcome.type === 'ended') return outcome.status;
+  outputFor(settings).log('info', 'in background', { pid: outcome.pid });
+  return 0;
+}
+
+function answerEarly(commandLine: Exclude<CommandLine, { readonly type: 'connect' }>, world: CommandLineWorld): number {
+  const { platform, defaultScript } = world;
+  const facts = { platform, defaultScript, openssl: process.versions.openssl ?? 'unknown', ownVersion: ownVersion() };
+  const { stdout, stderr, status } = earlyAnswer(commandLine, facts);
+  process.stderr.write(stderr);
+  process.stdout.write(stdout);
+  return status;
+}

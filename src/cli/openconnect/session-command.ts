@@ -1,0 +1,251 @@
+/**
+ * Runs a session for the drop-in: from settings to the last words.
+ *
+ * Read first: spec "CLI", sections 3.5 (background, setuid, syslog), 5 (output) and 8 (signals).
+ *
+ *   certificates ─► log-in ─► tunnel ─► `Configured as`, pid file, syslog ─► device, script ─► -b, -U ─► … ─► last words
+ */
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { VpnClient } from '../../client/vpn-client.ts';
+import type { VpnSession } from '../../client/vpn-session.ts';
+import type { Credential } from '../../core/auth/login-io.ts';
+import { SallyportError } from '../../core/errors.ts';
+import type { Outcome } from '../../core/session/session-machine.ts';
+import { PacketEngine } from '../../node/engine/packet-engine.ts';
+import { checkHost } from '../../node/host-check.ts';
+import { authenticateText, cookieText } from './authenticate-output.ts';
+import type { BackgroundReport } from './background.ts';
+import { askAboutCertificate } from './certificate-question.ts';
+import { loadCertificate, warnOfExpiry } from './client-certificate.ts';
+import { clientSettings } from './client-settings.ts';
+import { EXIT_FAILURE, EXIT_OK, lastWords, type Stage } from './exit-status.ts';
+import { loginAnswers } from './login-answers.ts';
+import type { Output } from './output.ts';
+import { networkFor, openDeviceFor } from './session-network.ts';
+import type { Settings, SystemUser } from './settings.ts';
+import { configuredAs, statisticsLines } from './status-text.ts';
+import { systemErrorText } from './system-error-text.ts';
+import { NoAnswerError, type Terminal } from './terminal.ts';
+import { loadToken } from './token-file.ts';
+
+export interface SessionCommandOptions {
+  readonly settings: Settings;
+  /** The name we were called by. */
+  readonly programName: string;
+  readonly output: Output;
+  readonly terminal: Terminal;
+  /** The way to the parent that waits for the tunnel, if we are in the background. */
+  readonly background: BackgroundReport | undefined;
+}
+
+/** Runs until the session is over; resolves with the exit status. */
+export async function runSession(options: SessionCommandOptions): Promise<number> {
+  const command = new SessionCommand(options);
+  try {
+    return await command.run();
+  } catch (error) {
+    if (!(error instanceof SallyportError)) throw error;
+    return command.failed({ kind: 'failed', message: error.message, error }, 'logging in');
+  }
+}
+
+class SessionCommand {
+  readonly #options: SessionCommandOptions;
+  readonly #cancel = new AbortController();
+  #session: VpnSession | undefined;
+  #pidFile: number | undefined;
+
+  constructor(options: SessionCommandOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<number> {
+    const { settings, output } = this.#options;
+    this.#listenToSignals();
+    const isLoginOnly = settings.mode === 'authenticate' || settings.mode === 'cookieonly';
+    // It takes as long as the log-in, and runs beside it.
+    const engine = isLoginOnly ? undefined : startEngine();
+    const client = await this.#client();
+    const credential = this.#givenCredential();
+    if (isLoginOnly) {
+      const result = credential ?? (await client.logIn(this.#cancel.signal));
+      output.result(settings.mode === 'authenticate' ? authenticateText(result) : cookieText(result));
+      return EXIT_OK;
+    }
+    try {
+      return await this.#connect(client, credential, engine);
+    } finally {
+      await engine?.then(
+        (started) => started.close(),
+        () => undefined,
+      ); // one that did not start needs no end
+    }
+  }
+
+  /** Says why there is no session, and with which status to leave. */
+  failed(outcome: Outcome, stage: Stage): number {
+    const { error } = outcome;
+    const { status, events } = lastWords(outcome, stage);
+    for (const [event, fields] of events) {
+      if (error instanceof NoAnswerError && event === 'reason') continue; // the terminal has said so
+      this.#options.output.log('info', event, fields);
+    }
+    return status;
+  }
+
+  async #client(): Promise<VpnClient> {
+    const { settings, output, terminal } = this.#options;
+    const { signal } = this.#cancel;
+    const { certificate, userCertificate, login, hostCheck, trust } = settings;
+    const identity = certificate && (await loadCertificate(certificate, terminal, signal));
+    const userIdentity = userCertificate && (await loadCertificate(userCertificate, terminal, signal));
+    for (const each of [identity, userIdentity]) if (each !== undefined) warnOfExpiry(each, trust.certExpireWarning, new Date(), output);
+    const token = login.token && (await loadToken(login.token));
+    return VpnClient.create(
+      clientSettings(settings, {
+        ...(identity !== undefined && { identity }),
+        ...(userIdentity !== undefined && { userIdentity }),
+        ...(token?.mode === 'oidc' && { bearerToken: token.secret }),
+      }),
+      {
+        log: output,
+        answerer: () => loginAnswers({ login, token, terminal, level: settings.messages.level, log: output, signal }),
+        confirmCertificate: (question) => askAboutCertificate(terminal, { ...question, reason: question.fault }, { signal }),
+        checkHost: (request) => checkHost(request, { ...hostCheck, log: output }),
+      },
+    );
+  }
+
+  #givenCredential(): Credential | undefined {
+    const { server, login } = this.#options.settings;
+    return login.cookie && { gateway: server, pin: NO_PIN, cookie: login.cookie };
+  }
+
+  async #connect(client: VpnClient, credential: Credential | undefined, engine: Promise<PacketEngine> | undefined): Promise<number> {
+    const { settings, output } = this.#options;
+    const { level } = settings.messages;
+    if (engine === undefined) return EXIT_FAILURE;
+    const session = client.session({
+      engine,
+      openDevice: openDeviceFor(settings.network, level, engine),
+      network: networkFor(settings.network, level, output),
+      configured: () => this.#configured(session),
+    });
+    this.#session = session;
+    let stage: Stage = 'logging in';
+    session.on('authenticated', (given) => {
+      if (settings.mode === 'printcookie') output.result(cookieText(given));
+    });
+    session.on('state', ({ name }) => {
+      if (name === 'opening') stage = 'connecting';
+      if (name === 'up' && stage !== 'up') this.#isUp();
+      if (name === 'up') stage = 'up';
+    });
+    session.on('waiting', (wait, left) => {
+      output.log('info', 'reconnect waiting', { seconds: Math.round(wait / 1000), remaining: Math.round(left / 1000) });
+    });
+    if (this.#cancel.signal.aborted) void session.stop();
+    session.start(credential);
+    const outcome = await session.closed;
+    this.#removePidFile();
+    return this.failed(outcome, stage);
+  }
+
+  /** The tunnel is there, nothing on this machine has changed yet. */
+  async #configured(session: VpnSession): Promise<void> {
+    const { settings, output, programName } = this.#options;
+    const { config } = session;
+    const status = session.status();
+    if (config === undefined || status === undefined) return;
+    output.log('info', 'configured', { text: configuredAs({ config, status: atStart(status), datagramName: 'DTLS' }) });
+    if (config.expiresAt !== undefined) output.log('info', 'session expires', { at: wallClock(config.expiresAt) });
+    if (settings.messages.syslog) {
+      const { Syslog } = await import('../../node/ffi/syslog.ts');
+      const syslog = new Syslog(programName);
+      output.useSyslog({ log: (priority, line) => syslog.write(priority, line) });
+    }
+    const { background, pidFile } = settings.process;
+    if (!background || pidFile === undefined) return;
+    try {
+      this.#pidFile = openSync(pidFile, 'w', 0o666);
+    } catch (error) {
+      output.log('error', 'pid file failed', { file: pidFile, reason: systemErrorText(error) });
+      throw new SallyportError('ERR_PID_FILE', `The pid file ${pidFile} cannot be written.`, { cause: error });
+    }
+  }
+
+  /** Device and script have done their part. */
+  #isUp(): void {
+    const { settings, background } = this.#options;
+    if (this.#pidFile !== undefined) {
+      writeSync(this.#pidFile, `${process.pid}\n`);
+      closeSync(this.#pidFile);
+    }
+    background?.up();
+    if (settings.process.setuid !== undefined) becomeUser(settings.process.setuid);
+  }
+
+  #removePidFile(): void {
+    const { pidFile } = this.#options.settings.process;
+    if (this.#pidFile === undefined || pidFile === undefined) return;
+    try {
+      rmSync(pidFile, { force: true });
+    } catch {
+      // After --setuid it may not be ours to remove (spec 3.5).
+    }
+  }
+
+  #listenToSignals(): void {
+    const { output } = this.#options;
+    const stop = (how: 'log-off' | 'detach') => {
+      this.#cancel.abort();
+      void this.#session?.stop(how);
+    };
+    process.on('SIGINT', () => stop('log-off'));
+    process.on('SIGTERM', () => stop('log-off'));
+    process.on('SIGHUP', () => stop('detach'));
+    process.on('SIGUSR1', () => this.#showStatistics());
+    process.on('SIGUSR2', () => {
+      output.log('info', 'reconnect requested');
+      this.#session?.reconnect();
+    });
+  }
+
+  #showStatistics(): void {
+    const session = this.#session;
+    const status = session?.status();
+    if (session?.config === undefined || status === undefined) return;
+    const { config } = session;
+    const { received, sent } = session.traffic();
+    const facts = { config, status, datagramName: 'DTLS' as const, received, sent, now: performance.now() };
+    const expiry = config.expiresAt === undefined ? {} : { expiresAt: new Date(wallClock(config.expiresAt)) };
+    for (const line of statisticsLines({ ...facts, ...expiry })) this.#options.output.always(line);
+  }
+}
+
+/** Where there was no log-in nothing is known of the gateway's key: what `--servercert` and the authorities say decides. */
+const NO_PIN = `pin-sha256:${Buffer.alloc(32).toString('base64')}`;
+
+/** A rejection is told by whoever waits for the engine: without koffi there is no device. */
+function startEngine(): Promise<PacketEngine> {
+  const engine = PacketEngine.start();
+  engine.catch(() => undefined);
+  return engine;
+}
+
+/** openconnect says `connected` while no packet has gone that way. */
+function atStart(status: Parameters<typeof configuredAs>[0]['status']): typeof status {
+  return status.datagram.state === 'established' ? { ...status, datagram: { ...status.datagram, state: 'connected' } } : status;
+}
+
+/** A time of the machine's clock as one of 1970's, in milliseconds. */
+function wallClock(time: number): number {
+  return Date.now() + (time - performance.now());
+}
+
+function becomeUser({ name, uid, gid }: SystemUser): void {
+  // Documented, and missing in the types.
+  (process as NodeJS.Process & { initgroups?: (user: string, group: number) => void }).initgroups?.(name, gid);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}

@@ -3,5 +3,5 @@
 process.on('SIGUSR1', () => undefined); // before Node opens its inspector on it; the command installs its own
 const { requireNode } = await import('./require-node.js');
 requireNode();
-const { main } = await import('../dist/cli/openconnect/main.js');
+const { main } = await import('../dist/bundle/openconnect.js');
 process.exit(await main());

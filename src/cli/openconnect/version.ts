@@ -2,6 +2,7 @@
  * What `--version` prints (spec "CLI", section 4). Packagers and wrappers read it: the first four lines keep openconnect's shape, the fifth says who we are.
  */
 import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import { PROTOCOLS } from './not-built.ts';
 
 /** The release that we are a stand-in for: tools compare the number. */
@@ -33,9 +34,10 @@ export function libraryLine(openssl: string): string {
   return `Using OpenSSL ${openssl}. Features present: ${FEATURES.join(', ')}`;
 }
 
-/** The version in package.json, which is as far away from the sources as from what is built of them. */
+/** The version in package.json, which is not equally far away from the sources, from what is built of them, and from a bundle. */
 export function ownVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+  const manifestFile = findPackageJSON(import.meta.url);
+  const manifest: unknown = manifestFile === undefined ? undefined : JSON.parse(readFileSync(manifestFile, 'utf8'));
   const hasVersion = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
   return hasVersion ? String(manifest.version) : 'unknown';
 }

@@ -73,17 +73,19 @@ function indexes<Name extends string>(names: readonly Name[]): Record<Name, numb
   return Object.fromEntries(names.map((name, i) => [name, i])) as Record<Name, number>;
 }
 
-/** One descriptor for the device, one for each path. */
+/** Places of {@link SharedMemory.descriptors}: the device's, one for each path, and the four of the warm-up. */
 export const DEVICE_DESCRIPTOR = 0;
 export const FIRST_PATH_DESCRIPTOR = 1;
+export const WARM_UP_DESCRIPTORS: number = FIRST_PATH_DESCRIPTOR + MAX_PATHS;
 
 const WORDS_AT = 0;
 const WORDS_LENGTH = 8;
 const DESCRIPTORS_AT = WORDS_AT + WORDS_LENGTH * 4;
-const DESCRIPTORS_LENGTH = FIRST_PATH_DESCRIPTOR + MAX_PATHS;
-const DEVICE_COUNTERS_AT = 128;
-const PATH_COUNTERS_AT = DEVICE_COUNTERS_AT + 128;
-const TO_WORKER_AT = 2048;
+const DESCRIPTORS_LENGTH = WARM_UP_DESCRIPTORS + 4;
+const DEVICE_COUNTERS_AT = nextLine(DESCRIPTORS_AT + DESCRIPTORS_LENGTH * 4);
+const PATH_COUNTERS_AT = nextLine(DEVICE_COUNTERS_AT + DEVICE_COUNTERS.length * 8);
+const PATH_COUNTERS_LENGTH = nextLine(DATAGRAM_COUNTERS.length * 8);
+const TO_WORKER_AT = PATH_COUNTERS_AT + MAX_PATHS * PATH_COUNTERS_LENGTH;
 const TO_MAIN_AT = TO_WORKER_AT + ringSize(RING_CAPACITY);
 const TOTAL = TO_MAIN_AT + ringSize(RING_CAPACITY);
 
@@ -106,11 +108,16 @@ export class SharedMemory {
     this.deviceCounters = new Float64Array(buffer, DEVICE_COUNTERS_AT, DEVICE_COUNTERS.length);
     this.pathCounters = Array.from(
       { length: MAX_PATHS },
-      (_, i) => new Float64Array(buffer, PATH_COUNTERS_AT + i * DATAGRAM_COUNTERS.length * 8, DATAGRAM_COUNTERS.length),
+      (_, i) => new Float64Array(buffer, PATH_COUNTERS_AT + i * PATH_COUNTERS_LENGTH, DATAGRAM_COUNTERS.length),
     );
     this.toWorker = new PacketRing(buffer, TO_WORKER_AT, RING_CAPACITY);
     this.toMain = new PacketRing(buffer, TO_MAIN_AT, RING_CAPACITY);
   }
+}
+
+/** The next cache line's offset. */
+function nextLine(offset: number): number {
+  return Math.ceil(offset / 64) * 64;
 }
 
 /** Adds to one counter. The counter belongs to the calling thread. */

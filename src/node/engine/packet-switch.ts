@@ -97,7 +97,6 @@ export class PacketSwitch {
    * @param timeout in milliseconds
    */
   serve(hasNews: () => boolean, timeout: number): boolean {
-    this.#setDeviceEvents();
     const ready = this.#sleep(hasNews, timeout);
     this.#context.beginPass();
     if (ready === 0) return false;
@@ -116,6 +115,8 @@ export class PacketSwitch {
   #sleep(hasNews: () => boolean, timeout: number): number {
     const { libc, memory } = this.#context;
     Atomics.store(memory.words, WORD.workerSleeps, 1);
+    // After it said that it sleeps: a resume, or room in the ring, that this look misses wakes it.
+    this.#setDeviceEvents();
     const ready = libc.poll(this.#pollAddress.of(this.#pollTable), SLOTS, hasNews() ? 0 : timeout);
     Atomics.store(memory.words, WORD.workerSleeps, 0);
     if (ready >= 0) return ready;

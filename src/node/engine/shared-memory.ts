@@ -13,7 +13,8 @@
  *   worker, with news:       publish → was mainNotified 0? then 1 → postMessage
  *   main, on the message:    mainNotified = 0 → take all of toMain                                  (what comes later notifies again)
  *
- *   worker, ring full:       roomWanted = 1 → look at the room once more → leave the source in the kernel
+ *   worker, about to sleep:  workerSleeps = 1 → is the device paused? is toMain full? roomWanted = 1 → look once more → poll without the device
+ *   main, resuming:          devicePaused = 0 → wake as above
  *   main, after taking:      release → was roomWanted 1? → wake as above
  */
 import { DATAGRAM_COUNTERS, type DatagramCounter } from '../datagram-path.ts';

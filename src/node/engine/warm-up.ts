@@ -9,8 +9,8 @@
  */
 import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
-import { LINUX } from '../ffi/libc.ts';
-import { openSocketPair } from '../ffi/sockets.ts';
+import { LINUX, type Libc } from '../ffi/libc.ts';
+import { openSocketPair, type SocketPair } from '../ffi/sockets.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_COUNTERS, WARM_UP_DESCRIPTORS } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -47,6 +47,10 @@ export class WarmUp {
   /** Moves a few packets; the last step tidies up. Answers how many came all the way round. */
   step(): number {
     this.#state ??= this.#open();
+    if (this.#state === undefined) {
+      this.#left = 0;
+      return 0;
+    }
     const { packets, farEnd } = this.#state;
     const { libc, arena, incoming, outgoing } = this.#context;
     let moved = 0;
@@ -72,9 +76,11 @@ export class WarmUp {
     this.#state = undefined;
   }
 
-  #open(): { readonly packets: PacketSwitch; readonly farEnd: number } {
+  /** Undefined if the process has no descriptors to spare: then it must do without. */
+  #open(): { readonly packets: PacketSwitch; readonly farEnd: number } | undefined {
     const { libc, memory } = this.#context;
-    const [device, flow] = [openSocketPair(libc), openSocketPair(libc)];
+    const [device, flow] = openPairs(libc);
+    if (device === undefined || flow === undefined) return undefined;
     const descriptors = [device.ours, device.theirs, flow.ours, flow.theirs];
     descriptors.forEach((fd, i) => {
       memory.descriptors[WARM_UP_DESCRIPTORS + i] = fd + 1;
@@ -90,6 +96,19 @@ export class WarmUp {
     }
     packets.setRoute(packets.path(0));
     return { packets, farEnd: device.theirs };
+  }
+}
+
+/** Two socket pairs, or none. */
+function openPairs(libc: Libc): readonly SocketPair[] {
+  const pairs: SocketPair[] = [];
+  try {
+    pairs.push(openSocketPair(libc));
+    pairs.push(openSocketPair(libc));
+    return pairs;
+  } catch {
+    for (const { ours, theirs } of pairs) for (const fd of [ours, theirs]) libc.close(fd);
+    return []; // the process's limit: real descriptors will hear of it in their own words
   }
 }
 

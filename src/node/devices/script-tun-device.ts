@@ -69,7 +69,10 @@ export class ScriptTunDevice extends EngineDevice {
       closeSync(theirs); // the program has its copy
     }
     this.#program = program;
-    this.#ended = new Promise((resolve) => {
+    // It is in a process group of its own: nobody else tells it when this process ends without closing the device.
+    const hangUp = () => this.#signal('SIGHUP');
+    process.once('exit', hangUp);
+    this.#ended = new Promise<void>((resolve) => {
       program.once('error', (error) => {
         this.fail(new SallyportError('ERR_SCRIPT', `The script could not be started: ${error.message}`, { cause: error }));
         resolve();
@@ -79,7 +82,7 @@ export class ScriptTunDevice extends EngineDevice {
         this.fail(new SallyportError('ERR_SCRIPT', `The script "${options.command}" ended ${how}.`));
         resolve();
       });
-    });
+    }).finally(() => process.removeListener('exit', hangUp));
   }
 
   /** To the whole process group: the shell and what it started. */

@@ -68,12 +68,18 @@ export class CarriedTraffic {
   readonly tunnelMtu: number;
   /** Bytes in front of an IP packet in its record. */
   readonly prefixLength: number;
+  /** Where the plaintext lies in a record. */
+  readonly payloadOffset: number;
+  /** Where the IP packet lies in a data record's plaintext. */
+  readonly packetOffset: number;
   /** After {@link open}: how much of the datagram the record took, also if it did not open (0: all of it). */
   recordLength = 0;
 
   readonly #arena: Arena;
-  readonly #description: TrafficDescription;
-  readonly #payloadAt: number;
+  // The description's own fields, so that the code for each packet sees one shape of object only, whoever made the description.
+  readonly #header: Uint8Array;
+  readonly #dataOffset: number;
+  readonly #dataValue: number;
   readonly #sealer: Sealer;
   readonly #openers: readonly Opener[];
 
@@ -91,11 +97,14 @@ export class CarriedTraffic {
   ) {
     checkDescription(description);
     this.#arena = arena;
-    this.#description = description;
     this.tunnelMtu = description.tunnelMtu;
+    this.#header = Uint8Array.from(description.header);
+    this.#dataOffset = description.isData.offset;
+    this.#dataValue = description.isData.value;
+    this.packetOffset = description.isData.offset + 1;
     const { cipher } = description.record;
-    this.#payloadAt = RECORD_HEADER_LENGTH + explicitNonceLength(cipher);
-    this.prefixLength = this.#payloadAt + description.header.length;
+    this.payloadOffset = RECORD_HEADER_LENGTH + explicitNonceLength(cipher);
+    this.prefixLength = this.payloadOffset + description.header.length;
     const { seal } = description;
     const kept = previous === undefined ? undefined : previous.#sealer;
     const keptOpeners = previous === undefined ? [] : previous.#openers;
@@ -126,7 +135,7 @@ export class CarriedTraffic {
 
   /** Makes the IP packet at `packet` a record that starts {@link prefixLength} before it. Returns the record's length; 0: the key is used up. */
   sealPacket(packet: number, length: number): number {
-    const { header } = this.#description;
+    const header = this.#header;
     for (let i = 0; i < header.length; i++) this.#arena.bytes[packet - header.length + i] = header[i] ?? 0;
     return this.#seal(packet - this.prefixLength, APPLICATION_DATA, header.length + length);
   }
@@ -136,16 +145,11 @@ export class CarriedTraffic {
     return this.#seal(record, contentType, length);
   }
 
-  /** Where the plaintext lies in a record. */
-  get payloadOffset(): number {
-    return this.#payloadAt;
-  }
-
   #seal(record: number, contentType: number, length: number): number {
     const { view } = this.#arena;
     view.setUint8(record, contentType);
     view.setUint16(record + 1, DTLS_1_2);
-    const bodyLength = this.#payloadAt - RECORD_HEADER_LENGTH + length + TAG_LENGTH;
+    const bodyLength = this.payloadOffset - RECORD_HEADER_LENGTH + length + TAG_LENGTH;
     view.setUint16(record + 11, bodyLength);
     return this.#sealer.seal(view, record, length) ? RECORD_HEADER_LENGTH + bodyLength : 0;
   }
@@ -162,7 +166,7 @@ export class CarriedTraffic {
     const bodyLength = view.getUint16(record + 11);
     if (bodyLength > available - RECORD_HEADER_LENGTH) return NOT_OPENED.malformed;
     this.recordLength = RECORD_HEADER_LENGTH + bodyLength;
-    const length = this.recordLength - this.#payloadAt - TAG_LENGTH;
+    const length = this.recordLength - this.payloadOffset - TAG_LENGTH;
     if (length < 0) return NOT_OPENED.malformed;
     const epoch = view.getUint16(record + 3);
     for (const opener of this.#openers) {
@@ -173,17 +177,12 @@ export class CarriedTraffic {
 
   /** Whether an opened record carries an IP packet; it lies {@link packetOffset} behind the plaintext's start. */
   isData(record: number, length: number): boolean {
-    const { isData } = this.#description;
+    const { bytes } = this.#arena;
     return (
-      this.#arena.bytes[record] === APPLICATION_DATA &&
-      length > isData.offset + 1 &&
-      this.#arena.bytes[record + this.#payloadAt + isData.offset] === isData.value
+      bytes[record] === APPLICATION_DATA &&
+      length > this.packetOffset &&
+      bytes[record + this.payloadOffset + this.#dataOffset] === this.#dataValue
     );
-  }
-
-  /** Bytes of plaintext in front of a data record's IP packet. */
-  get packetOffset(): number {
-    return this.#description.isData.offset + 1;
   }
 
   /** Wipes the keys, but for those that `successor` goes on with. */

@@ -148,8 +148,15 @@ export class EngineLink {
   #onMessage(message: WorkerMessage): void {
     // First the flag, then the ring: what comes after this look notifies again.
     Atomics.store(this.memory.words, WORD.mainNotified, 0);
-    this.#takeEntries();
-    if (message === null) return;
+    try {
+      this.#takeEntries();
+    } finally {
+      // A listener that throws must not leave somebody waiting for an answer.
+      if (message !== null) this.#handle(message);
+    }
+  }
+
+  #handle(message: NonNullable<WorkerMessage>): void {
     switch (message.type) {
       case 'answer':
         this.#settle(message.call)?.resolve(message.value);

@@ -33,6 +33,7 @@ export class EnginePath implements DatagramPath {
   /** Entries are copied here out of the ring: not every interface of Node takes shared memory. */
   readonly #lent: Buffer = Buffer.alloc(MAX_PACKET_LENGTH + 1);
   readonly #early: { readonly isRecord: boolean; readonly bytes: Uint8Array }[] = [];
+  #earlyDropped = 0;
   #handler: DatagramHandler | undefined;
   /** What main sends are records to seal, and what the worker delivered unopened goes back to it. */
   #isCarried = false;
@@ -95,7 +96,8 @@ export class EnginePath implements DatagramPath {
     const offset = performance.now() - monotonicMillis();
     const local = (at: number) => (at === 0 ? 0 : at + offset);
     const all = Object.fromEntries(DATAGRAM_COUNTERS.map((name) => [name, this.#counters[PATH[name]] ?? 0])) as DatagramCounters;
-    return { ...all, sentAt: local(all.sentAt), receivedAt: local(all.receivedAt) };
+    const deliverDropped = all.deliverDropped + this.#earlyDropped;
+    return { ...all, deliverDropped, sentAt: local(all.sentAt), receivedAt: local(all.receivedAt) };
   }
 
   close(): Promise<void> {
@@ -125,8 +127,8 @@ export class EnginePath implements DatagramPath {
     data.copy(this.#lent, 0, start, end);
     const bytes = this.#lent.subarray(0, end - start);
     if (this.#handler !== undefined) this.#deliver(this.#handler, isRecord, bytes);
-    // A few datagrams at most come before start(): an answer to a hello that was not sent yet cannot.
     else if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push({ isRecord, bytes: Uint8Array.from(bytes) });
+    else this.#earlyDropped++;
   }
 
   report(problem: PlainProblem): void {

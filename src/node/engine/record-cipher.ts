@@ -2,7 +2,7 @@
 import { type CipherGCMTypes, createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
 import type { AeadCipher, TrafficKey } from '../../core/tunnel/traffic.ts';
 import type { Arena } from '../ffi/arena.ts';
-import { type Evp, explicitNonceLength, OpenSslRecordCipher, RECORD_HEADER_LENGTH, TAG_LENGTH } from '../ffi/openssl.ts';
+import { explicitNonceLength, type OpenSsl, OpenSslRecordCipher, RECORD_HEADER_LENGTH, TAG_LENGTH } from '../ffi/openssl.ts';
 
 /** See {@link OpenSslRecordCipher} for where a record's parts lie. */
 export interface RecordCipher {
@@ -14,18 +14,15 @@ export interface RecordCipher {
   close(): void;
 }
 
-/** @param evp undefined: node:crypto does it */
+/** @param openssl undefined: node:crypto does it */
 export function makeRecordCipher(
-  evp: Evp | undefined,
+  openssl: OpenSsl | undefined,
   arena: Arena,
-  scratch: number,
   cipher: AeadCipher,
   direction: 'seal' | 'open',
   key: TrafficKey,
 ): RecordCipher {
-  return evp === undefined
-    ? new NodeRecordCipher(arena, cipher, key)
-    : new OpenSslRecordCipher(evp, arena, scratch, cipher, direction, key);
+  return openssl === undefined ? new NodeRecordCipher(arena, cipher, key) : new OpenSslRecordCipher(openssl, cipher, direction, key);
 }
 
 /** The same by node:crypto: slower by ten times, and it allocates; the reference that the fast one is tested against. */

@@ -13,7 +13,8 @@
  *   worker, with news:       publish → was mainNotified 0? then 1 → postMessage
  *   main, on the message:    mainNotified = 0 → take all of toMain                                  (what comes later notifies again)
  *
- *   worker, ring full:       roomWanted = 1 → look at the room once more → leave the source in the kernel
+ *   worker, about to sleep:  workerSleeps = 1 → is the device paused? is toMain full? roomWanted = 1 → look once more → poll without the device
+ *   main, resuming:          devicePaused = 0 → wake as above
  *   main, after taking:      release → was roomWanted 1? → wake as above
  */
 import { DATAGRAM_COUNTERS, type DatagramCounter } from '../datagram-path.ts';
@@ -73,17 +74,19 @@ function indexes<Name extends string>(names: readonly Name[]): Record<Name, numb
   return Object.fromEntries(names.map((name, i) => [name, i])) as Record<Name, number>;
 }
 
-/** One descriptor for the device, one for each path. */
+/** Places of {@link SharedMemory.descriptors}: the device's, one for each path, and the four of the warm-up. */
 export const DEVICE_DESCRIPTOR = 0;
 export const FIRST_PATH_DESCRIPTOR = 1;
+export const WARM_UP_DESCRIPTORS: number = FIRST_PATH_DESCRIPTOR + MAX_PATHS;
 
 const WORDS_AT = 0;
 const WORDS_LENGTH = 8;
 const DESCRIPTORS_AT = WORDS_AT + WORDS_LENGTH * 4;
-const DESCRIPTORS_LENGTH = FIRST_PATH_DESCRIPTOR + MAX_PATHS;
-const DEVICE_COUNTERS_AT = 128;
-const PATH_COUNTERS_AT = DEVICE_COUNTERS_AT + 128;
-const TO_WORKER_AT = 2048;
+const DESCRIPTORS_LENGTH = WARM_UP_DESCRIPTORS + 4;
+const DEVICE_COUNTERS_AT = nextLine(DESCRIPTORS_AT + DESCRIPTORS_LENGTH * 4);
+const PATH_COUNTERS_AT = nextLine(DEVICE_COUNTERS_AT + DEVICE_COUNTERS.length * 8);
+const PATH_COUNTERS_LENGTH = nextLine(DATAGRAM_COUNTERS.length * 8);
+const TO_WORKER_AT = PATH_COUNTERS_AT + MAX_PATHS * PATH_COUNTERS_LENGTH;
 const TO_MAIN_AT = TO_WORKER_AT + ringSize(RING_CAPACITY);
 const TOTAL = TO_MAIN_AT + ringSize(RING_CAPACITY);
 
@@ -106,11 +109,16 @@ export class SharedMemory {
     this.deviceCounters = new Float64Array(buffer, DEVICE_COUNTERS_AT, DEVICE_COUNTERS.length);
     this.pathCounters = Array.from(
       { length: MAX_PATHS },
-      (_, i) => new Float64Array(buffer, PATH_COUNTERS_AT + i * DATAGRAM_COUNTERS.length * 8, DATAGRAM_COUNTERS.length),
+      (_, i) => new Float64Array(buffer, PATH_COUNTERS_AT + i * PATH_COUNTERS_LENGTH, DATAGRAM_COUNTERS.length),
     );
     this.toWorker = new PacketRing(buffer, TO_WORKER_AT, RING_CAPACITY);
     this.toMain = new PacketRing(buffer, TO_MAIN_AT, RING_CAPACITY);
   }
+}
+
+/** The next cache line's offset. */
+function nextLine(offset: number): number {
+  return Math.ceil(offset / 64) * 64;
 }
 
 /** Adds to one counter. The counter belongs to the calling thread. */

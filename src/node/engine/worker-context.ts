@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { Arena } from '../ffi/arena.ts';
 import { type Libc, libc } from '../ffi/libc.ts';
-import { bindOpenSsl, CIPHER_SCRATCH_LENGTH, TAG_LENGTH } from '../ffi/openssl.ts';
+import { OpenSsl, TAG_LENGTH } from '../ffi/openssl.ts';
 import { type CipherMaker, MAX_PREFIX_LENGTH } from './carried-traffic.ts';
 import type { EngineCrypto, WorkerMessage, WorkerOptions } from './messages.ts';
 import { makeRecordCipher } from './record-cipher.ts';
@@ -23,18 +23,14 @@ export class WorkerContext {
   readonly makeCipher: CipherMaker;
   /** Offset of the one packet on its way out, with room for a record around it. */
   readonly outgoing: number;
-  readonly outgoingAddress: number;
   /** Offset of the one datagram on its way in. */
   readonly incoming: number;
-  readonly incomingAddress: number;
-  /** The system's monotonic clock as of the current pass of the loop. */
-  now: Millis = 0;
-
   readonly #port: MessagePort;
   /** Something was delivered that main has not been shown. */
   #hasNews = false;
   /** What performance.now() of this thread lacks to the system's clock. */
   readonly #clockOffset: Millis = monotonicMillis() - performance.now();
+  #now: Millis | undefined;
 
   constructor(port: MessagePort, options: WorkerOptions) {
     this.#port = port;
@@ -42,18 +38,21 @@ export class WorkerContext {
     this.memory = new SharedMemory(options.memory);
     this.arena = new Arena(ARENA_SIZE);
     this.outgoing = this.#allocatePacket();
-    this.outgoingAddress = this.arena.address(this.outgoing);
     this.incoming = this.#allocatePacket();
-    this.incomingAddress = this.arena.address(this.incoming);
-    const evp = options.portableCrypto ? undefined : bindOpenSsl();
-    this.crypto = evp === undefined ? 'node' : 'openssl';
-    const scratch = this.arena.allocate(CIPHER_SCRATCH_LENGTH);
-    this.makeCipher = (cipher, direction, key) => makeRecordCipher(evp, this.arena, scratch, cipher, direction, key);
+    const openssl = options.portableCrypto ? undefined : OpenSsl.bind(this.arena);
+    this.crypto = openssl === undefined ? 'node' : 'openssl';
+    this.makeCipher = (cipher, direction, key) => makeRecordCipher(openssl, this.arena, cipher, direction, key);
   }
 
-  /** Reads the clock, once a pass. */
-  tick(): void {
-    this.now = performance.now() + this.#clockOffset;
+  /** The system's monotonic clock as of the current pass: read when it is first asked for, which is after the first packet has left. */
+  get now(): Millis {
+    this.#now ??= performance.now() + this.#clockOffset;
+    return this.#now;
+  }
+
+  /** A new pass of the loop begins: time has passed. */
+  beginPass(): void {
+    this.#now = undefined;
   }
 
   /** Puts bytes of the arena into the ring to main; {@link flush} shows them. False if it is full: the caller counts. */

@@ -1,7 +1,8 @@
 /** The worker's end of a device: a TUN, or the socket of a script. Both give and take one IP packet a call. */
+import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO, systemError } from '../ffi/errno.ts';
 import { plainError } from './messages.ts';
-import { count, DEVICE, DEVICE_DESCRIPTOR, MAX_PACKET_LENGTH } from './shared-memory.ts';
+import { count, DEVICE, MAX_PACKET_LENGTH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 export class WorkerDevice {
@@ -10,15 +11,18 @@ export class WorkerDevice {
   /** For people: `tun0`. */
   readonly #name: string;
   readonly #counters: Float64Array;
+  readonly #readAddress: KeptAddress;
+  readonly #writeAddress: KeptAddress;
   #hasFailed = false;
 
-  constructor(context: WorkerContext, fd: number, name: string) {
+  /** @param fd from here on this object's */
+  constructor(context: WorkerContext, fd: number, name: string, counters: Float64Array) {
     this.#context = context;
     this.fd = fd;
     this.#name = name;
-    this.#counters = context.memory.deviceCounters;
-    this.#counters.fill(0);
-    context.memory.descriptors[DEVICE_DESCRIPTOR] = fd + 1;
+    this.#counters = counters;
+    this.#readAddress = new KeptAddress(context.arena);
+    this.#writeAddress = new KeptAddress(context.arena);
   }
 
   /** The device ended by itself; main knows, and nothing is read or written any more. */
@@ -28,9 +32,9 @@ export class WorkerDevice {
 
   /** Reads one packet to {@link WorkerContext.outgoing}. Its length; 0 if there is none now. */
   read(): number {
-    const { libc, outgoingAddress } = this.#context;
+    const { libc, outgoing } = this.#context;
     for (;;) {
-      const length = libc.read(this.fd, outgoingAddress, MAX_PACKET_LENGTH);
+      const length = libc.read(this.fd, this.#readAddress.of(outgoing), MAX_PACKET_LENGTH);
       if (length > 0) {
         count(this.#counters, DEVICE.read);
         count(this.#counters, DEVICE.readBytes, length);
@@ -46,8 +50,8 @@ export class WorkerDevice {
 
   /** Writes one packet from the arena to the host. */
   write(packet: number, length: number): void {
-    const { libc, arena } = this.#context;
-    if (libc.write(this.fd, arena.address(packet), length) === length) {
+    const { libc } = this.#context;
+    if (libc.write(this.fd, this.#writeAddress.of(packet), length) === length) {
       count(this.#counters, DEVICE.written);
       count(this.#counters, DEVICE.writtenBytes, length);
       return;
@@ -66,7 +70,6 @@ export class WorkerDevice {
   }
 
   close(): void {
-    this.#context.memory.descriptors[DEVICE_DESCRIPTOR] = 0;
     this.#context.libc.close(this.fd);
   }
 }

@@ -5,20 +5,21 @@
  * In: {@link WorkerPath.receive} takes a datagram → each record opens in place → data is written to the device from where it lies, everything else
  * goes to main.
  */
-import { MisuseError } from '../../core/errors.ts';
 import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { type Endpoint, formatEndpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedState } from '../datagram-path.ts';
+import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO, errnoName, networkError } from '../ffi/errno.ts';
-import { kernelPathMtu, openUdpSocket, setTypeOfService } from '../ffi/sockets.ts';
+import { kernelPathMtu, setTypeOfService } from '../ffi/sockets.ts';
+import { Allowance } from './allowance.ts';
 import { CarriedTraffic, type KeyUse, NOT_OPENED } from './carried-traffic.ts';
 import { ENTRY, entryTag, type PathOptions, type PlainProblem, plainError } from './messages.ts';
-import { count, FIRST_PATH_DESCRIPTOR, MAX_PACKET_LENGTH, MAX_PATHS, PATH } from './shared-memory.ts';
+import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 
-/** Datagrams that one path may take in one pass of the loop, so that the others have their turn. */
-const RECEIVE_BUDGET = 64;
+/** Datagrams that one path takes at most in one pass of the loop, so that the others have their turn. */
+const MAX_DATAGRAMS = 64;
 
 /** The same problem is told once in this time; all are counted. */
 const PROBLEM_INTERVAL = 1000;
@@ -28,33 +29,30 @@ const DSCP_MASK = 0xfc;
 
 export class WorkerPath {
   readonly fd: number;
-  readonly local: Endpoint;
-  readonly pathMtu: number | undefined;
   readonly #id: number;
   readonly #context: WorkerContext;
   readonly #counters: Float64Array;
   readonly #remote: Endpoint;
   readonly #copiesDscp: boolean;
+  readonly #sendAddress: KeptAddress;
+  readonly #receiveAddress: KeptAddress;
   #tos = 0;
   #traffic: CarriedTraffic | undefined;
   /** What main was last told of the keys. */
   #toldKeyUse: Record<'seal' | 'open', KeyUse> = { seal: 'fresh', open: 'fresh' };
+  readonly #allowance = new Allowance(MAX_DATAGRAMS);
   readonly #toldAt = new Map<string, number>();
 
-  constructor(context: WorkerContext, id: number, options: PathOptions) {
+  /** @param fd a connected datagram socket, from here on this object's */
+  constructor(context: WorkerContext, id: number, fd: number, counters: Float64Array, options: Pick<PathOptions, 'remote' | 'copiesDscp'>) {
     this.#context = context;
     this.#id = id;
     this.#remote = options.remote;
     this.#copiesDscp = options.copiesDscp;
-    const counters = context.memory.pathCounters[id];
-    if (counters === undefined) throw new MisuseError(`UDP path ${id}: there are ${MAX_PATHS}`);
     this.#counters = counters;
-    const socket = openUdpSocket(context.libc, options);
-    this.fd = socket.fd;
-    this.local = socket.local;
-    this.pathMtu = socket.pathMtu;
-    this.#counters.fill(0);
-    context.memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = this.fd + 1;
+    this.#sendAddress = new KeptAddress(context.arena);
+    this.#receiveAddress = new KeptAddress(context.arena);
+    this.fd = fd;
   }
 
   /** Packets up to this length can leave by {@link sendPacket}; 0 while nothing is carried. */
@@ -121,19 +119,21 @@ export class WorkerPath {
 
   /** Takes what has arrived. @param device where data goes; undefined: to main */
   receive(device: WorkerDevice | undefined): void {
-    const { libc, incoming, incomingAddress } = this.#context;
-    for (let i = 0; i < RECEIVE_BUDGET; i++) {
-      const length = libc.recv(this.fd, incomingAddress, MAX_PACKET_LENGTH, 0);
+    const { libc, incoming } = this.#context;
+    let datagrams = 0;
+    while (datagrams < this.#allowance.packets) {
+      const length = libc.recv(this.fd, this.#receiveAddress.of(incoming), MAX_PACKET_LENGTH, 0);
       if (length < 0) {
         const errno = libc.errno();
-        if (errno === ERRNO.EAGAIN) return;
-        if (errno !== ERRNO.EINTR) this.#tellError(errno, undefined, false);
-        continue;
+        if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.#tellError(errno, undefined, false);
+        break; // poll says if there is more
       }
       count(this.#counters, PATH.received);
       count(this.#counters, PATH.receivedBytes, length);
       this.#handleDatagram(incoming, length, device);
+      datagrams++;
     }
+    this.#allowance.used(datagrams);
   }
 
   /** A datagram that was delivered to main before this path carried: main gives it back to be opened. */
@@ -146,7 +146,6 @@ export class WorkerPath {
   close(): void {
     this.#traffic?.close();
     this.#traffic = undefined;
-    this.#context.memory.descriptors[FIRST_PATH_DESCRIPTOR + this.#id] = 0;
     this.#context.libc.close(this.fd);
   }
 
@@ -173,12 +172,13 @@ export class WorkerPath {
   }
 
   #handleOpened(traffic: CarriedTraffic, record: number, length: number, device: WorkerDevice | undefined): void {
-    this.#counters[PATH.receivedAt] = this.#context.now;
     const plaintext = record + traffic.payloadOffset;
     if (device !== undefined && traffic.isData(record, length)) {
       device.write(plaintext + traffic.packetOffset, length - traffic.packetOffset);
+      this.#counters[PATH.receivedAt] = this.#context.now;
       return;
     }
+    this.#counters[PATH.receivedAt] = this.#context.now;
     const { bytes } = this.#context.arena;
     bytes[plaintext - 1] = bytes[record] ?? 0; // the content type, in front of the plaintext: the header has been used
     this.#deliver(ENTRY.record, plaintext - 1, plaintext + length);
@@ -211,8 +211,8 @@ export class WorkerPath {
   }
 
   #send(start: number, length: number, isFromMain: boolean): void {
-    const { libc, arena } = this.#context;
-    const address = arena.address(start);
+    const { libc } = this.#context;
+    const address = this.#sendAddress.of(start);
     if (libc.send(this.fd, address, length, 0) === length) {
       this.#sent(length);
       return;

@@ -48,6 +48,31 @@ export class Arena {
   }
 }
 
+/**
+ * An address for a call that is made for every packet, mostly with the same offset.
+ *
+ * A number of this size is an object to V8, and a new one for each call if it is computed or comes from a field that only ever held numbers. So the last
+ * one is kept in a field that once held something else.
+ */
+export class KeptAddress {
+  readonly #arena: Arena;
+  #offset = -1;
+  #address: number | undefined = undefined;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
+
+  /** The address of an offset of the arena. */
+  of(offset: number): number {
+    if (this.#address === undefined || offset !== this.#offset) {
+      this.#offset = offset;
+      this.#address = this.#arena.address(offset);
+    }
+    return this.#address;
+  }
+}
+
 /** The part of the platform's WebAssembly that is used here; Node's types do not declare it. */
 declare const WebAssembly: {
   readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => { readonly buffer: ArrayBuffer };

@@ -12,8 +12,6 @@ export interface UdpOptions {
   readonly remote: Endpoint;
   /** The local port; 0 or absent: the kernel's choice. */
   readonly localPort?: number;
-  /** The byte that outer packets carry as type of service or traffic class. */
-  readonly tos?: number;
 }
 
 export interface UdpSocket {
@@ -53,9 +51,6 @@ export function openUdpSocket(libc: Libc, options: UdpOptions): UdpSocket {
     if (setIntOption(libc, fd, level, isIpv6 ? LINUX.IPV6_MTU_DISCOVER : LINUX.IP_MTU_DISCOVER, LINUX.PMTUDISC_PROBE) < 0) {
       throw systemError(`${what}, don't-fragment`, libc.errno());
     }
-    if (options.tos !== undefined && setTypeOfService(libc, fd, remote.address.family, options.tos) < 0) {
-      throw systemError(`${what}, type of service`, libc.errno());
-    }
     enlargeBuffers(libc, fd);
     const { scratch } = libc;
     if (options.localPort !== undefined && options.localPort !== 0) {
@@ -93,8 +88,13 @@ export function kernelPathMtu(libc: Libc, fd: number, family: 4 | 6): number | u
   return result < 0 ? undefined : scratch.view.getInt32(0, true);
 }
 
+export interface SocketPair {
+  readonly ours: number;
+  readonly theirs: number;
+}
+
 /** Two connected datagram sockets of this machine: `ours`, which never blocks, and `theirs` for a program to inherit. */
-export function openSocketPair(libc: Libc): { readonly ours: number; readonly theirs: number } {
+export function openSocketPair(libc: Libc): SocketPair {
   const { scratch } = libc;
   if (libc.socketpair(LINUX.AF_UNIX, LINUX.SOCK_DGRAM | LINUX.SOCK_CLOEXEC, 0, scratch.address(0)) < 0) {
     throw systemError('socket pair for the script', libc.errno());

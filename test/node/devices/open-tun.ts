@@ -3,8 +3,8 @@ import { SallyportError } from '../../../src/core/errors.ts';
 import { TunDevice } from '../../../src/node/devices/tun-device.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
 
-await using engine = await PacketEngine.start();
 try {
+  await using engine = await PacketEngine.start();
   const device = await TunDevice.open(engine, { name: process.argv[2] ?? '' });
   process.stdout.write(JSON.stringify({ name: device.name }));
 } catch (error) {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import { packetBytes, packetOf } from '../../../src/core/tunnel/packet.ts';
 import { ScriptTunDevice } from '../../../src/node/devices/script-tun-device.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
@@ -57,6 +59,14 @@ describe('script device', { skip, timeout: 60_000 }, () => {
     const device = await ScriptTunDevice.open(engine, { command: '/no/such/program', environment: {} });
     assert.match((await device.failed).message, /ended with status 127\.$/);
     await device.close();
+  });
+
+  it('hangs up on the program when the process ends without closing it', async () => {
+    const file = path.join(folder, 'left');
+    const command = `exec '${process.execPath}' '${PROGRAM}' '${file}'`;
+    await promisify(execFile)(process.execPath, [path.join(import.meta.dirname, 'script-user.ts'), command], { timeout: 20_000 });
+    // Its output ended with the last process that had it: the program.
+    assert.match(readFileSync(file, 'latin1'), /\nSIGHUP\n$/);
   });
 
   it('kills a program that does not hang up, with all it started', async () => {

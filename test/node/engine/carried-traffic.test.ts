@@ -8,7 +8,7 @@ import type { AeadCipher, TrafficDescription } from '../../../src/core/tunnel/tr
 import { CarriedTraffic, type CipherMaker, NOT_OPENED } from '../../../src/node/engine/carried-traffic.ts';
 import { makeRecordCipher } from '../../../src/node/engine/record-cipher.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
-import { bindOpenSsl, CIPHER_SCRATCH_LENGTH } from '../../../src/node/ffi/openssl.ts';
+import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
 import { openReference, type ReferenceKey, sealReference } from '../../reference/dtls-record.ts';
 
 const CIPHERS: readonly AeadCipher[] = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305'];
@@ -16,7 +16,6 @@ const EPOCH = 1;
 const DATA = 23;
 
 const arena = new Arena(4 * 65_536);
-const scratch = arena.allocate(CIPHER_SCRATCH_LENGTH);
 const packet = arena.allocate(64 + 66_000) + 64;
 const incoming = arena.allocate(66_000);
 
@@ -53,15 +52,15 @@ function open(traffic: CarriedTraffic, record: Uint8Array): Buffer | number {
   return length < 0 ? length : Buffer.from(arena.bytes.subarray(start, start + length));
 }
 
-const evp = bindOpenSsl();
+const openssl = OpenSsl.bind(arena);
 
-it('finds OpenSSL in the executable', () => assert.ok(evp));
+it('finds OpenSSL in the executable', () => assert.ok(openssl));
 
 for (const [name, functions] of [
-  ['OpenSSL by address', evp],
+  ['OpenSSL by address', openssl],
   ['node:crypto', undefined],
 ] as const) {
-  const make: CipherMaker = (cipher, direction, each) => makeRecordCipher(functions, arena, scratch, cipher, direction, each);
+  const make: CipherMaker = (cipher, direction, each) => makeRecordCipher(functions, arena, cipher, direction, each);
 
   for (const cipher of CIPHERS) {
     describe(`records of ${cipher} by ${name}`, () => {
@@ -229,7 +228,7 @@ for (const [name, functions] of [
 
 describe('AES-GCM', () => {
   it('stops after its share of blocks, which ChaCha20-Poly1305 does not have', () => {
-    const make: CipherMaker = (cipher, direction, each) => makeRecordCipher(evp, arena, scratch, cipher, direction, each);
+    const make: CipherMaker = (cipher, direction, each) => makeRecordCipher(openssl, arena, cipher, direction, each);
     const limits = { sequence: 2 ** 48, gcmBlocks: 32, forgeries: 3 };
     for (const cipher of CIPHERS) {
       const [out, back] = [key(cipher), key(cipher)];

@@ -1,0 +1,197 @@
+/**
+ * Moves packets between the device, the UDP paths and main: the part of the engine that runs for every packet.
+ *
+ * The story of a pass, {@link PacketSwitch.serve}:
+ *   1. sleep in poll on the eventfd, the device and the paths, unless main has news
+ *   2. device → the path that carries its packets, or main          one packet at a time, up to a budget
+ *   3. paths → device, or main
+ *
+ * One packet a system call is the first form of it. Bursts and offloads grow behind {@link WorkerDevice} and {@link WorkerPath}; nothing outside
+ * changes. Read first: shared-memory.ts for how both threads sleep without losing a wake-up.
+ */
+import { KeptAddress } from '../ffi/arena.ts';
+import { EBADFD, ERRNO, systemError } from '../ffi/errno.ts';
+import { LINUX } from '../ffi/libc.ts';
+import { Allowance } from './allowance.ts';
+import { ENTRY, entryTag } from './messages.ts';
+import { count, DATAGRAM_RESERVE, DEVICE, MAX_PATHS, WORD } from './shared-memory.ts';
+import type { WorkerContext } from './worker-context.ts';
+import type { WorkerDevice } from './worker-device.ts';
+import type { WorkerPath } from './worker-path.ts';
+
+/** Packets of the device that one pass takes at most, so that the paths have their turn. */
+const MAX_DEVICE_PACKETS = 64;
+
+/** struct pollfd: descriptor (4), wanted events (2), events (2). */
+const POLLFD_LENGTH = 8;
+const GONE = LINUX.POLLERR | LINUX.POLLHUP | LINUX.POLLNVAL;
+
+/** Places in the poll table: the eventfd, the device, then the paths by number. */
+const EVENT_SLOT = 0;
+const DEVICE_SLOT = 1;
+const FIRST_PATH_SLOT = 2;
+const SLOTS = FIRST_PATH_SLOT + MAX_PATHS;
+
+/** poll() skips negative descriptors. */
+const NO_DESCRIPTOR = -1;
+
+export class PacketSwitch {
+  readonly #context: WorkerContext;
+  readonly #eventfd: number;
+  readonly #pollTable: number;
+  readonly #pollAddress: KeptAddress;
+  readonly #paths: (WorkerPath | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #allowance = new Allowance(MAX_DEVICE_PACKETS);
+  #device: WorkerDevice | undefined;
+  #route: WorkerPath | undefined;
+
+  /** @param eventfd what main wakes this thread by */
+  constructor(context: WorkerContext, eventfd: number = NO_DESCRIPTOR) {
+    this.#context = context;
+    this.#eventfd = eventfd;
+    this.#pollTable = context.arena.allocate(SLOTS * POLLFD_LENGTH);
+    this.#pollAddress = new KeptAddress(context.arena);
+    for (let slot = 0; slot < SLOTS; slot++) this.#watch(slot, NO_DESCRIPTOR);
+    this.#watch(EVENT_SLOT, eventfd);
+  }
+
+  /** The device, also one that has failed. */
+  get device(): WorkerDevice | undefined {
+    return this.#device;
+  }
+
+  /** The device, if packets can be written to it. */
+  get liveDevice(): WorkerDevice | undefined {
+    return this.#device?.hasFailed === false ? this.#device : undefined;
+  }
+
+  path(id: number): WorkerPath | undefined {
+    return this.#paths[id];
+  }
+
+  /** Puts a device in its place, or takes it away and closes it. */
+  setDevice(device: WorkerDevice | undefined): void {
+    this.#watch(DEVICE_SLOT, device?.fd ?? NO_DESCRIPTOR);
+    this.#device?.close();
+    this.#device = device;
+  }
+
+  /** Puts a path in its place, or takes it away and closes it. */
+  setPath(id: number, path: WorkerPath | undefined): void {
+    this.#watch(FIRST_PATH_SLOT + id, path?.fd ?? NO_DESCRIPTOR);
+    const before = this.#paths[id];
+    if (before !== undefined && this.#route === before) this.#route = undefined;
+    before?.close();
+    this.#paths[id] = path;
+  }
+
+  /** The path that the device's packets leave by while it carries traffic. */
+  setRoute(path: WorkerPath | undefined): void {
+    this.#route = path;
+  }
+
+  /**
+   * One pass. False if nothing came in time.
+   *
+   * @param hasNews looks, once the worker has said that it sleeps, whether main has something for it
+   * @param timeout in milliseconds
+   */
+  serve(hasNews: () => boolean, timeout: number): boolean {
+    const ready = this.#sleep(hasNews, timeout);
+    this.#context.beginPass();
+    if (ready === 0) return false;
+    if (this.#events(EVENT_SLOT) !== 0) this.#clearEvent();
+    if (this.#device !== undefined && this.#events(DEVICE_SLOT) !== 0) this.#serveDevice(this.#device);
+    for (let id = 0; id < MAX_PATHS; id++) {
+      const path = this.#paths[id];
+      if (path !== undefined && this.#events(FIRST_PATH_SLOT + id) !== 0) this.#servePath(path, FIRST_PATH_SLOT + id);
+    }
+    return true;
+  }
+
+  // Sleeping.
+
+  /** How many descriptors have something. */
+  #sleep(hasNews: () => boolean, timeout: number): number {
+    const { libc, memory } = this.#context;
+    Atomics.store(memory.words, WORD.workerSleeps, 1);
+    // After it said that it sleeps: a resume, or room in the ring, that this look misses wakes it.
+    this.#setDeviceEvents();
+    const ready = libc.poll(this.#pollAddress.of(this.#pollTable), SLOTS, hasNews() ? 0 : timeout);
+    Atomics.store(memory.words, WORD.workerSleeps, 0);
+    if (ready >= 0) return ready;
+    const errno = libc.errno();
+    if (errno !== ERRNO.EINTR && errno !== ERRNO.EAGAIN) throw systemError('poll', errno);
+    return 0;
+  }
+
+  #watch(slot: number, fd: number): void {
+    const { view } = this.#context.arena;
+    view.setInt32(this.#pollTable + slot * POLLFD_LENGTH, fd, true);
+    view.setInt16(this.#pollTable + slot * POLLFD_LENGTH + 4, LINUX.POLLIN, true);
+    view.setInt16(this.#pollTable + slot * POLLFD_LENGTH + 6, 0, true);
+  }
+
+  #events(slot: number): number {
+    return this.#context.arena.view.getInt16(this.#pollTable + slot * POLLFD_LENGTH + 6, true);
+  }
+
+  #clearEvent(): void {
+    const { libc, arena, incoming } = this.#context;
+    libc.read(this.#eventfd, arena.address(incoming), 8); // 8 bytes of counter; EAGAIN: cleared already
+  }
+
+  // The device and the paths.
+
+  /** The device's packets leave by this path, without main. */
+  get #carrier(): WorkerPath | undefined {
+    return this.#route !== undefined && this.#route.tunnelMtu > 0 ? this.#route : undefined;
+  }
+
+  /** Packets for which there is no way on wait in the kernel. */
+  #mayRead(): boolean {
+    if (this.#carrier !== undefined) return true;
+    return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0 && this.#context.hasRoomForDevice();
+  }
+
+  #setDeviceEvents(): void {
+    if (this.#device === undefined) return;
+    this.#context.arena.view.setInt16(this.#pollTable + DEVICE_SLOT * POLLFD_LENGTH + 4, this.#mayRead() ? LINUX.POLLIN : 0, true);
+  }
+
+  #serveDevice(device: WorkerDevice): void {
+    const isGone = (this.#events(DEVICE_SLOT) & GONE) !== 0;
+    let packets = 0;
+    while (packets < this.#allowance.packets && this.#mayRead()) {
+      const length = device.read();
+      if (length === 0) break;
+      this.#passOn(length);
+      packets++;
+    }
+    this.#allowance.used(packets);
+    // A device that is gone says so when it is read. If it was not read, or had nothing to say, poll would return at once, for ever.
+    if (isGone && packets === 0) device.fail(EBADFD);
+    if (device.hasFailed) this.#watch(DEVICE_SLOT, NO_DESCRIPTOR);
+  }
+
+  #passOn(length: number): void {
+    const carrier = this.#carrier;
+    if (carrier !== undefined && length <= carrier.tunnelMtu) {
+      carrier.sendPacket(length);
+      return;
+    }
+    // Larger than the path carries: main's machine has another way for it, or none.
+    const { outgoing, memory } = this.#context;
+    const tag = entryTag(ENTRY.devicePacket, 0);
+    if (!this.#context.deliver(tag, outgoing, outgoing + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
+  }
+
+  #servePath(path: WorkerPath, slot: number): void {
+    if ((this.#events(slot) & LINUX.POLLNVAL) !== 0) {
+      this.#watch(slot, NO_DESCRIPTOR);
+      path.fail(ERRNO.EBADF);
+      return;
+    }
+    path.receive(this.liveDevice);
+  }
+}

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { it } from 'node:test';
+import { MessageChannel } from 'node:worker_threads';
+import { SharedMemory } from '../../../src/node/engine/shared-memory.ts';
+import { WarmUp } from '../../../src/node/engine/warm-up.ts';
+import { WorkerContext } from '../../../src/node/engine/worker-context.ts';
+
+const skip = process.platform === 'linux' ? false : 'the packet engine runs on Linux only';
+
+it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for main', { skip }, () => {
+  const { port1, port2 } = new MessageChannel();
+  const memory = new SharedMemory();
+  const context = new WorkerContext(port1, { memory: memory.buffer, portableCrypto: false });
+  const descriptors = () => readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+
+  const unused = new WarmUp(context);
+  assert.ok(!unused.isOver);
+  unused.close();
+  assert.ok(unused.isOver);
+
+  const halfway = new WarmUp(context);
+  assert.equal(halfway.step(), 50);
+  assert.equal(descriptors(), before + 4);
+  assert.equal(memory.descriptors.filter((held) => held > 0).length, 4, 'main could close them');
+  halfway.close();
+  assert.equal(descriptors(), before);
+
+  const whole = new WarmUp(context);
+  while (!whole.isOver) assert.equal(whole.step(), 50);
+  assert.equal(descriptors(), before);
+  assert.ok(memory.descriptors.every((held) => held === 0));
+  assert.ok(memory.deviceCounters.every((value) => value === 0));
+  for (const counters of memory.pathCounters) assert.ok(counters.every((value) => value === 0));
+  assert.ok(memory.toMain.isRead);
+  port1.close();
+  port2.close();
+});

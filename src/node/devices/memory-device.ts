@@ -1,7 +1,6 @@
 /** A device in memory, for tests and for programs that have packets of their own: what the host would send goes in, what it would get comes out. */
 import { MisuseError } from '../../core/errors.ts';
 import { type Packet, packetBytes, packetOf } from '../../core/tunnel/packet.ts';
-import { deferred } from '../deferred.ts';
 import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
 /** Packets that wait in each direction. Beyond it they are dropped and counted, as an interface's queue does. */
@@ -26,7 +25,7 @@ export class MemoryDevice implements PacketDevice {
   #isClosed = false;
 
   constructor() {
-    const { promise, resolve } = deferred<Error>();
+    const { promise, resolve } = Promise.withResolvers<Error>();
     this.failed = promise;
     this.#fail = resolve;
   }

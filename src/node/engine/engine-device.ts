@@ -1,7 +1,6 @@
 /** Main's end of the engine's device. What kind it is, the subclasses know: a TUN, or the socket of a script. */
 import { MisuseError, type SallyportError } from '../../core/errors.ts';
 import { PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../../core/tunnel/packet.ts';
-import { deferred } from '../deferred.ts';
 import type { DeviceTraffic, PacketDevice } from '../devices/packet-device.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ENTRY } from './messages.ts';
@@ -27,7 +26,7 @@ export abstract class EngineDevice implements PacketDevice, DeviceEnd {
   /** Takes the engine's device place. Throws {@link MisuseError} if it is taken. */
   protected constructor(engine: PacketEngine) {
     this.#engine = engine;
-    const { promise, resolve } = deferred<Error>();
+    const { promise, resolve } = Promise.withResolvers<Error>();
     this.failed = promise;
     this.#fail = resolve;
     this.link = engine.attach(this);

@@ -6,7 +6,6 @@
 import { closeSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { SallyportError } from '../../core/errors.ts';
-import { deferred } from '../deferred.ts';
 import {
   type Command,
   type CommandName,
@@ -51,8 +50,8 @@ export class EngineLink {
   readonly #calls = new Map<number, Call>();
   readonly #onProcessExit = () => this.#abandon();
   /** The worker is ready, or why it is not. */
-  readonly #started = deferred<SallyportError | undefined>();
-  readonly #ended = deferred<undefined>();
+  readonly #started = Promise.withResolvers<SallyportError | undefined>();
+  readonly #ended = Promise.withResolvers<undefined>();
   #listener: LinkListener | undefined;
   #crypto: EngineCrypto = 'node';
   #eventfd: number | undefined;

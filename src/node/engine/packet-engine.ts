@@ -12,7 +12,6 @@
  */
 import { MisuseError, type SallyportError } from '../../core/errors.ts';
 import type { DatagramPath, DatagramPathOptions } from '../datagram-path.ts';
-import { deferred } from '../deferred.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
 import { EnginePath } from './engine-path.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath, revivedError } from './messages.ts';
@@ -35,7 +34,7 @@ export interface DeviceEnd {
 export class PacketEngine {
   readonly #link: EngineLink;
   readonly #paths: (EnginePath | 'opening' | undefined)[] = new Array(MAX_PATHS).fill(undefined);
-  readonly #failed = deferred<SallyportError>();
+  readonly #failed = Promise.withResolvers<SallyportError>();
   #device: DeviceEnd | undefined;
 
   /** Starts the worker. Rejects with UnsupportedError without koffi, and on systems other than Linux. */

@@ -30,7 +30,7 @@ export interface ExpectedRequest {
   /** The kind of XML document that the body is. */
   readonly document?: 'init' | 'auth-reply';
   /** The body; of an XML document what follows the capabilities, which differ between clients. Default: none. */
-  readonly body?: string;
+  readonly body?: string | RegExp;
   /** Default: none. */
   readonly cookie?: string;
   /** More headers that must have this value, or be absent (undefined). */
@@ -79,7 +79,7 @@ export function init(where: string, details: RequestDetails & { readonly access?
 }
 
 /** `auth-reply` with what follows the capabilities. */
-export function reply(where: string, body: string, details: RequestDetails = {}): ExpectedRequest {
+export function reply(where: string, body: string | RegExp, details: RequestDetails = {}): ExpectedRequest {
   return { method: 'POST', path: where, document: 'auth-reply', body, ...details };
 }
 
@@ -184,6 +184,7 @@ export function assertRequest(actual: SeenRequest, expected: ExpectedRequest, st
   const [, document, content = text] = DOCUMENT.exec(text) ?? [];
   // XML has two ways to write an empty element.
   const body = content.replace(/<([a-z_-]+)><\/\1>/g, '<$1/>');
+  if (expected.body instanceof RegExp) assert.match(body, expected.body, `step ${step}`);
   const names = Object.keys(expected.headers ?? {});
   assert.deepEqual(
     {
@@ -203,7 +204,7 @@ export function assertRequest(actual: SeenRequest, expected: ExpectedRequest, st
       host: expected.host ?? 'vpn.example',
       path: expected.path,
       document: expected.document,
-      body: expected.body ?? '',
+      body: expected.body instanceof RegExp ? body : (expected.body ?? ''),
       cookie: expected.cookie,
       headers: { ...expected.headers },
       isFresh: expected.isFresh,

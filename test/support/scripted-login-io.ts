@@ -38,8 +38,8 @@ export class ScriptedLoginIo implements LoginIo {
   readonly hasClientCertificate: boolean;
   readonly userCertificate?: UserCertificate;
   readonly profile?: ProfileStore;
-  /** What went out, as logs would show it. */
-  readonly shownBodies: string[] = [];
+  /** What went out. */
+  readonly requests: LoginRequest[] = [];
   readonly #options: ScriptedLoginIoOptions;
   readonly #steps: readonly Step[];
   readonly #secrets = new Set<string>();
@@ -57,11 +57,11 @@ export class ScriptedLoginIo implements LoginIo {
   async http(request: LoginRequest, how: { readonly fresh?: boolean } = {}): Promise<HttpResponse> {
     const number = this.#at;
     const { request: expected, response } = this.#take('exchange', `${request.method} ${request.target.path}`);
-    const { method, target, headers, body = utf8(''), shownBody } = request;
+    const { method, target, headers, body = utf8('') } = request;
     const seen = { method, host: hostHeader(target), path: target.path, headers, body, isFresh: how.fresh === true };
     assert.equal(headerValue(headers, 'Host'), seen.host, 'Host says where the request goes');
     assertRequest(seen, expected, number);
-    if (shownBody !== undefined) this.shownBodies.push(shownBody);
+    this.requests.push(request);
     return response;
   }
 
@@ -105,7 +105,7 @@ export class ScriptedLoginIo implements LoginIo {
   /** Throws unless the script is over, and nothing secret was logged. */
   assertFinished(): void {
     assert.equal(this.#at, this.#steps.length, `the script was left at step ${this.#at} of ${this.#steps.length}`);
-    for (const line of [...this.log.lines, ...this.shownBodies]) {
+    for (const line of [...this.log.lines, ...this.requests.map(({ shownBody = '' }) => shownBody)]) {
       for (const secret of this.#secrets) assert.ok(!line.includes(secret), `a secret is in the log: ${line}`);
     }
   }

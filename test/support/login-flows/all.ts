@@ -7,6 +7,7 @@ import { ENDING_FLOWS } from './endings.ts';
 import type { LoginFlow } from './flow.ts';
 import { FORM_FLOWS } from './forms.ts';
 import { GROUP_FLOWS } from './groups.ts';
+import { HOST_SCAN_FLOWS } from './host-scans.ts';
 import { PLACE_FLOWS } from './places.ts';
 import { WITHOUT_XML_FLOWS } from './without-xml.ts';
 
@@ -18,4 +19,5 @@ export const LOGIN_FLOWS: Readonly<Record<string, readonly LoginFlow[]>> = {
   groups: GROUP_FLOWS,
   'gateways without XML': WITHOUT_XML_FLOWS,
   certificates: CERTIFICATE_FLOWS,
+  'host scans': HOST_SCAN_FLOWS,
 };

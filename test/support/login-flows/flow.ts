@@ -15,6 +15,8 @@ export interface LoginFlow {
   readonly session?: string;
   readonly usesXml?: boolean;
   readonly hasClientCertificate?: boolean;
+  /** openconnect does it only as root. */
+  readonly needsRoot?: boolean;
   /** What openconnect is told so that it answers the same. Absent: it does something else, and the comment in the flow says what. */
   readonly openconnect?: { readonly args?: readonly string[]; readonly stdin?: string };
 }

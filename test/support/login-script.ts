@@ -128,9 +128,9 @@ export function redirect(location: string, headers: HttpHeaders = []): HttpRespo
 }
 
 /** A response of ocserv 1.1.6 as it was captured. */
-export function captured(name: string): HttpResponse {
+export function captured(name: string, method = 'POST'): HttpResponse {
   const parser = new ResponseParser();
-  parser.expect('POST');
+  parser.expect(method);
   parser.push(readFileSync(path.resolve(import.meta.dirname, '../vectors/anyconnect', `ocserv-1.1.6-${name}.http`)));
   const received = parser.next();
   assert.ok(received !== undefined);

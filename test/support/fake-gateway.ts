@@ -72,7 +72,7 @@ class Gateway implements FakeGateway {
   failure: unknown;
   readonly #handler: GatewayHandler;
   readonly #options: FakeGatewayOptions;
-  readonly #sockets = new Set<net.Socket>();
+  readonly #sockets = new Set<TLSSocket>();
   readonly #serving = new Set<Promise<void>>();
   readonly #server: net.Server;
 
@@ -110,8 +110,8 @@ class Gateway implements FakeGateway {
     const connection = ++this.connections;
     const requestCert = this.#options.asksForCertificate?.(connection) ?? false;
     const tls = new TLSSocket(socket, { ...this.#options.tls, isServer: true, secureContext, requestCert, rejectUnauthorized: false });
-    this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
+    this.#sockets.add(tls);
+    tls.on('close', () => this.#sockets.delete(tls));
     tls.on('error', () => socket.destroy()); // the client went away, or it does not like our certificate
     try {
       await this.#exchange(tls, connection);
@@ -166,6 +166,7 @@ async function nextRequest(tls: TLSSocket, parser: RequestParser): Promise<HttpR
   };
   const end = () => resolve(undefined);
   read(NO_BYTES); // a request that came together with the one before
+  if (tls.destroyed) end(); // while the last one was answered
   tls.on('data', read).once('close', end).once('end', end).resume();
   try {
     return await promise;

@@ -19,31 +19,45 @@ export class FakeTunnel {
   readonly tls: TLSSocket;
   /** Every TLS record as it came: a frame each, if the client keeps the rule. */
   readonly records: Uint8Array[] = [];
+  /** Resolves when the connection is gone, also if nothing is read any more. */
+  readonly closed: Promise<void>;
   readonly #deframer = new CstpDeframer();
   readonly #frames: TunnelFrame[] = [];
-  readonly #waiting: ((frame: TunnelFrame | undefined) => void)[] = [];
+  readonly #waiting: PromiseWithResolvers<TunnelFrame | undefined>[] = [];
   #hasEnded = false;
+  #failure: unknown;
 
   /** `rest`: what came behind the CONNECT request. */
   constructor(tls: TLSSocket, rest: Uint8Array) {
     this.tls = tls;
     // Queued writes must not be merged into one record: one frame is one record.
     Object.assign(tls, { _writev: null });
+    const gone = Promise.withResolvers<void>();
+    this.closed = gone.promise;
     if (rest.length > 0) this.#receive(rest);
     // OpenSSL hands out at most one record a read, and node:tls emits what one read gave.
     tls.on('data', (bytes: Buffer) => this.#receive(new Uint8Array(bytes)));
-    tls.on('close', () => this.#end());
     tls.on('end', () => this.#end());
+    tls.on('close', () => {
+      this.#end();
+      gone.resolve();
+    });
+    if (tls.destroyed) {
+      this.#end();
+      gone.resolve();
+    }
     tls.resume();
   }
 
-  /** The next frame; undefined once the client has closed. */
-  next(): Promise<TunnelFrame | undefined> {
+  /** The next frame; undefined once the client has closed. Rejects for bytes that are no frame. */
+  async next(): Promise<TunnelFrame | undefined> {
     const frame = this.#frames.shift();
-    if (frame !== undefined || this.#hasEnded) return Promise.resolve(frame);
-    const { promise, resolve } = Promise.withResolvers<TunnelFrame | undefined>();
-    this.#waiting.push(resolve);
-    return promise;
+    if (frame !== undefined) return frame;
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#hasEnded) return undefined;
+    const waiting = Promise.withResolvers<TunnelFrame | undefined>();
+    this.#waiting.push(waiting);
+    return waiting.promise;
   }
 
   /** The next frame of a type; others in between are skipped. Undefined once the client has closed. */
@@ -87,19 +101,26 @@ export class FakeTunnel {
 
   #receive(bytes: Uint8Array): void {
     this.records.push(bytes);
-    this.#deframer.push(bytes);
-    while (this.#deframer.next()) {
-      const { type, start, end } = this.#deframer;
-      const frame = { type, payload: this.#deframer.bytes.slice(start, end) };
-      const waiting = this.#waiting.shift();
-      if (waiting === undefined) this.#frames.push(frame);
-      else waiting(frame);
+    try {
+      this.#deframer.push(bytes);
+      while (this.#deframer.next()) this.#frame();
+    } catch (error) {
+      this.#failure = error;
+      for (const { reject } of this.#waiting.splice(0)) reject(error);
     }
+  }
+
+  #frame(): void {
+    const { type, bytes, start, end } = this.#deframer;
+    const frame = { type, payload: bytes.slice(start, end) };
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) this.#frames.push(frame);
+    else waiting.resolve(frame);
   }
 
   #end(): void {
     this.#hasEnded = true;
-    for (const resolve of this.#waiting.splice(0)) resolve(undefined);
+    for (const { resolve } of this.#waiting.splice(0)) resolve(undefined);
   }
 }
 

@@ -13,16 +13,20 @@ export interface OpenconnectOptions {
   readonly stdin?: string;
   /** Default: `/`. */
   readonly path?: string;
-  /** Told to leave after this long. Default: 20 s. */
-  readonly limitMs?: number;
+  /** Tells it to leave, as SIGTERM does. */
+  readonly leave?: AbortSignal;
 }
+
+/** It is told to leave after this long, whatever the test waits for. */
+const LIMIT_MS = 20_000;
 
 /** Runs it to its end: it trusts the gateway's certificate and asks nobody. */
 export async function runOpenconnect(gateway: FakeGateway, options: OpenconnectOptions = {}): Promise<OpenconnectRun> {
-  const { args = [], stdin = '', path = '/', limitMs = 20_000 } = options;
+  const { args = [], stdin = '', path = '/', leave } = options;
   const fixed = ['--non-inter', `--servercert=${gateway.certificate.pin}`];
   const child = spawn('openconnect', [...fixed, ...args, `https://${gateway.authority}${path}`], { stdio: 'pipe' });
-  const timer = setTimeout(() => child.kill('SIGTERM'), limitMs);
+  const timer = setTimeout(() => child.kill('SIGTERM'), LIMIT_MS);
+  leave?.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (bytes: Buffer) => {
     stdout += bytes.toString();

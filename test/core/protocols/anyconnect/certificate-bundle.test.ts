@@ -7,8 +7,9 @@ import { toHex } from '../../../../src/core/wire/text.ts';
 import { certificatesIn } from '../../../support/second-certificate.ts';
 
 describe('certificates-only PKCS#7', () => {
-  // The frame is what openconnect 9.01 (GnuTLS) puts around a certificate of 0x303 bytes; observed.
-  it('has the bytes of the reference client', () => {
+  // Observed: openconnect 9.01 (GnuTLS) writes these bytes around a certificate of 0x303 bytes, but calls the inner content digestedData
+  // (…0705). RFC 2315 §9.1 calls it irrelevant and recommends data.
+  it('has the bytes of the reference client around its certificates', () => {
     const certificate = der(DER_TAGS.sequence, new Uint8Array(0x303 - 4));
     const bytes = toHex(certificateBundle([certificate]));
     const frame = '3082032e06092a864886f70d010702a082031f3082031b0201013100300b06092a864886f70d010701a0820303';

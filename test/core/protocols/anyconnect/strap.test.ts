@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict';
-import { createPublicKey, verify } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { Strap } from '../../../../src/core/protocols/anyconnect/strap.ts';
 import type { StrapProof } from '../../../../src/core/protocols/anyconnect/tunnel-options.ts';
 import { utf8 } from '../../../../src/core/wire/text.ts';
+import { strapProofHolds } from '../../../support/strap-proof.ts';
 import { testCrypto } from '../../../support/test-crypto.ts';
 
 const crypto = testCrypto();
 const FINISHED = utf8('verify_data of the connection');
 
-/** Whether the owner of a key vouches for what a proof announces, on this connection. */
-function holds({ verify: signature, publicKey }: StrapProof, key: string, finished = FINISHED): boolean {
-  const spki = Buffer.from(publicKey, 'base64');
-  const known = createPublicKey({ key: Buffer.from(key, 'base64'), format: 'der', type: 'spki' });
-  return verify('sha256', Buffer.concat([finished, spki]), known, Buffer.from(signature, 'base64'));
-}
+const holds = (proof: StrapProof, key: string, finished = FINISHED) => strapProofHolds(proof, key, finished);
 
 describe('STRAP', () => {
   it('announces a P-256 key as base64 of its SubjectPublicKeyInfo', async () => {

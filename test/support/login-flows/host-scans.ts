@@ -12,6 +12,7 @@ import {
   on,
   page,
   pause,
+  redirect,
   reply,
   success,
 } from '../login-script.ts';
@@ -187,11 +188,28 @@ export const HOST_SCAN_FLOWS: readonly LoginFlow[] = [
     steps: [
       on(init('/'), documentOf(`${NEW}${formOf(USERNAME)}`)),
       hostCheck(),
-      on(
-        fetching('/+CSCOE+/sdesktop/wait.html', { cookie: SCANNED }),
-        page('', { status: 302, headers: [['Location', 'https://other.example/']] }),
-      ),
+      on(fetching('/+CSCOE+/sdesktop/wait.html', { cookie: SCANNED }), redirect('https://other.example/')),
     ],
     failure: /on another server/,
+  },
+  {
+    // openconnect follows redirects of its own server too, but sends the repetition to where they led.
+    name: 'follows redirects on its own server, and goes on where the form says',
+    steps: [
+      on(init('/'), documentOf(`${NEW}${formOf(USERNAME)}`)),
+      hostCheck(),
+      on(fetching('/+CSCOE+/sdesktop/wait.html', { cookie: SCANNED }), redirect('done.xml')),
+      on(fetching('/+CSCOE+/sdesktop/done.xml', { cookie: SCANNED }), DONE),
+      on(init('/auth', { access: 'https://vpn.example/', cookie: SCANNED }), success()),
+    ],
+  },
+  {
+    name: 'does not follow redirects for ever',
+    steps: [
+      on(init('/'), documentOf(`${NEW}${formOf(USERNAME)}`)),
+      hostCheck(),
+      ...Array.from({ length: 11 }, () => on(fetching('/+CSCOE+/sdesktop/wait.html', { cookie: SCANNED }), redirect('wait.html'))),
+    ],
+    failure: /more than 10 times/,
   },
 ];

@@ -35,18 +35,21 @@ describe('request of an AnyConnect log-in', () => {
       '<version who="vpn">v9.01-3</version><device-id>linux-64</device-id><capabilities><auth-method>single-sign-on-v2</auth-method></capabilities>';
     const root = (type: string) =>
       `<?xml version="1.0" encoding="UTF-8"?>\n<config-auth client="vpn" type="${type}" aggregate-auth-version="2">${common}`;
+    const accepts = [
+      'Accept: */*',
+      'Accept-Encoding: identity',
+      'X-Transcend-Version: 1',
+      'X-Aggregate-Auth: 1',
+      'X-Support-HTTP-Auth: true',
+      `X-AnyConnect-STRAP-Pubkey: ${strap.publicKey}`,
+    ];
     assert.equal(
       first,
       [
         'POST / HTTP/1.1',
         'Host: 10.99.0.2',
         'User-Agent: Open AnyConnect VPN Agent v9.01-3',
-        'Accept: */*',
-        'Accept-Encoding: identity',
-        'X-Transcend-Version: 1',
-        'X-Aggregate-Auth: 1',
-        'X-Support-HTTP-Auth: true',
-        `X-AnyConnect-STRAP-Pubkey: ${strap.publicKey}`,
+        ...accepts,
         `X-Pad: ${'0'.repeat(14)}`,
         'Content-Type: application/xml; charset=utf-8',
         'Content-Length: 306',
@@ -61,12 +64,7 @@ describe('request of an AnyConnect log-in', () => {
         'Host: 10.99.0.2',
         'User-Agent: Open AnyConnect VPN Agent v9.01-3',
         'Cookie: webvpncontext=C',
-        'Accept: */*',
-        'Accept-Encoding: identity',
-        'X-Transcend-Version: 1',
-        'X-Aggregate-Auth: 1',
-        'X-Support-HTTP-Auth: true',
-        `X-AnyConnect-STRAP-Pubkey: ${strap.publicKey}`,
+        ...accepts,
         `X-Pad: ${'0'.repeat(17)}`,
         'Content-Type: application/xml; charset=utf-8',
         'Content-Length: 303',

@@ -158,6 +158,18 @@ describe('openconnect 9.01 has a tunnel to the fake gateway', { skip: missing('o
     assert.deepEqual([run.exitCode, goodbye], [0, 'Aborted by caller']);
   });
 
+  it('not while the gateway does not answer, and leaves when told to', async () => {
+    const leave = new AbortController();
+    const { run } = await play(
+      () => {
+        leave.abort();
+        return 'stall';
+      },
+      { leave: leave.signal },
+    );
+    assert.equal(run.exitCode, 0);
+  });
+
   it('not with a cookie that is used up, nor when the gateway is full', async () => {
     const refused = await play(() => ({ response: page('', { status: 401, reason: 'Cookie is not acceptable' }) }));
     assert.equal(refused.run.exitCode, 2);

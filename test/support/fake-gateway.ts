@@ -44,7 +44,9 @@ export type GatewayReply =
   | { readonly response: HttpResponse; readonly run: (tunnel: FakeTunnel) => Promise<unknown> }
   /** These bytes, whatever they are, then the end. */
   | { readonly bytes: Uint8Array }
-  | 'hang-up';
+  | 'hang-up'
+  /** No answer, for as long as the client waits. */
+  | 'stall';
 
 export type GatewayHandler = (request: GatewayRequest) => GatewayReply | Promise<GatewayReply>;
 
@@ -137,6 +139,10 @@ class Gateway implements FakeGateway {
       this.requests.push(seen);
       const reply = await this.#handler(seen);
       if (reply === 'hang-up') return;
+      if (reply === 'stall') {
+        await closed(tls);
+        return;
+      }
       if ('bytes' in reply) {
         tls.write(reply.bytes);
         return;
@@ -173,4 +179,12 @@ async function nextRequest(tls: TLSSocket, parser: RequestParser): Promise<HttpR
   } finally {
     tls.pause().off('data', read).off('close', end).off('end', end);
   }
+}
+
+/** Waits until the client has gone. */
+async function closed(tls: TLSSocket): Promise<void> {
+  if (tls.destroyed) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  tls.once('end', resolve).once('close', resolve).resume();
+  await promise;
 }

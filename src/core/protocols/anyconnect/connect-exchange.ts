@@ -99,8 +99,8 @@ export class ConnectExchange {
   }
 
   /**
-   * A gateway may choose only among what it was offered. A datagram channel with anything else is left out, as packets can do without it;
-   * of the stream they cannot. What was not asked for at all is no problem either: Cisco's gateways offer DTLS to everyone.
+   * A gateway may choose only among what it was offered. Of the stream that is a must. A datagram channel with anything else is left out, as
+   * packets can do without it; and so is one that was not asked for at all.
    */
   #offered(response: ConnectResponse): ConnectResponse {
     const { encodings, datagram: wishes } = this.#options;

@@ -1,5 +1,6 @@
 /**
- * Puts the codes of a software token into the fields that want them, and stops when they are not taken.
+ * Puts the codes of a software token into the fields that want them, and stops when they are not taken. Which fields those are, the vendors say:
+ * they mark them as `otp`.
  *
  * Read first: spec "AnyConnect", section 3.8; spec "Client command line", section 3.2.
  */
@@ -7,7 +8,6 @@ import type { Logger } from '../log.ts';
 import type { Secret } from '../secret.ts';
 import { printable } from '../wire/text.ts';
 import type { Answerer } from './answerers.ts';
-import type { AskedField, AuthForm } from './form.ts';
 import type { ParsedTokenSecret } from './token-secret.ts';
 
 /** A field gets two codes: the second in case the first was used already, or the clocks differ. Then a person is asked. */
@@ -46,7 +46,7 @@ export function tokenAnswerer(secret: ParsedTokenSecret, options: TokenAnswererO
   };
 
   return (form, field) => {
-    if (!takesCode(form, field)) return undefined;
+    if (field.kind !== 'otp') return undefined;
     const key = JSON.stringify([form.id, field.name]);
     const before = codesOf.get(key) ?? 0;
     if (before === MAX_CODES_OF_A_FIELD || codes === MAX_CODES_OF_A_LOGIN || isTooEarly()) {
@@ -59,15 +59,4 @@ export function tokenAnswerer(secret: ParsedTokenSecret, options: TokenAnswererO
       return makeCode();
     };
   };
-}
-
-/**
- * Whether a field wants a one-time code: vendors mark it as one, or it is where AnyConnect gateways ask. ocserv asks for it on a page that differs
- * from that of the password only in its message: "Please enter your OTP password."
- */
-export function takesCode(form: AuthForm, field: AskedField): boolean {
-  if (field.kind === 'otp') return true;
-  if (field.kind !== 'password') return false;
-  if (field.name === 'secondary_password' || form.id === 'challenge') return true;
-  return form.id === 'main' && field.name === 'password' && /\botp\b/i.test(`${form.message ?? ''}\n${form.error ?? ''}`);
 }

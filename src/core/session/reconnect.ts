@@ -47,6 +47,12 @@ export class Reconnect {
     return this.#state.name;
   }
 
+  /** Between a `try` of {@link handleTimeout} and what became of it. */
+  get isTrying(): boolean {
+    const state = this.#state;
+    return (state.name === 'reconnecting' || state.name === 'paused') && state.isTrying;
+  }
+
   /** The connection is gone: the first try is due at once. */
   lost(now: Millis): void {
     this.#state = this.#hasNetwork

@@ -82,6 +82,8 @@ export interface SessionOptions {
   readonly reconnectBudget: Millis;
 }
 
+const DROP_TUNNEL: SessionEffect = { type: 'drop-tunnel', reason: { kind: 'renew', message: 'A new connection was asked for.' } };
+
 export class SessionMachine {
   readonly #reconnect: Reconnect;
   #state: SessionState = { name: 'idle' };
@@ -105,11 +107,12 @@ export class SessionMachine {
     return [{ type: 'prepare-reconnect' }];
   }
 
-  /** What to do now. Inputs that make no sense any more (an effect that ends after `stop`) are ignored. */
+  /** What to do now. Inputs that make no sense in this state (an effect that ends after `stop`) are ignored. */
   handle(input: SessionInput, now: Millis): SessionEffect[] {
     const state = this.#state.name;
     switch (input.type) {
       case 'start':
+        if (state !== 'idle') return [];
         this.#state = { name: input.hasCredential ? 'opening' : 'authenticating' };
         return [{ type: input.hasCredential ? 'open' : 'log-in' }];
       case 'authenticated':
@@ -125,7 +128,8 @@ export class SessionMachine {
       case 'brought-up':
         return this.#broughtUp(now);
       case 'prepared':
-        if (this.#state.name !== 'reconnecting') return [];
+        // Not twice for one try, and not after it was given up.
+        if (this.#state.name !== 'reconnecting' || this.#state.isOpening || !this.#reconnect.isTrying) return [];
         this.#state = { name: 'reconnecting', isOpening: true };
         return [{ type: 'open' }];
       case 'device-failed':
@@ -147,8 +151,16 @@ export class SessionMachine {
 
   #failed(error: SallyportError, now: Millis): SessionEffect[] {
     const outcome: Outcome = { kind: 'failed', message: error.message, error };
-    if (this.#state.name === 'reconnecting') return this.#tryAgain(outcome, now);
-    return this.#end(outcome, 'log-off');
+    switch (this.#state.name) {
+      case 'authenticating':
+      case 'opening':
+      case 'bringing-up':
+        return this.#end(outcome, 'log-off');
+      case 'reconnecting':
+        return this.#tryAgain(outcome, now);
+      default:
+        return []; // of no effect that still runs
+    }
   }
 
   #tunnelUp(): SessionEffect[] {
@@ -157,6 +169,7 @@ export class SessionMachine {
         this.#state = { name: 'bringing-up' };
         return [{ type: 'bring-up' }];
       case 'reconnecting':
+        if (!this.#state.isOpening) return [];
         this.#reconnect.succeeded();
         this.#state = { name: 'up' };
         return [{ type: 'resume' }];
@@ -177,7 +190,7 @@ export class SessionMachine {
       case 'opening':
         return this.#end(outcomeOf(reason), 'log-off');
       case 'bringing-up':
-        this.#state = { name: 'bringing-up', lost: reason }; // not in the middle of a script
+        this.#state = { name: 'bringing-up', lost: this.#state.lost ?? reason }; // not in the middle of a script
         return [];
       case 'up':
         if (!isWorthAnother(reason)) return this.#end(outcomeOf(reason), 'log-off');
@@ -186,6 +199,7 @@ export class SessionMachine {
         this.#reconnect.lost(now);
         return this.handleTimeout(now);
       case 'reconnecting':
+        if (!this.#state.isOpening) return []; // of the tunnel before
         return isWorthAnother(reason) ? this.#tryAgain(outcomeOf(reason), now) : this.#end(outcomeOf(reason), 'log-off');
       default:
         return [];
@@ -194,6 +208,7 @@ export class SessionMachine {
 
   /** A try to reconnect did not work. */
   #tryAgain(outcome: Outcome, now: Millis): SessionEffect[] {
+    if (!this.#reconnect.isTrying) return [];
     this.#state = { name: 'reconnecting', isOpening: false };
     this.#lastFailure = outcome;
     const verdict = this.#reconnect.failed(now);
@@ -208,9 +223,18 @@ export class SessionMachine {
   }
 
   #reconnectNow(now: Millis): SessionEffect[] {
-    if (this.#state.name === 'up') return [{ type: 'drop-tunnel', reason: { kind: 'renew', message: 'A new connection was asked for.' } }];
-    if (this.#state.name === 'reconnecting') this.#reconnect.wokeUp(now);
-    return this.handleTimeout(now);
+    const state = this.#state;
+    switch (state.name) {
+      case 'bringing-up':
+        return state.lost === undefined ? [DROP_TUNNEL] : []; // a new connection comes anyway
+      case 'up':
+        return [DROP_TUNNEL];
+      case 'reconnecting':
+        this.#reconnect.wokeUp(now);
+        return this.handleTimeout(now);
+      default:
+        return []; // there is no connection yet, or no longer
+    }
   }
 
   #network(is: 'lost' | 'back' | 'woken-up', now: Millis): SessionEffect[] {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { formAnswerer } from '../../../src/core/auth/answerers.ts';
 import { loginAnswerers, parseFormEntry } from '../../../src/core/auth/flag-answerers.ts';
-import type { AuthField, AuthForm } from '../../../src/core/auth/form.ts';
-import { takesCode, tokenAnswerer } from '../../../src/core/auth/token-answerer.ts';
+import type { AuthForm } from '../../../src/core/auth/form.ts';
+import { tokenAnswerer } from '../../../src/core/auth/token-answerer.ts';
 import { parseTokenSecret } from '../../../src/core/auth/token-secret.ts';
 import type { TokenMode } from '../../../src/core/auth/tokens.ts';
 import { revealed, Secret } from '../../../src/core/secret.ts';
@@ -57,28 +57,13 @@ function loginWith(mode: TokenMode, more: { password?: string; entry?: string } 
   return login;
 }
 
-describe('the field for a code', () => {
-  const takes = (field: AuthField, more: Partial<AuthForm> = {}) => field.kind !== 'hidden' && takesCode(form([field], more), field);
-
-  it('is one that the vendor marks, a secondary password, or a password on a challenge form', () => {
-    assert.equal(takes(otp()), true);
-    assert.equal(takes(password('secondary_password')), true);
-    assert.equal(takes(password('answer'), { id: 'challenge' }), true);
-    assert.equal(takes(text('answer'), { id: 'challenge' }), false);
-  });
-
-  it('is the password of a main form that asks for an OTP, as ocserv does, and not before', () => {
-    assert.equal(takes(password(), { message: 'Please enter your password.' }), false);
-    assert.equal(takes(password(), { message: 'Please enter your OTP password.' }), true);
-    assert.equal(takes(password(), { message: 'Login failed.\nPlease enter your OTP password.' }), true);
-    assert.equal(takes(password(), { error: 'OTP is wrong' }), true);
-    assert.equal(takes(password(), { message: 'Please enter your hotpassword' }), false);
-    assert.equal(takes(password('other'), { message: 'OTP' }), false);
-    assert.equal(takes(password(), { id: 'other', message: 'OTP' }), false);
-  });
-});
-
 describe('token answerer', () => {
+  it('fills only what a vendor marks as a code', async () => {
+    const login = loginWith('totp');
+    const asked = form([text('username'), password('secondary_password'), otp()], { id: 'challenge', message: 'Enter your OTP.' });
+    assert.deepEqual(await login.send(asked), { username: '?', secondary_password: '?', otp: CODES[1] });
+  });
+
   it('makes the code of the moment at which the form is sent', async () => {
     const login = loginWith('totp');
     assert.deepEqual(await login.send(form([otp()])), { otp: CODES[1] });
@@ -136,15 +121,15 @@ describe('token answerer', () => {
     assert.deepEqual(sent, [...CODES.slice(1, 7), '?', '?']);
   });
 
-  it('logs in where ocserv asks for a password and then for a code in the same field', async () => {
+  it('logs in where a gateway asks for a password and then for a code in a field of the same name', async () => {
     const login = loginWith('totp', { password: 'pw' });
-    assert.deepEqual(await login.send(form([password()], { message: 'Please enter your password.' })), { password: 'pw' });
-    assert.deepEqual(await login.send(form([password()], { message: 'Please enter your OTP password.' })), { password: CODES[1] });
+    assert.deepEqual(await login.send(form([password()])), { password: 'pw' });
+    assert.deepEqual(await login.send(form([otp('password')])), { password: CODES[1] });
   });
 
-  it('keeps the first password for a password field, whichever comes first', async () => {
+  it('leaves the first password and the form entries to the fields that are no codes', async () => {
     const login = loginWith('totp', { password: 'pw', entry: 'challenge:answer=entry' });
-    assert.deepEqual(await login.send(form([password('answer')], { id: 'challenge' })), { answer: CODES[1] });
+    assert.deepEqual(await login.send(form([otp('answer')], { id: 'challenge' })), { answer: CODES[1] });
     assert.deepEqual(await login.send(form([password()])), { password: 'pw' });
   });
 });

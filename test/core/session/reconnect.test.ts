@@ -181,4 +181,17 @@ describe('Reconnect', () => {
       }),
     );
   });
+
+  it('knows whether a try is running, with or without a network', () => {
+    const reconnect = new Reconnect();
+    assert.equal(reconnect.isTrying, false);
+    reconnect.lost(START);
+    assert.equal(reconnect.isTrying, false);
+    reconnect.handleTimeout(START);
+    assert.equal(reconnect.isTrying, true);
+    reconnect.networkLost(START);
+    assert.equal(reconnect.isTrying, true);
+    reconnect.failed(START);
+    assert.equal(reconnect.isTrying, false);
+  });
 });

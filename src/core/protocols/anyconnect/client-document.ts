@@ -3,7 +3,7 @@
  *
  * Read first: spec "AnyConnect", sections 3.1, 3.2, 3.4 and 3.12.
  */
-import { MisuseError, PeerMisbehavedError } from '../../errors.ts';
+import { PeerMisbehavedError } from '../../errors.ts';
 import {
   attribute,
   child,
@@ -29,6 +29,7 @@ export interface ClientDocument {
   readonly groupAccess?: string;
   /** init: a certificate was asked for and there is none. */
   readonly lacksCertificate?: boolean;
+  /** init: the group that was chosen. auth-reply: the answer to the form's group field; none if it has no such field. */
   readonly group?: string;
   /** auth-reply: as it came. */
   readonly opaque?: XmlElement;
@@ -90,7 +91,7 @@ function renderField(name: string, value: string): XmlElement[] {
   if (name === GROUP_FIELD || UNSENT_NAMES.includes(name)) return [];
   if (PASSWORD_NAMES.includes(name)) return [leaf('password', value)];
   // The gateway chose the name: an element cannot be called just anything.
-  if (!isNcName(name)) throw new MisuseError('The gateway’s form has a field whose name cannot be an XML element.');
+  if (!isNcName(name)) throw new PeerMisbehavedError('log-in form: a field has a name that cannot be an XML element');
   return [leaf(name, value)];
 }
 

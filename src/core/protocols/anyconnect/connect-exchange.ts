@@ -3,7 +3,7 @@
  *
  * Read first: spec "AnyConnect", sections 4.1, 4.2 and 4.7.
  */
-import { PeerMisbehavedError, PeerRefusedError, SallyportError, UnsupportedError } from '../../errors.ts';
+import { PeerMisbehavedError, PeerRefusedError, SallyportError } from '../../errors.ts';
 import { type HttpResponse, headerValue } from '../../http/message.ts';
 import { renderRequest } from '../../http/render.ts';
 import { ResponseParser } from '../../http/response-parser.ts';
@@ -14,11 +14,14 @@ import type { Millis } from '../../tunnel/packet.ts';
 import { sameIp } from '../../wire/ip-address.ts';
 import { printable } from '../../wire/text.ts';
 import { connectRequest } from './connect-request.ts';
-import { type ConnectResponse, parseConnectResponse } from './connect-response.ts';
+import { type ChannelParameters, type ConnectResponse, parseConnectResponse } from './connect-response.ts';
 import { PSK_NEGOTIATE } from './dtls-suites.ts';
 import { statelessEncodings, type TunnelOptions } from './tunnel-options.ts';
 
 const MASTER_SECRET_BYTES = 48;
+
+/** They hold the session's cookie or token (spec 3.17). */
+const SECRET_HEADERS: readonly string[] = ['x-cstp-post-auth-xml', 'set-cookie'];
 
 export type ExchangeResult =
   | { readonly type: 'waiting' }
@@ -84,32 +87,38 @@ export class ConnectExchange {
     const { log } = this.#options;
     log.log('info', 'connect answered', { status: answer.status, reason: printable(answer.reason), version: answer.version });
     for (const [name, value] of answer.headers) {
-      // Secret: it holds the session token (spec 3.17).
-      if (name.toLowerCase() !== 'x-cstp-post-auth-xml') log.log('debug', 'connect header', { name, value: printable(value) });
+      if (!SECRET_HEADERS.includes(name.toLowerCase()))
+        log.log('debug', 'connect header', { name: printable(name), value: printable(value) });
     }
     if (answer.status !== 200) return { type: 'denied', reason: denial(answer) };
-    const response = parseConnectResponse(answer.headers, now);
+    const response = this.#offered(parseConnectResponse(answer.headers, now));
     for (const { problem, field, text } of response.warnings) log.log('warn', 'configuration value', { problem, field, text });
-    this.#checkOffer(response);
     const moved = changedAddress(this.#options.previous, response.config);
     if (moved !== undefined) return { type: 'denied', reason: { kind: 'refused', message: moved } };
     return { type: 'granted', response, rest: this.#parser.takeRest() };
   }
 
-  /** A gateway may choose only among what it was offered. */
-  #checkOffer({ stream, datagram }: ConnectResponse): void {
+  /**
+   * A gateway may choose only among what it was offered. Of the stream that is a must. A datagram channel with anything else is left out, as
+   * packets can do without it; and so is one that was not asked for at all.
+   */
+  #offered(response: ConnectResponse): ConnectResponse {
     const { encodings, datagram: wishes } = this.#options;
-    for (const channel of [stream, datagram]) {
-      if (channel?.compression !== undefined && !encodings.includes(channel.compression)) {
-        throw new PeerMisbehavedError(`The gateway chose the compression ${channel.compression}, which it was not offered.`);
-      }
+    const isOffered = ({ compression }: ChannelParameters) => compression === undefined || encodings.includes(compression);
+    if (!isOffered(response.stream)) {
+      throw new PeerMisbehavedError(`The gateway chose the compression ${response.stream.compression}, which it was not offered.`);
     }
-    if (datagram === undefined) return;
-    const { association } = datagram;
+    const { datagram, datagramProblem, ...others } = response;
+    if (wishes === undefined) return { ...others, datagram: undefined };
+    if (datagram === undefined) return response;
+    const { association, compression } = datagram;
     const name = association.mode === 'psk' ? PSK_NEGOTIATE : association.suite.name;
-    if (wishes === undefined || !(wishes.suites.includes(name) || wishes.suites12.includes(name))) {
-      throw new UnsupportedError(`The gateway chose the DTLS cipher ${name}, which it was not offered.`);
-    }
+    const unoffered = [
+      ...(wishes.suites.includes(name) || wishes.suites12.includes(name) ? [] : [`the DTLS cipher ${name}`]),
+      ...(isOffered(datagram) ? [] : [`the DTLS compression ${compression}`]),
+    ];
+    if (unoffered.length === 0) return response;
+    return { ...others, datagram: undefined, datagramProblem: `The gateway chose ${unoffered.join(' and ')}, which it was not offered.` };
   }
 }
 

@@ -17,8 +17,10 @@ import {
   MAX_SPLIT_DNS_DOMAINS,
 } from '../../tunnel/config-values.ts';
 import type { KeepaliveTimes } from '../../tunnel/keepalive.ts';
+import { MAX_RESERVE } from '../../tunnel/layer.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { fromHex, printable } from '../../wire/text.ts';
+import { CSTP_HEADER_LENGTH } from './cstp-frame.ts';
 import { PSK_NEGOTIATE, type ResumptionSuite, resumptionSuite } from './dtls-suites.ts';
 
 export interface ConnectResponse {
@@ -49,8 +51,11 @@ export type AssociationParameters =
   | { readonly mode: 'psk'; readonly appId: Uint8Array }
   | { readonly mode: 'resumption'; readonly sessionId: Uint8Array; readonly suite: ResumptionSuite };
 
-/** Largest tunnel MTU that is believed: beyond, no frame fits a TLS record (spec 5.1). */
-const MAX_TUNNEL_MTU = 16_384;
+/** Beyond this no frame fits a TLS record (spec 5.1), whatever a gateway on a jumbo link says. */
+const MAX_TUNNEL_MTU = MAX_RESERVE - CSTP_HEADER_LENGTH;
+
+/** RFC 791: what every link must carry. A system refuses to configure less. */
+const MIN_TUNNEL_MTU = 68;
 
 const SESSION_ID_BYTES = 32;
 const MAX_APP_ID_BYTES = 32;
@@ -65,7 +70,7 @@ export function parseConnectResponse(headers: HttpHeaders, now: Millis): Connect
   const values = (name: string) => headerValues(headers, name);
   const mtu = Math.max(reader.number(value('X-CSTP-MTU')), reader.number(value('X-DTLS-MTU')));
   if (mtu === 0) throw new PeerMisbehavedError('The gateway names no MTU: neither X-CSTP-MTU nor X-DTLS-MTU is in its answer.');
-  if (mtu > MAX_TUNNEL_MTU) throw new PeerMisbehavedError(`The gateway's MTU is at most ${MAX_TUNNEL_MTU}, but it says ${mtu}.`);
+  if (mtu < MIN_TUNNEL_MTU) throw new PeerMisbehavedError(`The gateway's MTU is at least ${MIN_TUNNEL_MTU}, but it says ${mtu}.`);
   const { ipv4, ipv6 } = interfaceAddresses(reader, headers);
   if (ipv4 === undefined && ipv6 === undefined)
     throw new PeerMisbehavedError('The gateway gives no address: no X-CSTP-Address can be used.');
@@ -75,7 +80,7 @@ export function parseConnectResponse(headers: HttpHeaders, now: Millis): Connect
   const idleTimeout = reader.seconds(value('X-CSTP-Idle-Timeout'));
   const expiresAt = expiry(reader, headers, now);
   const config: TunnelConfig = {
-    mtu,
+    mtu: Math.min(mtu, MAX_TUNNEL_MTU),
     ...(ipv4 !== undefined && { ipv4 }),
     ...(ipv6 !== undefined && { ipv6 }),
     dns: reader.addresses('name server', inOrder(headers, ['X-CSTP-DNS', 'X-CSTP-DNS-IP6']), MAX_DNS_SERVERS),
@@ -108,7 +113,10 @@ function inOrder(headers: HttpHeaders, names: readonly string[]): string[] {
   return headers.filter(([name]) => wanted.includes(name.toLowerCase())).map(([, value]) => value);
 }
 
-/** Spec 4.4 and 4.6: an address and a netmask each, an IPv6 value in either; `-Address-IP6` comes instead of those for IPv6. */
+/**
+ * Spec 4.4 and 4.6: an address and a netmask each, an IPv6 value in either; `-Address-IP6` comes instead of those for IPv6. An IPv6 netmask is
+ * an address with its prefix, and enough alone (observed with openconnect 9.01).
+ */
 function interfaceAddresses(reader: ConfigReader, headers: HttpHeaders): { ipv4?: InterfaceAddress; ipv6?: InterfaceAddress } {
   const addresses = headerValues(headers, 'X-CSTP-Address');
   const netmasks = headerValues(headers, 'X-CSTP-Netmask');
@@ -123,8 +131,8 @@ function interfaceAddresses(reader: ConfigReader, headers: HttpHeaders): { ipv4?
           netmasks.find((text) => !isIpv6(text)),
         );
   const full6 = headerValue(headers, 'X-CSTP-Address-IP6');
-  const address6 = full6 ?? addresses.find(isIpv6);
   const netmask6 = full6 === undefined ? netmasks.find(isIpv6) : undefined;
+  const address6 = full6 ?? addresses.find(isIpv6) ?? netmask6;
   const ipv6 = address6 === undefined ? undefined : reader.interfaceAddress('IPv6 address', address6, netmask6);
   return { ...(ipv4 !== undefined && { ipv4 }), ...(ipv6 !== undefined && { ipv6 }) };
 }

@@ -23,6 +23,7 @@ export interface GatewayDocument {
   readonly userCertificateHashes?: readonly string[];
   readonly hostScan?: HostScan;
   readonly profile?: ProfileReference;
+  /** Becomes the cookie `webvpn`, in place of one that came as a cookie. */
   readonly sessionToken?: Secret;
   readonly error?: string;
 }
@@ -40,8 +41,9 @@ export interface AuthSection {
   readonly form?: LoginForm;
 }
 
-/** What is to be run and polled before the gateway lets a machine in (spec 3.16). */
+/** What is to be run and polled before the gateway lets a machine in (spec 3.16). Places are paths from the root, or whole URLs. */
 export interface HostScan {
+  /** Becomes the cookie `sdesktop`. */
   readonly token: Secret;
   readonly ticket: string;
   readonly startUri: string;
@@ -63,16 +65,13 @@ function scanElement(os: string): string {
 
 /** Reads a document; `os` is the client's `device-id`. Throws {@link PeerMisbehavedError} for what is not one. */
 export function parseGatewayDocument(body: Uint8Array | string, os: string): GatewayDocument {
-  const root = parseXml(body);
-  if (root.name !== 'config-auth' && root.name !== 'auth') {
-    throw new PeerMisbehavedError(`log-in document: expected config-auth or auth, got ${root.name.slice(0, 40)}`);
-  }
-  const auth = root.name === 'auth' ? root : child(root, 'auth');
+  const root = envelopeOf(parseXml(body));
+  const auth = child(root, 'auth');
   const opaque = childrenNamed(root, 'opaque').at(-1);
   const certificates = child(root, 'multiple-client-cert-request');
   const hostScan = parseHostScan(root, auth, os);
   const profile = parseProfile(root);
-  const sessionToken = child(root, 'session-token');
+  const sessionToken = tokenOf('session-token', trimmedChild(root, 'session-token'));
   const error = formatted(child(root, 'error'));
   return {
     type: attribute(root, 'type') === 'complete' ? 'complete' : 'auth-request',
@@ -83,9 +82,16 @@ export function parseGatewayDocument(body: Uint8Array | string, os: string): Gat
     ...(certificates !== undefined && { userCertificateHashes: childrenNamed(certificates, 'hash-algorithm').map(trimmed) }),
     ...(hostScan !== undefined && { hostScan }),
     ...(profile !== undefined && { profile }),
-    ...(sessionToken !== undefined && { sessionToken: new Secret(trimmed(sessionToken)) }),
+    ...(sessionToken !== undefined && { sessionToken }),
     ...(error !== undefined && { error }),
   };
+}
+
+/** Observed with openconnect 9.01: what only the envelope has (opaque, tokens) does not count inside an `auth` without one. */
+function envelopeOf(root: XmlElement): XmlElement {
+  if (root.name === 'config-auth') return root;
+  if (root.name === 'auth') return xmlElement('config-auth', {}, [root]);
+  throw new PeerMisbehavedError(`log-in document: expected config-auth or auth, got ${root.name.slice(0, 40)}`);
 }
 
 function parseAuth(auth: XmlElement): AuthSection {
@@ -125,25 +131,59 @@ function trimmed(element: XmlElement): string {
   return textOf(element).trim();
 }
 
-function parseHostScan(root: XmlElement, auth: XmlElement | undefined, os: string): HostScan | undefined {
-  const announced = child(root, 'host-scan');
-  if (announced !== undefined) {
-    const text = (name: string) => trimmed(child(announced, name) ?? xmlElement(name));
-    return scanOf(text('host-scan-token'), text('host-scan-ticket'), text('host-scan-base-uri'), text('host-scan-wait-uri'));
-  }
-  const ticketElement = auth && child(auth, 'csd');
-  const uriElement = auth && child(auth, scanElement(os));
-  if (ticketElement === undefined || uriElement === undefined) return undefined;
-  const isMobile = os === 'android' || os === 'apple-ios';
-  const stubUri = isMobile ? undefined : attribute(uriElement, 'stuburl');
-  const [token = '', ticket = ''] = [attribute(ticketElement, 'token'), attribute(ticketElement, 'ticket')];
-  return scanOf(token, ticket, attribute(uriElement, 'starturl') ?? '', attribute(uriElement, 'waiturl') ?? '', stubUri);
+/** The text of a child; empty if it is not there. */
+function trimmedChild(element: XmlElement, name: string): string {
+  const found = child(element, name);
+  return found === undefined ? '' : trimmed(found);
 }
 
-/** Only what is complete is a host scan. */
-function scanOf(token: string, ticket: string, startUri: string, waitUri: string, stubUri?: string): HostScan | undefined {
-  if (token === '' || ticket === '' || startUri === '' || waitUri === '') return undefined;
-  return { token: new Secret(token), ticket, startUri, waitUri, ...(stubUri !== undefined && stubUri !== '' && { stubUri }) };
+/** A token goes into the `Cookie` header, where it must not end itself or the line. Undefined for an empty one: it says nothing. */
+function tokenOf(name: string, text: string): Secret | undefined {
+  if (/[;\r\n\u0000]/.test(text)) throw new PeerMisbehavedError(`${name}: expected a text that can be a cookie`);
+  return text === '' ? undefined : new Secret(text);
+}
+
+/** Only what is complete is a host scan; the new form comes first. */
+function parseHostScan(root: XmlElement, auth: XmlElement | undefined, os: string): HostScan | undefined {
+  const announced = child(root, 'host-scan');
+  const scan = announced && parseNewScan(announced);
+  return scan ?? (auth && parseOldScan(auth, os));
+}
+
+function parseNewScan(scan: XmlElement): HostScan | undefined {
+  const text = (name: string) => trimmedChild(scan, `host-scan-${name}`);
+  return scanOf({ token: text('token'), ticket: text('ticket'), startUri: text('base-uri'), waitUri: text('wait-uri'), stubUri: '' });
+}
+
+/** Attributes of two elements, both called `csd` for Windows. */
+function parseOldScan(auth: XmlElement, os: string): HostScan | undefined {
+  const valueIn = (element: string, name: string) =>
+    childrenNamed(auth, element)
+      .map((found) => attribute(found, name))
+      .find((value) => value !== undefined) ?? '';
+  const uri = (name: string) => valueIn(scanElement(os), name);
+  const isMobile = os === 'android' || os === 'apple-ios';
+  return scanOf({
+    token: valueIn('csd', 'token'),
+    ticket: valueIn('csd', 'ticket'),
+    startUri: uri('starturl'),
+    waitUri: uri('waiturl'),
+    stubUri: isMobile ? '' : uri('stuburl'),
+  });
+}
+
+type ScanTexts = Readonly<Record<'token' | 'ticket' | 'startUri' | 'waitUri' | 'stubUri', string>>;
+
+function scanOf({ ticket, startUri, waitUri, stubUri, ...texts }: ScanTexts): HostScan | undefined {
+  const token = tokenOf('host scan token', texts.token);
+  if (token === undefined || ticket === '' || startUri === '' || waitUri === '') return undefined;
+  const uris = { startUri: fromRoot(startUri), waitUri: fromRoot(waitUri), ...(stubUri !== '' && { stubUri: fromRoot(stubUri) }) };
+  return { token, ticket, ...uris };
+}
+
+/** Observed: openconnect 9.01 takes a path without its first slash from the root, wherever the form is. */
+function fromRoot(uri: string): string {
+  return uri.startsWith('/') || /^[a-z][a-z0-9+.-]*:/i.test(uri) ? uri : `/${uri}`;
 }
 
 function parseProfile(root: XmlElement): ProfileReference | undefined {

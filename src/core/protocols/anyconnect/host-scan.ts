@@ -6,7 +6,7 @@
 import type { ConnectionFacts, LoginIo, Target } from '../../auth/login-io.ts';
 import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import type { HttpResponse } from '../../http/message.ts';
-import { hostHeader, resolveLocation } from '../../http/url.ts';
+import { formatUrl, resolveLocation } from '../../http/url.ts';
 import { fromUtf8, toHex } from '../../wire/text.ts';
 import type { HostScan } from './gateway-document.ts';
 
@@ -18,18 +18,17 @@ const MAX_POLLS = 300;
 
 export interface ScanContext {
   readonly io: LoginIo;
-  /** Where the form came from. */
+  /** Where the form's answer goes. */
   readonly place: Target;
   readonly group: string | undefined;
-  /** A GET of this place with the headers and cookies of the log-in. */
-  readonly get: (place: Target) => Promise<HttpResponse>;
+  /** A GET from the gateway with the headers and cookies of the log-in. */
+  readonly get: (url: string) => Promise<HttpResponse>;
 }
 
-/** Reports and waits. Throws {@link PeerRefusedError} or {@link PeerMisbehavedError} if that ends badly. */
+/** Has the machine reported on. Rejects with what the user's program and {@link ScanContext.get} reject with. */
 export async function scanHost(scan: HostScan, context: ScanContext): Promise<void> {
-  const { io, place, get } = context;
-  const stub = scan.stubUri === undefined ? undefined : await get(resolveLocation(place, scan.stubUri));
-  if (stub !== undefined && stub.status !== 200) throw new PeerRefusedError(`The gateway did not send its host scan: HTTP ${stub.status}.`);
+  const { io, place } = context;
+  const stub = scan.stubUri === undefined ? undefined : await fetchStub(scan.stubUri, context);
   const facts = io.connection();
   await io.checkHost({
     arguments: scanArguments(scan, context, facts),
@@ -38,15 +37,22 @@ export async function scanHost(scan: HostScan, context: ScanContext): Promise<vo
       CSD_TOKEN: scan.token.reveal(),
       CSD_HOSTNAME: place.host,
     },
-    ...(stub !== undefined && { stub: stub.body }),
+    ...(stub !== undefined && { stub }),
   });
 }
 
-/** Polls until the gateway has taken the report. */
-export async function awaitScan(scan: HostScan, { io, place, get }: ScanContext): Promise<void> {
-  const waitPlace = resolveLocation(place, scan.waitUri);
+/** The program is the user's own: without the gateway's, it may still know what to report. */
+async function fetchStub(uri: string, { io, get }: ScanContext): Promise<Uint8Array | undefined> {
+  const { status, body } = await get(uri);
+  if (status === 200) return body;
+  io.log.log('warn', 'host scan program not there', { status });
+  return undefined;
+}
+
+/** Polls until the gateway has taken the report. Throws {@link PeerRefusedError} or {@link PeerMisbehavedError} if that ends badly. */
+export async function awaitScan(scan: HostScan, { io, get }: ScanContext): Promise<void> {
   for (let polls = 0; polls < MAX_POLLS; polls++) {
-    const response = await get(waitPlace);
+    const response = await get(scan.waitUri);
     const text = fromUtf8(response.body);
     if (/http-equiv="refresh"/i.test(text)) {
       io.log.log('info', 'host scan pending');
@@ -69,7 +75,7 @@ function scanArguments(scan: HostScan, { io, place, group }: ScanContext, facts:
     ['-stub', '0'],
     ['-group', group ?? ''],
     ['-certhash', `${md5(facts.peerCertificate)}:${md5(facts.clientCertificate)}`],
-    ['-url', `https://${hostHeader(place)}${scan.startUri}`],
+    ['-url', formatUrl(resolveLocation(place, scan.startUri))],
   ];
   return [...values.flatMap(([name, value]) => [name, `"${value}"`]), '-langselen'];
 }

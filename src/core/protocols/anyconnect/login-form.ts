@@ -123,13 +123,15 @@ export type FormTexts = Pick<AuthForm, 'id' | 'banner' | 'message' | 'error'>;
  * Throws {@link UnsupportedError} for a form that only a browser can answer.
  */
 export function authFormOf(form: LoginForm, texts: FormTexts, group: string | undefined): AuthForm {
-  if (form.inputs.some((input) => input.type === 'sso')) {
-    throw new UnsupportedError('The gateway wants the log-in to happen in a browser (single sign-on), which does not exist yet.');
-  }
+  if (form.inputs.some((input) => input.type === 'sso')) throw noSingleSignOn();
   const groups = groupOptions(form);
   const current = groups?.find((option) => option.value === group) ?? groups?.find((option) => option.isSelected) ?? groups?.[0];
   const fields = selectsFirst(form.inputs).map((input) => fieldOf(input, texts, groups, current));
   return { ...texts, fields };
+}
+
+export function noSingleSignOn(): UnsupportedError {
+  return new UnsupportedError('The gateway wants the log-in to happen in a browser (single sign-on), which does not exist yet.');
 }
 
 function groupOptions(form: LoginForm): readonly SelectOption[] | undefined {
@@ -159,7 +161,8 @@ function fieldOf(
   const shown = groups?.filter((option) => !option.isWithoutAaa && (!input.isSecondAuth || option.hasSecondAuth));
   const shownFor =
     shown === undefined || shown.length === groups?.length ? {} : { shownFor: { field: GROUP_FIELD, choices: shown.map((o) => o.value) } };
-  if (name === SECONDARY_USERNAME && input.isSecondAuth && current?.secondaryUsername !== undefined) {
+  const isAsked = current !== undefined && shown?.includes(current) === true;
+  if (name === SECONDARY_USERNAME && input.isSecondAuth && isAsked && current.secondaryUsername !== undefined) {
     if (!current.isSecondaryUsernameEditable) return { kind: 'hidden', name, label, value: current.secondaryUsername };
     return { kind: 'text', name, label, initial: current.secondaryUsername, ...shownFor };
   }

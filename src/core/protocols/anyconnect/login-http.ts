@@ -6,6 +6,7 @@
 import type { LoginIo, Target } from '../../auth/login-io.ts';
 import { CancelledError, PeerMisbehavedError } from '../../errors.ts';
 import { HttpAuthenticator } from '../../http/auth/authenticator.ts';
+import type { AuthSchemeName } from '../../http/auth/scheme.ts';
 import { CookieJar } from '../../http/cookies.ts';
 import { type HttpHeaders, type HttpResponse, headerValue } from '../../http/message.ts';
 import { hostHeader, isSameServer, resolveLocation } from '../../http/url.ts';
@@ -20,6 +21,11 @@ export interface LoginBody {
   readonly shown: string;
 }
 
+/** `fresh`: on a new connection. */
+export interface ConnectionWish {
+  readonly fresh?: boolean;
+}
+
 /** Redirects that one request follows (spec 3.9). */
 const MAX_REDIRECTS = 10;
 
@@ -31,8 +37,11 @@ export class LoginHttp {
   isXml: boolean;
   readonly #io: LoginIo;
   readonly #options: LoginOptions;
-  readonly #authenticator: HttpAuthenticator;
-  #supportsHttpAuth = true;
+  /** Schemes that may be used. */
+  readonly #schemes: readonly AuthSchemeName[];
+  #authenticator: HttpAuthenticator;
+  /** Whether HTTP authentication is offered: until it was refused. */
+  #supportsHttpAuth: boolean;
   #wasKept = false;
 
   constructor(io: LoginIo, place: Target, options: LoginOptions) {
@@ -40,75 +49,88 @@ export class LoginHttp {
     this.#options = options;
     this.place = place;
     this.isXml = options.usesXml;
-    this.#authenticator = new HttpAuthenticator({
-      side: 'origin',
-      crypto: io.crypto,
-      allowed: options.bearerToken === undefined ? options.httpAuth : [...options.httpAuth, 'bearer'],
-      ...(options.bearerToken !== undefined && { bearerToken: options.bearerToken }),
-    });
+    this.#schemes = options.bearerToken === undefined ? options.httpAuth : [...options.httpAuth, 'bearer'];
+    this.#supportsHttpAuth = this.#schemes.length > 0;
+    this.#authenticator = this.#newAuthenticator();
   }
 
   /** One request to {@link place}; authentication that HTTP asks for is answered, redirects are the caller's. */
-  async post(body: LoginBody, how: { readonly fresh?: boolean } = {}): Promise<HttpResponse> {
+  post(body: LoginBody, how: ConnectionWish = {}): Promise<HttpResponse> {
     return this.#exchange('POST', this.place, body, how);
   }
 
-  /** A GET of another place, with headers and cookies of the log-in, redirects followed. */
-  get(place: Target, body?: LoginBody): Promise<HttpResponse> {
-    return this.#follow('GET', place, body);
+  /** As {@link post}, but redirects are followed, and {@link place} with them (spec 3.9: a POST stays one, with its body). */
+  async follow(method: 'GET' | 'POST', body: LoginBody, how: ConnectionWish = {}): Promise<HttpResponse> {
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await this.#exchange(method, this.place, body, redirects === 0 ? how : {});
+      const location = redirectOf(response);
+      if (location === undefined) return response;
+      this.moveTo(resolveLocation(this.place, location));
+    }
+    throw tooManyRedirects();
   }
 
-  /** As {@link post}, but redirects are followed, and {@link place} with them (spec 3.9: POST stays POST). */
-  postFollowing(body: LoginBody): Promise<HttpResponse> {
-    return this.#follow('POST', this.place, body);
+  /**
+   * Fetches something beside the log-in, with its headers and cookies, so only from its server; {@link place} stays. Redirects are followed.
+   * Throws {@link PeerMisbehavedError} for another server.
+   */
+  async get(url: string): Promise<HttpResponse> {
+    let place = this.place;
+    let location: string | undefined = url;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      place = resolveLocation(place, location);
+      if (!isSameServer(place, this.place)) {
+        throw new PeerMisbehavedError('The gateway points to a file on another server, which must not see the session.');
+      }
+      const response = await this.#exchange('GET', place, undefined, {});
+      location = redirectOf(response);
+      if (location === undefined) return response;
+    }
+    throw tooManyRedirects();
   }
 
-  /** Goes to another place from now on; what belongs to another server is forgotten. */
+  /** Goes to another place from now on; what belongs to another server is forgotten: cookies, and credentials of HTTP authentication. */
   moveTo(place: Target): void {
-    if (!isSameServer(place, this.place)) this.jar.clear();
+    if (!isSameServer(place, this.place)) {
+      this.jar.clear();
+      this.#authenticator = this.#newAuthenticator();
+    }
     this.place = place;
   }
 
-  async #follow(method: 'GET' | 'POST', from: Target, body: LoginBody | undefined): Promise<HttpResponse> {
-    let place = from;
-    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const response = await this.#exchange(method, place, body, {});
-      const location = redirectOf(response);
-      if (location === undefined) return response;
-      place = resolveLocation(place, location);
-      this.moveTo(place);
-    }
-    throw new PeerMisbehavedError(`The gateway redirected a request more than ${MAX_REDIRECTS} times.`);
+  #newAuthenticator(): HttpAuthenticator {
+    const { bearerToken } = this.#options;
+    return new HttpAuthenticator({
+      side: 'origin',
+      crypto: this.#io.crypto,
+      allowed: this.#schemes,
+      ...(bearerToken !== undefined && { bearerToken }),
+    });
   }
 
-  async #exchange(
-    method: 'GET' | 'POST',
-    place: Target,
-    body: LoginBody | undefined,
-    how: { readonly fresh?: boolean },
-  ): Promise<HttpResponse> {
-    for (;;) {
-      if (!this.#wasKept || how.fresh === true) this.#authenticator.connectionOpened();
-      const bytes = body === undefined ? undefined : utf8(body.text);
+  async #exchange(method: 'GET' | 'POST', place: Target, body: LoginBody | undefined, how: ConnectionWish): Promise<HttpResponse> {
+    const bytes = body && utf8(body.text);
+    for (let isFresh = how.fresh === true; ; isFresh = false) {
+      if (!this.#wasKept || isFresh) this.#authenticator.connectionOpened();
       const headers = this.#headers(method, place, bytes?.length);
       const request = { method, target: place, headers, ...(bytes !== undefined && { body: bytes, shownBody: body?.shown ?? '' }) };
-      const response = await this.#io.http(request, how);
+      const response = await this.#io.http(request, { fresh: isFresh });
       this.#wasKept = this.#io.connection().isKept;
       this.jar.store(response.headers);
       if (!(await this.#answersChallenge(response))) return response;
     }
   }
 
-  /** True if the request is to be sent again: with credentials, or without the offer to give any. */
+  /** True if the request is to be sent again: with credentials, or without the offer to give any (spec 3.19). */
   async #answersChallenge(response: HttpResponse): Promise<boolean> {
     let step = this.#authenticator.receive(response, this.#wasKept);
     if (step.type === 'ask') step = this.#authenticator.answer(await this.#askCredentials(step.realm));
     if (step.type === 'again') return true;
     if (step.type !== 'refused') return false;
     this.#io.log.log('debug', 'http authentication refused', { reason: step.message });
-    const triesForm = this.#supportsHttpAuth && headerValue(response.headers, 'WWW-Authenticate') !== undefined;
-    this.#supportsHttpAuth = false;
-    return triesForm;
+    const wasOffered = this.#supportsHttpAuth && headerValue(response.headers, 'WWW-Authenticate') !== undefined;
+    if (wasOffered) this.#supportsHttpAuth = false;
+    return wasOffered;
   }
 
   async #askCredentials(realm: string): Promise<{ username: string; password: Secret }> {
@@ -153,6 +175,10 @@ export class LoginHttp {
       ['Content-Length', String(length)],
     ];
   }
+}
+
+function tooManyRedirects(): PeerMisbehavedError {
+  return new PeerMisbehavedError(`The gateway redirected a request more than ${MAX_REDIRECTS} times.`);
 }
 
 /** Where a response sends us; undefined if it does not. */

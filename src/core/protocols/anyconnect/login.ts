@@ -13,17 +13,17 @@ import { CancelledError, PeerMisbehavedError, PeerRefusedError } from '../../err
 import { encodeForm } from '../../http/form-urlencoded.ts';
 import type { HttpResponse } from '../../http/message.ts';
 import { formatUrl, isSameServer, resolveLocation } from '../../http/url.ts';
-import { revealed, type Secret } from '../../secret.ts';
+import { revealed, Secret } from '../../secret.ts';
 import { printable } from '../../wire/text.ts';
 import { certificateReply } from './certificate-reply.ts';
 import { type ClientDocument, renderClientDocument } from './client-document.ts';
-import { type AuthSection, type GatewayDocument, parseGatewayDocument } from './gateway-document.ts';
+import { type AuthSection, type GatewayDocument, type HostScan, parseGatewayDocument } from './gateway-document.ts';
 import { awaitScan, scanHost } from './host-scan.ts';
-import { authFormOf, GROUP_FIELD, type LoginForm, selectsFirst } from './login-form.ts';
-import { type LoginBody, LoginHttp, redirectOf } from './login-http.ts';
+import { authFormOf, GROUP_FIELD, type LoginForm, noSingleSignOn, selectsFirst } from './login-form.ts';
+import { type ConnectionWish, type LoginBody, LoginHttp, redirectOf } from './login-http.ts';
 import type { LoginOptions } from './login-options.ts';
 import { profileOfCookie, updateProfile } from './profile-download.ts';
-import { renderSessionCookie } from './session-cookie.ts';
+import { renderSessionCookie, SESSION_COOKIE } from './session-cookie.ts';
 
 /** Tries to get a first form in XML (spec 3.9, 3.11). */
 const MAX_INITS = 3;
@@ -52,38 +52,58 @@ class Login {
   readonly #options: LoginOptions;
   readonly #http: LoginHttp;
   #opaque: GatewayDocument['opaque'];
+  /** What `init` says that it contacts. Redirects and a form's action do not change it; the choice of a group does (observed). */
+  #groupAccess: string;
   /** The value of the group that was chosen. */
   #group: string | undefined;
   #groupChanges = 0;
   #scanToken: Secret | undefined;
   #hasSeenForm = false;
+  #hasReportedCertificate = false;
   /** Sends again what was sent last: a host scan comes between a request and its answer. */
-  #repeat: () => Promise<GatewayDocument> = () => this.#firstDocument();
+  #repeat: () => Promise<GatewayDocument> = () => (this.#http.isXml ? this.#firstDocument() : this.#legacyDocument());
 
   constructor(io: LoginIo, target: Target, options: LoginOptions) {
     this.#io = io;
     this.#target = target;
     this.#options = options;
     this.#http = new LoginHttp(io, target, options);
+    this.#groupAccess = formatUrl(target);
   }
 
   async run(): Promise<Credential> {
     let document = await this.#firstDocument();
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      this.#opaque = document.opaque ?? this.#opaque;
-      const { auth } = document;
+      this.#remember(document);
+      const { auth, hostScan } = document;
       if (auth?.id === 'success') return this.#finish(document, auth);
-      document =
-        document.hostScan !== undefined && this.#scanToken === undefined ? await this.#scan(document) : await this.#answer(document);
+      // First of all: a host scan's repetition goes there too (observed).
+      if (auth?.form !== undefined) this.#http.moveTo(resolveLocation(this.#http.place, auth.form.action));
+      document = hostScan !== undefined && this.#scanToken === undefined ? await this.#scan(hostScan) : await this.#answer(document);
     }
     throw new PeerMisbehavedError(`The log-in did not end after ${MAX_ROUNDS} rounds.`);
   }
 
+  /** What holds beyond the next answer. */
+  #remember(document: GatewayDocument): void {
+    this.#opaque = document.opaque ?? this.#opaque;
+    if (document.sessionToken !== undefined) this.#http.jar.set(SESSION_COOKIE, document.sessionToken);
+  }
+
   async #firstDocument(): Promise<GatewayDocument> {
     const document = this.#http.isXml ? await this.#init() : undefined;
-    if (document === undefined) return this.#initLegacy();
-    this.#io.log.log('info', 'xml post enabled');
-    return document;
+    if (document !== undefined) {
+      this.#io.log.log('info', 'xml post enabled');
+      return document;
+    }
+    this.#io.log.log('debug', 'legacy log-in');
+    this.#http.isXml = false;
+    this.#http.moveTo(this.#target);
+    return this.#legacyDocument({ fresh: true });
+  }
+
+  async #legacyDocument(how: ConnectionWish = {}): Promise<GatewayDocument> {
+    return this.#document(await this.#http.follow('GET', NO_FIELDS, how));
   }
 
   /** The answer to `init`; undefined if the gateway does not understand XML (spec 3.10). */
@@ -92,21 +112,15 @@ class Login {
     let lacksCertificate = false;
     let hasRetried = false;
     for (let inits = 0; inits < maxInits; inits++) {
-      const body = this.#render({ type: 'init', groupAccess: formatUrl(this.#http.place), lacksCertificate });
-      const response = await this.#http.post(body, { fresh: this.#io.hasClientCertificate && !this.#hasSeenForm });
-      const location = redirectOf(response);
-      if (location !== undefined) {
-        const place = resolveLocation(this.#http.place, location);
-        if (isSameServer(place, this.#http.place)) return undefined;
-        this.#http.moveTo(place);
-        continue;
+      const body = this.#render({ type: 'init', groupAccess: this.#groupAccess, lacksCertificate }, this.#group);
+      // Only a first `init` asks whether this is the right way and server; from the first form on, it is (spec 3.9).
+      const response = this.#hasSeenForm ? await this.#http.follow('POST', body) : await this.#http.post(body, this.#certificateWish);
+      const document = this.#hasSeenForm ? this.#document(response) : this.#understood(response);
+      if (document === 'moved') continue;
+      if (document?.userCertificateHashes !== undefined) return this.#proveSecondCertificate(document, response.body);
+      if (document?.wantsClientCertificate !== true || document.isCertificateAuthenticated) {
+        return document?.auth === undefined ? undefined : document;
       }
-      if (response.status === 403) throw refusal(response);
-      const document = response.status === 200 ? this.#understood(response) : undefined;
-      if (document === undefined) return undefined;
-      if (document.userCertificateHashes !== undefined) return this.#proveSecondCertificate(document, response.body);
-      if (!document.wantsClientCertificate || document.isCertificateAuthenticated)
-        return document.auth === undefined ? undefined : document;
       // Spec 3.11: with a certificate, once more on a connection that may ask for it; then, or without one, say that there is none.
       lacksCertificate = hasRetried || !this.#io.hasClientCertificate;
       hasRetried = true;
@@ -114,15 +128,22 @@ class Login {
     return undefined;
   }
 
-  async #initLegacy(): Promise<GatewayDocument> {
-    this.#io.log.log('debug', 'legacy log-in');
-    this.#http.isXml = false;
-    this.#http.moveTo(this.#target);
-    return this.#document(await this.#http.get(this.#target, NO_FIELDS));
+  /** Spec 3.11: some gateways ask for a certificate on a later connection only, so until there is a form each request has its own. */
+  get #certificateWish(): ConnectionWish {
+    return { fresh: this.#io.hasClientCertificate && !this.#hasSeenForm };
   }
 
-  /** Undefined for what is no log-in document. */
-  #understood(response: HttpResponse): GatewayDocument | undefined {
+  /** The answer to a first `init`: `moved` if another server is to be asked, undefined for what is no log-in document. */
+  #understood(response: HttpResponse): GatewayDocument | 'moved' | undefined {
+    const location = redirectOf(response);
+    if (location !== undefined) {
+      const place = resolveLocation(this.#http.place, location);
+      if (isSameServer(place, this.#http.place)) return undefined;
+      this.#http.moveTo(place);
+      return 'moved';
+    }
+    if (response.status === 403) throw refusal(response);
+    if (response.status !== 200) return undefined;
     try {
       return parseGatewayDocument(response.body, this.#options.client.os);
     } catch (error) {
@@ -142,38 +163,44 @@ class Login {
     const { userCertificate } = this.#io;
     if (userCertificate === undefined)
       throw new PeerRefusedError('The gateway wants a second certificate. Name one with --mca-certificate.');
-    const reply = await certificateReply(userCertificate, document.userCertificateHashes ?? [], body);
-    this.#opaque = document.opaque ?? this.#opaque;
-    const answer = this.#document(await this.#http.postFollowing(this.#render({ type: 'auth-reply', userCertificate: reply })));
+    this.#remember(document);
+    const reply = this.#render({
+      type: 'auth-reply',
+      userCertificate: await certificateReply(userCertificate, document.userCertificateHashes ?? [], body),
+    });
+    const answer = this.#document(await this.#http.follow('POST', reply, this.#certificateWish));
     if (answer.error !== undefined) throw new PeerRefusedError(`The gateway refused the second certificate: ${answer.error}`);
     return answer;
   }
 
-  async #scan(document: GatewayDocument): Promise<GatewayDocument> {
-    const { hostScan } = document;
-    if (hostScan === undefined) return document;
-    const { place } = this.#http;
-    const context = { io: this.#io, place, group: this.#group, get: (to: Target) => this.#http.get(to) };
+  async #scan(hostScan: HostScan): Promise<GatewayDocument> {
+    const context = { io: this.#io, place: this.#http.place, group: this.#group, get: (url: string) => this.#http.get(url) };
     await scanHost(hostScan, context);
     this.#scanToken = hostScan.token;
     this.#http.jar.set('sdesktop', hostScan.token);
     await awaitScan(hostScan, context);
-    this.#http.place = place;
     return this.#repeat();
   }
 
   /** Has the form answered, and sends the answer. */
-  async #answer(document: GatewayDocument): Promise<GatewayDocument> {
-    const auth = document.auth ?? { id: '', isComplete: false };
+  async #answer({ auth = { id: '', isComplete: false }, ...document }: GatewayDocument): Promise<GatewayDocument> {
     const error = auth.error ?? document.error;
-    if (this.#http.jar.get('ClientCertAuthFailed') !== undefined) this.#io.log.log('error', 'client certificate refused');
-    if (auth.form === undefined) {
-      if (auth.isComplete) return this.#send(this.#render({ type: 'auth-reply', fields: [] }));
-      throw new PeerRefusedError(error ?? auth.message ?? 'The gateway sent no form to log in with.');
+    this.#reportCertificate(error);
+    if (auth.form !== undefined && auth.form.inputs.length > 0) {
+      this.#hasSeenForm = true;
+      return this.#answerForm(auth, auth.form, error);
     }
-    this.#hasSeenForm = true;
-    this.#http.moveTo(resolveLocation(this.#http.place, auth.form.action));
-    return this.#answerForm(auth, auth.form, error);
+    if (auth.isComplete) return this.#send(this.#http.isXml ? this.#render({ type: 'auth-reply', fields: [] }) : NO_FIELDS);
+    if (auth.singleSignOn !== undefined) throw noSingleSignOn();
+    throw new PeerRefusedError(error ?? auth.message ?? 'The gateway sent no form to log in with.');
+  }
+
+  /** Spec 3.11: the two ways in which gateways say it. */
+  #reportCertificate(error: string | undefined): void {
+    const isRefused =
+      this.#http.jar.get('ClientCertAuthFailed') !== undefined || error?.includes('Certificate Validation Failure') === true;
+    if (isRefused && !this.#hasReportedCertificate) this.#io.log.log('error', 'client certificate refused');
+    this.#hasReportedCertificate ||= isRefused;
   }
 
   async #answerForm(auth: AuthSection, form: LoginForm, error: string | undefined): Promise<GatewayDocument> {
@@ -192,8 +219,6 @@ class Login {
         case 'submit':
           return this.#send(this.#http.isXml ? this.#reply(form, answer.values) : legacyReply(form, answer.values));
         case 'change-group':
-          if (++this.#groupChanges > MAX_GROUP_CHANGES)
-            throw new PeerMisbehavedError(`The group was changed more than ${MAX_GROUP_CHANGES} times.`);
           this.#group = answer.group;
           if (this.#http.isXml) return this.#changeGroup();
           break; // spec 3.7: without XML the same form is answered for another group
@@ -204,27 +229,33 @@ class Login {
   }
 
   /** Spec 3.7: the form of another group comes as the answer to another `init`, which goes where the form would have gone. */
-  async #changeGroup(): Promise<GatewayDocument> {
-    this.#repeat = () => this.#changeGroup();
-    const document = await this.#init();
-    if (document === undefined) throw new PeerMisbehavedError('The gateway sent no form for the group that was chosen.');
-    return document;
+  #changeGroup(): Promise<GatewayDocument> {
+    if (++this.#groupChanges > MAX_GROUP_CHANGES)
+      throw new PeerMisbehavedError(`The group was changed more than ${MAX_GROUP_CHANGES} times.`);
+    this.#groupAccess = formatUrl(this.#http.place);
+    this.#repeat = async () => {
+      const document = await this.#init();
+      if (document === undefined) throw new PeerMisbehavedError('The gateway sent no form for the group that was chosen.');
+      return document;
+    };
+    return this.#repeat();
   }
 
   #reply(form: LoginForm, values: FormValues): LoginBody {
-    const group = values[GROUP_FIELD];
+    const fields = answered(form.inputs, values);
+    const group = fields.find(([name]) => name === GROUP_FIELD)?.[1];
     if (group !== undefined) this.#group = revealed(group);
-    return this.#render({ type: 'auth-reply', fields: answered(form.inputs, values) });
+    return this.#render({ type: 'auth-reply', fields }, group === undefined ? undefined : this.#group);
   }
 
-  #render(document: Omit<ClientDocument, 'capabilities'>): LoginBody {
+  #render(document: Omit<ClientDocument, 'capabilities' | 'group'>, group?: string): LoginBody {
     const capabilities = ['single-sign-on-v2', ...(this.#io.userCertificate === undefined ? [] : ['multiple-cert'])];
     const isReply = document.type === 'auth-reply';
     return renderClientDocument(
       {
         ...document,
         capabilities,
-        ...(this.#group !== undefined && { group: this.#group }),
+        ...(group !== undefined && { group }),
         ...(isReply && this.#opaque !== undefined && { opaque: this.#opaque }),
         ...(isReply && this.#scanToken !== undefined && { hostScanToken: this.#scanToken }),
       },
@@ -233,31 +264,30 @@ class Login {
   }
 
   async #send(body: LoginBody): Promise<GatewayDocument> {
-    const { place } = this.#http;
-    this.#repeat = () => {
-      this.#http.place = place;
-      return this.#send(body);
-    };
-    return this.#document(await this.#http.postFollowing(body));
+    this.#repeat = () => this.#send(body);
+    return this.#document(await this.#http.follow('POST', body));
   }
 
   async #finish(document: GatewayDocument, auth: AuthSection): Promise<Credential> {
     for (const text of [auth.banner, auth.message]) if (text !== undefined) this.#io.log.log('info', 'login banner', { text });
-    if (document.sessionToken !== undefined) this.#http.jar.set('webvpn', document.sessionToken);
-    const session = this.#http.jar.get('webvpn');
+    const session = this.#http.jar.get(SESSION_COOKIE);
     if (session === undefined) throw new PeerMisbehavedError('The gateway says that the log-in succeeded, but sent no session cookie.');
-    const { place } = this.#http;
-    await updateProfile(this.#io, document.profile ?? profileOfCookie(this.#http.jar), place, (to) => this.#http.get(to));
+    await updateProfile(this.#io, document.profile ?? profileOfCookie(this.#http.jar), (url) => this.#http.get(url));
     const { strap } = this.#options;
     const { remote, pin } = this.#io.connection();
     const cookie = renderSessionCookie({ session, ...(strap !== undefined && { strapKey: strap.exportKey() }) });
-    return { gateway: { ...place, path: '/' }, address: remote.address, pin, cookie };
+    return { gateway: { ...this.#http.place, path: '/' }, address: remote.address, pin, cookie };
   }
 }
 
 /** The values of a form's inputs, in their order. */
 function answered(inputs: LoginForm['inputs'], values: FormValues): (readonly [string, string | Secret])[] {
-  return inputs.flatMap(({ name }) => (values[name] === undefined ? [] : [[name, values[name]] as const]));
+  return inputs.flatMap(({ type, name }) => {
+    const value = Object.hasOwn(values, name) ? values[name] : undefined; // a field may be called `constructor`
+    if (value === undefined) return [];
+    // Whoever answers may have forgotten that it is one: the body is shown in logs.
+    return [[name, type === 'password' ? new Secret(revealed(value)) : value] as const];
+  });
 }
 
 /** Spec 3.10: selects first, nothing renamed. */

@@ -10,7 +10,8 @@ import { parseCookies } from '../../http/cookies.ts';
 import { Secret } from '../../secret.ts';
 import { fromBase64, toBase64 } from '../../wire/text.ts';
 
-const SESSION_COOKIE = 'webvpn';
+/** Holds the session from the end of a log-in on. */
+export const SESSION_COOKIE = 'webvpn';
 const STRAP_COOKIE = 'openconnect_strapkey';
 
 export interface SessionCookie {
@@ -33,5 +34,13 @@ export function parseSessionCookie(cookie: Secret): SessionCookie {
   // A bare value may end in base64's padding, which is no name and value.
   const session = cookies.get(SESSION_COOKIE) ?? (/^[^=;]+=*$/.test(text) ? text : undefined);
   if (session === undefined || session === '') throw new MisuseError('The cookie has no session in it: expected webvpn=VALUE.');
-  return { session: new Secret(session), ...(strapKey !== undefined && { strapKey: fromBase64(strapKey) }) };
+  return { session: new Secret(session), ...(strapKey !== undefined && { strapKey: keyOf(strapKey) }) };
+}
+
+function keyOf(base64: string): Uint8Array {
+  try {
+    return fromBase64(base64);
+  } catch (error) {
+    throw new MisuseError(`The cookie's ${STRAP_COOKIE} is not base64.`, { cause: error });
+  }
 }

@@ -12,7 +12,7 @@ import { SallyportError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { isIpPacket } from '../../tunnel/inner-packet.ts';
 import type { Keepalive } from '../../tunnel/keepalive.ts';
-import type { LayerSink } from '../../tunnel/layer.ts';
+import { type LayerSink, MAX_RESERVE } from '../../tunnel/layer.ts';
 import type { CloseReason } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { packetBytes } from '../../tunnel/packet.ts';
@@ -27,6 +27,12 @@ export interface StreamChannelOptions {
 
 const NO_BYTES = new Uint8Array(0);
 
+/** What fits into one frame that is one TLS record. */
+const MAX_SENT_PAYLOAD = MAX_RESERVE - CSTP_HEADER_LENGTH;
+
+/** Characters of a gateway's reason that are shown. */
+const MAX_REASON_LENGTH = 1000;
+
 export class StreamChannel {
   readonly keepalive: Keepalive;
   readonly compressor: PacketCompressor | undefined;
@@ -34,7 +40,7 @@ export class StreamChannel {
   readonly #deframer = new CstpDeframer();
   readonly #packet: { buffer: Uint8Array; start: number; end: number } = { buffer: NO_BYTES, start: 0, end: 0 };
   #ended: CloseReason | undefined;
-  /** Frames that held no IP packet, or did not decompress. */
+  /** Frames that held no IP packet or did not decompress, and packets that no frame can hold. */
   dropped = 0;
 
   constructor(options: StreamChannelOptions) {
@@ -61,9 +67,13 @@ export class StreamChannel {
   }
 
   send(packet: Packet, now: Millis, out: LayerSink): void {
+    const length = packet.end - packet.start;
+    if (length > MAX_SENT_PAYLOAD) {
+      this.dropped++;
+      return;
+    }
     const compressed = this.compressor?.compress(packetBytes(packet));
     if (compressed === undefined) {
-      const length = packet.end - packet.start;
       const room = out.reserve(CSTP_HEADER_LENGTH + length);
       writeCstpHeader(room, 0, CSTP_TYPES.data, length);
       room.set(packetBytes(packet), CSTP_HEADER_LENGTH);
@@ -94,7 +104,7 @@ export class StreamChannel {
         this.#decompress(bytes.subarray(start, end), out);
         break;
       case CSTP_TYPES.dpdRequest:
-        sendCstpFrame(out, CSTP_TYPES.dpdResponse, bytes.subarray(start, end));
+        this.#answerDpd(bytes.subarray(start, end), out);
         this.keepalive.sent(now);
         break;
       case CSTP_TYPES.dpdResponse:
@@ -109,6 +119,11 @@ export class StreamChannel {
       default:
         this.#log.log('debug', 'cstp frame of unknown type', { type });
     }
+  }
+
+  /** With the request's payload; empty, as openconnect answers, where one record cannot hold that. */
+  #answerDpd(payload: Uint8Array, out: LayerSink): void {
+    sendCstpFrame(out, CSTP_TYPES.dpdResponse, payload.length <= MAX_SENT_PAYLOAD ? payload : NO_BYTES);
   }
 
   #deliver(bytes: Uint8Array, start: number, end: number, out: LayerSink): void {
@@ -132,9 +147,9 @@ export class StreamChannel {
   }
 }
 
-/** Spec 5.4: the first byte is a code, the rest a text. */
+/** Spec 5.4: the first byte is a code, the rest a text, in which a dot stands for what does not print. */
 function disconnected(payload: Uint8Array): CloseReason {
-  const text = fromUtf8(payload.subarray(1)).replace(/[^\u0020-\u007e\u00a0-\uffff]/g, '.');
-  const why = payload.length < 2 ? '' : `: ${text}`;
-  return { kind: 'ended-by-peer', message: `The gateway ended the session${why === '' ? '.' : why}` };
+  const text = fromUtf8(payload.subarray(1)).slice(0, MAX_REASON_LENGTH);
+  const shown = text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '.');
+  return { kind: 'ended-by-peer', message: shown === '' ? 'The gateway ended the session.' : `The gateway ended the session: ${shown}` };
 }

@@ -33,7 +33,10 @@ describe('CSTP frame', () => {
   it('has the bytes that the peers send', () => {
     assert.equal(toHex(encoded(CSTP_TYPES.dpdRequest, new Uint8Array(0))), '5354460100000300');
     assert.equal(toHex(encoded(CSTP_TYPES.dpdResponse, utf8('hello'))), '535446010005040068656c6c6f');
+    assert.equal(toHex(encoded(CSTP_TYPES.dpdResponse, new Uint8Array(0))), '5354460100000400');
     assert.equal(toHex(encoded(CSTP_TYPES.keepalive, new Uint8Array(0))), '5354460100000700');
+    assert.equal(toHex(encoded(CSTP_TYPES.disconnect, new Uint8Array(0))), '5354460100000500');
+    assert.equal(toHex(encoded(CSTP_TYPES.terminate, new Uint8Array(0))), '5354460100000900');
     assert.equal(
       toHex(encoded(CSTP_TYPES.disconnect, new Uint8Array([0xb0, ...utf8('Aborted by caller')]))),
       '5354460100120500b041626f727465642062792063616c6c6572',
@@ -45,6 +48,15 @@ describe('CSTP frame', () => {
       { type: CSTP_TYPES.disconnect, payload: '0449646c652054696d656f75740a21' },
       { type: CSTP_TYPES.terminate, payload: '' },
       { type: 0x42, payload: '' },
+    ]);
+  });
+
+  // Spec "AnyConnect", section 13.1: its length says that more is to come.
+  it('is waited for while it is shorter than its length', () => {
+    assert.deepEqual(framesOf([fromHex('5354460100050300')]), []);
+    assert.deepEqual(framesOf([fromHex('5354460100050300'), utf8('hell')]), []);
+    assert.deepEqual(framesOf([fromHex('5354460100050300'), utf8('hell'), utf8('o')]), [
+      { type: CSTP_TYPES.dpdRequest, payload: '68656c6c6f' },
     ]);
   });
 

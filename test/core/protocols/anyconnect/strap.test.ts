@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Strap } from '../../../../src/core/protocols/anyconnect/strap.ts';
+import type { StrapProof } from '../../../../src/core/protocols/anyconnect/tunnel-options.ts';
+import { utf8 } from '../../../../src/core/wire/text.ts';
+import { strapProofHolds } from '../../../support/strap-proof.ts';
+import { testCrypto } from '../../../support/test-crypto.ts';
+
+const crypto = testCrypto();
+const FINISHED = utf8('verify_data of the connection');
+
+const holds = (proof: StrapProof, key: string, finished = FINISHED) => strapProofHolds(proof, key, finished);
+
+describe('STRAP', () => {
+  it('announces a P-256 key as base64 of its SubjectPublicKeyInfo', async () => {
+    const { publicKey } = await Strap.generate(crypto);
+    assert.match(publicKey, /^MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE[A-Za-z0-9+/]{86}==$/);
+  });
+
+  it('signs the connection and the announced key with that key, as long as it does not rotate', async () => {
+    const strap = await Strap.generate(crypto);
+    const [first, second] = [strap.prove(FINISHED), strap.prove(utf8('another'))];
+    assert.equal(first.publicKey, strap.publicKey);
+    assert.ok(holds(first, strap.publicKey));
+    assert.ok(!holds(first, strap.publicKey, utf8('another')), 'another connection');
+    assert.equal(second.publicKey, strap.publicKey);
+    assert.ok(holds(second, strap.publicKey, utf8('another')));
+  });
+
+  it('announces a new key after each rotation, signed with the one that the gateway knows', async () => {
+    const strap = await Strap.generate(crypto);
+    let known = strap.publicKey;
+    for (let connects = 0; connects < 3; connects++) {
+      await strap.rotate();
+      assert.equal(strap.publicKey, known, 'the gateway knows the old key until the CONNECT');
+      const proof = strap.prove(FINISHED);
+      assert.notEqual(proof.publicKey, known);
+      assert.ok(holds(proof, known));
+      assert.ok(!holds(proof, proof.publicKey), 'the new key does not vouch for itself');
+      assert.equal(strap.publicKey, proof.publicKey);
+      known = proof.publicKey;
+    }
+  });
+
+  it('goes on with a saved key, which its first CONNECT announces and signs', async () => {
+    const before = await Strap.generate(crypto);
+    const restored = Strap.restore(crypto, before.exportKey());
+    assert.equal(restored.publicKey, before.publicKey);
+    assert.deepEqual(restored.exportKey(), before.exportKey());
+    const proof = restored.prove(FINISHED);
+    assert.equal(proof.publicKey, before.publicKey);
+    assert.ok(holds(proof, before.publicKey));
+  });
+
+  it('saves the key that the gateway knows', async () => {
+    const strap = await Strap.generate(crypto);
+    await strap.rotate();
+    const { publicKey } = strap.prove(FINISHED);
+    assert.equal(Strap.restore(crypto, strap.exportKey()).publicKey, publicKey);
+  });
+});

@@ -44,6 +44,10 @@ export interface SceneOptions extends OcservOptions {
   readonly family?: 4 | 6;
 }
 
+export interface StartOptions extends Partial<OpenConnectOptions> {
+  readonly namespace?: Namespace;
+}
+
 export class TunnelScene implements AsyncDisposable {
   readonly lab: Lab;
   readonly ocserv: Ocserv;
@@ -95,17 +99,17 @@ export class TunnelScene implements AsyncDisposable {
     return this.lab.client;
   }
 
-  /** Starts our drop-in, or another `command`, as Alice. */
-  start(options: Partial<OpenConnectOptions> = {}): Promise<OpenConnect> {
+  /** Starts our drop-in, or another `command`, as Alice; on another machine than the client's, if `namespace` says so. */
+  start({ namespace = this.client, ...options }: StartOptions = {}): Promise<OpenConnect> {
     const { gateway, ocserv } = this;
-    const user = options.args?.some((argument) => argument.startsWith('--cookie')) === true ? {} : { user: ALICE };
-    return OpenConnect.start(this.client, { gateway, pin: ocserv.pin, ...user, command: SALLYPORT, ...options });
+    const user = options.args?.includes('--cookie-on-stdin') === true ? {} : { user: ALICE };
+    return OpenConnect.start(namespace, { gateway, pin: ocserv.pin, ...user, command: SALLYPORT, ...options });
   }
 
   /** Starts it and waits until the script has set up the network. */
-  async connect(options: Partial<OpenConnectOptions> & { readonly within?: Millis } = {}): Promise<OpenConnect> {
+  async connect(options: StartOptions = {}): Promise<OpenConnect> {
     const client = await this.start(options);
-    await client.up(options.within === undefined ? {} : { within: options.within });
+    await client.up();
     return client;
   }
 
@@ -195,14 +199,24 @@ export async function cipherOfDatagrams(client: OpenConnect, after = 0): Promise
   return cipher;
 }
 
-/** The drop-in runs what the compiler made. Throws if that is older than the sources. */
+/** Logs Alice in and returns the session's cookie. */
+export async function logIn({ client, gateway, ocserv }: TunnelScene): Promise<string> {
+  const [command, ...leading] = SALLYPORT;
+  const args = ['--authenticate', '--non-inter', '--user', ALICE.name, '--passwd-on-stdin', '--servercert', ocserv.pin, gateway];
+  const { stdout } = await client.finish(command, [...leading, ...args], { input: `${ALICE.password}\n` });
+  const [, cookie] = /^COOKIE='(.*)'$/m.exec(stdout) ?? [];
+  assert.ok(cookie, stdout);
+  return cookie;
+}
+
+/** The drop-in runs what was built. Throws if that is older than the sources. */
 function assertBuilt(): void {
-  for (const layer of ['core', 'node', 'client', 'cli']) {
-    const info = path.join(ROOT, 'dist', layer, '.tsbuildinfo');
-    const built = existsSync(info) ? statSync(info).mtimeMs : 0;
-    const folder = path.join(ROOT, 'src', layer);
-    const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-    const newest = Math.max(...sources.map((name) => statSync(path.join(folder, name)).mtimeMs));
-    assert.ok(built >= newest, `dist/${layer} is older than its sources: run "npm run build"`);
-  }
+  const [, entry = ''] = /import\('\.\.\/(dist\/[^']+)'\)/.exec(readFileSync(SALLYPORT[1] ?? '', 'utf8')) ?? [];
+  const layers = readdirSync(path.join(ROOT, 'src'));
+  // A bundle is one file; the compiler leaves alone what does not change, and notes that it has looked.
+  const outputs = entry.startsWith('dist/bundle/') ? [entry] : layers.map((layer) => `dist/${layer}/.tsbuildinfo`);
+  const built = Math.max(...outputs.map((name) => statSync(path.join(ROOT, name), { throwIfNoEntry: false })?.mtimeMs ?? 0));
+  const sources = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const newest = Math.max(...sources.map((name) => statSync(path.join(ROOT, 'src', name)).mtimeMs));
+  assert.ok(built >= newest, `${entry} is older than the sources: run "npm run build"`);
 }

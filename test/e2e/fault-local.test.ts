@@ -99,7 +99,7 @@ describe('a TUN device', OPTIONS, () => {
   it('that this machine does not have ends the session with code 1 and says what to do', async () => {
     await using scene = await TunnelScene.open(DNS);
     await scene.client.run('mount', ['-t', 'tmpfs', 'none', '/dev/net']);
-    const client = await scene.start();
+    const client = await scene.start({ script: 'true' }); // the standard one makes it
     const { code, output } = await client.program.finish();
     assert.equal(code, 1, output);
     assert.match(output, /There is no TUN device on this machine/);

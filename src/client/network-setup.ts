@@ -11,7 +11,7 @@ export interface NetworkFacts {
 
 /** The stages of a session, each called when the one before is done. None of them rejects for what the tunnel can live without. */
 export interface NetworkSetup {
-  /** The configuration is known, the device not open yet. */
+  /** The configuration is known, the device not open yet. What is done here is not undone. */
   preInit(config: TunnelConfig, facts: NetworkFacts): Promise<void>;
   /** The device is open; packets flow when this is done. */
   connect(config: TunnelConfig, facts: NetworkFacts): Promise<void>;
@@ -19,7 +19,7 @@ export interface NetworkSetup {
   attemptReconnect(config: TunnelConfig, facts: NetworkFacts): Promise<void>;
   /** The session is back. */
   reconnect(config: TunnelConfig, facts: NetworkFacts): Promise<void>;
-  /** Everything is undone. Called once, if {@link preInit} was. */
+  /** Everything is undone. Called once, if {@link connect} was, whatever became of it. */
   disconnect(config: TunnelConfig, facts: NetworkFacts): Promise<void>;
 }
 

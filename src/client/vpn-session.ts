@@ -65,7 +65,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
   #device: PacketDevice | undefined;
   #config: TunnelConfig | undefined;
   #gateway: IpAddress | undefined;
-  /** The network has been touched: it is to be put back. */
+  /** The network may have been touched: it is to be put back. */
   #isNetworkSet = false;
 
   constructor(parts: SessionParts) {
@@ -231,7 +231,6 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     const { network, openDevice, configured } = this.#parts;
     await configured?.(this);
     if (this.#cancel.signal.aborted) throw new CancelledError();
-    this.#isNetworkSet = true;
     await network.preInit(this.#knownConfig(), this.#facts());
     const device = await openDevice(this.#knownConfig(), this.#facts()).catch((error: Error) => {
       throw new SallyportError(DEVICE_FAILED, error.message, { cause: error });
@@ -241,6 +240,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
       (error) => this.#handle({ type: 'device-failed', error: new SallyportError(DEVICE_FAILED, error.message, { cause: error }) }),
       () => undefined, // it never rejects
     );
+    this.#isNetworkSet = true; // not before there is a device: one that was refused may be another program's
     await network.connect(this.#knownConfig(), this.#facts());
     device.start((packets: readonly Packet[]) => this.#driver?.send(packets));
     this.#driver?.attach(device);

@@ -24,6 +24,8 @@ export interface StreamRequest {
   readonly up: number;
   readonly down: number;
   readonly seed: number;
+  /** Each byte comes so many times in a row. */
+  readonly repeats: number;
 }
 
 /** SHA-256 of one direction in hex, at the end that sent and at the end that received. */
@@ -72,14 +74,21 @@ const SILENCE = 500;
 /** Data that looks random and follows from its seed: AES-CTR, faster than any tunnel. */
 class SeededData {
   readonly #cipher;
+  readonly #repeats: number;
 
-  constructor(seed: number, stream: number) {
+  constructor(seed: number, stream: number, repeats = 1) {
     const key = createHash('sha256').update(`${seed} ${stream}`).digest().subarray(0, 16);
     this.#cipher = createCipheriv('aes-128-ctr', key, new Uint8Array(16));
+    this.#repeats = repeats;
   }
 
   next(length: number): Buffer {
-    return this.#cipher.update(new Uint8Array(length));
+    const repeats = this.#repeats;
+    const bytes = this.#cipher.update(new Uint8Array(Math.ceil(length / repeats)));
+    if (repeats === 1) return bytes;
+    const repeated = Buffer.allocUnsafe(bytes.length * repeats);
+    for (const [i, byte] of bytes.entries()) repeated.fill(byte, i * repeats, (i + 1) * repeats);
+    return repeated.subarray(0, length);
   }
 }
 
@@ -136,20 +145,20 @@ class Reader {
 async function serveStream(socket: Socket): Promise<void> {
   socket.setNoDelay(true);
   const reader = new Reader(socket);
-  const { up, down, seed }: StreamRequest = JSON.parse(await reader.line());
-  const [received, sent] = await Promise.all([reader.hash(up), sendSeeded(socket, down, new SeededData(seed, 1))]);
+  const { up, down, seed, repeats }: StreamRequest = JSON.parse(await reader.line());
+  const [received, sent] = await Promise.all([reader.hash(up), sendSeeded(socket, down, new SeededData(seed, 1, repeats))]);
   socket.end(`${JSON.stringify({ received, sent })}\n`);
 }
 
 async function transfer(request: StreamRequest): Promise<StreamResult> {
-  const { host, port, up, down, seed } = request;
+  const { host, port, up, down, seed, repeats } = request;
   const start = performance.now();
   const socket = connect({ host, port, noDelay: true });
   try {
     await once(socket, 'connect');
     const reader = new Reader(socket);
     socket.write(`${JSON.stringify(request)}\n`);
-    const [received, sent] = await Promise.all([reader.hash(down), sendSeeded(socket, up, new SeededData(seed, 0))]);
+    const [received, sent] = await Promise.all([reader.hash(down), sendSeeded(socket, up, new SeededData(seed, 0, repeats))]);
     const other: { readonly received: string; readonly sent: string } = JSON.parse(await reader.line());
     const seconds = (performance.now() - start) / 1000;
     return { up: { bytes: up, sent, received: other.received }, down: { bytes: down, sent: other.sent, received }, seconds };

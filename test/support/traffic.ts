@@ -22,8 +22,13 @@ export interface PingOptions {
   readonly interval?: Millis;
   /** Bytes of data in each. Default 56. */
   readonly size?: number;
-  /** For the last answer. Default 1000; whole seconds. */
+  /**
+   * For an answer, where none comes at all. Default 1000; whole seconds. Observed of iputils: once one has come, the last is only waited for as long
+   * as an interval, or two of the longest round trips: on a busy machine answers may be missing that come after it.
+   */
   readonly wait?: Millis;
+  /** Goes on until `count` answers have come, at most this long; whole seconds. Default: sends `count`, whatever comes back. */
+  readonly deadline?: Millis;
   /** Forbids fragments, here and on the way. Default false. */
   readonly isWhole?: boolean;
 }
@@ -38,7 +43,7 @@ export interface PingResult {
 
 /** Pings an IPv4 or IPv6 address. An answer that does not come is a result; an error of the command is not. */
 export async function ping(namespace: Namespace, address: string, options: PingOptions = {}): Promise<PingResult> {
-  const { count = 3, interval = 20, size = 56, wait = 1000, isWhole = false } = options;
+  const { count = 3, interval = 20, size = 56, wait = 1000, deadline, isWhole = false } = options;
   const args = [
     '-n',
     '-q',
@@ -50,6 +55,7 @@ export async function ping(namespace: Namespace, address: string, options: PingO
     size,
     '-W',
     Math.ceil(wait / 1000),
+    ...(deadline === undefined ? [] : ['-w', Math.ceil(deadline / 1000)]),
     ...(isWhole ? ['-M', 'do'] : []),
     address,
   ];
@@ -59,6 +65,16 @@ export async function ping(namespace: Namespace, address: string, options: PingO
   const average = /^rtt [^=]*= [\d.]+\/([\d.]+)\//m.exec(stdout)?.[1];
   const [sent = 0, received = 0, doubled = 0] = totals.slice(1).map((text) => Number(text ?? 0));
   return { sent, received, doubled, average: average === undefined ? undefined : Number(average) };
+}
+
+export interface TransferOptions {
+  /** Bytes from the caller, and back. */
+  readonly up: number;
+  readonly down: number;
+  /** Default 1. */
+  readonly seed?: number;
+  /** Each byte comes so many times in a row: 1, the default, cannot be compressed, 8 can well. */
+  readonly repeats?: number;
 }
 
 /** Where a peer listens. */
@@ -91,8 +107,8 @@ export class TrafficPeer {
   }
 
   /** Sends and receives that many bytes at once over one TCP connection. Throws unless each direction has the same SHA-256 at both ends. */
-  async transfer(target: TrafficTarget, { up, down, seed = 1 }: { up: number; down: number; seed?: number }): Promise<StreamResult> {
-    const result = await this.#remote.call('transfer', { host: target.host, port: target.tcpPort, up, down, seed });
+  async transfer(target: TrafficTarget, { up, down, seed = 1, repeats = 1 }: TransferOptions): Promise<StreamResult> {
+    const result = await this.#remote.call('transfer', { host: target.host, port: target.tcpPort, up, down, seed, repeats });
     assert.equal(result.up.received, result.up.sent, `the ${up} bytes up did not arrive as they were sent (seed ${seed})`);
     assert.equal(result.down.received, result.down.sent, `the ${down} bytes down did not arrive as they were sent (seed ${seed})`);
     return result;

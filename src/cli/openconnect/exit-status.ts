@@ -14,8 +14,8 @@ export interface LastWords {
   readonly events: readonly (readonly [event: string, fields: LogFields])[];
 }
 
-/** How far a session had come when it ended. */
-export type Stage = 'logging in' | 'connecting' | 'up';
+/** How far a session had come when it ended; `setting up`: the tunnel is there, device and script are not. */
+export type Stage = 'logging in' | 'connecting' | 'setting up' | 'up';
 
 /** How a session ended, as the command says it when there is nothing left to try. */
 export function lastWords(outcome: Outcome, stage: Stage): LastWords {
@@ -35,6 +35,7 @@ export function lastWords(outcome: Outcome, stage: Stage): LastWords {
       if (outcome.error?.code === DEVICE_FAILED) return failure(['reason', reason], ['tun failed', {}], ['ended by system', {}]);
       if (stage === 'logging in') return failure(['reason', reason], ['login failed', {}]);
       if (stage === 'connecting') return failure(['reason', reason], ['tunnel failed', {}]);
+      if (stage === 'setting up') return failure(['reason', reason]);
       return failure(['reason', reason], ['ended for reason', { reason: 'CSTP reconnect failed' }]);
     default:
       return outcome.kind satisfies never;

@@ -5,14 +5,15 @@
  *
  *   certificates ─► log-in ─► tunnel ─► `Configured as`, pid file, syslog ─► device, script ─► -b, -U ─► … ─► last words
  */
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeSync } from 'node:fs';
 import { VpnClient } from '../../client/vpn-client.ts';
 import type { VpnSession } from '../../client/vpn-session.ts';
 import type { Credential } from '../../core/auth/login-io.ts';
-import { SallyportError } from '../../core/errors.ts';
+import { CancelledError, SallyportError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/session/session-machine.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
+import { stateDirectory } from '../../node/network/state-directory.ts';
 import { authenticateText, cookieText } from './authenticate-output.ts';
 import type { BackgroundReport } from './background.ts';
 import { askAboutCertificate } from './certificate-question.ts';
@@ -65,6 +66,7 @@ class SessionCommand {
     const isLoginOnly = settings.mode === 'authenticate' || settings.mode === 'cookieonly';
     // It takes as long as the log-in, and runs beside it.
     const engine = isLoginOnly ? undefined : startEngine();
+    await this.#undoLeftovers();
     const client = await this.#client();
     const credential = this.#givenCredential();
     if (isLoginOnly) {
@@ -91,6 +93,19 @@ class SessionCommand {
       this.#options.output.log('info', event, fields);
     }
     return status;
+  }
+
+  /** A session that was killed may have left name servers that answer no more: undone before a name is looked up. */
+  async #undoLeftovers(): Promise<void> {
+    const { settings, output } = this.#options;
+    if (!existsSync(stateDirectory())) return; // so it mostly is, and nothing more is loaded
+    const { recoverLeftovers } = await import('../../client/leftovers.ts');
+    try {
+      await recoverLeftovers(output, this.#cancel.signal, { scriptOutput: settings.mode === 'connect' ? 'inherit' : process.stderr.fd });
+    } catch (error) {
+      if (!(error instanceof SallyportError) || error instanceof CancelledError) throw error;
+      output.log('error', 'recovery failed', { reason: error.message });
+    }
   }
 
   async #client(): Promise<VpnClient> {
@@ -138,6 +153,7 @@ class SessionCommand {
     });
     session.on('state', ({ name }) => {
       if (name === 'opening') stage = 'connecting';
+      if (name === 'bringing-up') stage = 'setting up';
       if (name === 'up' && stage !== 'up') this.#isUp();
       if (name === 'up') stage = 'up';
     });

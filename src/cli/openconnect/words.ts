@@ -122,6 +122,10 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'script failed': { level: 0, text: "Script '{script}' returned error {status}" },
   'script killed': { level: 0, text: "Script '{script}' exited abnormally ({signal})" },
 
+  // What an earlier session left
+  recovered: { level: ({ outcome }) => (outcome === 'undone' ? 1 : 0), text: '{line}' },
+  'recovery failed': { level: 0, text: '{reason}' },
+
   // Life and end of the session
   'in background': { level: 1, text: 'Continuing in background; pid {pid}' },
   'pid file failed': { level: 0, text: "Failed to open '{file}' for write: {reason}", isBare: true },

@@ -243,6 +243,7 @@ describe('the end', () => {
     // Observed: openconnect 9.01 that is interrupted before its tunnel is up has failed.
     assert.equal(lastWords(ended('logged-off'), 'logging in').status, 1);
     assert.equal(lastWords(ended('detached'), 'connecting').status, 1);
+    assert.equal(lastWords(ended('logged-off'), 'setting up').status, 0);
   });
 
   it('has last words that tools look for', () => {

@@ -11,7 +11,8 @@ import type { Received } from '../core/http/message-reader.ts';
 import { renderRequest } from '../core/http/render.ts';
 import { ResponseParser } from '../core/http/response-parser.ts';
 import { authority } from '../core/http/url.ts';
-import { type DialOptions, dialTcp, reasonOf } from './tcp-dial.ts';
+import { systemErrorText } from './system-error.ts';
+import { type DialOptions, dialTcp } from './tcp-dial.ts';
 
 export interface ProxySettings {
   readonly kind: 'http' | 'socks5';
@@ -60,7 +61,9 @@ async function dialSocks(proxy: ProxySettings, socket: Socket, { host, port, sig
   } catch (error) {
     socket.destroy();
     if (signal.aborted) throw new CancelledError();
-    throw new NetworkError(`The SOCKS proxy ${proxy.host} does not connect to ${host} port ${port}: ${reasonOf(error)}.`, { cause: error });
+    throw new NetworkError(`The SOCKS proxy ${proxy.host} does not connect to ${host} port ${port}: ${systemErrorText(error)}.`, {
+      cause: error,
+    });
   } finally {
     signal.removeEventListener('abort', cancel);
   }
@@ -153,7 +156,7 @@ class HttpTunnel {
       reject(new NetworkError(`The proxy ${this.#proxy.host} closed the connection.`));
     };
     const failed = (error: Error) =>
-      reject(new NetworkError(`The connection to the proxy ${this.#proxy.host} failed: ${reasonOf(error)}.`));
+      reject(new NetworkError(`The connection to the proxy ${this.#proxy.host} failed: ${systemErrorText(error)}.`));
     const cancel = () => reject(new CancelledError());
     const timer = setTimeout(() => reject(new NetworkError(`The proxy ${this.#proxy.host} does not answer.`)), PROXY_TIMEOUT_MS);
     socket.on('data', data).once('close', closed).once('error', failed);

@@ -8,6 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { CancelledError, NetworkError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { formatEndpoint, formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
+import { systemErrorCode, systemErrorText } from './system-error.ts';
 
 export interface DialOptions {
   readonly host: string;
@@ -39,11 +40,12 @@ export async function dialTcp(options: DialOptions): Promise<Socket> {
       return socket;
     } catch (error) {
       if (error instanceof CancelledError) throw error;
-      const reason = reasonOf(error);
+      const reason = systemErrorText(error);
       options.log.log('error', 'tcp connect failed', { endpoint, reason });
       failures.push(`${endpoint}: ${reason}`);
     }
   }
+  options.log.log('error', 'host unreachable', { host: options.host });
   throw new NetworkError(`Cannot connect to ${options.host} port ${options.port} (${failures.join('; ')}).`);
 }
 
@@ -84,32 +86,14 @@ function connectTo(host: string, port: number, signal: AbortSignal): Promise<Soc
   return promise;
 }
 
-/** The system's words for its error numbers, as the C library says them. */
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'Connection refused',
-  ECONNRESET: 'Connection reset by peer',
-  EHOSTUNREACH: 'No route to host',
-  ENETUNREACH: 'Network is unreachable',
-  ETIMEDOUT: 'Connection timed out',
-  EACCES: 'Permission denied',
-  EPERM: 'Operation not permitted',
-  EADDRNOTAVAIL: 'Cannot assign requested address',
-  EPIPE: 'Broken pipe',
-};
-
-/** What went wrong with a socket, in words. */
-export function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return (code !== undefined ? REASONS[code] : undefined) ?? message;
-}
-
+/** The resolver's words for its errors. */
 function lookupReason(error: unknown): string {
-  switch ((error as NodeJS.ErrnoException).code) {
+  switch (systemErrorCode(error)) {
     case 'ENOTFOUND':
       return 'Name or service not known';
     case 'EAI_AGAIN':
       return 'Temporary failure in name resolution';
     default:
-      return (error as Error).message;
+      return systemErrorText(error);
   }
 }

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
 import { type Endpoint, parseIp } from '../core/wire/ip-address.ts';
-import { reasonOf } from './tcp-dial.ts';
+import { systemErrorText } from './system-error.ts';
 import { type PresentedCertificate, presentedBy } from './trust/verify-certificate.ts';
 
 export interface TlsOptions {
@@ -165,6 +165,11 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
  */
 function keepRecordsApart(socket: TLSSocket): void {
   Object.assign(socket, { _writev: null });
+}
+
+/** OpenSSL's own word for what is wrong, without its numbers and places; else the system's. */
+function reasonOf(error: Error): string {
+  return 'reason' in error && typeof error.reason === 'string' ? error.reason : systemErrorText(error);
 }
 
 function endpointOf(address: string | undefined, port: number | undefined): Endpoint {

@@ -13,6 +13,7 @@ import { SallyportError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/session/session-machine.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
+import { systemErrorText } from '../../node/system-error.ts';
 import { authenticateText, cookieText } from './authenticate-output.ts';
 import type { BackgroundReport } from './background.ts';
 import { askAboutCertificate } from './certificate-question.ts';
@@ -24,7 +25,6 @@ import type { Output } from './output.ts';
 import { networkFor, openDeviceFor } from './session-network.ts';
 import type { Settings, SystemUser } from './settings.ts';
 import { configuredAs, statisticsLines } from './status-text.ts';
-import { systemErrorText } from './system-error-text.ts';
 import { NoAnswerError, type Terminal } from './terminal.ts';
 import { loadToken } from './token-file.ts';
 

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { MisuseError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { replaceFile } from '../../node/replace-file.ts';
+import { systemErrorText } from '../../node/system-error.ts';
 import type { TokenSettings } from './settings.ts';
 
 export interface LoadedToken {
@@ -20,7 +21,7 @@ export async function loadToken({ mode, secret }: TokenSettings): Promise<Loaded
     const text = await readFile(file, 'utf8');
     return { mode, secret: new Secret(text.trimEnd()), keep: (next) => replaceFile(file, Buffer.from(`${next.reveal()}\n`)) };
   } catch (error) {
-    throw new MisuseError(`The token's file ${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new MisuseError(`The token's file ${file} cannot be read: ${systemErrorText(error)}.`, { cause: error });
   }
 }
 

@@ -8,6 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { CancelledError, NetworkError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { formatEndpoint, formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
+import { unlessCancelled } from './cancellation.ts';
 import { systemErrorCode, systemErrorText } from './system-error.ts';
 
 export interface DialOptions {
@@ -15,8 +16,8 @@ export interface DialOptions {
   readonly port: number;
   /** Connect here, whatever the name resolves to: a reconnect goes to the same node. */
   readonly address?: IpAddress;
-  /** The user's own answers for exact host names. */
-  readonly overrides: ReadonlyMap<string, IpAddress>;
+  /** The user's own answers for exact host names: an address (IPv6 with or without brackets), or another name. */
+  readonly overrides: ReadonlyMap<string, string>;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
@@ -50,16 +51,25 @@ export async function dialTcp(options: DialOptions): Promise<Socket> {
 }
 
 async function addressesOf(options: DialOptions): Promise<readonly IpAddress[]> {
-  const known = options.address ?? options.overrides.get(options.host) ?? parseIp(options.host);
+  const name = options.overrides.get(options.host) ?? options.host;
+  const known = options.address ?? parseIp(name.replace(/^\[(.*)\]$/, '$1'));
   if (known !== undefined) return [known];
   try {
-    const answers = await systemLookup(options.host, { all: true });
-    return answers.flatMap((answer) => parseIp(answer.address) ?? []);
+    return await lookUp(name, options.signal);
   } catch (error) {
+    if (error instanceof CancelledError) throw error;
     const reason = lookupReason(error);
     options.log.log('error', 'name lookup failed', { host: options.host, reason });
     throw new NetworkError(`The name ${options.host} cannot be resolved: ${reason}.`, { cause: error });
   }
+}
+
+/** The system's resolver may take half a minute. */
+async function lookUp(name: string, signal: AbortSignal): Promise<IpAddress[]> {
+  const answers = await unlessCancelled(systemLookup(name, { all: true }), signal);
+  const addresses = answers.flatMap(({ address }) => parseIp(address ?? '') ?? []);
+  if (addresses.length === 0) throw new NetworkError(NAME_UNKNOWN); // Node finds nothing for an empty name, without an error
+  return addresses;
 }
 
 function connectTo(host: string, port: number, signal: AbortSignal): Promise<Socket> {
@@ -86,11 +96,13 @@ function connectTo(host: string, port: number, signal: AbortSignal): Promise<Soc
   return promise;
 }
 
+const NAME_UNKNOWN = 'Name or service not known';
+
 /** The resolver's words for its errors. */
 function lookupReason(error: unknown): string {
   switch (systemErrorCode(error)) {
     case 'ENOTFOUND':
-      return 'Name or service not known';
+      return NAME_UNKNOWN;
     case 'EAI_AGAIN':
       return 'Temporary failure in name resolution';
     default:

@@ -14,6 +14,8 @@ import { type PresentedCertificate, presentedBy } from './trust/verify-certifica
 export interface TlsOptions {
   /** For SNI (a name only) and for the certificate's names. */
   readonly host: string;
+  /** The name for SNI, if it is not {@link host}. */
+  readonly sni?: string;
   readonly context: SecureContext;
   /** Decides about the peer before a byte of application data is sent; rejects to refuse. */
   readonly judge: (presented: PresentedCertificate) => Promise<void>;
@@ -129,8 +131,9 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
     secureContext: options.context,
     rejectUnauthorized: false, // judged by the caller, who can say more than yes or no
   };
-  if (parseIp(options.host) === undefined) settings.servername = options.host;
-  else settings.host = options.host;
+  const name = options.sni ?? options.host;
+  if (parseIp(name) === undefined) settings.servername = name;
+  else settings.host = name; // addresses are not for SNI: RFC 6066, section 3
   const socket = connect(settings);
   const timer = setTimeout(() => fail(new NetworkError(`The TLS handshake with ${options.host} took too long.`)), HANDSHAKE_TIMEOUT_MS);
   const cancel = () => fail(new CancelledError());

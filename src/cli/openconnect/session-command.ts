@@ -9,7 +9,7 @@ import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { VpnClient } from '../../client/vpn-client.ts';
 import type { VpnSession } from '../../client/vpn-session.ts';
 import type { Credential } from '../../core/auth/login-io.ts';
-import { SallyportError } from '../../core/errors.ts';
+import { CancelledError, SallyportError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/session/session-machine.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
@@ -87,7 +87,8 @@ class SessionCommand {
     const { error } = outcome;
     const { status, events } = lastWords(outcome, stage);
     for (const [event, fields] of events) {
-      if (error instanceof NoAnswerError && event === 'reason') continue; // the terminal has said so
+      // The terminal has said so; and who cancelled knows.
+      if (event === 'reason' && (error instanceof NoAnswerError || error instanceof CancelledError)) continue;
       this.#options.output.log('info', event, fields);
     }
     return status;
@@ -105,13 +106,13 @@ class SessionCommand {
       clientSettings(settings, {
         ...(identity !== undefined && { identity }),
         ...(userIdentity !== undefined && { userIdentity }),
-        ...(token?.mode === 'oidc' && { bearerToken: token.secret }),
+        ...(token?.mode === 'oidc' && { bearerToken: token.bearer }),
       }),
       {
         log: output,
         answerer: () => loginAnswers({ login, token, terminal, level: settings.messages.level, log: output, signal }),
         confirmCertificate: (question) => askAboutCertificate(terminal, { ...question, reason: question.fault }, { signal }),
-        checkHost: (request) => checkHost(request, { ...hostCheck, log: output }),
+        checkHost: (request) => checkHost(request, { ...hostCheck, signal, log: output }),
       },
     );
   }

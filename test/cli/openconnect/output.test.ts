@@ -289,7 +289,7 @@ describe('--authenticate', () => {
     const address = parseIp('2001:db8::1') ?? assert.fail();
     const text = authenticateText({ ...credential, gateway: { ...gateway, host: '2001:db8::1' }, address });
     assert.match(text, /\nHOST='\[2001:db8::1\]'\nCONNECT_URL='https:\/\/\[2001:db8::1\]:5443\/'\n/);
-    assert.match(text, /\nRESOLVE='2001:db8::1:2001:db8::1'\n$/);
+    assert.match(text, /\nRESOLVE='\[2001:db8::1\]:2001:db8::1'\n$/);
   });
 
   it('survives a shell, whatever the gateway put into the cookie', () => {

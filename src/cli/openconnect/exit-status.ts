@@ -14,8 +14,8 @@ export interface LastWords {
   readonly events: readonly (readonly [event: string, fields: LogFields])[];
 }
 
-/** How far a session had come when it ended. */
-export type Stage = 'logging in' | 'connecting' | 'up';
+/** How far a session had come when it ended; `setting up`: the tunnel is there, device and script are not. */
+export type Stage = 'logging in' | 'connecting' | 'setting up' | 'up';
 
 /** How a session ended, as the command says it when there is nothing left to try. */
 export function lastWords(outcome: Outcome, stage: Stage): LastWords {
@@ -29,7 +29,7 @@ export function lastWords(outcome: Outcome, stage: Stage): LastWords {
       return { status: EXIT_OK, events: [[outcome.kind === 'detached' ? 'ended by hangup' : 'ended by user', {}]] };
     case 'refused': {
       const refused = ['ended by refusal', {}] as const;
-      return { status: EXIT_COOKIE_REFUSED, events: stage === 'up' ? [refused] : [['tunnel failed', {}], refused] };
+      return { status: EXIT_COOKIE_REFUSED, events: stage === 'connecting' ? [['tunnel failed', {}], refused] : [refused] };
     }
     case 'ended-by-peer':
       return failure(['ended by gateway', {}]);
@@ -37,6 +37,7 @@ export function lastWords(outcome: Outcome, stage: Stage): LastWords {
       if (outcome.error?.code === DEVICE_FAILED) return failure(['reason', reason], ['tun failed', {}], ['ended by system', {}]);
       if (stage === 'logging in') return failure(['reason', reason], ['login failed', {}]);
       if (stage === 'connecting') return failure(['reason', reason], ['tunnel failed', {}]);
+      if (stage === 'setting up') return failure(['reason', reason]);
       return failure(['reason', reason], ['ended for reason', { reason: 'CSTP reconnect failed' }]);
     default:
       return outcome.kind satisfies never;

@@ -139,6 +139,7 @@ class SessionCommand {
     });
     session.on('state', ({ name }) => {
       if (name === 'opening') stage = 'connecting';
+      if (name === 'bringing-up') stage = 'setting up';
       if (name === 'up' && stage !== 'up') this.#isUp();
       if (name === 'up') stage = 'up';
     });

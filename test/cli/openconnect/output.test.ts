@@ -243,16 +243,19 @@ describe('the end', () => {
     // Observed: openconnect 9.01 that is interrupted before its tunnel is up has failed.
     assert.equal(lastWords(ended('logged-off'), 'logging in').status, 1);
     assert.equal(lastWords(ended('detached'), 'connecting').status, 1);
+    assert.equal(lastWords(ended('logged-off'), 'setting up').status, 0);
   });
 
   it('has last words that tools look for', () => {
     assert.deepEqual(text(ended('logged-off')), ['User cancelled (SIGINT/SIGTERM); exiting.']);
     assert.deepEqual(text(ended('detached')), ['User detached from session (SIGHUP); exiting.']);
     assert.deepEqual(text(ended('refused')), ['Cookie was rejected by server; exiting.']);
+    assert.deepEqual(text(ended('refused'), 'connecting'), ['Creating SSL connection failed', 'Cookie was rejected by server; exiting.']);
     assert.deepEqual(text(ended('ended-by-peer')), ['Session terminated by server; exiting.']);
     assert.deepEqual(text(ended('failed', 'Lost.')), ['Lost.', 'CSTP reconnect failed; exiting']);
     assert.deepEqual(text(ended('failed', 'No.'), 'logging in'), ['No.', 'Failed to complete authentication']);
     assert.deepEqual(text(ended('failed', 'No.'), 'connecting'), ['No.', 'Creating SSL connection failed']);
+    assert.deepEqual(text(ended('failed', 'No.'), 'setting up'), ['No.']);
     const device = new SallyportError(DEVICE_FAILED, 'There is no TUN.');
     assert.deepEqual(text(ended('failed', device.message, device), 'connecting'), [
       'There is no TUN.',

@@ -38,6 +38,7 @@ export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvi
 }
 
 async function dialSocks(proxy: ProxySettings, socket: Socket, { host, port, signal, log }: DialOptions): Promise<Socket> {
+  log.log('info', 'proxy request', { kind: 'SOCKS', target: authority({ host, port }) });
   const cancel = () => socket.destroy();
   signal.addEventListener('abort', cancel, { once: true });
   try {
@@ -56,7 +57,6 @@ async function dialSocks(proxy: ProxySettings, socket: Socket, { host, port, sig
       existing_socket: socket,
       set_tcp_nodelay: true,
     });
-    log.log('info', 'proxy connected', { host, port });
     return connected.socket;
   } catch (error) {
     socket.destroy();
@@ -96,10 +96,7 @@ class HttpTunnel {
           this.#authenticator.connectionOpened();
         }
         const { message, connection } = await this.#ask(socket);
-        if (message.status >= 200 && message.status < 300) {
-          this.#options.log.log('info', 'proxy connected', { host: this.#options.host, port: this.#options.port });
-          return socket;
-        }
+        if (message.status >= 200 && message.status < 300) return socket;
         this.#decide(message, connection === 'keep-alive');
         if (connection === 'keep-alive') continue;
         socket.destroy();
@@ -113,7 +110,7 @@ class HttpTunnel {
 
   /** Throws unless the request is to be sent again. */
   #decide(response: HttpResponse, isKept: boolean): void {
-    const { host, port } = this.#options;
+    const { host, port, log } = this.#options;
     const step = this.#authenticator.receive(response, isKept);
     const where = `The proxy ${this.#proxy.host} does not connect to ${host} port ${port}`;
     switch (step.type) {
@@ -126,6 +123,7 @@ class HttpTunnel {
       case 'refused':
         throw new PeerRefusedError(`${where}: ${step.message}`);
       case 'passed':
+        log.log('error', 'proxy refused', { status: response.status });
         throw new PeerRefusedError(`${where}: HTTP ${response.status} ${response.reason}.`);
       default:
         step satisfies never;
@@ -133,9 +131,11 @@ class HttpTunnel {
   }
 
   #ask(socket: Socket): Promise<Received<HttpResponse>> {
-    const { host, port, signal } = this.#options;
+    const { host, port, signal, log } = this.#options;
     const target = authority({ host, port });
+    log.log('info', 'proxy request', { kind: 'HTTP', target });
     const authorization = this.#authenticator.authorization({ method: 'CONNECT', target }, Date.now());
+    if (authorization !== undefined) log.log('info', 'proxy login', { method: authorization[1].replace(/ .*/s, '') });
     const headers = [['Host', target] as const, ...(authorization === undefined ? [] : [authorization])];
     const parser = new ResponseParser({ bodyBytes: MAX_PROXY_BODY });
     const { promise, resolve, reject } = Promise.withResolvers<Received<HttpResponse>>();
@@ -162,6 +162,7 @@ class HttpTunnel {
     socket.on('data', data).once('close', closed).once('error', failed);
     signal.addEventListener('abort', cancel, { once: true });
     parser.expect('CONNECT');
+    socket.resume(); // it was paused after the last answer
     socket.write(renderRequest({ method: 'CONNECT', target, version: '1.1', headers, body: new Uint8Array(0) }));
     return promise.finally(() => {
       clearTimeout(timer);

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
 import { type Endpoint, parseIp } from '../core/wire/ip-address.ts';
+import { unlessCancelled } from './cancellation.ts';
 import { systemErrorText } from './system-error.ts';
 import { type PresentedCertificate, presentedBy } from './trust/verify-certificate.ts';
 
@@ -48,13 +49,18 @@ export class TlsConnection {
 
   /** Handshakes over `raw` and has the peer judged. On any failure `raw` is destroyed. */
   static async open(raw: Socket, options: TlsOptions): Promise<TlsConnection> {
+    const { host, judge, signal } = options;
     const socket = await handshake(raw, options);
+    socket.on('error', () => undefined); // it is destroyed then, which is looked at below
     try {
-      const presented = presentedBy(socket, options.host);
-      await options.judge(presented);
+      const presented = presentedBy(socket, host);
+      await unlessCancelled(judge(presented), signal);
+      // A person may have thought for longer than the peer waits.
+      if (socket.destroyed || socket.readableEnded)
+        throw new NetworkError(`${host} closed the connection while its certificate was judged.`);
       const [certificate] = presented.chain;
-      if (certificate === undefined) throw new NetworkError(`${options.host} sent no certificate.`, { code: 'ERR_TLS' });
-      return new TlsConnection(socket, options.host, certificate);
+      if (certificate === undefined) throw new NetworkError(`${host} sent no certificate.`, { code: 'ERR_TLS' });
+      return new TlsConnection(socket, host, certificate);
     } catch (error) {
       socket.destroy();
       throw error;
@@ -151,6 +157,7 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
     socket.destroy();
     reject(error);
   };
+  if (options.signal.aborted) cancel();
   options.signal.addEventListener('abort', cancel, { once: true });
   socket.once('error', broken).once('close', closed);
   socket.once('secureConnect', () => {

@@ -105,13 +105,12 @@ function connect(target: { readonly host: string; readonly port: number }): Prom
 async function serveHttp(conversation: Conversation, options: ProxyOptions, report: Report): Promise<void> {
   const { credentials, scheme = 'Basic', algorithm = 'MD5', hangsUp = false } = options;
   const { socket } = conversation;
-  const nonce = randomBytes(8).toString('hex');
   for (;;) {
     const head = (await conversation.until('\r\n\r\n')).toString('latin1');
     const [, method = '', target = ''] = /^(\S+) (\S+) HTTP\/1\.1\r\n/.exec(head) ?? [];
     const authorization = /^proxy-authorization: (.*)\r$/im.exec(head)?.[1];
     const as = credentials === undefined ? '' : ` by ${authorization?.split(' ')[0] ?? 'nothing'}`;
-    const isWelcome = credentials === undefined || proves(authorization, { method, target, nonce, scheme, algorithm, ...credentials });
+    const isWelcome = credentials === undefined || proves(authorization, { method, target, scheme, algorithm, ...credentials });
     if (isWelcome) {
       report(`${target}${as}: connected`);
       const [, host = '', port] = /^\[?(.*?)\]?:(\d+)$/.exec(target) ?? [];
@@ -121,7 +120,7 @@ async function serveHttp(conversation: Conversation, options: ProxyOptions, repo
       return;
     }
     report(`${target}${as}: refused`);
-    const challenge = scheme === 'Basic' ? 'Basic realm="lab"' : `Digest realm="lab", nonce="${nonce}", qop="auth", algorithm=${algorithm}`;
+    const challenge = scheme === 'Basic' ? 'Basic realm="lab"' : `Digest realm="lab", nonce="${NONCE}", qop="auth", algorithm=${algorithm}`;
     const page = '<html>Who are you?</html>';
     const fields = [`Proxy-Authenticate: ${challenge}`, `Content-Length: ${page.length}`, ...(hangsUp ? ['Connection: close'] : [])];
     socket.write(`HTTP/1.1 407 Proxy Authentication Required\r\n${fields.join('\r\n')}\r\n\r\n${page}`);
@@ -132,6 +131,9 @@ async function serveHttp(conversation: Conversation, options: ProxyOptions, repo
   }
 }
 
+/** One for all: an answer may come on another connection than the question. */
+const NONCE = randomBytes(8).toString('hex');
+
 interface Proof {
   readonly scheme: 'Basic' | 'Digest';
   readonly algorithm: 'MD5' | 'SHA-256';
@@ -139,17 +141,16 @@ interface Proof {
   readonly password: string;
   readonly method: string;
   readonly target: string;
-  readonly nonce: string;
 }
 
-function proves(authorization: string | undefined, { scheme, algorithm, user, password, method, target, nonce }: Proof): boolean {
+function proves(authorization: string | undefined, { scheme, algorithm, user, password, method, target }: Proof): boolean {
   if (authorization === undefined) return false;
   if (scheme === 'Basic') return authorization === `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
   const parameters = new Map(
     [...authorization.matchAll(/(\w+)=(?:"([^"]*)"|([^\s,]+))/g)].map(([, name, quoted, plain]) => [name, quoted ?? plain]),
   );
   const hash = (text: string) => createHash(algorithm.replace('-', '').toLowerCase()).update(text).digest('hex');
-  const counted = [nonce, parameters.get('nc'), parameters.get('cnonce'), 'auth'].join(':');
+  const counted = [NONCE, parameters.get('nc'), parameters.get('cnonce'), 'auth'].join(':');
   const response = hash(`${hash(`${user}:lab:${password}`)}:${counted}:${hash(`${method}:${target}`)}`);
   return authorization.startsWith('Digest ') && parameters.get('username') === user && parameters.get('response') === response;
 }

@@ -3,17 +3,21 @@ import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { Target } from '../core/auth/login-io.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
+import { CancelledError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
 import { type DialOptions, dialTcp } from '../node/tcp-dial.ts';
 import { TlsConnection } from '../node/tls-connection.ts';
+import type { PresentedCertificate } from '../node/trust/verify-certificate.ts';
 import type { ServerTrust } from './server-trust.ts';
 
 export interface GatewayDialerOptions {
   readonly proxy?: ProxySettings;
-  /** The user's own addresses for host names. */
-  readonly overrides: ReadonlyMap<string, IpAddress>;
+  /** As in {@link DialOptions}. */
+  readonly overrides: ReadonlyMap<string, string>;
+  /** The name in the TLS hello, instead of the host's. */
+  readonly sni?: string;
   readonly context: SecureContext;
   readonly trust: ServerTrust;
   readonly crypto: CryptoProvider;
@@ -34,14 +38,20 @@ export class GatewayDialer {
 
   /** `address`: connect there, whatever the name resolves to. */
   async dial(target: Target, signal: AbortSignal, address?: IpAddress): Promise<TlsConnection> {
-    const { proxy, overrides, context, trust, log } = this.#options;
+    const { proxy, overrides, sni, context, trust, log } = this.#options;
     const { host, port } = target;
     const options = { host, port, overrides, signal, log, ...(address !== undefined && proxy === undefined && { address }) };
-    const socket = proxy === undefined ? await dialTcp(options) : await this.#dialProxy(proxy, options);
-    log.log('info', 'tls negotiating', { host });
-    const connection = await TlsConnection.open(socket, { host, context, signal, judge: (presented) => trust.judge(presented, port) });
-    log.log('info', 'tls connected', { host, cipherSuite: connection.cipherSuite });
-    return connection;
+    try {
+      const socket = proxy === undefined ? await dialTcp(options) : await this.#dialProxy(proxy, options);
+      log.log('info', 'tls negotiating', { host });
+      const judge = (presented: PresentedCertificate) => trust.judge(presented, port);
+      const connection = await TlsConnection.open(socket, { host, ...(sni !== undefined && { sni }), context, signal, judge });
+      log.log('info', 'tls connected', { host, cipherSuite: connection.cipherSuite });
+      return connection;
+    } catch (error) {
+      if (!(error instanceof CancelledError)) log.log('error', 'https failed', { host });
+      throw error;
+    }
   }
 
   async #dialProxy(proxy: ProxySettings, options: DialOptions): Promise<Socket> {

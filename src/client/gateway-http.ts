@@ -4,7 +4,6 @@
  * Read first: spec "AnyConnect", section 2.1 "HTTP dialect".
  */
 import type { ConnectionFacts, LoginRequest, Target } from '../core/auth/login-io.ts';
-import { CancelledError } from '../core/errors.ts';
 import type { HttpResponse } from '../core/http/message.ts';
 import { formatUrl, isSameServer } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
@@ -51,7 +50,7 @@ export class GatewayHttp {
       try {
         return await this.#exchange(reused, request);
       } catch (error) {
-        if (reused.hasAnswered || error instanceof CancelledError) throw error;
+        if (!reused.mayRepeat) throw error;
         this.#options.log.log('debug', 'kept connection was closed');
         await this.close();
       }

@@ -26,6 +26,7 @@ export class KeptConnection {
   #waiting: PromiseWithResolvers<Received<HttpResponse>> | undefined;
   #isOpen = true;
   #hasAnswered = false;
+  #mayRepeat = false;
 
   constructor(target: Target, connection: TlsConnection) {
     this.target = target;
@@ -38,25 +39,28 @@ export class KeptConnection {
     return this.#isOpen;
   }
 
-  /** A byte of the answer to the last request has come: the request must not be sent again. */
-  get hasAnswered(): boolean {
-    return this.#hasAnswered;
+  /** The last request failed because the connection was over, and no byte of an answer had come: it may be sent again. */
+  get mayRepeat(): boolean {
+    return this.#mayRepeat;
   }
 
   /** Sends a request and waits for its response. One at a time. */
   async exchange(request: LoginRequest, signal: AbortSignal): Promise<Exchange> {
     const { host } = request.target;
     if (signal.aborted) throw new CancelledError();
-    if (!this.#isOpen) throw closedError(host);
     this.#hasAnswered = false;
+    this.#mayRepeat = true;
+    if (!this.#isOpen) throw closedError(host);
     this.#parser.expect(request.method);
     const waiting = Promise.withResolvers<Received<HttpResponse>>();
     this.#waiting = waiting;
-    const cancel = () => waiting.reject(new CancelledError());
-    const timer = setTimeout(
-      () => waiting.reject(new NetworkError(`${host} did not answer within ${RESPONSE_TIMEOUT_MS / 1000} s.`)),
-      RESPONSE_TIMEOUT_MS,
-    );
+    const giveUp = (error: SallyportError) => {
+      this.#mayRepeat = false; // the gateway may be at work on it
+      waiting.reject(error);
+    };
+    const cancel = () => giveUp(new CancelledError());
+    const tooLate = () => giveUp(new NetworkError(`${host} did not answer within ${RESPONSE_TIMEOUT_MS / 1000} s.`));
+    const timer = setTimeout(tooLate, RESPONSE_TIMEOUT_MS);
     signal.addEventListener('abort', cancel, { once: true });
     try {
       const { target, method, headers, body = new Uint8Array(0) } = request;
@@ -76,6 +80,7 @@ export class KeptConnection {
 
   #received(bytes: Uint8Array): void {
     this.#hasAnswered = true;
+    this.#mayRepeat = false;
     this.#parser.push(bytes);
     this.#deliver(() => this.#parser.next());
   }

@@ -2,10 +2,11 @@
 import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
 import type { ConnectionFacts, HostCheckRequest, LoginIo, LoginRequest, ProfileStore, UserCertificate } from '../core/auth/login-io.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
-import { CancelledError, MisuseError } from '../core/errors.ts';
+import { MisuseError } from '../core/errors.ts';
 import type { HttpResponse } from '../core/http/message.ts';
 import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
+import { unlessCancelled } from '../node/cancellation.ts';
 import type { GatewayDialer } from './gateway-dialer.ts';
 import { GatewayHttp } from './gateway-http.ts';
 
@@ -66,16 +67,8 @@ export class LoginWorld implements LoginIo {
   }
 
   /** Rejects as soon as the log-in is cancelled, whatever whoever answers does then. */
-  async ask(form: AuthForm): Promise<FormAnswer> {
-    const cancelled = Promise.withResolvers<never>();
-    const cancel = () => cancelled.reject(new CancelledError());
-    if (this.signal.aborted) cancel();
-    this.signal.addEventListener('abort', cancel, { once: true });
-    try {
-      return await Promise.race([this.#options.ask(form), cancelled.promise]);
-    } finally {
-      this.signal.removeEventListener('abort', cancel);
-    }
+  ask(form: AuthForm): Promise<FormAnswer> {
+    return unlessCancelled(this.#options.ask(form), this.signal);
   }
 
   checkHost(request: HostCheckRequest): Promise<void> {
@@ -83,15 +76,9 @@ export class LoginWorld implements LoginIo {
   }
 
   async sleep(ms: Millis): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const cancel = () => reject(new CancelledError());
-    if (this.signal.aborted) cancel();
-    this.signal.addEventListener('abort', cancel, { once: true });
-    const timer = setTimeout(resolve, ms);
-    await promise.finally(() => {
-      clearTimeout(timer);
-      this.signal.removeEventListener('abort', cancel);
-    });
+    const timer = Promise.withResolvers<void>();
+    const timeout = setTimeout(timer.resolve, ms);
+    await unlessCancelled(timer.promise, this.signal).finally(() => clearTimeout(timeout));
   }
 
   now(): number {

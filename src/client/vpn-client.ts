@@ -10,7 +10,6 @@ import type { ClientProtocol, ProtocolId, ProtocolSettings } from '../core/proto
 import { loadClientProtocol } from '../core/protocols/registry.ts';
 import { DEFAULT_RECONNECT_BUDGET } from '../core/session/reconnect.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
-import type { IpAddress } from '../core/wire/ip-address.ts';
 import type { ClientIdentity } from '../node/credentials/client-identity.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
@@ -35,8 +34,10 @@ export interface ClientSettings {
   /** The second certificate of a multiple-certificate log-in. */
   readonly userIdentity?: ClientIdentity;
   readonly proxy?: ProxySettings;
-  /** The user's own addresses for host names. */
-  readonly addresses: ReadonlyMap<string, IpAddress>;
+  /** The user's own answers for host names: an address, or another name. */
+  readonly resolve: ReadonlyMap<string, string>;
+  /** The name in the TLS hello, instead of the host's. The certificate is still to be the host's. */
+  readonly sni?: string;
   /** False: a new connection for each request. */
   readonly keepsConnections: boolean;
   readonly udp: { readonly localPort?: number; readonly copiesDscp: boolean };
@@ -76,11 +77,12 @@ export class VpnClient {
       loadTrustAnchors(settings.trust),
       loadClientProtocol(settings.protocol, { ...settings.wishes, crypto, log: skin.log }),
     ]);
-    const { proxy, addresses, trust, identity, tls } = settings;
+    const { proxy, resolve, sni, trust, identity, tls } = settings;
     const { log, confirmCertificate } = skin;
     const dialer = new GatewayDialer({
       ...(proxy !== undefined && { proxy }),
-      overrides: addresses,
+      overrides: resolve,
+      ...(sni !== undefined && { sni }),
       context: createSecureContext({ ...tls, ...anchors, ...identity?.tlsOptions() }),
       trust: new ServerTrust({
         anchors,

@@ -4,23 +4,31 @@
  * Read first: spec "AnyConnect", section 3.16; spec "Client command line", section 9.
  */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { HostCheckRequest } from '../core/auth/login-io.ts';
-import { UnsupportedError } from '../core/errors.ts';
+import { CancelledError, UnsupportedError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { systemErrorText } from './system-error.ts';
 
 export interface HostCheckOptions {
   /** The program to run; without one there is no check. */
   readonly wrapper?: string;
   /** Who runs it; ourselves by default. */
   readonly user?: { readonly uid: number; readonly gid: number; readonly name: string; readonly home: string };
+  /** Ends the wrapper, and the waiting for it. */
+  readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
-/** Runs the wrapper and waits. Its failure is only a warning, as the gateway decides; {@link UnsupportedError} if there is no wrapper. */
-export async function checkHost(request: HostCheckRequest, { wrapper, user, log }: HostCheckOptions): Promise<void> {
+/**
+ * Runs the wrapper and waits. Its failure is only a warning, as the gateway decides. Rejects with {@link UnsupportedError} if there is no wrapper,
+ * and with CancelledError.
+ */
+export async function checkHost(request: HostCheckRequest, options: HostCheckOptions): Promise<void> {
+  const { wrapper, user, signal, log } = options;
   if (wrapper === undefined) {
     throw new UnsupportedError(
       'The gateway wants this machine to be checked (CSD host scan). Name a program that does it with --csd-wrapper.',
@@ -31,7 +39,8 @@ export async function checkHost(request: HostCheckRequest, { wrapper, user, log 
     const stub = folder === undefined ? '' : path.join(folder, 'stub');
     if (folder !== undefined && request.stub !== undefined) await writeFile(stub, request.stub, { mode: 0o600 });
     if (folder !== undefined && user !== undefined) for (const each of [folder, stub]) await chown(each, user.uid, user.gid);
-    const outcome = await run(wrapper, [stub, ...request.arguments], request.environment, user);
+    const outcome = await run(wrapper, [stub, ...request.arguments], request.environment, options);
+    if (signal.aborted) throw new CancelledError();
     if (outcome !== undefined) log.log('warn', 'host check failed', { wrapper, outcome });
   } finally {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
@@ -43,16 +52,18 @@ function run(
   program: string,
   parameters: readonly string[],
   environment: HostCheckRequest['environment'],
-  user: HostCheckOptions['user'],
+  { user, signal }: HostCheckOptions,
 ): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const child = spawn(program, parameters, {
     // Its output is for people: standard output may be for a program that reads the cookie.
     stdio: ['inherit', 2, 2],
     env: { ...process.env, ...environment, ...(user !== undefined && { HOME: user.home, USER: user.name }) },
-    ...(user !== undefined && { uid: user.uid, gid: user.gid, cwd: user.home }),
+    // Not every user has a home, and there is no program without a place to run in.
+    ...(user !== undefined && { uid: user.uid, gid: user.gid, cwd: existsSync(user.home) ? user.home : '/' }),
+    signal,
   });
-  child.once('error', (error) => resolve(error.message));
+  child.once('error', (error) => resolve(systemErrorText(error)));
   child.once('exit', (status, signal) => {
     if (signal !== null) resolve(`ended by ${signal}`);
     else resolve(status === 0 ? undefined : `returned error ${status}`);

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { ProfileStore } from '../core/auth/login-io.ts';
 import { SallyportError } from '../core/errors.ts';
 import { replaceFile } from './replace-file.ts';
+import { systemErrorCode, systemErrorText } from './system-error.ts';
 
 export class ProfileFile implements ProfileStore {
   readonly #file: string;
@@ -19,7 +20,7 @@ export class ProfileFile implements ProfileStore {
         .digest('hex')
         .toUpperCase();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (systemErrorCode(error) === 'ENOENT') return undefined;
       throw profileError(this.#file, 'read', error);
     }
   }
@@ -34,5 +35,5 @@ export class ProfileFile implements ProfileStore {
 }
 
 function profileError(file: string, verb: 'read' | 'written', cause: unknown): SallyportError {
-  return new SallyportError('ERR_PROFILE', `The profile ${file} cannot be ${verb}: ${(cause as Error).message}`, { cause });
+  return new SallyportError('ERR_PROFILE', `The profile ${file} cannot be ${verb}: ${systemErrorText(cause)}`, { cause });
 }

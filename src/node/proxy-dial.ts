@@ -11,7 +11,8 @@ import type { Received } from '../core/http/message-reader.ts';
 import { renderRequest } from '../core/http/render.ts';
 import { ResponseParser } from '../core/http/response-parser.ts';
 import { authority } from '../core/http/url.ts';
-import { type DialOptions, dialTcp, reasonOf } from './tcp-dial.ts';
+import { systemErrorText } from './system-error.ts';
+import { type DialOptions, dialTcp } from './tcp-dial.ts';
 
 export interface ProxySettings {
   readonly kind: 'http' | 'socks5';
@@ -37,6 +38,7 @@ export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvi
 }
 
 async function dialSocks(proxy: ProxySettings, socket: Socket, { host, port, signal, log }: DialOptions): Promise<Socket> {
+  log.log('info', 'proxy request', { kind: 'SOCKS', target: authority({ host, port }) });
   const cancel = () => socket.destroy();
   signal.addEventListener('abort', cancel, { once: true });
   try {
@@ -55,12 +57,13 @@ async function dialSocks(proxy: ProxySettings, socket: Socket, { host, port, sig
       existing_socket: socket,
       set_tcp_nodelay: true,
     });
-    log.log('info', 'proxy connected', { host, port });
     return connected.socket;
   } catch (error) {
     socket.destroy();
     if (signal.aborted) throw new CancelledError();
-    throw new NetworkError(`The SOCKS proxy ${proxy.host} does not connect to ${host} port ${port}: ${reasonOf(error)}.`, { cause: error });
+    throw new NetworkError(`The SOCKS proxy ${proxy.host} does not connect to ${host} port ${port}: ${systemErrorText(error)}.`, {
+      cause: error,
+    });
   } finally {
     signal.removeEventListener('abort', cancel);
   }
@@ -93,10 +96,7 @@ class HttpTunnel {
           this.#authenticator.connectionOpened();
         }
         const { message, connection } = await this.#ask(socket);
-        if (message.status >= 200 && message.status < 300) {
-          this.#options.log.log('info', 'proxy connected', { host: this.#options.host, port: this.#options.port });
-          return socket;
-        }
+        if (message.status >= 200 && message.status < 300) return socket;
         this.#decide(message, connection === 'keep-alive');
         if (connection === 'keep-alive') continue;
         socket.destroy();
@@ -110,7 +110,7 @@ class HttpTunnel {
 
   /** Throws unless the request is to be sent again. */
   #decide(response: HttpResponse, isKept: boolean): void {
-    const { host, port } = this.#options;
+    const { host, port, log } = this.#options;
     const step = this.#authenticator.receive(response, isKept);
     const where = `The proxy ${this.#proxy.host} does not connect to ${host} port ${port}`;
     switch (step.type) {
@@ -123,6 +123,7 @@ class HttpTunnel {
       case 'refused':
         throw new PeerRefusedError(`${where}: ${step.message}`);
       case 'passed':
+        log.log('error', 'proxy refused', { status: response.status });
         throw new PeerRefusedError(`${where}: HTTP ${response.status} ${response.reason}.`);
       default:
         step satisfies never;
@@ -130,9 +131,11 @@ class HttpTunnel {
   }
 
   #ask(socket: Socket): Promise<Received<HttpResponse>> {
-    const { host, port, signal } = this.#options;
+    const { host, port, signal, log } = this.#options;
     const target = authority({ host, port });
+    log.log('info', 'proxy request', { kind: 'HTTP', target });
     const authorization = this.#authenticator.authorization({ method: 'CONNECT', target }, Date.now());
+    if (authorization !== undefined) log.log('info', 'proxy login', { method: authorization[1].replace(/ .*/s, '') });
     const headers = [['Host', target] as const, ...(authorization === undefined ? [] : [authorization])];
     const parser = new ResponseParser({ bodyBytes: MAX_PROXY_BODY });
     const { promise, resolve, reject } = Promise.withResolvers<Received<HttpResponse>>();
@@ -153,12 +156,13 @@ class HttpTunnel {
       reject(new NetworkError(`The proxy ${this.#proxy.host} closed the connection.`));
     };
     const failed = (error: Error) =>
-      reject(new NetworkError(`The connection to the proxy ${this.#proxy.host} failed: ${reasonOf(error)}.`));
+      reject(new NetworkError(`The connection to the proxy ${this.#proxy.host} failed: ${systemErrorText(error)}.`));
     const cancel = () => reject(new CancelledError());
     const timer = setTimeout(() => reject(new NetworkError(`The proxy ${this.#proxy.host} does not answer.`)), PROXY_TIMEOUT_MS);
     socket.on('data', data).once('close', closed).once('error', failed);
     signal.addEventListener('abort', cancel, { once: true });
     parser.expect('CONNECT');
+    socket.resume(); // it was paused after the last answer
     socket.write(renderRequest({ method: 'CONNECT', target, version: '1.1', headers, body: new Uint8Array(0) }));
     return promise.finally(() => {
       clearTimeout(timer);

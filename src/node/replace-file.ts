@@ -1,28 +1,35 @@
 /** Replaces a file as a whole: whoever reads it sees the old content or the new one, never a part. */
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { systemErrorCode } from './system-error.ts';
 
 /** Mode of a file that was not there before: the user's own. */
 const NEW_FILE_MODE = 0o600;
 
-/** The new file has the mode of the old one. Rejects as Node's file system does; then the old file is as it was. */
+/** Mode and owner stay as they were, and a link stays one. Rejects as Node's file system does; then the old file is as it was. */
 export async function replaceFile(file: string, content: Uint8Array): Promise<void> {
-  const temporary = `${file}.${process.pid}.new`;
-  const mode = await modeOf(file);
+  const target = await unlessMissing(realpath(file), file);
+  const before = await unlessMissing(stat(target), undefined);
+  const temporary = `${target}.${process.pid}.new`;
   try {
-    await using handle = await open(temporary, 'wx', mode);
+    await using handle = await open(temporary, 'wx', NEW_FILE_MODE);
+    if (before !== undefined) {
+      await handle.chown(before.uid, before.gid);
+      await handle.chmod(before.mode & 0o7777); // after chown, which takes bits away
+    }
     await handle.writeFile(content);
     await handle.sync();
-    await rename(temporary, file);
+    await rename(temporary, target);
   } catch (error) {
-    await rm(temporary, { force: true });
+    if (systemErrorCode(error) !== 'EEXIST') await rm(temporary, { force: true });
     throw error;
   }
 }
 
-async function modeOf(file: string): Promise<number> {
+async function unlessMissing<T, U>(found: Promise<T>, otherwise: U): Promise<T | U> {
   try {
-    return (await stat(file)).mode & 0o7777;
-  } catch {
-    return NEW_FILE_MODE; // it is not there, or the rename will say what is wrong
+    return await found;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return otherwise;
+    throw error;
   }
 }

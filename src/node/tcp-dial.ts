@@ -8,14 +8,16 @@ import { connect, type Socket } from 'node:net';
 import { CancelledError, NetworkError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { formatEndpoint, formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
+import { unlessCancelled } from './cancellation.ts';
+import { systemErrorCode, systemErrorText } from './system-error.ts';
 
 export interface DialOptions {
   readonly host: string;
   readonly port: number;
   /** Connect here, whatever the name resolves to: a reconnect goes to the same node. */
   readonly address?: IpAddress;
-  /** The user's own answers for exact host names. */
-  readonly overrides: ReadonlyMap<string, IpAddress>;
+  /** The user's own answers for exact host names: an address (IPv6 with or without brackets), or another name. */
+  readonly overrides: ReadonlyMap<string, string>;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
@@ -39,25 +41,35 @@ export async function dialTcp(options: DialOptions): Promise<Socket> {
       return socket;
     } catch (error) {
       if (error instanceof CancelledError) throw error;
-      const reason = reasonOf(error);
+      const reason = systemErrorText(error);
       options.log.log('error', 'tcp connect failed', { endpoint, reason });
       failures.push(`${endpoint}: ${reason}`);
     }
   }
+  options.log.log('error', 'host unreachable', { host: options.host });
   throw new NetworkError(`Cannot connect to ${options.host} port ${options.port} (${failures.join('; ')}).`);
 }
 
 async function addressesOf(options: DialOptions): Promise<readonly IpAddress[]> {
-  const known = options.address ?? options.overrides.get(options.host) ?? parseIp(options.host);
+  const name = options.overrides.get(options.host) ?? options.host;
+  const known = options.address ?? parseIp(name.replace(/^\[(.*)\]$/, '$1'));
   if (known !== undefined) return [known];
   try {
-    const answers = await systemLookup(options.host, { all: true });
-    return answers.flatMap((answer) => parseIp(answer.address) ?? []);
+    return await lookUp(name, options.signal);
   } catch (error) {
+    if (error instanceof CancelledError) throw error;
     const reason = lookupReason(error);
     options.log.log('error', 'name lookup failed', { host: options.host, reason });
     throw new NetworkError(`The name ${options.host} cannot be resolved: ${reason}.`, { cause: error });
   }
+}
+
+/** The system's resolver may take half a minute. */
+async function lookUp(name: string, signal: AbortSignal): Promise<IpAddress[]> {
+  const answers = await unlessCancelled(systemLookup(name, { all: true }), signal);
+  const addresses = answers.flatMap(({ address }) => parseIp(address ?? '') ?? []);
+  if (addresses.length === 0) throw new NetworkError(NAME_UNKNOWN); // Node finds nothing for an empty name, without an error
+  return addresses;
 }
 
 function connectTo(host: string, port: number, signal: AbortSignal): Promise<Socket> {
@@ -84,32 +96,16 @@ function connectTo(host: string, port: number, signal: AbortSignal): Promise<Soc
   return promise;
 }
 
-/** The system's words for its error numbers, as the C library says them. */
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'Connection refused',
-  ECONNRESET: 'Connection reset by peer',
-  EHOSTUNREACH: 'No route to host',
-  ENETUNREACH: 'Network is unreachable',
-  ETIMEDOUT: 'Connection timed out',
-  EACCES: 'Permission denied',
-  EPERM: 'Operation not permitted',
-  EADDRNOTAVAIL: 'Cannot assign requested address',
-  EPIPE: 'Broken pipe',
-};
+const NAME_UNKNOWN = 'Name or service not known';
 
-/** What went wrong with a socket, in words. */
-export function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return (code !== undefined ? REASONS[code] : undefined) ?? message;
-}
-
+/** The resolver's words for its errors. */
 function lookupReason(error: unknown): string {
-  switch ((error as NodeJS.ErrnoException).code) {
+  switch (systemErrorCode(error)) {
     case 'ENOTFOUND':
-      return 'Name or service not known';
+      return NAME_UNKNOWN;
     case 'EAI_AGAIN':
       return 'Temporary failure in name resolution';
     default:
-      return (error as Error).message;
+      return systemErrorText(error);
   }
 }

@@ -8,12 +8,15 @@ import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
 import { type Endpoint, parseIp } from '../core/wire/ip-address.ts';
-import { reasonOf } from './tcp-dial.ts';
+import { unlessCancelled } from './cancellation.ts';
+import { systemErrorText } from './system-error.ts';
 import { type PresentedCertificate, presentedBy } from './trust/verify-certificate.ts';
 
 export interface TlsOptions {
   /** For SNI (a name only) and for the certificate's names. */
   readonly host: string;
+  /** The name for SNI, if it is not {@link host}. */
+  readonly sni?: string;
   readonly context: SecureContext;
   /** Decides about the peer before a byte of application data is sent; rejects to refuse. */
   readonly judge: (presented: PresentedCertificate) => Promise<void>;
@@ -46,13 +49,18 @@ export class TlsConnection {
 
   /** Handshakes over `raw` and has the peer judged. On any failure `raw` is destroyed. */
   static async open(raw: Socket, options: TlsOptions): Promise<TlsConnection> {
+    const { host, judge, signal } = options;
     const socket = await handshake(raw, options);
+    socket.on('error', () => undefined); // it is destroyed then, which is looked at below
     try {
-      const presented = presentedBy(socket, options.host);
-      await options.judge(presented);
+      const presented = presentedBy(socket, host);
+      await unlessCancelled(judge(presented), signal);
+      // A person may have thought for longer than the peer waits.
+      if (socket.destroyed || socket.readableEnded)
+        throw new NetworkError(`${host} closed the connection while its certificate was judged.`);
       const [certificate] = presented.chain;
-      if (certificate === undefined) throw new NetworkError(`${options.host} sent no certificate.`, { code: 'ERR_TLS' });
-      return new TlsConnection(socket, options.host, certificate);
+      if (certificate === undefined) throw new NetworkError(`${host} sent no certificate.`, { code: 'ERR_TLS' });
+      return new TlsConnection(socket, host, certificate);
     } catch (error) {
       socket.destroy();
       throw error;
@@ -129,8 +137,9 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
     secureContext: options.context,
     rejectUnauthorized: false, // judged by the caller, who can say more than yes or no
   };
-  if (parseIp(options.host) === undefined) settings.servername = options.host;
-  else settings.host = options.host;
+  const name = options.sni ?? options.host;
+  if (parseIp(name) === undefined) settings.servername = name;
+  else settings.host = name; // addresses are not for SNI: RFC 6066, section 3
   const socket = connect(settings);
   const timer = setTimeout(() => fail(new NetworkError(`The TLS handshake with ${options.host} took too long.`)), HANDSHAKE_TIMEOUT_MS);
   const cancel = () => fail(new CancelledError());
@@ -148,6 +157,7 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
     socket.destroy();
     reject(error);
   };
+  if (options.signal.aborted) cancel();
   options.signal.addEventListener('abort', cancel, { once: true });
   socket.once('error', broken).once('close', closed);
   socket.once('secureConnect', () => {
@@ -165,6 +175,11 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
  */
 function keepRecordsApart(socket: TLSSocket): void {
   Object.assign(socket, { _writev: null });
+}
+
+/** OpenSSL's own word for what is wrong, without its numbers and places; else the system's. */
+function reasonOf(error: Error): string {
+  return 'reason' in error && typeof error.reason === 'string' ? error.reason : systemErrorText(error);
 }
 
 function endpointOf(address: string | undefined, port: number | undefined): Endpoint {

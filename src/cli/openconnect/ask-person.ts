@@ -1,25 +1,24 @@
 /** The forms of a log-in at the terminal (spec "CLI", section 6). */
 
 import { matchChoice } from '../../core/auth/choices.ts';
-import type { AuthField, AuthForm, Choice } from '../../core/auth/form.ts';
+import type { AskedField, AuthForm, Choice, ChoiceField } from '../../core/auth/form.ts';
 import { Secret } from '../../core/secret.ts';
 import type { ReadOptions } from './line-reader.ts';
 import type { MessageLevel } from './settings.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Shows what a form says before its questions. `--quiet` (level 0) leaves the error only. */
-export function showForm(terminal: Terminal, form: Pick<AuthForm, 'banner' | 'message' | 'error'>, level: MessageLevel): void {
+/** Shows what a form says before its questions, and what is not asked as there is no choice. `--quiet` (level 0) leaves the error and the latter. */
+export function showForm(terminal: Terminal, form: Omit<AuthForm, 'id'>, level: MessageLevel): void {
   for (const text of [level > 0 && form.banner, level > 0 && form.message, form.error]) {
     if (text) terminal.show(text);
+  }
+  for (const field of form.fields) {
+    if (field.kind === 'choice' && field.choices.length === 1) terminal.show(`${choicePrompt(field)}${field.choices[0]?.label}`);
   }
 }
 
 /** Asks for one field. The answer of a choice is its value; passwords and codes come as {@link Secret}. */
-export async function askPerson(
-  terminal: Terminal,
-  field: Exclude<AuthField, { readonly kind: 'hidden' }>,
-  options: ReadOptions = {},
-): Promise<string | Secret> {
+export async function askPerson(terminal: Terminal, field: AskedField, options: ReadOptions = {}): Promise<string | Secret> {
   switch (field.kind) {
     case 'text':
       return terminal.ask(field.label, options);
@@ -27,21 +26,20 @@ export async function askPerson(
     case 'otp':
       return new Secret(await terminal.ask(field.label, { ...options, hidden: true }));
     case 'choice':
-      return (await askChoice(terminal, field.label, field.choices, options)).value;
+      return (await askChoice(terminal, field, options)).value;
   }
 }
 
-/** `Group: [one|two]:` until the answer is one of them. A single choice is taken without asking. */
-async function askChoice(terminal: Terminal, label: string, choices: readonly Choice[], options: ReadOptions): Promise<Choice> {
-  const prompt = `${label} [${choices.map((choice) => choice.label).join('|')}]:`;
-  const [only, ...others] = choices;
-  if (only !== undefined && others.length === 0) {
-    terminal.show(prompt + only.label);
-    return only;
-  }
+/** `Group: [one|two]:` */
+function choicePrompt({ label, choices }: ChoiceField): string {
+  return `${label} [${choices.map((choice) => choice.label).join('|')}]:`;
+}
+
+/** Asks until the answer is one of the choices. */
+async function askChoice(terminal: Terminal, field: ChoiceField, options: ReadOptions): Promise<Choice> {
   for (;;) {
-    const said = await terminal.ask(prompt, options);
-    const match = matchChoice(choices, said);
+    const said = await terminal.ask(choicePrompt(field), options);
+    const match = matchChoice(field.choices, said);
     if (match.type === 'found') return match.choice;
     terminal.show(match.type === 'none' ? `Auth choice "${said}" not available` : `Auth choice "${said}" matches multiple options`);
   }

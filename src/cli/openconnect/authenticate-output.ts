@@ -6,7 +6,7 @@ import { formatServerUrl, hostInUrl } from './server-address.ts';
 /** The lines end in line feeds, except that `RESOLVE=` without a value has none, as openconnect has it. */
 export function authenticateText(credential: Pick<Credential, 'cookie' | 'gateway' | 'address' | 'pin'>): string {
   const { gateway, address } = credential;
-  const resolve = address === undefined ? 'RESOLVE=' : `RESOLVE=${shellQuoted(`${gateway.host}:${formatIp(address)}`)}\n`;
+  const resolve = address === undefined ? 'RESOLVE=' : `RESOLVE=${shellQuoted(`${hostInUrl(gateway.host)}:${formatIp(address)}`)}\n`;
   return [
     `COOKIE=${shellQuoted(credential.cookie.reveal())}\n`,
     `HOST=${shellQuoted(hostInUrl(address === undefined ? gateway.host : formatIp(address)))}\n`,

@@ -1,11 +1,9 @@
 /** The settings of a command line as the client takes them. */
 
 import type { ClientSettings } from '../../client/vpn-client.ts';
-import { MisuseError } from '../../core/errors.ts';
 import type { AuthSchemeName } from '../../core/http/auth/scheme.ts';
 import type { DatagramCiphers } from '../../core/protocols/client-protocol.ts';
 import type { Secret } from '../../core/secret.ts';
-import { parseIp } from '../../core/wire/ip-address.ts';
 import type { ClientIdentity } from '../../node/credentials/client-identity.ts';
 import { ProfileFile } from '../../node/profile-file.ts';
 import type { ProxySettings } from '../../node/proxy-dial.ts';
@@ -19,7 +17,6 @@ export interface LoadedCredentials {
   readonly bearerToken?: Secret;
 }
 
-/** Throws {@link MisuseError} for an address of `--resolve` that is none. */
 export function clientSettings(settings: Settings, credentials: LoadedCredentials): ClientSettings {
   const { server, protocol, trust, connection, tunnel, identity: client, login } = settings;
   const { identity, userIdentity, bearerToken } = credentials;
@@ -46,19 +43,13 @@ export function clientSettings(settings: Settings, credentials: LoadedCredential
     ...(identity !== undefined && { identity }),
     ...(userIdentity !== undefined && { userIdentity }),
     ...proxyOf(connection),
-    addresses: new Map([...connection.resolve].map(([host, text]) => [host, addressOf(text)])),
+    resolve: connection.resolve,
     ...(connection.sni !== undefined && { sni: connection.sni }),
     keepsConnections: connection.keepAlive,
     udp: { copiesDscp: tunnel.passTos, ...(tunnel.udpLocalPort !== undefined && { localPort: tunnel.udpLocalPort }) },
     ...(login.profile !== undefined && { profile: new ProfileFile(login.profile) }),
     reconnectBudget: connection.reconnectTimeout,
   };
-}
-
-function addressOf(text: string): NonNullable<ReturnType<typeof parseIp>> {
-  const address = parseIp(text.replace(/^\[(.*)\]$/, '$1'));
-  if (address === undefined) throw new MisuseError(`"${text}" of --resolve is not an IP address.`);
-  return address;
 }
 
 function schemes(methods: readonly HttpAuthMethod[]): AuthSchemeName[] {

@@ -5,6 +5,8 @@
  * Read first: spec "CLI", sections 1 to 3 and 10. The story: words (`getopt-long.ts`, `config-file.ts`) become wishes, one option at a time
  * (`apply-option.ts`), and the wishes become settings (`settings-of.ts`).
  */
+
+import { systemErrorCode, systemErrorText } from '../../node/system-error.ts';
 import { type ApplyContext, applyOption, type Ending, failure } from './apply-option.ts';
 import { MAX_CONFIG_BYTES, readConfigLines } from './config-file.ts';
 import { readArguments } from './getopt-long.ts';
@@ -12,7 +14,6 @@ import { optionSyntax } from './options.ts';
 import { timestampOf } from './output.ts';
 import type { Settings, SystemUser } from './settings.ts';
 import { type SettingsContext, settingsOf } from './settings-of.ts';
-import { systemErrorCode, systemErrorText } from './system-error-text.ts';
 import { defaultWishes, type Wishes } from './wishes.ts';
 
 export type CommandLine =

@@ -27,8 +27,10 @@ export function lastWords(outcome: Outcome, stage: Stage): LastWords {
       if (stage === 'logging in') return failure(['login failed', {}]);
       if (stage === 'connecting') return failure(['tunnel failed', {}]);
       return { status: EXIT_OK, events: [[outcome.kind === 'detached' ? 'ended by hangup' : 'ended by user', {}]] };
-    case 'refused':
-      return { status: EXIT_COOKIE_REFUSED, events: [['ended by refusal', {}]] };
+    case 'refused': {
+      const refused = ['ended by refusal', {}] as const;
+      return { status: EXIT_COOKIE_REFUSED, events: stage === 'connecting' ? [['tunnel failed', {}], refused] : [refused] };
+    }
     case 'ended-by-peer':
       return failure(['ended by gateway', {}]);
     case 'failed':

@@ -14,6 +14,7 @@ import type { Outcome } from '../../core/session/session-machine.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
+import { systemErrorText } from '../../node/system-error.ts';
 import { authenticateText, cookieText } from './authenticate-output.ts';
 import type { BackgroundReport } from './background.ts';
 import { askAboutCertificate } from './certificate-question.ts';
@@ -25,7 +26,6 @@ import type { Output } from './output.ts';
 import { networkFor, openDeviceFor } from './session-network.ts';
 import type { Settings, SystemUser } from './settings.ts';
 import { configuredAs, statisticsLines } from './status-text.ts';
-import { systemErrorText } from './system-error-text.ts';
 import { NoAnswerError, type Terminal } from './terminal.ts';
 import { loadToken } from './token-file.ts';
 
@@ -89,7 +89,8 @@ class SessionCommand {
     const { error } = outcome;
     const { status, events } = lastWords(outcome, stage);
     for (const [event, fields] of events) {
-      if (error instanceof NoAnswerError && event === 'reason') continue; // the terminal has said so
+      // The terminal has said so; and who cancelled knows.
+      if (event === 'reason' && (error instanceof NoAnswerError || error instanceof CancelledError)) continue;
       this.#options.output.log('info', event, fields);
     }
     return status;
@@ -120,13 +121,13 @@ class SessionCommand {
       clientSettings(settings, {
         ...(identity !== undefined && { identity }),
         ...(userIdentity !== undefined && { userIdentity }),
-        ...(token?.mode === 'oidc' && { bearerToken: token.secret }),
+        ...(token?.mode === 'oidc' && { bearerToken: token.bearer }),
       }),
       {
         log: output,
         answerer: () => loginAnswers({ login, token, terminal, level: settings.messages.level, log: output, signal }),
         confirmCertificate: (question) => askAboutCertificate(terminal, { ...question, reason: question.fault }, { signal }),
-        checkHost: (request) => checkHost(request, { ...hostCheck, log: output }),
+        checkHost: (request) => checkHost(request, { ...hostCheck, signal, log: output }),
       },
     );
   }

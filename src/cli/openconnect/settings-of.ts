@@ -4,12 +4,12 @@
  */
 import { SallyportError } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
+import { systemErrorText } from '../../node/system-error.ts';
 import { type Ending, failure } from './apply-option.ts';
 import { findProfileHost, isXml, MAX_PROFILE_BYTES, type ProfileHost } from './profile-host.ts';
 import { parseProxy } from './proxy-address.ts';
 import { parseServer, type ServerAddress, withUsergroup } from './server-address.ts';
 import type { CertificateSettings, IdentitySettings, LoginSettings, OperatingSystem, Settings } from './settings.ts';
-import { systemErrorText } from './system-error-text.ts';
 import { missingInsecureCiphers, tlsPolicy } from './tls-policy.ts';
 import { OPENCONNECT_VERSION } from './version.ts';
 import type { Wishes } from './wishes.ts';

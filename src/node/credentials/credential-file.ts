@@ -15,6 +15,7 @@ import { createReadStream } from 'node:fs';
 import { UnsupportedError } from '../../core/errors.ts';
 import { BER, BerReader } from '../../core/wire/ber.ts';
 import { fromUtf8 } from '../../core/wire/text.ts';
+import { systemErrorText } from '../system-error.ts';
 import { CredentialError } from './credential-error.ts';
 import { type Encryption, pemEncryption, readEncryption } from './password-based-encryption.ts';
 import { type PemBlock, parsePem } from './pem.ts';
@@ -48,7 +49,7 @@ export async function readCredentialFile(path: string): Promise<Uint8Array> {
     // `end` is the last byte: one more than allowed shows that there is more.
     for await (const chunk of createReadStream(path, { end: MAX_FILE_BYTES })) chunks.push(chunk);
   } catch (error) {
-    throw new CredentialError(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new CredentialError(`it cannot be read: ${systemErrorText(error)}`, { cause: error });
   }
   const bytes = Buffer.concat(chunks);
   if (bytes.length > MAX_FILE_BYTES) throw new CredentialError(`it is too long for certificates and keys: over ${MAX_FILE_BYTES} bytes`);

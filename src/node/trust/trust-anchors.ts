@@ -8,6 +8,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { getCACertificates } from 'node:tls';
 import { MisuseError } from '../../core/errors.ts';
+import { systemErrorText } from '../system-error.ts';
 
 /** Where the distributions keep all authorities in one file. */
 const SYSTEM_BUNDLES = [
@@ -61,7 +62,7 @@ async function readAuthorities(path: string): Promise<string[]> {
     const blocks: (string | Buffer)[] = pemBlocks(bytes.toString('latin1'));
     return (blocks.length === 0 ? [bytes] : blocks).map((block) => new X509Certificate(block).toString());
   } catch (error) {
-    throw new MisuseError(`${path}: its certificates cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new MisuseError(`${path}: its certificates cannot be read: ${systemErrorText(error)}`, {
       cause: error,
     });
   }

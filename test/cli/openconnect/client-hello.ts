@@ -11,9 +11,10 @@ export interface ClientHello {
 }
 
 const RECORD_HEADER = 5;
+const HANDSHAKE_RECORD = 22;
 const EXTENSIONS = { groups: 10, signatures: 13, versions: 43 };
 
-/** `connect` starts a client for the port; undefined if it sends nothing. */
+/** `connect` starts a client for the port; undefined if it sends none. */
 export async function captureClientHello(connect: (port: number) => Promise<unknown>): Promise<ClientHello | undefined> {
   let hello: ClientHello | undefined;
   const server = net.createServer((socket) => {
@@ -22,7 +23,8 @@ export async function captureClientHello(connect: (port: number) => Promise<unkn
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);
       if (received.length < RECORD_HEADER || received.length < RECORD_HEADER + received.readUInt16BE(3)) return;
-      hello ??= parseClientHello(received.subarray(RECORD_HEADER));
+      // A client that has nothing to offer may send an alert instead.
+      if (received[0] === HANDSHAKE_RECORD) hello ??= parseClientHello(received.subarray(RECORD_HEADER));
       socket.destroy();
     });
   });

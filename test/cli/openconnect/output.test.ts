@@ -250,10 +250,12 @@ describe('the end', () => {
     assert.deepEqual(text(ended('logged-off')), ['User cancelled (SIGINT/SIGTERM); exiting.']);
     assert.deepEqual(text(ended('detached')), ['User detached from session (SIGHUP); exiting.']);
     assert.deepEqual(text(ended('refused')), ['Cookie was rejected by server; exiting.']);
+    assert.deepEqual(text(ended('refused'), 'connecting'), ['Creating SSL connection failed', 'Cookie was rejected by server; exiting.']);
     assert.deepEqual(text(ended('ended-by-peer')), ['Session terminated by server; exiting.']);
     assert.deepEqual(text(ended('failed', 'Lost.')), ['Lost.', 'CSTP reconnect failed; exiting']);
     assert.deepEqual(text(ended('failed', 'No.'), 'logging in'), ['No.', 'Failed to complete authentication']);
     assert.deepEqual(text(ended('failed', 'No.'), 'connecting'), ['No.', 'Creating SSL connection failed']);
+    assert.deepEqual(text(ended('failed', 'No.'), 'setting up'), ['No.']);
     const device = new SallyportError(DEVICE_FAILED, 'There is no TUN.');
     assert.deepEqual(text(ended('failed', device.message, device), 'connecting'), [
       'There is no TUN.',
@@ -290,7 +292,7 @@ describe('--authenticate', () => {
     const address = parseIp('2001:db8::1') ?? assert.fail();
     const text = authenticateText({ ...credential, gateway: { ...gateway, host: '2001:db8::1' }, address });
     assert.match(text, /\nHOST='\[2001:db8::1\]'\nCONNECT_URL='https:\/\/\[2001:db8::1\]:5443\/'\n/);
-    assert.match(text, /\nRESOLVE='2001:db8::1:2001:db8::1'\n$/);
+    assert.match(text, /\nRESOLVE='\[2001:db8::1\]:2001:db8::1'\n$/);
   });
 
   it('survives a shell, whatever the gateway put into the cookie', () => {

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { LineReader } from '../../../src/cli/openconnect/line-reader.ts';
-import { systemErrorCode, systemErrorText } from '../../../src/cli/openconnect/system-error-text.ts';
 import { defaultScript, lookupUser, readBounded, systemWorld } from '../../../src/cli/openconnect/system-world.ts';
+import { systemErrorText } from '../../../src/node/system-error.ts';
 
 describe('users of this computer', { skip: process.platform === 'win32' ? 'Windows has no such users' : false }, () => {
   it('are found by name and by number', () => {
@@ -43,23 +43,6 @@ describe('files that are read whole', () => {
     assert.equal(await text(path.join(folder, 'none')), 'No such file or directory');
     assert.equal(await text(folder), 'Is a directory');
     assert.equal(await text(path.join(folder, 'x'.repeat(300))), 'File name too long');
-  });
-});
-
-describe('errors of the system', () => {
-  const error = (code: string) => Object.assign(new Error('message'), { code });
-
-  it('are told as the C library tells them', () => {
-    assert.equal(systemErrorText(error('ECONNREFUSED')), 'Connection refused');
-    assert.equal(systemErrorText(error('EACCES')), 'Permission denied');
-    assert.equal(systemErrorText(error('EPERM')), 'Operation not permitted');
-    assert.equal(systemErrorText(error('ENOENT')), 'No such file or directory');
-  });
-
-  it('are their message where they are none of the system', () => {
-    assert.equal(systemErrorText(error('ERR_OTHER')), 'message');
-    assert.equal(systemErrorText('text'), 'text');
-    assert.equal(systemErrorCode(new Error('x')), undefined);
   });
 });
 

@@ -234,16 +234,10 @@ describe('choice', () => {
     const answers = ['Auth choice "zz" not available', 'Auth choice "a" matches multiple options'];
     assert.equal(seen(), `${question}${answers[0]}\n${question}${answers[1]}\n${question}`);
   });
-
-  it('is not asked where there is but one', async () => {
-    const { terminal, seen } = terminalOf('', { nonInteractive: true });
-    assert.equal(await askPerson(terminal, groupField('admins')), 'value of admins');
-    assert.equal(seen(), 'Group: [admins]:admins\n');
-  });
 });
 
 describe('what a form says', () => {
-  const form = { banner: 'Welcome', message: 'Please log in.\nTwice.', error: 'Login failed.' };
+  const form = { banner: 'Welcome', message: 'Please log in.\nTwice.', error: 'Login failed.', fields: [] };
 
   it('comes before its questions', () => {
     const { terminal, seen } = terminalOf('');
@@ -254,8 +248,14 @@ describe('what a form says', () => {
   it('is the error only with --quiet', () => {
     const { terminal, seen } = terminalOf('');
     showForm(terminal, form, 0);
-    showForm(terminal, { banner: 'x', error: '' }, 0);
+    showForm(terminal, { banner: 'x', error: '', fields: [] }, 0);
     assert.equal(seen(), 'Login failed.\n');
+  });
+
+  it('shows what is not asked because there is but one choice', () => {
+    const { terminal, seen } = terminalOf('');
+    showForm(terminal, { fields: [USER, groupField('admins'), groupField('one', 'two')] }, 0);
+    assert.equal(seen(), 'Group: [admins]:admins\n');
   });
 });
 

@@ -1,4 +1,4 @@
-/** The words of the C library for errors of the system, as openconnect prints them: `No such file or directory`. */
+/** The words of the C library for errors of the system, as other programs print them: `No such file or directory`. */
 import { getSystemErrorMap } from 'node:util';
 
 /** Where libuv, whose words Node has, says it differently from the C library in more than the first letter. */
@@ -16,6 +16,7 @@ const C_WORDS: Readonly<Record<string, string>> = {
   ENETUNREACH: 'Network is unreachable',
   EHOSTUNREACH: 'No route to host',
   EADDRINUSE: 'Address already in use',
+  EADDRNOTAVAIL: 'Cannot assign requested address',
   EPIPE: 'Broken pipe',
   EPERM: 'Operation not permitted',
 };

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { replaceFile } from '../../src/node/replace-file.ts';
+
+describe('a file that is replaced', { skip: process.platform === 'win32' && 'Windows has other modes and owners' }, () => {
+  let folder = '';
+  before(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'sallyport-replace-'));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  const write = (name: string, content: string): string => {
+    const file = path.join(folder, name);
+    writeFileSync(file, content);
+    return file;
+  };
+  const modeOf = (file: string) => statSync(file).mode & 0o7777;
+
+  it('has the new content and the old mode, whatever the umask', async () => {
+    const file = write('moded', 'old');
+    chmodSync(file, 0o664);
+    await replaceFile(file, Buffer.from('new'));
+    assert.equal(readFileSync(file, 'utf8'), 'new');
+    assert.equal(modeOf(file), 0o664);
+  });
+
+  it('is the user’s own where there was none', async () => {
+    const file = path.join(folder, 'none');
+    await replaceFile(file, Buffer.from('new'));
+    assert.equal(modeOf(file), 0o600);
+  });
+
+  it('keeps its owner', { skip: process.getuid?.() !== 0 && 'only root may write for others' }, async () => {
+    const file = write('owned', 'old');
+    chownSync(file, 12_345, 23_456);
+    await replaceFile(file, Buffer.from('new'));
+    assert.deepEqual([statSync(file).uid, statSync(file).gid], [12_345, 23_456]);
+  });
+
+  it('may be reached by a link, which stays one', async () => {
+    const file = write('target', 'old');
+    const link = path.join(folder, 'link');
+    symlinkSync(file, link);
+    await replaceFile(link, Buffer.from('new'));
+    assert.ok(lstatSync(link).isSymbolicLink());
+    assert.equal(readFileSync(file, 'utf8'), 'new');
+  });
+
+  it('is as it was if it cannot be replaced, and nothing lies beside it', async () => {
+    const directory = path.join(folder, 'directory');
+    mkdirSync(directory);
+    const names = readdirSync(folder);
+    await assert.rejects(replaceFile(directory, Buffer.from('new')), { code: 'EISDIR' });
+    await assert.rejects(replaceFile(path.join(folder, 'nosuch', 'file'), Buffer.from('new')), { code: 'ENOENT' });
+    assert.deepEqual(readdirSync(folder), names);
+  });
+});

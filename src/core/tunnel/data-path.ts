@@ -22,7 +22,8 @@ export type DataPathState =
   | { readonly name: 'disabled' }
   | { readonly name: 'resting'; readonly until: Millis }
   | { readonly name: 'trying'; readonly since: Millis }
-  | { readonly name: 'proven' };
+  /** `since`: when the attempt began. */
+  | { readonly name: 'proven'; readonly since: Millis };
 
 export type DataPathAction = 'none' | 'try' | 'give-up';
 
@@ -43,14 +44,27 @@ export class DataPath {
     this.#state = { name: 'disabled' };
   }
 
+  /** The attempt that is under way has succeeded. */
   proven(): void {
-    this.#state = { name: 'proven' };
+    if (this.#state.name === 'trying') this.#state = { name: 'proven', since: this.#state.since };
   }
 
-  /** The attempt failed, or the path that was proven is dead; a path that once worked is tried again at once. */
+  /**
+   * The attempt failed, or the path that was proven is dead. A path that worked is tried again at once; one that broke right after its proof not
+   * sooner than an attempt may take, or a peer that accepts and then hangs up would be asked without end.
+   */
   lost(now: Millis): void {
-    if (this.#state.name === 'disabled') return;
-    this.#state = { name: 'resting', until: this.#state.name === 'proven' ? now : now + RETRY_PERIOD };
+    switch (this.#state.name) {
+      case 'trying':
+        this.#state = { name: 'resting', until: now + RETRY_PERIOD };
+        break;
+      case 'proven':
+        this.#state = { name: 'resting', until: Math.max(now, this.#state.since + ATTEMPT_LIMIT) };
+        break;
+      case 'disabled':
+      case 'resting':
+        break;
+    }
   }
 
   nextTimeout(): Millis | undefined {

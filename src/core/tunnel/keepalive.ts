@@ -44,15 +44,16 @@ export class Keepalive {
     this.#rekeyedAt = now;
   }
 
-  /** Any frame or authentic datagram came from the peer. */
-  heard(now: Millis): void {
-    this.#heardAt = now;
-    this.#askedAt = undefined;
+  /** Any frame or authentic datagram came from the peer at this time, which may be past: a packet engine tells of it later. */
+  heard(at: Millis): void {
+    if (at < this.#heardAt) return;
+    this.#heardAt = at;
+    if (this.#askedAt !== undefined && at >= this.#askedAt) this.#askedAt = undefined;
   }
 
-  /** Any frame or datagram left for the peer. What {@link handleTimeout} tells to send is counted there. */
-  sent(now: Millis): void {
-    this.#sentAt = now;
+  /** Any frame or datagram left for the peer at this time, which may be past. What {@link handleTimeout} tells to send is counted there. */
+  sent(at: Millis): void {
+    this.#sentAt = Math.max(this.#sentAt, at);
   }
 
   /** The keys have changed for another reason than `rekey`: their age starts again. */

@@ -34,3 +34,8 @@ export function commitBytes(out: LayerSink, bytes: Uint8Array): void {
   out.reserve(bytes.length).set(bytes);
   out.commit(bytes.length);
 }
+
+/** Commits a copy of `bytes` on a stream where the bounds of records mean nothing: in as many as it takes. */
+export function commitStream(out: LayerSink, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += MAX_RESERVE) commitBytes(out, bytes.subarray(at, at + MAX_RESERVE));
+}

@@ -71,6 +71,16 @@ export class MtuSearch {
     return this.#result;
   }
 
+  /** Some probe has come back. */
+  get isProven(): boolean {
+    return this.#proven >= this.#floor;
+  }
+
+  /** What a probe of this size is tagged with, so that its echo is known. */
+  tagOf(size: number): number {
+    return (this.#id + size) >>> 0;
+  }
+
   /** When {@link handleTimeout} wants to be called next; undefined: the search is over. */
   nextTimeout(): Millis | undefined {
     return this.#result === undefined ? Math.min(this.#sendAt, this.#deadline) : undefined;
@@ -88,12 +98,12 @@ export class MtuSearch {
     this.#sendsOfLast++;
     this.#isWaiting = true;
     this.#sendAt = now + ECHO_WAIT;
-    return { size: this.#last, tag: this.#tagOf(this.#last) };
+    return { size: this.#last, tag: this.tagOf(this.#last) };
   }
 
   /** An echo of `size` came with `tag`, at whatever time: late ones count. Those that answer no probe of ours are ignored. */
   echoed(size: number, tag: number, now: Millis): void {
-    if (this.#result !== undefined || tag !== this.#tagOf(size) || size <= this.#proven || size > this.#ceiling) return;
+    if (this.#result !== undefined || tag !== this.tagOf(size) || size <= this.#proven || size > this.#ceiling) return;
     this.#proven = size;
     if (size === this.#ceiling) this.#finish();
     else this.#plan(size >= this.#last ? middle(size, this.#ceiling) : middle(size, this.#last), now);
@@ -115,11 +125,7 @@ export class MtuSearch {
   }
 
   #finish(): undefined {
-    this.#result = this.#proven >= this.#floor ? this.#proven : this.#agreed;
-  }
-
-  #tagOf(size: number): number {
-    return (this.#id + size) >>> 0;
+    this.#result = this.isProven ? this.#proven : this.#agreed;
   }
 }
 

@@ -46,6 +46,23 @@ describe('Keepalive', () => {
     assert.equal(keepalive.handleTimeout(s(60)), 'none');
   });
 
+  it('is told late of what was heard and sent, and does not take old news for new', () => {
+    const keepalive = new Keepalive({ dpd: s(30), keepalive: s(20) }, 0);
+    keepalive.heard(s(40));
+    keepalive.heard(s(25));
+    assert.equal(keepalive.nextTimeout(), s(20));
+    keepalive.sent(s(60));
+    keepalive.sent(s(50));
+    assert.equal(keepalive.nextTimeout(), s(70), 'asks 30 s after 40');
+    assert.equal(keepalive.handleTimeout(s(70)), 'send-dpd');
+    keepalive.heard(s(65));
+    assert.equal(keepalive.handleTimeout(s(84)), 'none', 'what was heard before the question does not answer it, but counts');
+    assert.equal(keepalive.handleTimeout(s(85)), 'send-dpd');
+    assert.equal(keepalive.handleTimeout(s(100)), 'send-dpd');
+    assert.equal(keepalive.handleTimeout(s(125)), 'send-dpd');
+    assert.equal(keepalive.handleTimeout(s(126)), 'dead', 'twice 30 s after 65');
+  });
+
   it('says something when nothing was sent for the keepalive time', () => {
     const keepalive = new Keepalive({ keepalive: s(20) }, 0);
     keepalive.sent(s(15));

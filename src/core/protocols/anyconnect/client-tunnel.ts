@@ -10,35 +10,40 @@
  * that the MTU a script sees is the final one; then they go by the stream, whatever UDP does.
  */
 import { type CompressionName, createStatelessCompressor, type PacketCompressor } from '../../compress/compressor.ts';
-import type { SallyportError } from '../../errors.ts';
+import { NetworkError, SallyportError } from '../../errors.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import { Keepalive } from '../../tunnel/keepalive.ts';
-import { commitBytes } from '../../tunnel/layer.ts';
+import { commitStream } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { ConnectExchange } from './connect-exchange.ts';
 import type { ConnectResponse } from './connect-response.ts';
+import { PSK_EXPORTER } from './datagram-association.ts';
 import { DatagramSide } from './datagram-side.ts';
 import { StreamChannel } from './stream-channel.ts';
 import type { TunnelOptions } from './tunnel-options.ts';
 
-/** Spec 7.7: what the PSK of the datagram channel is exported with. */
-const PSK_EXPORTER = { label: 'EXPORTER-openconnect-psk', length: 32 } as const;
+/** How long a gateway may take to answer CONNECT: it may run a script of its administrator's first. */
+const ANSWER_LIMIT: Millis = 60_000;
 
 /**
  * How long the first packets wait for the datagram channel: its handshake and the first probe take three round trips, a gateway's answer to
- * CONNECT one and its own time. So four times that, within bounds that a person does not notice.
+ * CONNECT one and its own time. So four times that, within bounds that a person does not notice. Once the handshake is done there is no doubt that
+ * UDP works, only about its MTU: that is worth the whole time.
  */
 const GRACE_ROUND_TRIPS = 4;
 const MIN_GRACE: Millis = 300;
 const MAX_GRACE: Millis = 2000;
 
-type TunnelState =
-  | { readonly name: 'new' }
-  | { readonly name: 'connecting' }
-  | { readonly name: 'asking'; readonly path: Path; readonly facts: PathFacts; readonly exchange: ConnectExchange; readonly since: Millis }
-  | OpenState
-  | { readonly name: 'closed' };
+type TunnelState = { readonly name: 'new' } | { readonly name: 'connecting' } | AskingState | OpenState | { readonly name: 'closed' };
+
+interface AskingState {
+  readonly name: 'asking';
+  readonly path: Path;
+  readonly facts: PathFacts;
+  readonly exchange: ConnectExchange;
+  readonly since: Millis;
+}
 
 interface OpenState {
   readonly name: 'open';
@@ -47,9 +52,10 @@ interface OpenState {
   readonly datagram: DatagramSide;
   readonly cipherSuite: string | undefined;
   config: TunnelConfig;
-  /** Where packets go; undefined while the first ones wait until `graceUntil`. */
+  /** Where packets go; undefined while the first ones wait. */
   up: Path | undefined;
-  readonly graceUntil: Millis;
+  readonly since: Millis;
+  readonly grace: Millis;
 }
 
 export class AnyConnectTunnel implements TunnelMachine {
@@ -63,9 +69,7 @@ export class AnyConnectTunnel implements TunnelMachine {
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name === 'connecting' && path.kind === 'stream') {
-      const exchange = new ConnectExchange(this.#options, facts);
-      commitBytes(out.on(path), exchange.request);
-      this.#state = { name: 'asking', path, facts, exchange, since: now };
+      this.#ask(path, facts, now, out);
     } else if (state.name === 'open' && path.kind === 'datagram') {
       state.datagram.opened(path, facts, state.config.mtu, now, out);
       this.#follow(state, now, out);
@@ -76,7 +80,7 @@ export class AnyConnectTunnel implements TunnelMachine {
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const state = this.#state;
-    if (state.name === 'asking') {
+    if (state.name === 'asking' && path === state.path) {
       this.#answered(state, bytes, now, out);
     } else if (state.name === 'open' && path === state.path) {
       state.stream.receive(bytes, now, out.on(path));
@@ -90,7 +94,8 @@ export class AnyConnectTunnel implements TunnelMachine {
   lost(path: Path, why: SallyportError, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (path.kind === 'stream') {
-      this.#close({ kind: 'path-lost', message: why.message, error: why }, now, out);
+      const isOurs = state.name === 'connecting' || ((state.name === 'asking' || state.name === 'open') && path === state.path);
+      if (isOurs) this.#close({ kind: 'path-lost', message: why.message, error: why }, now, out);
     } else if (state.name === 'open') {
       state.datagram.lost(path, why, now, out);
       this.#follow(state, now, out);
@@ -111,15 +116,19 @@ export class AnyConnectTunnel implements TunnelMachine {
 
   nextTimeout(): Millis | undefined {
     const state = this.#state;
-    if (state.name === 'new') return 0;
-    if (state.name !== 'open') return undefined;
-    const times = [
-      state.stream.keepalive.nextTimeout(),
-      state.datagram.nextTimeout(),
-      state.up === undefined ? state.graceUntil : undefined,
-    ];
-    const due = times.filter((time) => time !== undefined);
-    return due.length === 0 ? undefined : Math.min(...due);
+    switch (state.name) {
+      case 'new':
+        return 0;
+      case 'asking':
+        return state.since + ANSWER_LIMIT;
+      case 'open':
+        return earliest(state);
+      case 'connecting': // whoever dials has limits of its own, and always says how it ended
+      case 'closed':
+        return undefined;
+      default:
+        return state satisfies never;
+    }
   }
 
   handleTimeout(now: Millis, out: TunnelSink): void {
@@ -127,6 +136,9 @@ export class AnyConnectTunnel implements TunnelMachine {
     if (state.name === 'new') {
       this.#state = { name: 'connecting' };
       out.event({ type: 'open', plan: { to: 'gateway', exporter: PSK_EXPORTER } });
+    } else if (state.name === 'asking' && now >= state.since + ANSWER_LIMIT) {
+      const error = new NetworkError(`The gateway did not answer the request for a tunnel within ${ANSWER_LIMIT / 1000} seconds.`);
+      this.#close({ kind: 'path-lost', message: error.message, error }, now, out);
     } else if (state.name === 'open') {
       this.#keepAlive(state, now, out);
       if (this.#state.name !== 'open') return;
@@ -156,7 +168,18 @@ export class AnyConnectTunnel implements TunnelMachine {
     };
   }
 
-  #answered(state: Extract<TunnelState, { name: 'asking' }>, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
+  #ask(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
+    try {
+      const exchange = new ConnectExchange(this.#options, facts);
+      commitStream(out.on(path), exchange.request);
+      this.#state = { name: 'asking', path, facts, exchange, since: now };
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      this.#close({ kind: 'unusable', message: error.message, error }, now, out); // a cookie or a name that no header can hold
+    }
+  }
+
+  #answered(state: AskingState, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const result = state.exchange.receive(bytes, now);
     switch (result.type) {
       case 'waiting':
@@ -173,7 +196,7 @@ export class AnyConnectTunnel implements TunnelMachine {
     }
   }
 
-  #open(asking: Extract<TunnelState, { name: 'asking' }>, response: ConnectResponse, now: Millis, out: TunnelSink): void {
+  #open(asking: AskingState, response: ConnectResponse, now: Millis, out: TunnelSink): void {
     const { log, dpd } = this.#options;
     const { path, facts, exchange } = asking;
     const withDpd = (times: ConnectResponse['stream']['times']) => (dpd === undefined ? times : { ...times, dpd });
@@ -196,7 +219,8 @@ export class AnyConnectTunnel implements TunnelMachine {
       cipherSuite: facts.tls?.cipherSuite,
       config: response.config,
       up: undefined,
-      graceUntil: now + grace,
+      since: now,
+      grace,
     };
     this.#state = state;
     log.log('info', 'stream up', { dpd: (times.dpd ?? 0) / 1000, keepalive: (times.keepalive ?? 0) / 1000 });
@@ -221,7 +245,7 @@ export class AnyConnectTunnel implements TunnelMachine {
       state.config = { ...state.config, mtu: datagram.mtu };
       out.event({ type: 'config', config: state.config });
     }
-    const mayWait = state.up === undefined && datagram.isFirstAttempt && now < state.graceUntil;
+    const mayWait = state.up === undefined && datagram.isFirstAttempt && now < graceEnd(state);
     const up = datagram.path ?? (mayWait ? undefined : state.path);
     if (up === undefined || up === state.up) return;
     state.up = up;
@@ -267,4 +291,17 @@ export class AnyConnectTunnel implements TunnelMachine {
     this.#state = { name: 'closed' };
     out.event({ type: 'closed', reason });
   }
+}
+
+function graceEnd({ since, grace, datagram }: OpenState): Millis {
+  return since + (datagram.isProving ? MAX_GRACE : grace);
+}
+
+function earliest(state: OpenState): Millis | undefined {
+  const due = Math.min(
+    state.stream.keepalive.nextTimeout() ?? Number.POSITIVE_INFINITY,
+    state.datagram.nextTimeout() ?? Number.POSITIVE_INFINITY,
+    state.up === undefined ? graceEnd(state) : Number.POSITIVE_INFINITY,
+  );
+  return due === Number.POSITIVE_INFINITY ? undefined : due;
 }

@@ -12,6 +12,7 @@
  */
 import { PeerMisbehavedError } from '../../errors.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
+import { copyOf } from '../../wire/copy.ts';
 import { toHex } from '../../wire/text.ts';
 
 export const CSTP_TYPES = {
@@ -110,7 +111,7 @@ export class CstpDeframer {
 
   /** The pushed bytes are the caller's: what is needed later is copied. At most one frame's worth is ever held. */
   #keepPartial(): false {
-    this.#partial = this.#at < this.#partial.length ? this.#partial.slice(this.#at) : EMPTY;
+    this.#partial = this.#at < this.#partial.length ? copyOf(this.#partial.subarray(this.#at)) : EMPTY;
     this.#at = 0;
     return false;
   }

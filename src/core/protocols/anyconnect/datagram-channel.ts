@@ -1,46 +1,41 @@
 /**
- * The datagram channel of an AnyConnect tunnel: one DTLS association, from its first hello to the packets it carries.
+ * The client's datagram channel: one DTLS association, from its first hello to the packets it carries.
  *
- * Read first: spec "AnyConnect", sections 7.1 (payload), 7.7 (PSK) and 8.4 (probes).
+ * Read first: spec "AnyConnect", sections 7.7 (PSK), 8.4 (probes) and 9.1 (DPD); `datagram-association.ts` for the payload.
  *
- *   handshaking ── DTLS up ──► searching (the MTU, by probes) ──► ready ──► failed
- *        └───────────────────────────┴──────── DTLS ends ────────────────►──┘
+ *   handshaking ── DTLS up ──► proving: that packets pass, and how large ones ──► ready
+ *        └── DTLS ends ───────────────┴────── or a dead peer, or only small ones ────┴──► failed
  *
- *   0      1
- *   +------+-------------------------------
- *   | type | IP packet, or a probe's bytes…        one in each record, one record in each datagram
- *   +------+-------------------------------
+ * The proof is more than DTLS gives: in a resumption the last word of the handshake is ours, and nobody tells us if it is lost.
  */
 import type { PacketCompressor } from '../../compress/compressor.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { DtlsClient } from '../../dtls/client.ts';
-import { largestPlaintext } from '../../dtls/record-overhead.ts';
-import type { DtlsSession } from '../../dtls/state.ts';
 import { NetworkError, type SallyportError } from '../../errors.ts';
-import { isIpPacket } from '../../tunnel/inner-packet.ts';
 import { Keepalive, type KeepaliveTimes } from '../../tunnel/keepalive.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
-import type { PathFacts, PathNotice } from '../../tunnel/machine.ts';
-import { datagramOfLink, lowerTunnelMtu } from '../../tunnel/mtu.ts';
-import { type MtuProbe, MtuSearch } from '../../tunnel/mtu-search.ts';
-import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
+import type { PathFacts, PathNotice, PathStatus } from '../../tunnel/machine.ts';
+import { datagramOfLink, lowerTunnelMtu, minTunnelMtu } from '../../tunnel/mtu.ts';
+import type { Millis, Packet } from '../../tunnel/packet.ts';
+import { PathDoubt } from '../../tunnel/path-doubt.ts';
 import type { TrafficDescription } from '../../tunnel/traffic.ts';
 import { ByteReader } from '../../wire/byte-reader.ts';
 import { utf8 } from '../../wire/text.ts';
 import type { AssociationParameters } from './connect-response.ts';
-
-/** The types of spec 7.1; CSTP's numbers. */
-const TYPE_DATA = 0x00;
-const TYPE_DPD_REQUEST = 0x03;
-const TYPE_DPD_RESPONSE = 0x04;
-const TYPE_KEEPALIVE = 0x07;
-const TYPE_COMPRESSED = 0x08;
-
-const TYPE_LENGTH = 1;
-const PROBE_TAG_LENGTH = 4;
+import { DATAGRAM_TYPES, DatagramAssociation } from './datagram-association.ts';
+import { PathProof, PROBE_TAG_LENGTH } from './path-proof.ts';
 
 /** What the reference client calls itself; gateways ignore it (spec 7.7). */
 const PSK_IDENTITY = utf8('psk');
+
+/** How often the owner is woken to say what the engine has carried: what PathDoubt works with. */
+const CARRIED_INTERVAL: Millis = 5_000;
+
+/** A control record has left the engine this long after it was committed; what leaves later is data. */
+const CONTROL_LAG: Millis = 100;
+
+/** The code of the error where the gateway's own figures leave no room for IP packets: no other attempt will find more. */
+export const ERR_DATAGRAM_MTU = 'ERR_DATAGRAM_MTU';
 
 export interface DatagramChannelOptions {
   readonly crypto: CryptoProvider;
@@ -61,44 +56,45 @@ export interface DatagramChannelOptions {
   readonly hasIpv6: boolean;
 }
 
-export type DatagramPhase = 'handshaking' | 'searching' | 'ready' | 'failed';
+export type DatagramPhase = 'handshaking' | 'proving' | 'ready' | 'failed';
 
 export class DatagramChannel {
   readonly #options: DatagramChannelOptions;
-  readonly #dtls: DtlsClient;
-  /** Between the owner's sink and DTLS: records pass, packets are looked into. */
-  readonly #inner: LayerSink;
-  /** Of the call that is running. */
-  #out: LayerSink | undefined;
-  #now: Millis = 0;
+  readonly #association: DatagramAssociation;
+  readonly #doubt = new PathDoubt();
   #phase: DatagramPhase = 'handshaking';
+  /** From DTLS's being up on. */
   #keepalive: Keepalive | undefined;
-  #search: MtuSearch | undefined;
+  /** The first begins with DTLS's being up, another one when the path turns out to carry less than it did. */
+  #proof: PathProof | undefined;
   #mtu: number;
   #failure: SallyportError | undefined;
-  /** Noted while DTLS delivers, answered when it has done: a sink never calls back. */
-  #owesResponse = false;
-  /** Records that held no IP packet, or did not decompress. */
-  dropped = 0;
+  #isHandedOver = false;
+  /** When to be woken for news of the engine. */
+  #carriedAt: Millis = 0;
+  /** When something other than packets was sent last, and when the gateway asked last. */
+  #controlAt: Millis = 0;
+  #askedAt: Millis = 0;
 
+  /** Throws {@link MisuseError} where no handshake can be made of the options: no exported key, no suite that is spoken. */
   constructor(options: DatagramChannelOptions) {
     this.#options = options;
     this.#mtu = options.mtu;
-    this.#dtls = new DtlsClient(dtlsOptions(options));
-    this.#inner = {
-      reserve: (maxLength) => this.#sink.reserve(maxLength),
-      commit: (length) => this.#sink.commit(length),
-      packet: (packet) => this.#received(packet),
-    };
+    this.#association = new DatagramAssociation({ dtls: new DtlsClient(dtlsOptions(options)), compressor: options.compressor });
   }
 
   get phase(): DatagramPhase {
     return this.#phase;
   }
 
-  /** What DTLS agreed on; undefined before. */
-  get session(): DtlsSession | undefined {
-    return this.#dtls.state.name === 'up' ? this.#dtls.state.session : undefined;
+  /** What is sent now will be understood: it can take over from another association. */
+  get isConfirmed(): boolean {
+    return this.#association.isConfirmed;
+  }
+
+  /** Packets are better sent another way: nothing comes back. */
+  get isDoubted(): boolean {
+    return this.#doubt.isDoubted;
   }
 
   /** Why it has failed. */
@@ -106,66 +102,70 @@ export class DatagramChannel {
     return this.#failure ?? new NetworkError('The datagram channel is closed.');
   }
 
-  /** The largest packet that the path has shown to carry; final once ready. */
+  /** The largest packet that the path is believed to carry; found out once ready. */
   get mtu(): number {
     return this.#mtu;
   }
 
-  get compressor(): PacketCompressor | undefined {
-    return this.#options.compressor;
-  }
-
-  get rekeyAt(): Millis | undefined {
-    return this.#keepalive?.rekeyAt;
+  get status(): Omit<PathStatus, 'state'> {
+    const rekeyAt = this.#keepalive?.rekeyAt;
+    return { ...this.#association.status, ...(rekeyAt !== undefined && { rekeyAt }) };
   }
 
   receive(bytes: Uint8Array, now: Millis, out: LayerSink): void {
-    this.#enter(now, out);
-    const openedBefore = this.#dtls.counters.opened;
-    this.#dtls.receive(bytes, now, this.#inner);
-    if (this.#dtls.counters.opened > openedBefore) this.#keepalive?.heard(now);
-    if (this.#owesResponse) this.#control(TYPE_DPD_RESPONSE, now);
-    this.#owesResponse = false;
+    if (this.#association.receive(bytes, now, out)) this.#keepalive?.heard(now);
+    const { request, response, canBeAnswer } = this.#association;
+    if (canBeAnswer) this.#doubt.heard(now);
+    if (request !== undefined) this.#asked(now, out);
+    this.#advance(now);
+    if (response !== undefined) this.#proof?.answered(response, now);
     this.#advance(now);
   }
 
   /** Sends an IP packet that is not larger than {@link mtu}. */
   send(packet: Packet, now: Millis, out: LayerSink): void {
-    const compressed = this.#options.compressor?.compress(packetBytes(packet));
-    if (compressed === undefined) this.#sendTyped(TYPE_DATA, packet, now, out);
-    else this.#sendTyped(TYPE_COMPRESSED, packetOf(compressed), now, out);
+    this.#association.send(packet, now, out);
+    this.#keepalive?.sent(now);
+    this.#doubt.sent(now);
   }
 
   nextTimeout(): Millis | undefined {
-    const times = [this.#dtls.nextTimeout(), this.#search?.nextTimeout(), this.#keepalive?.nextTimeout()].filter(
-      (time) => time !== undefined,
+    if (this.#phase === 'failed') return undefined;
+    const due = Math.min(
+      this.#association.nextTimeout() ?? Number.POSITIVE_INFINITY,
+      this.#proof?.nextTimeout() ?? Number.POSITIVE_INFINITY,
+      this.#keepalive?.nextTimeout() ?? Number.POSITIVE_INFINITY,
+      this.#doubt.nextTimeout() ?? Number.POSITIVE_INFINITY,
+      this.#isHandedOver ? this.#carriedAt : Number.POSITIVE_INFINITY,
     );
-    return this.#phase === 'failed' || times.length === 0 ? undefined : Math.min(...times);
+    return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
 
   /** `rekey`: the owner is to make a new association; this one goes on meanwhile. A dead peer is a failed channel. */
   handleTimeout(now: Millis, out: LayerSink): 'none' | 'rekey' {
-    this.#enter(now, out);
-    this.#dtls.handleTimeout(now, this.#inner);
+    this.#association.handleTimeout(now, out);
     this.#advance(now);
-    const probe = this.#search?.handleTimeout(now);
-    if (probe !== undefined) this.#sendProbe(probe, now);
+    const question = this.#proof?.handleTimeout(now);
+    if (question !== undefined) this.#sendControl(DATAGRAM_TYPES.dpdRequest, question, now, out);
     this.#advance(now);
-    return this.#keepAlive(now);
+    if (this.#phase === 'failed') return 'none';
+    if (this.#isHandedOver && now >= this.#carriedAt) this.#carriedAt = now + CARRIED_INTERVAL; // woken is all there is to it
+    this.#wonder(now, out);
+    return this.#keepAlive(now, out);
   }
 
   notice(notice: PathNotice, now: Millis): void {
     switch (notice.type) {
       case 'unreachable':
         if (this.#phase === 'handshaking') this.#fail(new NetworkError('Nobody answers on the gateway’s UDP port.'));
+        else this.#doubt.suspect(now);
         break;
       case 'too-big':
-        if (notice.length !== undefined) this.#search?.refused(this.#tunnelMtuOfDatagram(notice.length), now);
+        this.#tooBig(notice.length, now);
         this.#advance(now);
         break;
       case 'carried':
-        if (notice.heardAt > 0) this.#keepalive?.heard(notice.heardAt);
-        if (notice.sentAt > 0) this.#keepalive?.sent(notice.sentAt);
+        this.#carried(notice.heardAt, notice.sentAt);
         break;
       case 'keys-used-up':
         break; // the owner's business
@@ -176,98 +176,44 @@ export class DatagramChannel {
 
   /**
    * Hands the traffic to the packet engine, once: from then on {@link receive} takes opened records and what is committed is to be sealed.
-   * Undefined while the peer has not proved that it has our Finished, and for good where the engine cannot carry it.
+   * Undefined until it is ready, and for good where the engine cannot carry it.
    */
-  handOver(): TrafficDescription | undefined {
-    const { facts, compressor } = this.#options;
-    const { state } = this.#dtls;
-    if (!facts.engine || compressor !== undefined || this.#phase !== 'ready' || state.name !== 'up' || !state.confirmed) return undefined;
-    return this.#dtls.handOver({
-      header: Uint8Array.of(TYPE_DATA),
-      isData: { offset: 0, value: TYPE_DATA },
-      tunnelMtu: this.#mtu,
-    });
+  handOver(now: Millis): TrafficDescription | undefined {
+    if (!this.#options.facts.engine || this.#phase !== 'ready' || this.#isHandedOver) return undefined;
+    const traffic = this.#association.handOver(this.#mtu);
+    this.#isHandedOver = traffic !== undefined;
+    this.#carriedAt = now + CARRIED_INTERVAL;
+    return traffic;
   }
 
   close(now: Millis, out: LayerSink): void {
-    this.#enter(now, out);
-    this.#dtls.close(now, this.#inner);
+    this.#association.close(now, out);
     this.#fail(new NetworkError('The datagram channel is closed.'));
   }
 
-  // ---- incoming
+  // ---- what goes out
 
-  #received(packet: Packet): void {
-    const { buffer, start, end } = packet;
-    switch (buffer[start]) {
-      case TYPE_DATA:
-        packet.start += TYPE_LENGTH;
-        this.#deliver(packet);
-        break;
-      case TYPE_COMPRESSED: {
-        const inner = this.#options.compressor?.decompress(buffer.subarray(start + TYPE_LENGTH, end));
-        if (inner === undefined) this.dropped++;
-        else this.#deliver(inner);
-        break;
-      }
-      case TYPE_DPD_REQUEST:
-        this.#owesResponse = true;
-        break;
-      case TYPE_DPD_RESPONSE:
-        if (end - start > TYPE_LENGTH + PROBE_TAG_LENGTH) this.#echoed(buffer.subarray(start, end));
-        break;
-      case TYPE_KEEPALIVE:
-        break; // that it came is all it says
-      default:
-        this.dropped++; // spec 7.1: never fatal
-    }
-  }
-
-  #deliver(packet: Packet): void {
-    if (isIpPacket(packet.buffer, packet.start, packet.end)) this.#sink.packet(packet);
-    else this.dropped++;
-  }
-
-  #echoed(response: Uint8Array): void {
-    const reader = new ByteReader(response);
-    reader.u8('type');
-    this.#search?.echoed(response.length - TYPE_LENGTH, reader.u32('probe tag'), this.#now);
-  }
-
-  // ---- outgoing
-
-  #sendTyped(type: number, packet: Packet, now: Millis, out: LayerSink): void {
-    packet.start -= TYPE_LENGTH; // every device leaves headroom
-    packet.buffer[packet.start] = type;
-    this.#dtls.send(packet, now, out); // what it commits needs no look
-    packet.start += TYPE_LENGTH;
+  #sendControl(type: number, payload: Uint8Array | undefined, now: Millis, out: LayerSink): void {
+    this.#association.sendControl(type, payload, now, out);
     this.#keepalive?.sent(now);
+    this.#controlAt = now;
   }
 
-  #control(type: number, now: Millis): void {
-    this.#dtls.send(packetOf(Uint8Array.of(type)), now, this.#inner);
-    this.#keepalive?.sent(now);
+  #wonder(now: Millis, out: LayerSink): void {
+    const action = this.#doubt.handleTimeout(now);
+    if (action === 'ask') this.#sendControl(DATAGRAM_TYPES.dpdRequest, undefined, now, out);
+    else if (action === 'give-up') this.#fail(new NetworkError('The gateway no longer answers over UDP.'));
   }
 
-  /** Spec 8.4: a DPD request of the size of a data packet; the tag says which it was. */
-  #sendProbe({ size, tag }: MtuProbe, now: Millis): void {
-    const bytes = new Uint8Array(TYPE_LENGTH + size);
-    bytes[0] = TYPE_DPD_REQUEST;
-    new DataView(bytes.buffer).setUint32(TYPE_LENGTH, tag);
-    this.#dtls.send(packetOf(bytes), now, this.#inner);
-    this.#keepalive?.sent(now);
-  }
-
-  #keepAlive(now: Millis): 'none' | 'rekey' {
-    const keepalive = this.#keepalive;
-    if (keepalive === undefined || this.#phase === 'failed') return 'none';
-    const action = keepalive.handleTimeout(now);
+  #keepAlive(now: Millis, out: LayerSink): 'none' | 'rekey' {
+    if (this.#keepalive === undefined || this.#phase === 'failed') return 'none';
+    const action = this.#keepalive.handleTimeout(now);
     switch (action) {
       case 'send-dpd':
-        this.#control(TYPE_DPD_REQUEST, now);
+        this.#sendControl(DATAGRAM_TYPES.dpdRequest, undefined, now, out);
         break;
       case 'send-keepalive':
-        this.#control(TYPE_KEEPALIVE, now);
+        this.#sendControl(DATAGRAM_TYPES.keepalive, undefined, now, out);
         break;
       case 'dead':
         this.#fail(new NetworkError('The gateway no longer answers over UDP.'));
@@ -282,44 +228,82 @@ export class DatagramChannel {
     return 'none';
   }
 
-  // ---- state
+  // ---- what comes in
 
-  /** Follows DTLS and the search after each step. */
-  #advance(now: Millis): void {
-    const { state } = this.#dtls;
-    if (this.#phase === 'failed') return;
-    if (state.name === 'failed') this.#fail(state.error);
-    else if (state.name === 'closed') this.#fail(new NetworkError('The gateway ended the DTLS association.'));
-    else if (state.name === 'up' && this.#phase === 'handshaking') this.#startSearch(state.session, now);
-    const result = this.#search?.result;
-    if (this.#phase === 'searching' && result !== undefined) {
-      this.#mtu = result;
-      this.#phase = 'ready';
+  /** Spec 8.4: the answer is one byte, as the reference client's on UDP; gateways do not rely on an echo. */
+  #asked(now: Millis, out: LayerSink): void {
+    this.#askedAt = now;
+    this.#doubt.asked(now);
+    this.#sendControl(DATAGRAM_TYPES.dpdResponse, undefined, now, out);
+  }
+
+  /** The engine's news of both directions, in which its times of control records are as well; 0: never. */
+  #carried(heardAt: Millis, sentAt: Millis): void {
+    if (heardAt > 0) {
+      this.#keepalive?.heard(heardAt);
+      if (heardAt > this.#askedAt) this.#doubt.heard(heardAt);
+    }
+    if (sentAt > 0) {
+      this.#keepalive?.sent(sentAt);
+      if (sentAt > this.#controlAt + CONTROL_LAG) this.#doubt.sent(sentAt);
     }
   }
 
-  #startSearch(session: DtlsSession, now: Millis): void {
-    const { crypto, times, baseMtu, association, facts, hasIpv6 } = this.#options;
-    const { family } = facts.remote.address;
-    const tunnelMtuOf = (link: number) => largestPlaintext(session.suite.protection, datagramOfLink(link, family)) - TYPE_LENGTH;
-    // Only now is the suite of a PSK handshake known, and with it what the gateway's link MTU leaves (spec 8.3).
-    const carried = association.mode === 'psk' && baseMtu > 0 ? tunnelMtuOf(baseMtu) : this.#mtu;
-    const mtu = lowerTunnelMtu(this.#mtu, carried, hasIpv6);
+  /** A datagram with a UDP payload of `length` was refused; undefined: some router could not pass one on. */
+  #tooBig(length: number | undefined, now: Millis): void {
+    if (this.#phase === 'handshaking' || this.#phase === 'failed') return;
+    const fits = length === undefined ? this.#mtu : Math.min(this.#mtu, this.#association.tunnelMtuOf(length - 1));
+    if (fits < minTunnelMtu(this.#options.hasIpv6)) {
+      this.#fail(tooNarrow(fits));
+    } else if (this.#proof?.state === 'searching') {
+      if (length !== undefined) this.#proof.refused(fits + 1, now);
+    } else {
+      this.#mtu = fits; // at once: larger packets go by the stream from here on
+      this.#prove(now);
+    }
+  }
+
+  // ---- state
+
+  /** Follows DTLS and the proof after each step. */
+  #advance(now: Millis): void {
+    if (this.#phase === 'failed') return;
+    const { state } = this.#association;
+    if (state.name === 'failed') this.#fail(state.error);
+    else if (state.name === 'closed') this.#fail(new NetworkError('The gateway ended the DTLS association.'));
+    else if (state.name === 'up' && this.#phase === 'handshaking') this.#up(now);
+    if (this.#proof?.state === 'narrow') this.#fail(tooNarrow(minTunnelMtu(this.#options.hasIpv6) - 1));
+    if (this.#proof?.state !== 'proven') return;
+    this.#mtu = Math.min(this.#mtu, this.#proof.mtu);
+    if (this.#phase === 'proving') this.#phase = 'ready';
+  }
+
+  #up(now: Millis): void {
+    const { times, baseMtu, association, facts, hasIpv6 } = this.#options;
+    // Only now is the suite of a PSK handshake known, and with it what the link's MTU leaves (spec 8.3); and what a record may hold.
+    const ofGateway = this.#tunnelMtuOf(association.mode === 'psk' && baseMtu > 0 ? baseMtu : undefined);
+    const ofSystem = this.#tunnelMtuOf(facts.pathMtu);
+    const agreed = lowerTunnelMtu(this.#mtu, ofGateway, hasIpv6);
+    const mtu = agreed && lowerTunnelMtu(agreed, ofSystem, hasIpv6);
     if (mtu === undefined) {
-      this.#fail(new NetworkError(`The path carries packets of ${carried} bytes only, which is less than IP needs.`));
+      this.#fail(agreed === undefined ? tooNarrow(ofGateway, ERR_DATAGRAM_MTU) : tooNarrow(ofSystem));
       return;
     }
     this.#mtu = mtu;
     this.#keepalive = new Keepalive(times, now);
-    const id = new ByteReader(crypto.randomBytes(PROBE_TAG_LENGTH)).u32('probe id');
-    const sendable = facts.pathMtu === undefined ? {} : { sendable: tunnelMtuOf(facts.pathMtu) };
-    this.#search = new MtuSearch({ agreed: mtu, hasIpv6, id, ...sendable }, now);
-    this.#phase = 'searching';
+    this.#phase = 'proving';
+    this.#prove(now);
   }
 
-  /** The tunnel MTU whose records fill datagrams of this length. */
-  #tunnelMtuOfDatagram(length: number): number {
-    return this.session === undefined ? length : largestPlaintext(this.session.suite.protection, length) - TYPE_LENGTH;
+  #tunnelMtuOf(linkMtu: number | undefined): number {
+    const { address } = this.#options.facts.remote;
+    return this.#association.tunnelMtuOf(linkMtu === undefined ? Number.MAX_SAFE_INTEGER : datagramOfLink(linkMtu, address.family));
+  }
+
+  #prove(now: Millis): void {
+    const { crypto, hasIpv6 } = this.#options;
+    const id = new ByteReader(crypto.randomBytes(PROBE_TAG_LENGTH)).u32('probe id');
+    this.#proof = new PathProof({ agreed: this.#mtu, hasIpv6, id }, now);
   }
 
   #fail(error: SallyportError): void {
@@ -327,15 +311,10 @@ export class DatagramChannel {
     this.#phase = 'failed';
     this.#failure = error;
   }
+}
 
-  get #sink(): LayerSink {
-    return this.#out as LayerSink; // set by every public method before DTLS runs
-  }
-
-  #enter(now: Millis, out: LayerSink): void {
-    this.#now = now;
-    this.#out = out;
-  }
+function tooNarrow(carried: number, code = 'ERR_NETWORK'): NetworkError {
+  return new NetworkError(`The path carries packets of ${carried} bytes at most, which is less than IP needs.`, { code });
 }
 
 function dtlsOptions({

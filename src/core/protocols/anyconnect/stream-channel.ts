@@ -23,6 +23,10 @@ export interface StreamChannelOptions {
   readonly keepalive: Keepalive;
   readonly compressor: PacketCompressor | undefined;
   readonly log: Logger;
+  /** Which of the peer's packets come up. Default: all. */
+  readonly admits?: (packet: Packet) => boolean;
+  /** What the peer means by a frame of type disconnect or terminate; undefined: nothing. Default: what a gateway means by it. */
+  readonly meaningOfEnd?: (type: number, payload: Uint8Array) => CloseReason | undefined;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -37,6 +41,9 @@ export class StreamChannel {
   readonly keepalive: Keepalive;
   readonly compressor: PacketCompressor | undefined;
   readonly #log: Logger;
+  readonly #admits: (packet: Packet) => boolean;
+  readonly #meaningOfEnd: (type: number, payload: Uint8Array) => CloseReason | undefined;
+  #packets = 0;
   readonly #deframer = new CstpDeframer();
   readonly #packet: { buffer: Uint8Array; start: number; end: number } = { buffer: NO_BYTES, start: 0, end: 0 };
   #ended: CloseReason | undefined;
@@ -47,6 +54,13 @@ export class StreamChannel {
     this.keepalive = options.keepalive;
     this.compressor = options.compressor;
     this.#log = options.log;
+    this.#admits = options.admits ?? (() => true);
+    this.#meaningOfEnd = options.meaningOfEnd ?? endedByGateway;
+  }
+
+  /** Packets that came, admitted or not. */
+  get packets(): number {
+    return this.#packets;
   }
 
   /** Why the peer, or its bytes, ended the session; undefined while it goes on. */
@@ -111,10 +125,8 @@ export class StreamChannel {
       case CSTP_TYPES.keepalive:
         break; // that it came is all it says
       case CSTP_TYPES.disconnect:
-        this.#ended = disconnected(bytes.subarray(start, end));
-        break;
       case CSTP_TYPES.terminate:
-        this.#ended = { kind: 'ended-by-peer', message: 'The gateway ended the session.' };
+        this.#ended = this.#meaningOfEnd(type, bytes.subarray(start, end));
         break;
       default:
         this.#log.log('debug', 'cstp frame of unknown type', { type });
@@ -134,7 +146,7 @@ export class StreamChannel {
     this.#packet.buffer = bytes;
     this.#packet.start = start;
     this.#packet.end = end;
-    out.packet(this.#packet);
+    this.#pass(this.#packet, out);
   }
 
   #decompress(compressed: Uint8Array, out: LayerSink): void {
@@ -143,8 +155,18 @@ export class StreamChannel {
       this.dropped++;
       return;
     }
-    out.packet(packet);
+    this.#pass(packet, out);
   }
+
+  #pass(packet: Packet, out: LayerSink): void {
+    this.#packets++;
+    if (this.#admits(packet)) out.packet(packet);
+    else this.dropped++;
+  }
+}
+
+function endedByGateway(type: number, payload: Uint8Array): CloseReason {
+  return type === CSTP_TYPES.disconnect ? disconnected(payload) : { kind: 'ended-by-peer', message: 'The gateway ended the session.' };
 }
 
 /** Spec 5.4: the first byte is a code, the rest a text, in which a dot stands for what does not print. */

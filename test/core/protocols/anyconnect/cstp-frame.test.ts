@@ -66,6 +66,18 @@ describe('CSTP frame', () => {
     assert.throws(() => framesOf([fromHex('5354460140010000')]), /at most 16384, got 16385/);
   });
 
+  it('keeps a copy of what is cut short, even of a Buffer, whose memory may be used again', () => {
+    const bytes = Buffer.from(encoded(CSTP_TYPES.dpdRequest, utf8('hello')));
+    const deframer = new CstpDeframer();
+    const slice = Buffer.from(bytes.subarray(0, 9));
+    deframer.push(slice);
+    assert.equal(deframer.next(), false);
+    slice.fill(0);
+    deframer.push(bytes.subarray(9));
+    assert.equal(deframer.next(), true);
+    assert.equal(toHex(deframer.bytes.subarray(deframer.start, deframer.end)), toHex(utf8('hello')));
+  });
+
   it('reads back whatever it writes, in any slices', () => {
     const frame = fc.record({ type: fc.integer({ min: 0, max: 255 }), payload: fc.uint8Array({ maxLength: 300 }) });
     fc.assert(

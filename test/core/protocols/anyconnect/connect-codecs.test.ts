@@ -1,0 +1,379 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { CompressionName } from '../../../../src/core/compress/compressor.ts';
+import type { HttpHeaders } from '../../../../src/core/http/message.ts';
+import { renderRequest, renderResponse } from '../../../../src/core/http/render.ts';
+import { RequestParser } from '../../../../src/core/http/request-parser.ts';
+import { ResponseParser } from '../../../../src/core/http/response-parser.ts';
+import { type ConnectOffer, parseConnectOffer } from '../../../../src/core/protocols/anyconnect/connect-offer.ts';
+import { connectRequest } from '../../../../src/core/protocols/anyconnect/connect-request.ts';
+import { type ConnectResponse, parseConnectResponse } from '../../../../src/core/protocols/anyconnect/connect-response.ts';
+import { PSK_NEGOTIATE, resumptionSuite, suiteNames } from '../../../../src/core/protocols/anyconnect/dtls-suites.ts';
+import { type ResponseDetails, renderConnectResponse } from '../../../../src/core/protocols/anyconnect/render-connect-response.ts';
+import { Secret } from '../../../../src/core/secret.ts';
+import type { TunnelConfig } from '../../../../src/core/tunnel/config.ts';
+import { type Cidr, type IpAddress, networkOf, parseIp } from '../../../../src/core/wire/ip-address.ts';
+import { fromHex, toHex } from '../../../../src/core/wire/text.ts';
+import { sliceSizes, slicesOf } from '../../../support/slices.ts';
+
+// ---- values
+
+/** Plain objects, as parsers make them. */
+function record<T>(model: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
+  return fc.record<T>(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
+}
+
+const host4 = fc
+  .tuple(fc.integer({ min: 1, max: 223 }), fc.nat(255), fc.nat(255), fc.nat(255))
+  .filter(([first]) => first !== 127)
+  .map((bytes): IpAddress => ({ family: 4, bytes: Uint8Array.from(bytes) }));
+const host6 = fc
+  .uint8Array({ minLength: 14, maxLength: 14 })
+  .map((bytes): IpAddress => ({ family: 6, bytes: Uint8Array.from([0x20, 0x01, ...bytes]) }));
+const host = fc.oneof(host4, host6);
+const network = fc.oneof(
+  fc.tuple(host4, fc.nat(32)).map(([address, prefix]): Cidr => networkOf({ address, prefix })),
+  fc.tuple(host6, fc.nat(128)).map(([address, prefix]): Cidr => networkOf({ address, prefix })),
+);
+const domain = fc.stringMatching(/^[a-z0-9]{1,10}(\.[a-z0-9]{1,10}){0,2}$/);
+const wholeSeconds = fc.integer({ min: 1, max: 200_000 }).map((seconds) => seconds * 1000);
+const maybeSeconds = fc.oneof(fc.constant(0), wholeSeconds);
+const times = record({ dpd: maybeSeconds, keepalive: maybeSeconds, rekey: maybeSeconds });
+/** What a terminal may be shown, with blanks at its ends and what would end a header line in it. */
+const banner = fc
+  .string({ unit: fc.constantFrom('a', 'ü', ' ', '%', '\n', '\t', '!', '0', '文'), minLength: 1, maxLength: 30 })
+  .filter((text) => text.trim() !== '')
+  .map((text) => text.trim());
+
+function optional<T>(name: string, value: T | undefined): object {
+  return value === undefined ? {} : { [name]: value };
+}
+
+const config: fc.Arbitrary<TunnelConfig> = record({
+  mtu: fc.integer({ min: 576, max: 16_000 }),
+  ipv4: fc.option(record({ address: host4, prefix: fc.nat(32) }), { nil: undefined }),
+  ipv6: fc.option(record({ address: host6, prefix: fc.nat(128) }), { nil: undefined }),
+  dns: fc.array(host, { maxLength: 3 }),
+  nbns: fc.array(host4, { maxLength: 3 }),
+  searchDomains: fc.array(domain, { maxLength: 3 }),
+  splitDns: fc.array(domain, { maxLength: 5 }),
+  include: fc.array(network, { maxLength: 5 }),
+  exclude: fc.array(network, { maxLength: 5 }),
+  banner: fc.option(banner, { nil: undefined }),
+  proxyPac: fc.option(fc.constantFrom('http://proxy.example/pac', 'https://proxy.example:8080/a?b=c'), { nil: undefined }),
+  idleTimeout: fc.option(wholeSeconds, { nil: undefined }),
+  expiresAt: fc.option(wholeSeconds, { nil: undefined }),
+})
+  .filter(({ ipv4, ipv6 }) => ipv4 !== undefined || ipv6 !== undefined)
+  .map(({ ipv4, ipv6, banner: text, proxyPac, idleTimeout, expiresAt, ...others }) => ({
+    ...others,
+    ...optional('ipv4', ipv4),
+    ...optional('ipv6', ipv6),
+    ...optional('banner', text),
+    ...optional('proxyPac', proxyPac),
+    ...optional('idleTimeout', idleTimeout),
+    ...optional('expiresAt', expiresAt),
+    vendorOptions: [],
+  }));
+
+const suites = (['X-DTLS-CipherSuite', 'X-DTLS12-CipherSuite'] as const).flatMap((header) =>
+  suiteNames(header).map((name) => resumptionSuite(header, name) ?? assert.fail()),
+);
+const id = fc.uint8Array({ minLength: 32, maxLength: 32 });
+const association = fc.oneof(
+  id.map((appId) => ({ mode: 'psk', appId }) as const),
+  fc.tuple(id, fc.constantFrom(...suites)).map(([sessionId, suite]) => ({ mode: 'resumption', sessionId, suite }) as const),
+);
+
+const response: fc.Arbitrary<ConnectResponse> = record({
+  config,
+  baseMtu: fc.oneof(fc.constant(0), fc.integer({ min: 1280, max: 9000 })),
+  stream: record({ times, compression: fc.constantFrom<CompressionName | undefined>(undefined, 'oc-lz4', 'lzs', 'deflate') }),
+  datagram: fc.option(
+    record({
+      port: fc.integer({ min: 1, max: 65_535 }),
+      association,
+      times,
+      compression: fc.constantFrom<CompressionName | undefined>(undefined, 'oc-lz4', 'lzs'),
+    }),
+    { nil: undefined },
+  ),
+  isDynamic: fc.boolean(),
+  warnings: fc.constant([]),
+});
+
+const DETAILS: ResponseDetails = { serverName: 'sallyport', hostname: 'laptop', family: 'openconnect', hasFullIpv6: true };
+
+/** Through the bytes of the wire and back. */
+function overTheWire(value: ConnectResponse, details: ResponseDetails, now: number, sizes: readonly number[] = []): HttpHeaders {
+  const parser = new ResponseParser();
+  parser.expect('CONNECT');
+  for (const slice of slicesOf(renderResponse(renderConnectResponse(value, details, now)), sizes)) parser.push(slice);
+  const { message } = parser.next() ?? assert.fail('no response');
+  assert.equal(message.status, 200);
+  return message.headers;
+}
+
+/** As the client reads it, without what only says how it was written. */
+function readBack(headers: HttpHeaders, now: number): Omit<ConnectResponse, 'datagramProblem'> {
+  const { datagramProblem: _, ...parsed } = parseConnectResponse(headers, now);
+  return { ...parsed, config: { ...parsed.config, vendorOptions: [] } };
+}
+
+describe('The answer to CONNECT', () => {
+  it('is read back as it was written, over the wire in any slices', () => {
+    fc.assert(
+      fc.property(
+        response,
+        fc.constantFrom('openconnect' as const, 'anyconnect' as const),
+        fc.nat(1_000_000),
+        sliceSizes,
+        (value, family, now, sizes) => {
+          const headers = overTheWire(value, { ...DETAILS, family }, now, sizes);
+          const { expiresAt, ...others } = value.config;
+          // A limit is said in whole seconds from now, and one that has passed is as good as one second.
+          const left = expiresAt === undefined ? undefined : Math.ceil(Math.max(expiresAt - now, 1) / 1000) * 1000;
+          const expected = { ...value, config: { ...others, ...optional('expiresAt', left === undefined ? undefined : now + left) } };
+          assert.deepEqual(readBack(headers, now), expected);
+        },
+      ),
+    );
+  });
+
+  // Spec "AnyConnect", section 4.4: the order of ocserv 1.1.6.
+  it('has the headers of ocserv, in its order', () => {
+    const ip = (text: string) => parseIp(text) ?? assert.fail(text);
+    const value: ConnectResponse = {
+      config: {
+        mtu: 1434,
+        ipv4: { address: ip('192.168.1.5'), prefix: 24 },
+        ipv6: { address: ip('fd00::5'), prefix: 64 },
+        dns: [ip('10.0.0.1'), ip('fd00::1')],
+        nbns: [ip('10.0.0.2')],
+        searchDomains: ['corp.example', 'example'],
+        splitDns: ['corp.example', 'lab.example'],
+        include: [
+          { address: ip('10.0.0.0'), prefix: 8 },
+          { address: ip('fd00::'), prefix: 8 },
+        ],
+        exclude: [{ address: ip('10.9.0.0'), prefix: 16 }],
+        banner: 'Welcome, 100%\nto you',
+        proxyPac: 'http://proxy.example/pac',
+        idleTimeout: 1_200_000,
+        expiresAt: 86_400_000,
+        vendorOptions: [],
+      },
+      baseMtu: 1500,
+      stream: { times: { dpd: 90_000, keepalive: 32_400_000, rekey: 172_800_000 }, compression: 'oc-lz4' },
+      datagram: {
+        port: 443,
+        association: { mode: 'psk', appId: fromHex('ab'.repeat(32)) },
+        times: { dpd: 90_000, keepalive: 32_400_000, rekey: 172_810_000 },
+        compression: 'lzs',
+      },
+      isDynamic: true,
+      warnings: [],
+    };
+    const details = { ...DETAILS, headers: [['X-CSTP-Custom', 'yes']] as const };
+    const lines = new TextDecoder().decode(renderResponse(renderConnectResponse(value, details, 0))).split('\r\n');
+    assert.deepEqual(lines, [
+      'HTTP/1.1 200 CONNECTED',
+      'X-CSTP-Version: 1',
+      'X-CSTP-Server-Name: sallyport',
+      'X-CSTP-Hostname: laptop',
+      'X-CSTP-DPD: 90',
+      'X-CSTP-Default-Domain: corp.example example',
+      'X-CSTP-Address: 192.168.1.5',
+      'X-CSTP-Netmask: 255.255.255.0',
+      'X-CSTP-Address-IP6: fd00::5/64',
+      'X-CSTP-DNS: 10.0.0.1',
+      'X-CSTP-DNS: fd00::1',
+      'X-CSTP-NBNS: 10.0.0.2',
+      'X-CSTP-Split-DNS: corp.example',
+      'X-CSTP-Split-DNS: lab.example',
+      'X-CSTP-Split-Include: 10.0.0.0/255.0.0.0',
+      'X-CSTP-Split-Include-IP6: fd00::/8',
+      'X-CSTP-Tunnel-All-DNS: false',
+      'X-CSTP-Client-Bypass-Protocol: false',
+      'X-CSTP-Split-Exclude: 10.9.0.0/255.255.0.0',
+      'X-CSTP-Keepalive: 32400',
+      'X-CSTP-Idle-Timeout: 1200',
+      'X-CSTP-Smartcard-Removal-Disconnect: true',
+      'X-CSTP-DynDNS: true',
+      'X-CSTP-Rekey-Time: 172800',
+      'X-CSTP-Rekey-Method: new-tunnel',
+      'X-CSTP-MSIE-Proxy-Pac-URL: http://proxy.example/pac',
+      'X-CSTP-Session-Timeout: 86400',
+      'X-CSTP-Session-Timeout-Remaining: 86400',
+      'X-CSTP-Disconnected-Timeout: none',
+      'X-CSTP-Keep: true',
+      'X-CSTP-TCP-Keepalive: true',
+      'X-CSTP-License: accept',
+      'X-CSTP-Custom: yes',
+      'X-DTLS-DPD: 90',
+      'X-DTLS-Port: 443',
+      'X-DTLS-Rekey-Time: 172810',
+      'X-DTLS-Rekey-Method: ssl',
+      'X-DTLS-Keepalive: 32400',
+      `X-DTLS-App-ID: ${'ab'.repeat(32)}`,
+      'X-DTLS-CipherSuite: PSK-NEGOTIATE',
+      'X-CSTP-Base-MTU: 1500',
+      'X-CSTP-MTU: 1434',
+      'X-CSTP-Banner: Welcome, 100%25%0Ato you',
+      'X-DTLS-Content-Encoding: lzs',
+      'X-CSTP-Content-Encoding: oc-lz4',
+      '',
+      '',
+    ]);
+  });
+
+  it('names a resumed session, its suite in the header of its version, and the MTU once more', () => {
+    const value = (name: string, header: 'X-DTLS-CipherSuite' | 'X-DTLS12-CipherSuite'): ConnectResponse => ({
+      config: {
+        ...{ mtu: 1406, dns: [], nbns: [], searchDomains: [], splitDns: [], include: [], exclude: [], vendorOptions: [] },
+        ipv4: { address: parseIp('10.0.0.9') ?? assert.fail() },
+      },
+      baseMtu: 0,
+      stream: { times: {}, compression: undefined },
+      datagram: {
+        port: 4433,
+        association: { mode: 'resumption', sessionId: new Uint8Array(32).fill(1), suite: resumptionSuite(header, name) ?? assert.fail() },
+        times: {},
+        compression: undefined,
+      },
+      isDynamic: false,
+      warnings: [],
+    });
+    for (const [name, header] of [
+      ['AES128-SHA', 'X-DTLS-CipherSuite'],
+      ['AES128-SHA', 'X-DTLS12-CipherSuite'],
+      ['OC-DTLS1_2-AES256-GCM', 'X-DTLS-CipherSuite'],
+      ['AES256-GCM-SHA384', 'X-DTLS12-CipherSuite'],
+    ] as const) {
+      const { headers } = renderConnectResponse(value(name, header), DETAILS, 0);
+      const dtls = headers.filter(([key]) => key.startsWith('X-DTLS'));
+      assert.deepEqual(dtls, [
+        ['X-DTLS-Port', '4433'],
+        ['X-DTLS-Session-ID', '01'.repeat(32)],
+        [header, name],
+        ['X-DTLS-MTU', '1406'],
+      ]);
+    }
+  });
+
+  // Spec "AnyConnect", section 4.6.
+  it('gives clients of before -IP6 an address of IPv6 and nothing more of it, and Cisco’s a header for its name servers', () => {
+    fc.assert(
+      fc.property(response, (value) => {
+        const old = overTheWire(value, { ...DETAILS, hasFullIpv6: false, family: 'unknown' }, 0);
+        assert.ok(old.every(([name]) => !name.endsWith('-IP6')));
+        const parsed = parseConnectResponse(old, 0).config;
+        assert.deepEqual(parsed.ipv6, value.config.ipv6);
+        assert.deepEqual(
+          parsed.dns,
+          value.config.dns.filter(({ family }) => family === 4),
+        );
+        const cisco = overTheWire(value, { ...DETAILS, family: 'anyconnect' }, 0);
+        assert.ok(cisco.every(([name, text]) => name !== 'X-CSTP-DNS' || !text.includes(':')));
+      }),
+    );
+  });
+});
+
+describe('A client’s offer', () => {
+  const names = fc.uniqueArray(fc.constantFrom(PSK_NEGOTIATE, ...suites.map(({ name }) => name)), { minLength: 1, maxLength: 8 });
+  const encodings = fc.uniqueArray(fc.constantFrom<CompressionName>('oc-lz4', 'lzs', 'deflate'));
+  const masterSecret = fc.uint8Array({ minLength: 48, maxLength: 48 }).filter((bytes) => bytes.some((byte) => byte !== 0));
+
+  const offer: fc.Arbitrary<ConnectOffer> = record({
+    family: fc.constantFrom('openconnect' as const, 'anyconnect' as const, 'unknown' as const),
+    hostname: fc.stringMatching(/^[a-z0-9]{1,20}(\.[a-z0-9]{1,20})?$/),
+    encodings,
+    baseMtu: fc.integer({ min: 1, max: 65_535 }),
+    mtu: fc.integer({ min: 1, max: 65_535 }),
+    wantsIpv6: fc.boolean(),
+    previous4: fc.option(host4, { nil: undefined }),
+    previous6: fc.option(host6, { nil: undefined }),
+    datagram: fc.option(record({ masterSecret, suites: names, suites12: names, encodings }), { nil: undefined }),
+  }).map(({ previous4, previous6, datagram, wantsIpv6, ...others }) => ({
+    ...others,
+    wantsIpv4: true,
+    wantsIpv6,
+    hasFullIpv6: wantsIpv6,
+    previous: [previous4, previous6].flatMap((address) => address ?? []),
+    ...optional('datagram', datagram && { ...datagram, encodings: datagram.encodings.filter((name) => name !== 'deflate') }),
+  }));
+
+  const USER_AGENTS = { openconnect: 'Open AnyConnect VPN Agent v9.01-3', anyconnect: 'AnyConnect Linux_64 4.10.07061', unknown: 'curl/8' };
+
+  it('is read as the client meant it, over the wire in any slices', () => {
+    fc.assert(
+      fc.property(offer, sliceSizes, (value, sizes) => {
+        const { family, hostname = '', encodings: streamEncodings, baseMtu, mtu, wantsIpv6, previous, datagram } = value;
+        const request = connectRequest({
+          target: { host: 'vpn.example', port: 443, path: '/' },
+          client: { userAgent: USER_AGENTS[family], version: 'v9', os: 'linux-64', localHostname: hostname },
+          cookie: new Secret('c'),
+          ...{ streamEncodings, baseMtu, mtu, wantsIpv6, previous },
+          ...(datagram !== undefined && { datagram }),
+        });
+        const parser = new RequestParser();
+        for (const slice of slicesOf(renderRequest(request), sizes)) parser.push(slice);
+        const parsed = parseConnectOffer((parser.next() ?? assert.fail()).message);
+        assert.deepEqual(parsed, value);
+      }),
+    );
+  });
+
+  it('is what can be understood of any headers: nothing throws', () => {
+    const name = fc.constantFrom(
+      ...[
+        'User-Agent',
+        'X-CSTP-Hostname',
+        'X-CSTP-Accept-Encoding',
+        'X-CSTP-Base-MTU',
+        'X-CSTP-MTU',
+        'X-CSTP-Address-Type',
+        'X-CSTP-Address',
+      ],
+      ...['X-CSTP-Full-IPv6-Capability', 'X-DTLS-Master-Secret', 'X-DTLS-CipherSuite', 'X-DTLS12-CipherSuite', 'X-DTLS-Accept-Encoding'],
+    );
+    const value = fc.oneof(fc.string({ maxLength: 300 }), fc.stringMatching(/^[0-9a-f:,.]{0,200}$/), fc.constant(`${'a:'.repeat(40_000)}`));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, value)), (headers) => {
+        const parsed = parseConnectOffer({ method: 'CONNECT', target: '/', version: '1.1', headers, body: new Uint8Array(0) });
+        assert.ok(parsed.encodings.length <= 64 && (parsed.datagram?.suites.length ?? 0) <= 64 && parsed.previous.length <= 4);
+        assert.ok(parsed.mtu <= 65_535 && parsed.baseMtu <= 65_535);
+        assert.ok(parsed.datagram === undefined || parsed.datagram.masterSecret.length === 48);
+      }),
+    );
+  });
+
+  it('has no datagram channel without a master secret, or with one that anyone can guess', () => {
+    const parsed = (secret: string) =>
+      parseConnectOffer({
+        ...{ method: 'CONNECT', target: '/', version: '1.1', body: new Uint8Array(0) },
+        headers: [
+          ['X-DTLS-Master-Secret', secret],
+          ['X-DTLS-CipherSuite', PSK_NEGOTIATE],
+        ],
+      }).datagram;
+    assert.equal(parsed(''), undefined);
+    assert.equal(parsed('0'.repeat(96)), undefined);
+    assert.equal(parsed('A1'.repeat(47)), undefined);
+    assert.equal(parsed('G1'.repeat(48)), undefined);
+    assert.equal(toHex(parsed('A1'.repeat(48))?.masterSecret ?? assert.fail()), 'a1'.repeat(48));
+  });
+
+  it('has no host name that could pass for something else', () => {
+    const named = (text: string) =>
+      parseConnectOffer({
+        ...{ method: 'CONNECT', target: '/', version: '1.1', body: new Uint8Array(0) },
+        headers: [['X-CSTP-Hostname', text]],
+      });
+    assert.equal(named('laptop').hostname, 'laptop');
+    for (const text of ['', '-laptop', 'lap top', 'laptop;reboot', 'a'.repeat(64), 'a..b', '.', '$(id)'])
+      assert.equal(named(text).hostname, undefined, text);
+  });
+});

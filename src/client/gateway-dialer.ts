@@ -3,12 +3,12 @@ import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { Target } from '../core/auth/login-io.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
-import { CancelledError } from '../core/errors.ts';
+import { CancelledError, NetworkError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
 import { type DialOptions, dialTcp } from '../node/tcp-dial.ts';
-import { TlsConnection } from '../node/tls-connection.ts';
+import { TLS_FAILED, TlsConnection } from '../node/tls-connection.ts';
 import type { PresentedCertificate } from '../node/trust/verify-certificate.ts';
 import type { ServerTrust } from './server-trust.ts';
 
@@ -49,6 +49,7 @@ export class GatewayDialer {
       log.log('info', 'tls connected', { host, cipherSuite: connection.cipherSuite });
       return connection;
     } catch (error) {
+      if (error instanceof NetworkError && error.code === TLS_FAILED) log.log('error', 'tls failed', { reason: error.message });
       if (!(error instanceof CancelledError)) log.log('error', 'https failed', { host });
       throw error;
     }

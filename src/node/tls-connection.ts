@@ -23,6 +23,9 @@ export interface TlsOptions {
   readonly signal: AbortSignal;
 }
 
+/** Code of the error of a handshake that failed. */
+export const TLS_FAILED = 'ERR_TLS';
+
 /** How long a handshake may take. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
 
@@ -59,7 +62,7 @@ export class TlsConnection {
       if (socket.destroyed || socket.readableEnded)
         throw new NetworkError(`${host} closed the connection while its certificate was judged.`);
       const [certificate] = presented.chain;
-      if (certificate === undefined) throw new NetworkError(`${host} sent no certificate.`, { code: 'ERR_TLS' });
+      if (certificate === undefined) throw new NetworkError(`${host} sent no certificate.`, { code: TLS_FAILED });
       return new TlsConnection(socket, host, certificate);
     } catch (error) {
       socket.destroy();
@@ -144,8 +147,8 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
   const timer = setTimeout(() => fail(new NetworkError(`The TLS handshake with ${options.host} took too long.`)), HANDSHAKE_TIMEOUT_MS);
   const cancel = () => fail(new CancelledError());
   const broken = (error: Error) =>
-    fail(new NetworkError(`The TLS handshake with ${options.host} failed: ${reasonOf(error)}.`, { code: 'ERR_TLS', cause: error }));
-  const closed = () => fail(new NetworkError(`${options.host} closed the connection during the TLS handshake.`, { code: 'ERR_TLS' }));
+    fail(new NetworkError(`The TLS handshake with ${options.host} failed: ${reasonOf(error)}.`, { code: TLS_FAILED, cause: error }));
+  const closed = () => fail(new NetworkError(`${options.host} closed the connection during the TLS handshake.`, { code: TLS_FAILED }));
   const settle = () => {
     clearTimeout(timer);
     options.signal.removeEventListener('abort', cancel);

@@ -4,7 +4,7 @@ import type { Credential } from '../../src/core/auth/login-io.ts';
 import { parseServer } from '../../src/core/http/url.ts';
 import { login } from '../../src/core/protocols/anyconnect/login.ts';
 import type { LoginOptions } from '../../src/core/protocols/anyconnect/login-options.ts';
-import type { ClientIdentification } from '../../src/core/protocols/anyconnect/request-headers.ts';
+import type { ClientIdentification } from '../../src/core/protocols/client-protocol.ts';
 import type { Step } from './login-script.ts';
 import { ScriptedLoginIo, type ScriptedLoginIoOptions } from './scripted-login-io.ts';
 import { testCrypto } from './test-crypto.ts';

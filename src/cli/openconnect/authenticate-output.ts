@@ -1,7 +1,7 @@
 /** What `--authenticate` and `--cookieonly` print on standard output (spec "CLI", sections 5.2 and 5.3): shell assignments, meant for `eval`. */
 import type { Credential } from '../../core/auth/login-io.ts';
+import { formatUrl, hostInUrl } from '../../core/http/url.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
-import { formatServerUrl, hostInUrl } from './server-address.ts';
 
 /** The lines end in line feeds, except that `RESOLVE=` without a value has none, as openconnect has it. */
 export function authenticateText(credential: Pick<Credential, 'cookie' | 'gateway' | 'address' | 'pin'>): string {
@@ -10,7 +10,7 @@ export function authenticateText(credential: Pick<Credential, 'cookie' | 'gatewa
   return [
     `COOKIE=${shellQuoted(credential.cookie.reveal())}\n`,
     `HOST=${shellQuoted(hostInUrl(address === undefined ? gateway.host : formatIp(address)))}\n`,
-    `CONNECT_URL=${shellQuoted(formatServerUrl(gateway))}\n`,
+    `CONNECT_URL=${shellQuoted(formatUrl(gateway))}\n`,
     `FINGERPRINT=${shellQuoted(credential.pin)}\n`,
     resolve,
   ].join('');

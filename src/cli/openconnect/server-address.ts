@@ -67,13 +67,3 @@ export function withUsergroup(server: ServerAddress, usergroup: string | undefin
 
 /** Observed: a scheme that is known but not allowed has one message, an unknown one another. Case does not matter for being known, only for being allowed. */
 export const KNOWN_SCHEMES: RegExp = /^(https?|socks[45]?)$/i;
-
-/** `https://host[:port]/path`, with brackets around IPv6 and without the default port. */
-export function formatServerUrl(server: ServerAddress): string {
-  return `https://${hostInUrl(server.host)}${server.port === HTTPS_PORT ? '' : `:${server.port}`}${server.path}`;
-}
-
-/** A host as a URL has it: IPv6 addresses in brackets. */
-export function hostInUrl(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
-}

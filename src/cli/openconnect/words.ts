@@ -100,7 +100,6 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'passwords not allowed': { level: 0, text: "Asked for password but '--no-passwd' set" },
   'choice not available': { level: 0, text: 'Auth choice "{choice}" not available' },
   'choice matches several': { level: 0, text: 'Auth choice "{choice}" matches multiple options' },
-  'sso unavailable': { level: 0, text: 'No SSO handler' },
   'login failed': { level: 0, text: 'Failed to complete authentication', isBare: true },
 
   // Tunnel

@@ -48,12 +48,12 @@ export function isSameServer(a: Target, b: Target): boolean {
 
 /** The value of the `Host` header: the port only where it is not 443, an IPv6 address in brackets. */
 export function hostHeader(target: Target): string {
-  return target.port === HTTPS_PORT ? bracketed(target.host) : authority(target);
+  return target.port === HTTPS_PORT ? hostInUrl(target.host) : authority(target);
 }
 
 /** `host:port`, as the target of a CONNECT to a proxy. */
 export function authority(target: Pick<Target, 'host' | 'port'>): string {
-  return `${bracketed(target.host)}:${target.port}`;
+  return `${hostInUrl(target.host)}:${target.port}`;
 }
 
 /** `https://host[:port]/path`. */
@@ -61,7 +61,8 @@ export function formatUrl(target: Target): string {
   return `https://${hostHeader(target)}${target.path}`;
 }
 
-function bracketed(host: string): string {
+/** A host as a URL has it: IPv6 addresses in brackets. */
+export function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 

@@ -58,8 +58,9 @@ export interface DatagramCiphers {
 /** How the client describes itself. */
 export interface ClientIdentification {
   readonly userAgent: string;
+  /** `<version who="vpn">` of AnyConnect's documents. */
   readonly version: string;
-  /** `linux-64`, `win`, `mac-intel`, … */
+  /** AnyConnect's `device-id`: `linux-64`, `win`, `mac-intel`, … */
   readonly os: string;
   readonly localHostname: string;
   readonly mobile?: MobileIdentity;

@@ -1,11 +1,9 @@
 /**
  * MTU arithmetic of AnyConnect: what a client asks for, what a link carries, and when a smaller size is adopted.
  *
- * Read first: spec "AnyConnect", sections 8.1 to 8.3. What a record of a running DTLS connection holds exactly, its layer knows; the tables here
- * are the estimates that both sides compute with before there is one.
+ * Read first: spec "AnyConnect", sections 8.1 to 8.3. What a record of a DTLS connection holds, its layer knows.
  *
  *   link MTU = IP header (20 | 40) + UDP header (8) + DTLS overhead + type (1) + tunnel MTU
- *            = IP header (20 | 40) + TCP header (20) + TLS overhead + CSTP header (8) + tunnel MTU
  */
 import { MIN_MTU_IPV4, MIN_MTU_IPV6 } from './config.ts';
 
@@ -18,32 +16,11 @@ export const DEFAULT_BASE_MTU = 1406;
 export const MIN_BASE_MTU = 1280;
 
 const UDP_HEADER = 8;
-const TCP_HEADER = 20;
-const CSTP_HEADER = 8;
 /** The packet type in front of the IP packet. */
 const DTLS_TYPE = 1;
 
 /** What a request reckons with before a suite is known: type, record header, the longest MAC, IV and padding (1 + 13 + 20 + 32 + 16). */
 const WORST_DTLS_OVERHEAD = 82;
-
-/** Bytes of a DTLS record beside its payload: record header, nonce or IV, tag or MAC, worst padding. */
-export const DTLS_OVERHEAD = {
-  'aes-gcm': 37,
-  'aes-ccm': 37,
-  'aes-ccm-8': 29,
-  'chacha20-poly1305': 29,
-  'aes-cbc-sha1': 65,
-  'aes-cbc-sha256': 77,
-  '3des-cbc-sha1': 49,
-} as const;
-
-/** Bytes of a TLS record beside its payload. */
-export const TLS_OVERHEAD = {
-  'tls1.3': 22,
-  'tls1.2-aes-gcm': 29,
-  'tls1.2-chacha20-poly1305': 21,
-  'tls1.2-aes-cbc-sha1': 57,
-} as const;
 
 export interface MtuWishes {
   /** Of the outer connection. */
@@ -75,11 +52,6 @@ export function datagramOfLink(linkMtu: number, family: IpFamily): number {
 /** The tunnel MTU of a link with a DTLS connection of this overhead; undefined: without DTLS, where the gateways count nothing for TLS. */
 export function tunnelMtuOfLink(linkMtu: number, family: IpFamily, overhead: number | undefined): number {
   return datagramOfLink(linkMtu, family) - (overhead === undefined ? 0 : overhead + DTLS_TYPE);
-}
-
-/** The largest packet whose frame travels in one TCP segment of a link: larger ones work, but cost a segment more. */
-export function segmentMtuOfLink(linkMtu: number, family: IpFamily, overhead: number): number {
-  return linkMtu - ipHeader(family) - TCP_HEADER - overhead - CSTP_HEADER;
 }
 
 /** The smallest tunnel MTU that IP allows. */

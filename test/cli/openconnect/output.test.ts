@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { authenticateText, cookieText, shellQuoted } from '../../../src/cli/openconnect/authenticate-output.ts';
@@ -9,7 +11,7 @@ import type { MessageLevel, Mode } from '../../../src/cli/openconnect/settings.t
 import { configuredAs, statisticsLines } from '../../../src/cli/openconnect/status-text.ts';
 import { EVENTS_WITH_WORDS, progressLine } from '../../../src/cli/openconnect/words.ts';
 import { DEVICE_FAILED } from '../../../src/client/vpn-session.ts';
-import { SallyportError } from '../../../src/core/errors.ts';
+import { PeerMisbehavedError, SallyportError } from '../../../src/core/errors.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { Outcome } from '../../../src/core/session/session-machine.ts';
 import type { PathStatus } from '../../../src/core/tunnel/machine.ts';
@@ -249,10 +251,12 @@ describe('the end', () => {
   it('has last words that tools look for', () => {
     assert.deepEqual(text(ended('logged-off')), ['User cancelled (SIGINT/SIGTERM); exiting.']);
     assert.deepEqual(text(ended('detached')), ['User detached from session (SIGHUP); exiting.']);
-    assert.deepEqual(text(ended('refused')), ['Cookie was rejected by server; exiting.']);
+    assert.deepEqual(text(ended('refused')), ['Cookie is no longer valid, ending session', 'Cookie was rejected by server; exiting.']);
     assert.deepEqual(text(ended('refused'), 'connecting'), ['Creating SSL connection failed', 'Cookie was rejected by server; exiting.']);
     assert.deepEqual(text(ended('ended-by-peer')), ['Session terminated by server; exiting.']);
-    assert.deepEqual(text(ended('failed', 'Lost.')), ['Lost.', 'CSTP reconnect failed; exiting']);
+    assert.deepEqual(text(ended('failed', 'Lost.')), ['Lost.', 'Reconnect failed', 'CSTP reconnect failed; exiting']);
+    const strange = new PeerMisbehavedError('No such frame.');
+    assert.deepEqual(text(ended('failed', 'No such frame.', strange)), ['No such frame.', 'Unknown packet received; exiting']);
     assert.deepEqual(text(ended('failed', 'No.'), 'logging in'), ['No.', 'Failed to complete authentication']);
     assert.deepEqual(text(ended('failed', 'No.'), 'connecting'), ['No.', 'Creating SSL connection failed']);
     assert.deepEqual(text(ended('failed', 'No.'), 'setting up'), ['No.']);
@@ -262,6 +266,24 @@ describe('the end', () => {
       'Set up tun device failed',
       'Unrecoverable I/O error; exiting.',
     ]);
+    const forbidden = new SallyportError(DEVICE_FAILED, 'Run as root.', { cause: new SallyportError('EPERM', 'Run as root.') });
+    assert.deepEqual(text(ended('failed', forbidden.message, forbidden), 'setting up').slice(0, 3), [
+      'Failed to bind local tun device (TUNSETIFF): Operation not permitted',
+      'To configure local networking, openconnect must be running as root',
+      'Run as root.',
+    ]);
+  });
+
+  it('has no words for what nobody says', () => {
+    const source = path.resolve(import.meta.dirname, '../../../src');
+    const said = readdirSync(source, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !name.endsWith('openconnect/words.ts'))
+      .map((name) => readFileSync(path.join(source, name), 'utf8'))
+      .join('\n');
+    assert.deepEqual(
+      EVENTS_WITH_WORDS.filter((event) => !said.includes(`'${event}'`)),
+      [],
+    );
   });
 });
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { parseProxy } from '../../../src/cli/openconnect/proxy-address.ts';
-import { formatServerUrl, parseServer, withUsergroup } from '../../../src/cli/openconnect/server-address.ts';
+import { parseServer, withUsergroup } from '../../../src/cli/openconnect/server-address.ts';
+import { formatUrl } from '../../../src/core/http/url.ts';
 
 const server = (host: string, port = 443, path = '/') => ({ host, port, path });
 
@@ -44,7 +45,7 @@ describe('server', () => {
     const path = fc.webPath().map((text) => `/${text.replace(/^\/+/, '')}`);
     fc.assert(
       fc.property(host, fc.integer({ min: 1, max: 65535 }), path, (name, port, suffix) => {
-        const written = formatServerUrl(server(name, port, suffix));
+        const written = formatUrl(server(name, port, suffix));
         assert.deepEqual(parseServer(written), server(name, port, suffix));
       }),
     );

@@ -18,8 +18,8 @@ import {
 import { isNcName } from '../../markup/xml-names.ts';
 import { revealed, Secret } from '../../secret.ts';
 import { toBase64 } from '../../wire/text.ts';
+import type { ClientIdentification } from '../client-protocol.ts';
 import { GROUP_FIELD } from './login-form.ts';
-import type { ClientIdentification } from './request-headers.ts';
 
 export interface ClientDocument {
   readonly type: 'init' | 'auth-reply';

@@ -9,7 +9,8 @@ import { hostHeader } from '../../http/url.ts';
 import type { Secret } from '../../secret.ts';
 import { formatIp, type IpAddress } from '../../wire/ip-address.ts';
 import { toHex } from '../../wire/text.ts';
-import { type ClientIdentification, mobileHeaders } from './request-headers.ts';
+import type { ClientIdentification } from '../client-protocol.ts';
+import { mobileHeaders } from './request-headers.ts';
 
 export const TUNNEL_PATH = '/CSCOSSLC/tunnel';
 

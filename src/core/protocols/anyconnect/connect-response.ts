@@ -32,7 +32,6 @@ export interface ConnectResponse {
   /** Why there is no datagram channel although one was asked for. */
   readonly datagramProblem?: string;
   /** The gateway's address may change: look its name up again before a reconnect. */
-  readonly isDynamic: boolean;
   readonly warnings: readonly ConfigWarning[];
 }
 
@@ -77,6 +76,7 @@ export function parseConnectResponse(headers: HttpHeaders, now: Millis): Connect
   const banner = reader.banner(value('X-CSTP-Banner') ?? '');
   const pac = value('X-CSTP-MSIE-Proxy-PAC-URL');
   const proxyPac = pac === undefined || pac === '' ? undefined : reader.proxyPac(pac);
+  const isDynamic = value('X-CSTP-DynDNS')?.toLowerCase() === 'true';
   const idleTimeout = reader.seconds(value('X-CSTP-Idle-Timeout'));
   const expiresAt = expiry(reader, headers, now);
   const config: TunnelConfig = {
@@ -93,6 +93,7 @@ export function parseConnectResponse(headers: HttpHeaders, now: Millis): Connect
     ...(proxyPac !== undefined && { proxyPac }),
     ...(idleTimeout !== undefined && { idleTimeout }),
     ...(expiresAt !== undefined && { expiresAt }),
+    ...(isDynamic && { gatewayMoves: true }),
     vendorOptions: reader.options(headers.filter(([name]) => /^X-(?:CSTP|DTLS|DTLS12)-/i.test(name))),
   };
   const datagram = datagramParameters(reader, headers);
@@ -102,7 +103,6 @@ export function parseConnectResponse(headers: HttpHeaders, now: Millis): Connect
     stream: { times: times(reader, headers, 'CSTP'), compression: compressionOf(value('X-CSTP-Content-Encoding'), true) },
     datagram: typeof datagram === 'string' ? undefined : datagram,
     ...(typeof datagram === 'string' && { datagramProblem: datagram }),
-    isDynamic: value('X-CSTP-DynDNS')?.toLowerCase() === 'true',
     warnings: reader.warnings,
   };
 }

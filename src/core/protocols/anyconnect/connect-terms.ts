@@ -24,8 +24,6 @@ export interface GatewayTerms {
   readonly times: KeepaliveTimes;
   /** Encodings that are taken, best first. */
   readonly encodings: readonly CompressionName[];
-  /** The gateway's address may change: clients look its name up again. */
-  readonly isDynamic: boolean;
   /** Undefined: no datagram channel. */
   readonly datagram?: DatagramTerms;
 }
@@ -62,7 +60,6 @@ export function agreeOnTerms(offer: ConnectOffer, terms: GatewayTerms, facts: Pa
     baseMtu: link,
     stream: { times: terms.times, compression: firstCommon(terms.encodings, offer.encodings) },
     datagram: datagram && { ...datagram, compression: firstCommon(terms.encodings, offer.datagram?.encodings ?? []) },
-    isDynamic: terms.isDynamic,
     warnings: [],
   };
 }

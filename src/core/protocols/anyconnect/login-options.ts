@@ -2,7 +2,7 @@
 
 import type { AuthSchemeName } from '../../http/auth/scheme.ts';
 import type { Secret } from '../../secret.ts';
-import type { ClientIdentification } from './request-headers.ts';
+import type { ClientIdentification } from '../client-protocol.ts';
 import type { Strap } from './strap.ts';
 
 export interface LoginOptions {

@@ -142,7 +142,7 @@ class Login {
       this.#http.moveTo(place);
       return 'moved';
     }
-    if (response.status === 403) throw refusal(response);
+    if (response.status === 403) throw this.#refusal(response);
     if (response.status !== 200) return undefined;
     try {
       return parseGatewayDocument(response.body, this.#options.client.os);
@@ -155,8 +155,15 @@ class Login {
 
   /** The document in a response after the first one: nothing else will do. */
   #document(response: HttpResponse): GatewayDocument {
-    if (response.status !== 200) throw refusal(response);
+    if (response.status !== 200) throw this.#refusal(response);
     return parseGatewayDocument(response.body, this.#options.client.os);
+  }
+
+  #refusal(response: HttpResponse): PeerRefusedError {
+    this.#io.log.log('error', 'http refused', { status: response.status });
+    const line = `HTTP/${response.version} ${response.status} ${printable(response.reason)}`;
+    const hint = response.status === 401 || response.status === 403 ? ' Check user name, password and certificate.' : '';
+    return new PeerRefusedError(`The gateway refused the log-in: ${line}.${hint}`, { code: 'ERR_LOGIN_REFUSED' });
   }
 
   async #proveSecondCertificate(document: GatewayDocument, body: Uint8Array): Promise<GatewayDocument> {
@@ -294,10 +301,4 @@ function answered(inputs: LoginForm['inputs'], values: FormValues): (readonly [s
 function legacyReply(form: LoginForm, values: FormValues): LoginBody {
   const fields = answered(selectsFirst(form.inputs), values);
   return { text: encodeForm(fields), shown: encodeForm(fields.map(([name, value]) => [name, String(value)])) };
-}
-
-function refusal(response: HttpResponse): PeerRefusedError {
-  const line = `HTTP/${response.version} ${response.status} ${printable(response.reason)}`;
-  const hint = response.status === 401 || response.status === 403 ? ' Check user name, password and certificate.' : '';
-  return new PeerRefusedError(`The gateway refused the log-in: ${line}.${hint}`, { code: 'ERR_LOGIN_REFUSED' });
 }

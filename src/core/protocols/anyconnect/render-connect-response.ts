@@ -54,7 +54,7 @@ export function renderConnectResponse(response: ConnectResponse, details: Respon
     ...timed('X-CSTP-Keepalive', stream.times.keepalive),
     ['X-CSTP-Idle-Timeout', config.idleTimeout === undefined ? 'none' : seconds(config.idleTimeout)],
     ['X-CSTP-Smartcard-Removal-Disconnect', 'true'],
-    ...given('X-CSTP-DynDNS', response.isDynamic ? 'true' : undefined),
+    ...given('X-CSTP-DynDNS', config.gatewayMoves === true ? 'true' : undefined),
     ...rekey('X-CSTP', stream.times, 'new-tunnel'),
     ...given('X-CSTP-MSIE-Proxy-Pac-URL', config.proxyPac),
     ...sessionTimeout(config.expiresAt, now),

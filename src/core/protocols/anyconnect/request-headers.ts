@@ -4,23 +4,7 @@
  * Read first: spec "AnyConnect", section 2 "HTTPS conventions and request headers".
  */
 import type { HttpHeaders } from '../../http/message.ts';
-
-/** How the client describes itself. */
-export interface ClientIdentification {
-  readonly userAgent: string;
-  /** `<version who="vpn">` of the XML documents. */
-  readonly version: string;
-  /** `device-id` (spec 2.4): `linux-64`, `win`, `mac-intel`, … */
-  readonly os: string;
-  readonly localHostname: string;
-  readonly mobile?: MobileIdentity;
-}
-
-export interface MobileIdentity {
-  readonly platformVersion: string;
-  readonly deviceType: string;
-  readonly uniqueId: string;
-}
+import type { ClientIdentification } from '../client-protocol.ts';
 
 /** Sent together, only with a mobile identity (spec 2.3). */
 export function mobileHeaders(client: ClientIdentification): HttpHeaders {

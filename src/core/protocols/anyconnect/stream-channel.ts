@@ -55,7 +55,7 @@ export class StreamChannel {
     this.compressor = options.compressor;
     this.#log = options.log;
     this.#admits = options.admits ?? (() => true);
-    this.#meaningOfEnd = options.meaningOfEnd ?? endedByGateway;
+    this.#meaningOfEnd = options.meaningOfEnd ?? ((type, payload) => endedByGateway(type, payload, options.log));
   }
 
   /** Packets that came, admitted or not. */
@@ -165,13 +165,15 @@ export class StreamChannel {
   }
 }
 
-function endedByGateway(type: number, payload: Uint8Array): CloseReason {
-  return type === CSTP_TYPES.disconnect ? disconnected(payload) : { kind: 'ended-by-peer', message: 'The gateway ended the session.' };
+function endedByGateway(type: number, payload: Uint8Array, log: Logger): CloseReason {
+  const isDisconnect = type === CSTP_TYPES.disconnect;
+  const reason = isDisconnect ? reasonIn(payload) : '';
+  log.log('warn', isDisconnect ? 'disconnected by gateway' : 'terminated by gateway', { reason });
+  return { kind: 'ended-by-peer', message: reason === '' ? 'The gateway ended the session.' : `The gateway ended the session: ${reason}` };
 }
 
 /** Spec 5.4: the first byte is a code, the rest a text, in which a dot stands for what does not print. */
-function disconnected(payload: Uint8Array): CloseReason {
-  const text = fromUtf8(payload.subarray(1)).slice(0, MAX_REASON_LENGTH);
-  const shown = text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '.');
-  return { kind: 'ended-by-peer', message: shown === '' ? 'The gateway ended the session.' : `The gateway ended the session: ${shown}` };
+function reasonIn(disconnect: Uint8Array): string {
+  const text = fromUtf8(disconnect.subarray(1)).slice(0, MAX_REASON_LENGTH);
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '.');
 }

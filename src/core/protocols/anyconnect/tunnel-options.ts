@@ -6,7 +6,7 @@ import type { Logger } from '../../log.ts';
 import type { Secret } from '../../secret.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { Millis } from '../../tunnel/packet.ts';
-import type { ClientIdentification } from './request-headers.ts';
+import type { ClientIdentification } from '../client-protocol.ts';
 
 export interface TunnelOptions {
   readonly crypto: CryptoProvider;

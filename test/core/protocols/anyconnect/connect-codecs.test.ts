@@ -64,9 +64,10 @@ const config: fc.Arbitrary<TunnelConfig> = record({
   proxyPac: fc.option(fc.constantFrom('http://proxy.example/pac', 'https://proxy.example:8080/a?b=c'), { nil: undefined }),
   idleTimeout: fc.option(wholeSeconds, { nil: undefined }),
   expiresAt: fc.option(wholeSeconds, { nil: undefined }),
+  gatewayMoves: fc.constantFrom(true, undefined),
 })
   .filter(({ ipv4, ipv6 }) => ipv4 !== undefined || ipv6 !== undefined)
-  .map(({ ipv4, ipv6, banner: text, proxyPac, idleTimeout, expiresAt, ...others }) => ({
+  .map(({ ipv4, ipv6, banner: text, proxyPac, idleTimeout, expiresAt, gatewayMoves, ...others }) => ({
     ...others,
     ...optional('ipv4', ipv4),
     ...optional('ipv6', ipv6),
@@ -74,6 +75,7 @@ const config: fc.Arbitrary<TunnelConfig> = record({
     ...optional('proxyPac', proxyPac),
     ...optional('idleTimeout', idleTimeout),
     ...optional('expiresAt', expiresAt),
+    ...optional('gatewayMoves', gatewayMoves),
     vendorOptions: [],
   }));
 
@@ -99,7 +101,6 @@ const response: fc.Arbitrary<ConnectResponse> = record({
     }),
     { nil: undefined },
   ),
-  isDynamic: fc.boolean(),
   warnings: fc.constant([]),
 });
 
@@ -163,6 +164,7 @@ describe('The answer to CONNECT', () => {
         idleTimeout: 1_200_000,
         expiresAt: 86_400_000,
         vendorOptions: [],
+        gatewayMoves: true,
       },
       baseMtu: 1500,
       stream: { times: { dpd: 90_000, keepalive: 32_400_000, rekey: 172_800_000 }, compression: 'oc-lz4' },
@@ -172,7 +174,6 @@ describe('The answer to CONNECT', () => {
         times: { dpd: 90_000, keepalive: 32_400_000, rekey: 172_810_000 },
         compression: 'lzs',
       },
-      isDynamic: true,
       warnings: [],
     };
     const details = { ...DETAILS, headers: [['X-CSTP-Custom', 'yes']] as const };
@@ -242,7 +243,6 @@ describe('The answer to CONNECT', () => {
         times: {},
         compression: undefined,
       },
-      isDynamic: false,
       warnings: [],
     });
     for (const [name, header] of [

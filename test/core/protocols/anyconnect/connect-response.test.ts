@@ -160,9 +160,9 @@ describe('answer to CONNECT: configuration', () => {
   });
 
   it('says when the gateway’s name is to be looked up again', () => {
-    assert.equal(parse().isDynamic, false);
-    assert.equal(parse(['X-CSTP-DynDNS', 'true']).isDynamic, true);
-    assert.equal(parse(['X-CSTP-DynDNS', 'false']).isDynamic, false);
+    assert.equal(parse().config.gatewayMoves, undefined);
+    assert.equal(parse(['X-CSTP-DynDNS', 'true']).config.gatewayMoves, true);
+    assert.equal(parse(['X-CSTP-DynDNS', 'false']).config.gatewayMoves, undefined);
   });
 
   it('compares names without case, and leaves out what cannot be used, with a warning', () => {

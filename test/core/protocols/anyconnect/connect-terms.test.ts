@@ -47,7 +47,6 @@ const TERMS: GatewayTerms = {
   linkMtu: 1500,
   times: {},
   encodings: ['oc-lz4', 'lzs'],
-  isDynamic: false,
   datagram: DATAGRAM,
 };
 

@@ -378,7 +378,6 @@ export class TunnelPair {
         linkMtu: 1500,
         times: { dpd: seconds(30), keepalive: seconds(20) },
         encodings: [],
-        isDynamic: false,
         ...(datagram !== 'none' && {
           datagram: {
             ...{ port: 443, id: this.#datagramId, times: { dpd: seconds(30), keepalive: seconds(20) }, allowsPsk: mode === 'psk' },

@@ -147,7 +147,6 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'ended by refusal': { level: 0, text: 'Cookie was rejected by server; exiting.' },
   'ended by system': { level: 0, text: 'Unrecoverable I/O error; exiting.' },
   'ended for reason': { level: 0, text: '{reason}; exiting' },
-  'ended for unknown': { level: 0, text: 'Unknown error; exiting.' },
 };
 
 /** Every event that has words. */

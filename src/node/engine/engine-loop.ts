@@ -67,9 +67,13 @@ export class EngineLoop {
   }
 
   #pass(): void {
+    const { toMain, toWorker } = this.#context.memory;
+    // Before its entries are taken: what main made of the last packets is among them.
+    const isMainDone = this.#switch.isHolding && toMain.isTaken;
     this.#takeFromMain();
     this.#context.flush();
     if (this.#isStopped) return;
+    if (isMainDone && toWorker.isRead) this.#switch.release();
     const moved = this.#switch.serve(this.#hasNews, this.#warmUp.isOver ? POLL_TIMEOUT : IDLE_TIME);
     if (!moved && !this.#warmUp.isOver && !this.#lookForNews()) this.#warmUp.step();
     this.#context.flush();
@@ -145,7 +149,7 @@ export class EngineLoop {
       case 'carry':
         return this.#carry(command.takes.path, command.takes.traffic);
       case 'route':
-        return this.#switch.setRoute(command.takes.path === undefined ? undefined : this.#pathAt(command.takes.path));
+        return this.#route(command.takes.path);
       case 'stop':
         this.#isStopped = true;
         return undefined;
@@ -200,9 +204,16 @@ export class EngineLoop {
     this.#switch.setPath(id, undefined);
   }
 
+  #route(id: number | undefined): undefined {
+    this.#switch.setRoute(id === undefined ? undefined : this.#pathAt(id));
+    if (id !== undefined) this.#switch.hold();
+  }
+
   #carry(id: number, traffic: TrafficDescription | undefined): unknown {
     try {
-      return this.#pathAt(id).carry(traffic);
+      const state = this.#pathAt(id).carry(traffic);
+      if (traffic !== undefined) this.#switch.hold();
+      return state;
     } finally {
       // The copy of the keys that came with the message; the ciphers have their own now.
       for (const key of traffic === undefined ? [] : [traffic.seal, ...traffic.open]) key.key.fill(0);

@@ -112,6 +112,11 @@ export class PacketRing {
     return ((this.#position - this.#seen) >>> 0) + wanted <= this.#capacity;
   }
 
+  /** Whether the other thread has given back the room of all that was pushed: it has done with them what it does. */
+  get isTaken(): boolean {
+    return Atomics.load(this.#tail, 0) === this.#position;
+  }
+
   // The taker's half.
 
   /** Finds the next entry: see {@link tag}, {@link start}, {@link end}. False if there is none. Its bytes stay until {@link release}. */

@@ -9,6 +9,7 @@
  * One packet a system call is the first form of it. Bursts and offloads grow behind {@link WorkerDevice} and {@link WorkerPath}; nothing outside
  * changes. Read first: shared-memory.ts for how both threads sleep without losing a wake-up.
  */
+import type { Millis } from '../../core/tunnel/packet.ts';
 import { KeptAddress } from '../ffi/arena.ts';
 import { EBADFD, ERRNO, systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
@@ -22,6 +23,15 @@ import type { WorkerPath } from './worker-path.ts';
 /** Packets of the device that one pass takes at most, so that the paths have their turn. */
 const MAX_DEVICE_PACKETS = 64;
 
+/**
+ * The longest that packets wait for main after a path was given to this thread. Main needs a fraction of it; packets in the wrong order are better
+ * than packets that the kernel drops.
+ */
+const MAX_HOLD: Millis = 20;
+
+/** How often a held thread looks whether main is done. */
+const HOLD_STEP: Millis = 1;
+
 /** struct pollfd: descriptor (4), wanted events (2), events (2). */
 const POLLFD_LENGTH = 8;
 const GONE = LINUX.POLLERR | LINUX.POLLHUP | LINUX.POLLNVAL;
@@ -31,6 +41,8 @@ const EVENT_SLOT = 0;
 const DEVICE_SLOT = 1;
 const FIRST_PATH_SLOT = 2;
 const SLOTS = FIRST_PATH_SLOT + MAX_PATHS;
+/** The eventfd alone. */
+const EVENT_SLOT_ONLY = 1;
 
 /** poll() skips negative descriptors. */
 const NO_DESCRIPTOR = -1;
@@ -44,6 +56,8 @@ export class PacketSwitch {
   readonly #allowance = new Allowance(MAX_DEVICE_PACKETS);
   #device: WorkerDevice | undefined;
   #route: WorkerPath | undefined;
+  /** Until when packets wait at most; undefined: they do not. On the clock of `performance.now()`. */
+  #holdEnd: Millis | undefined;
 
   /** @param eventfd what main wakes this thread by */
   constructor(context: WorkerContext, eventfd: number = NO_DESCRIPTOR) {
@@ -91,16 +105,35 @@ export class PacketSwitch {
   }
 
   /**
+   * Packets wait where they are until {@link release}. Called when this thread takes over what main did so far: main may still have packets
+   * under way that came earlier, and those must leave first.
+   */
+  hold(): void {
+    this.#holdEnd = performance.now() + MAX_HOLD;
+  }
+
+  get isHolding(): boolean {
+    return this.#holdEnd !== undefined && performance.now() < this.#holdEnd;
+  }
+
+  /** Main has no packets under way any more. */
+  release(): void {
+    this.#holdEnd = undefined;
+  }
+
+  /**
    * One pass. False if nothing came in time.
    *
    * @param hasNews looks, once the worker has said that it sleeps, whether main has something for it
    * @param timeout in milliseconds
    */
   serve(hasNews: () => boolean, timeout: number): boolean {
-    const ready = this.#sleep(hasNews, timeout);
+    const isHolding = this.isHolding;
+    const ready = isHolding ? this.#sleep(hasNews, HOLD_STEP, EVENT_SLOT_ONLY) : this.#sleep(hasNews, timeout, SLOTS);
     this.#context.beginPass();
     if (ready === 0) return false;
     if (this.#events(EVENT_SLOT) !== 0) this.#clearEvent();
+    if (isHolding) return true;
     if (this.#device !== undefined && this.#events(DEVICE_SLOT) !== 0) this.#serveDevice(this.#device);
     for (let id = 0; id < MAX_PATHS; id++) {
       const path = this.#paths[id];
@@ -112,12 +145,12 @@ export class PacketSwitch {
   // Sleeping.
 
   /** How many descriptors have something. */
-  #sleep(hasNews: () => boolean, timeout: number): number {
+  #sleep(hasNews: () => boolean, timeout: number, slots: number): number {
     const { libc, memory } = this.#context;
     Atomics.store(memory.words, WORD.workerSleeps, 1);
     // After it said that it sleeps: a resume, or room in the ring, that this look misses wakes it.
     this.#setDeviceEvents();
-    const ready = libc.poll(this.#pollAddress.of(this.#pollTable), SLOTS, hasNews() ? 0 : timeout);
+    const ready = libc.poll(this.#pollAddress.of(this.#pollTable), slots, hasNews() ? 0 : timeout);
     Atomics.store(memory.words, WORD.workerSleeps, 0);
     if (ready >= 0) return ready;
     const errno = libc.errno();

@@ -59,11 +59,15 @@ export class GatewayHttp {
     return this.#exchange(this.#kept, request);
   }
 
-  /** Gives the kept connection away, if there is one that has not been closed: for a protocol that goes on where HTTP ends. */
-  take(): TlsConnection | undefined {
-    const connection = this.#kept?.isOpen === true ? this.#kept.connection : undefined;
+  /** Gives the kept connection to this server away, if there is one that has not been closed: for a protocol that goes on where HTTP ends. */
+  async take(target: Target): Promise<TlsConnection | undefined> {
+    const kept = this.#kept;
+    if (kept === undefined || !isSameServer(kept.target, target) || !kept.connection.release()) {
+      await this.close();
+      return undefined;
+    }
     this.#kept = undefined;
-    return connection;
+    return kept.connection;
   }
 
   async close(): Promise<void> {

@@ -35,10 +35,6 @@ export class KeptConnection {
     connection.onClose((error) => this.#closed(error));
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
   /** The last request failed because the connection was over, and no byte of an answer had come: it may be sent again. */
   get mayRepeat(): boolean {
     return this.#mayRepeat;

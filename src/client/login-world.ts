@@ -1,12 +1,21 @@
 /** The world of a log-in: real connections, whoever answers, the user's files. */
 import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
-import type { ConnectionFacts, HostCheckRequest, LoginIo, LoginRequest, ProfileStore, UserCertificate } from '../core/auth/login-io.ts';
+import type {
+  ConnectionFacts,
+  HostCheckRequest,
+  LoginIo,
+  LoginRequest,
+  ProfileStore,
+  Target,
+  UserCertificate,
+} from '../core/auth/login-io.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
 import { MisuseError } from '../core/errors.ts';
 import type { HttpResponse } from '../core/http/message.ts';
 import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import { unlessCancelled } from '../node/cancellation.ts';
+import type { TlsConnection } from '../node/tls-connection.ts';
 import type { GatewayDialer } from './gateway-dialer.ts';
 import { GatewayHttp } from './gateway-http.ts';
 
@@ -83,6 +92,11 @@ export class LoginWorld implements LoginIo {
 
   now(): number {
     return Date.now();
+  }
+
+  /** Gives away the connection to this server that the log-in kept, if it is open; any other is closed. */
+  takeConnection(target: Target): Promise<TlsConnection | undefined> {
+    return this.#http.take(target);
   }
 
   /** Closes the connection that the log-in kept. */

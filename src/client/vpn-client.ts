@@ -9,18 +9,23 @@ import type { Logger } from '../core/log.ts';
 import type { ClientProtocol, ProtocolId, ProtocolSettings } from '../core/protocols/client-protocol.ts';
 import { loadClientProtocol } from '../core/protocols/registry.ts';
 import { DEFAULT_RECONNECT_BUDGET } from '../core/session/reconnect.ts';
+import type { TunnelConfig } from '../core/tunnel/config.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ClientIdentity } from '../node/credentials/client-identity.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { interfaceMtu } from '../node/interface-mtu.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
+import type { TlsConnection } from '../node/tls-connection.ts';
 import { loadTrustAnchors } from '../node/trust/trust-anchors.ts';
 import { openDatagramPath } from '../node/udp-socket.ts';
 import { GatewayDialer } from './gateway-dialer.ts';
 import { LoginWorld } from './login-world.ts';
 import { ServerTrust, type TrustQuestion } from './server-trust.ts';
 import { type SessionParts, VpnSession } from './vpn-session.ts';
+
+/** How long closing the connection of a log-in may take. */
+const CLOSE_LIMIT: Millis = 500;
 
 export interface ClientSettings {
   readonly protocol: ProtocolId;
@@ -106,6 +111,13 @@ export class VpnClient {
 
   /** Logs in. Rejects as {@link ClientProtocol.login} does. */
   async logIn(signal: AbortSignal): Promise<Credential> {
+    const { credential, connection } = await this.#logIn(signal);
+    await connection?.close(CLOSE_LIMIT);
+    return credential;
+  }
+
+  /** `connection`: to the credential's gateway, as the log-in left it. */
+  async #logIn(signal: AbortSignal): Promise<{ readonly credential: Credential; readonly connection: TlsConnection | undefined }> {
     const { identity, userIdentity, keepsConnections, profile, gateway } = this.#settings;
     const [clientCertificate] = identity?.chain ?? [];
     const world = new LoginWorld({
@@ -121,7 +133,8 @@ export class VpnClient {
       signal,
     });
     try {
-      return await this.#protocol.login(world, gateway);
+      const credential = await this.#protocol.login(world, gateway);
+      return { credential, connection: await world.takeConnection(credential.gateway) };
     } finally {
       await world.close();
     }
@@ -130,12 +143,23 @@ export class VpnClient {
   session(options: SessionOptions): VpnSession {
     const { reconnectBudget = DEFAULT_RECONNECT_BUDGET, udp } = this.#settings;
     const { engine, openDevice, network, configured } = options;
-    return new VpnSession({
+    let kept: TlsConnection | undefined;
+    const dial = (credential: Credential, previous: TunnelConfig | undefined, signal: AbortSignal) =>
+      this.#dialer.dial(credential.gateway, signal, previous?.gatewayMoves === true ? undefined : credential.address);
+    const session = new VpnSession({
       protocol: this.#protocol,
-      logIn: (signal) => this.logIn(signal),
+      logIn: async (signal) => {
+        const { credential, connection } = await this.#logIn(signal);
+        kept = connection;
+        return credential;
+      },
       driverWorld: (credential, previous) => ({
-        dialGateway: (signal) =>
-          this.#dialer.dial(credential.gateway, signal, previous?.gatewayMoves === true ? undefined : credential.address),
+        isConnectionUsed: kept !== undefined,
+        dialGateway: (signal) => {
+          const connection = kept;
+          kept = undefined;
+          return connection === undefined ? dial(credential, previous, signal) : Promise.resolve(connection);
+        },
         dialDatagram: async (remote) => openDatagramPath({ remote, ...udp }, await engine),
         route: async (path) => (await engine)?.route(path),
         pathMtu: (local) => interfaceMtu(local.address),
@@ -147,5 +171,7 @@ export class VpnClient {
       reconnectBudget,
       log: this.#skin.log,
     });
+    void session.closed.then(() => kept?.destroy()); // if it ended before its tunnel was opened
+    return session;
   }
 }

@@ -7,7 +7,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Credential } from '../core/auth/login-io.ts';
-import { CancelledError, SallyportError } from '../core/errors.ts';
+import { CancelledError, NetworkError, SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { ClientProtocol } from '../core/protocols/client-protocol.ts';
 import { type Outcome, type SessionEffect, type SessionInput, SessionMachine, type SessionState } from '../core/session/session-machine.ts';
@@ -198,8 +198,13 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     const credential = this.#credential;
     if (credential === undefined || this.#cancel.signal.aborted) throw new CancelledError();
     const machine = await protocol.open(credential, this.#config);
-    const driver = new TunnelDriver(machine, driverWorld(credential, this.#config), {
-      config: (config) => this.#configure(config),
+    const world = driverWorld(credential, this.#config);
+    let isAnswered = false;
+    const driver = new TunnelDriver(machine, world, {
+      config: (config) => {
+        isAnswered = true;
+        this.#configure(config);
+      },
       connected: (remote) => {
         this.#gateway = remote.address;
       },
@@ -208,6 +213,11 @@ export class VpnSession extends EventEmitter<SessionEvents> {
         this.#handle({ type: 'tunnel-up' });
       },
       closed: (reason) => {
+        if (world.isConnectionUsed === true && !isAnswered && reason.error instanceof NetworkError) {
+          this.#parts.log.log('debug', 'kept connection was closed');
+          this.#perform([{ type: 'open' }]);
+          return;
+        }
         this.#device?.pause(); // packets wait where they are until there is a tunnel again
         this.#handle({ type: 'tunnel-closed', reason });
       },

@@ -26,6 +26,8 @@ export interface TlsOptions {
 /** Code of the error of a handshake that failed. */
 export const TLS_FAILED = 'ERR_TLS';
 
+type ConnectionEvent = 'data' | 'drain' | 'close' | 'end';
+
 /** How long a handshake may take. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
 
@@ -37,6 +39,7 @@ export class TlsConnection {
   /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
   readonly cipherSuite: string;
   readonly #socket: TLSSocket;
+  readonly #listeners: [event: ConnectionEvent, listener: (bytes: Uint8Array) => void][] = [];
   #failure: SallyportError | undefined;
 
   private constructor(socket: TLSSocket, host: string, certificate: Uint8Array) {
@@ -81,18 +84,27 @@ export class TlsConnection {
   }
 
   onData(listener: (bytes: Uint8Array) => void): void {
-    this.#socket.on('data', listener);
+    this.#listen('data', listener);
+    this.#socket.resume();
   }
 
   onDrain(listener: () => void): void {
-    this.#socket.on('drain', listener);
+    this.#listen('drain', listener);
   }
 
   /** The connection is over; `error` says why if it failed. */
   onClose(listener: (error: SallyportError | undefined) => void): void {
-    this.#socket.on('close', () => listener(this.#failure));
+    this.#listen('close', () => listener(this.#failure));
+    if (this.#socket.closed) queueMicrotask(() => listener(this.#failure)); // while nobody listened
     // A peer that ends its side has left: there is no half-open tunnel or log-in.
-    this.#socket.on('end', () => this.#socket.end());
+    this.#listen('end', () => this.#socket.end());
+  }
+
+  /** Takes the listeners off and stops reading: who is given the connection sets its own. False: it is over. */
+  release(): boolean {
+    for (const [event, listener] of this.#listeners.splice(0)) this.#socket.off(event, listener);
+    this.#socket.pause();
+    return !this.#socket.destroyed && !this.#socket.readableEnded && this.#socket.writable;
   }
 
   /** RFC 5705 and RFC 8446 §7.5, without context. */
@@ -125,6 +137,11 @@ export class TlsConnection {
     });
     this.#socket.end(() => this.#socket.destroy());
     await promise;
+  }
+
+  #listen(event: ConnectionEvent, listener: (bytes: Uint8Array) => void): void {
+    this.#listeners.push([event, listener]);
+    this.#socket.on(event as 'data', listener); // only this one has bytes
   }
 
   /** Closes at once; what is queued is lost. */

@@ -211,13 +211,33 @@ describe('HTTP to a gateway', { skip: missing('openssl'), timeout: 30_000 }, () 
 
   it('gives its connection away once, if there is one', async () => {
     await using gateway = await open(() => ok(''));
-    assert.equal(gateway.http.take(), undefined);
+    assert.equal(await gateway.http.take(gateway.target), undefined);
     await gateway.http.request(get(gateway.target));
-    const taken = gateway.http.take();
+    const taken = await gateway.http.take(gateway.target);
     assert.ok(taken !== undefined);
-    assert.equal(gateway.http.take(), undefined);
+    assert.equal(await gateway.http.take(gateway.target), undefined);
     await gateway.http.request(get(gateway.target));
     assert.equal(gateway.connections(), 2);
+    taken.destroy();
+  });
+
+  it('closes a connection to another server instead of giving it away', async () => {
+    await using gateway = await open(() => ok(''));
+    await gateway.http.request(get(gateway.target));
+    assert.equal(await gateway.http.take({ ...gateway.target, host: 'localhost' }), undefined);
+    await gateway.http.request(get(gateway.target));
+    assert.equal(gateway.connections(), 2);
+  });
+
+  it('gives away a connection whose bytes go to the new owner alone', async () => {
+    await using gateway = await open((request) => ok(request.target));
+    await gateway.http.request(get(gateway.target));
+    const taken = await gateway.http.take(gateway.target);
+    assert.ok(taken !== undefined);
+    const received = Promise.withResolvers<string>();
+    taken.onData((bytes) => received.resolve(Buffer.from(bytes).toString()));
+    taken.write(Buffer.from('GET /new HTTP/1.1\r\n\r\n'));
+    assert.match(await received.promise, /^HTTP\/1\.1 200 OK\r\n.*\/new$/s);
     taken.destroy();
   });
 

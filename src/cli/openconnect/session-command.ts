@@ -155,8 +155,10 @@ class SessionCommand {
     session.on('state', ({ name }) => {
       if (name === 'opening') stage = 'connecting';
       if (name === 'bringing-up') stage = 'setting up';
-      if (name === 'up' && stage !== 'up') this.#isUp();
-      if (name === 'up') stage = 'up';
+      // A tunnel that was lost while the script ran: what it set up is there all the same.
+      if (name !== 'up' && name !== 'reconnecting') return;
+      if (stage !== 'up') this.#isUp();
+      stage = 'up';
     });
     session.on('waiting', (wait, left) => {
       output.log('info', 'reconnect waiting', { seconds: Math.round(wait / 1000), remaining: Math.round(left / 1000) });

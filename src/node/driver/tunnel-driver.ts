@@ -23,7 +23,9 @@ import { StreamEnd } from './stream-end.ts';
 
 /** What a tunnel needs of the world. */
 export interface DriverWorld {
-  /** A new TLS connection to the gateway, its certificate judged. */
+  /** The connection has carried other requests: a gateway that is about to close it has not read ours (spec "AnyConnect", section 4.2). */
+  readonly isConnectionUsed?: boolean;
+  /** A TLS connection to the gateway, its certificate judged. */
   dialGateway(signal: AbortSignal): Promise<TlsConnection>;
   dialDatagram(remote: Endpoint): Promise<DatagramPath>;
   /** Packets of the device go straight to this carried path; undefined: to the driver. */

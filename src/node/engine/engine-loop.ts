@@ -205,15 +205,16 @@ export class EngineLoop {
   }
 
   #route(id: number | undefined): undefined {
-    this.#switch.setRoute(id === undefined ? undefined : this.#pathAt(id));
-    if (id !== undefined) this.#switch.hold();
+    const path = id === undefined ? undefined : this.#pathAt(id);
+    if (path !== undefined && path !== this.#switch.route) this.#switch.hold();
+    this.#switch.route = path;
   }
 
   #carry(id: number, traffic: TrafficDescription | undefined): unknown {
     try {
-      const state = this.#pathAt(id).carry(traffic);
-      if (traffic !== undefined) this.#switch.hold();
-      return state;
+      const path = this.#pathAt(id);
+      if (traffic !== undefined && !path.isCarried) this.#switch.hold();
+      return path.carry(traffic);
     } finally {
       // The copy of the keys that came with the message; the ciphers have their own now.
       for (const key of traffic === undefined ? [] : [traffic.seal, ...traffic.open]) key.key.fill(0);

@@ -55,7 +55,8 @@ export class PacketSwitch {
   readonly #paths: (WorkerPath | undefined)[] = new Array(MAX_PATHS).fill(undefined);
   readonly #allowance = new Allowance(MAX_DEVICE_PACKETS);
   #device: WorkerDevice | undefined;
-  #route: WorkerPath | undefined;
+  /** The path that the device's packets leave by while it carries traffic. */
+  route: WorkerPath | undefined;
   /** Until when packets wait at most; undefined: they do not. On the clock of `performance.now()`. */
   #holdEnd: Millis | undefined;
 
@@ -94,14 +95,9 @@ export class PacketSwitch {
   setPath(id: number, path: WorkerPath | undefined): void {
     this.#watch(FIRST_PATH_SLOT + id, path?.fd ?? NO_DESCRIPTOR);
     const before = this.#paths[id];
-    if (before !== undefined && this.#route === before) this.#route = undefined;
+    if (before !== undefined && this.route === before) this.route = undefined;
     before?.close();
     this.#paths[id] = path;
-  }
-
-  /** The path that the device's packets leave by while it carries traffic. */
-  setRoute(path: WorkerPath | undefined): void {
-    this.#route = path;
   }
 
   /**
@@ -178,7 +174,7 @@ export class PacketSwitch {
 
   /** The device's packets leave by this path, without main. */
   get #carrier(): WorkerPath | undefined {
-    return this.#route !== undefined && this.#route.tunnelMtu > 0 ? this.#route : undefined;
+    return this.route?.isCarried === true ? this.route : undefined;
   }
 
   /** Packets for which there is no way on wait in the kernel. */

@@ -94,7 +94,7 @@ export class WarmUp {
       path.carry(description());
       packets.setPath(id, path);
     }
-    packets.setRoute(packets.path(0));
+    packets.route = packets.path(0);
     return { packets, farEnd: device.theirs };
   }
 }

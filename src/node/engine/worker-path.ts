@@ -55,6 +55,10 @@ export class WorkerPath {
     this.fd = fd;
   }
 
+  get isCarried(): boolean {
+    return this.#traffic !== undefined;
+  }
+
   /** Packets up to this length can leave by {@link sendPacket}; 0 while nothing is carried. */
   get tunnelMtu(): number {
     return this.#traffic?.tunnelMtu ?? 0;

@@ -5,10 +5,11 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { DROP_IN } from '../support/drop-in.ts';
 import { VPNC_SCRIPT } from '../support/openconnect.ts';
 import { sized } from '../support/size.ts';
 import { assertUnchanged, differences, takeSnapshot } from '../support/snapshot.ts';
-import { INSIDE, SALLYPORT, skip, TunnelScene } from './tunnel-scene.ts';
+import { INSIDE, skip, TunnelScene } from './tunnel-scene.ts';
 
 const DNS = { settings: { dns: [INSIDE.ipv4] } };
 const OPTIONS = { skip, concurrency: 2, timeout: sized(60_000, 180_000) };
@@ -86,7 +87,7 @@ describe('a TUN device', OPTIONS, () => {
 
   it('that the user may not have ends the session with code 1 and says what to do', async () => {
     await using scene = await TunnelScene.open(DNS);
-    const [program, ...leading] = SALLYPORT;
+    const [program, ...leading] = DROP_IN;
     const nobody = ['--reuid', 'nobody', '--clear-groups', '--inh-caps=-all', '--bounding-set=-all', program, ...leading];
     const client = await scene.start({ command: ['setpriv', ...nobody] });
     const { code, output } = await client.program.finish();
@@ -138,7 +139,7 @@ describe('a client that is killed', OPTIONS, () => {
     const client = await scene.connect();
     client.program.signal('SIGKILL');
     await client.program.exited;
-    const [command, ...leading] = SALLYPORT;
+    const [command, ...leading] = DROP_IN;
     const args = ['--authenticate', '--servercert', scene.ocserv.pin, '--user', 'alice', '--passwd-on-stdin', '--non-inter', scene.gateway];
     const { code, stdout } = await scene.client.finish(command, [...leading, ...args], { input: 'correct horse\n' });
     assert.equal(code, 0);

@@ -11,17 +11,11 @@
  * const { code, stdout } = await login.run(['--cookieonly', '--user', 'alice', ...login.pinned], { input: 'correct horse\n' });
  */
 import assert from 'node:assert/strict';
-import path from 'node:path';
+import { DROP_IN } from '../support/drop-in.ts';
 import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
 import { ALICE, Ocserv, type OcservOptions } from '../support/ocserv.ts';
 import type { Finished, Program, ProgramOptions } from '../support/program.ts';
-
-/** The program that replaces openconnect, run by the Node that runs the test. */
-export const DROP_IN: readonly [string, ...string[]] = [
-  process.execPath,
-  path.resolve(import.meta.dirname, '../../bin/sallyport-openconnect.js'),
-];
 
 /** Debian's, the one that is replaced. */
 export const OPENCONNECT: readonly [string, ...string[]] = ['openconnect'];

@@ -8,10 +8,11 @@
  * await scene.disconnect(client); // code 0, and no trace of it is left
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Millis } from '../../src/core/tunnel/packet.ts';
+import { assertBuilt, DROP_IN } from '../support/drop-in.ts';
 import { Faults } from '../support/faults.ts';
 import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
@@ -22,13 +23,8 @@ import { missing } from '../support/requirements.ts';
 import { assertUnchanged, type NetworkSnapshot, takeSnapshot } from '../support/snapshot.ts';
 import { type PingOptions, ping, TrafficPeer, type TrafficTarget, type TransferOptions } from '../support/traffic.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '../..');
-
 /** Why these tests cannot run here, or false. */
 export const skip: string | false = missing('root', 'netns', 'tun', 'ocserv', 'openconnect', 'nft', 'ping', 'tcpdump', 'openssl');
-
-/** Our drop-in, run by the Node that runs the test. */
-export const SALLYPORT: readonly [string, ...string[]] = [process.execPath, path.join(ROOT, 'bin', 'sallyport-openconnect.js')];
 
 /** Inside addresses of the gateway, and the networks behind it. */
 export const INSIDE = { ipv4: '10.77.0.1', ipv6: 'fd77::1' } as const;
@@ -103,7 +99,7 @@ export class TunnelScene implements AsyncDisposable {
   start({ namespace = this.client, ...options }: StartOptions = {}): Promise<OpenConnect> {
     const { gateway, ocserv } = this;
     const user = options.args?.includes('--cookie-on-stdin') === true ? {} : { user: ALICE };
-    return OpenConnect.start(namespace, { gateway, pin: ocserv.pin, ...user, command: SALLYPORT, ...options });
+    return OpenConnect.start(namespace, { gateway, pin: ocserv.pin, ...user, command: DROP_IN, ...options });
   }
 
   /** Starts it and waits until the script has set up the network. */
@@ -201,22 +197,10 @@ export async function cipherOfDatagrams(client: OpenConnect, after = 0): Promise
 
 /** Logs Alice in and returns the session's cookie. */
 export async function logIn({ client, gateway, ocserv }: TunnelScene): Promise<string> {
-  const [command, ...leading] = SALLYPORT;
+  const [command, ...leading] = DROP_IN;
   const args = ['--authenticate', '--non-inter', '--user', ALICE.name, '--passwd-on-stdin', '--servercert', ocserv.pin, gateway];
   const { stdout } = await client.finish(command, [...leading, ...args], { input: `${ALICE.password}\n` });
   const [, cookie] = /^COOKIE='(.*)'$/m.exec(stdout) ?? [];
   assert.ok(cookie, stdout);
   return cookie;
-}
-
-/** The drop-in runs what was built. Throws if that is older than the sources. */
-function assertBuilt(): void {
-  const [, entry = ''] = /import\('\.\.\/(dist\/[^']+)'\)/.exec(readFileSync(SALLYPORT[1] ?? '', 'utf8')) ?? [];
-  const layers = readdirSync(path.join(ROOT, 'src'));
-  // A bundle is one file; the compiler leaves alone what does not change, and notes that it has looked.
-  const outputs = entry.startsWith('dist/bundle/') ? [entry] : layers.map((layer) => `dist/${layer}/.tsbuildinfo`);
-  const built = Math.max(...outputs.map((name) => statSync(path.join(ROOT, name), { throwIfNoEntry: false })?.mtimeMs ?? 0));
-  const sources = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-  const newest = Math.max(...sources.map((name) => statSync(path.join(ROOT, 'src', name)).mtimeMs));
-  assert.ok(built >= newest, `${entry} is older than the sources: run "npm run build"`);
 }

@@ -1,0 +1,121 @@
+/** The figures as Markdown: tables for the terminal, and docs/performance.md around the same tables. */
+import { type Figure, judge, type Measurement, type Transport, type Unit } from './figures.ts';
+import type { Circumstances } from './machine.ts';
+import { compare, type Spread } from './statistics.ts';
+
+/** Each measurement's heading, and what a reader must know of its table. */
+const SECTIONS: Readonly<Record<Measurement, { readonly title: string; readonly how: string }>> = {
+  connect: {
+    title: 'Connect time',
+    how: `From the start of the program to the tunnel up: logged in by password, and the network script has set the device's address and route, which is
+all it does. A shell writes the time and then becomes the client, and the script writes the time as its last act: the same two events on the
+same clock for both, whatever a client prints and when. With DTLS its handshake must be done too; both clients finish it before they run the
+script, and where one does not, its time ends when it says that it has. Neither client goes to the background, so the hand-over of \`-b\` is not
+in it. One connection of each client before the first round does not count.`,
+  },
+  ping: {
+    title: 'Ping time',
+    how: `The median round trip of small pings (56 bytes) to the gateway's inside address, with nothing else in the tunnel. 20 ms apart, processes and
+cores are still warm; 200 ms apart, they have gone to sleep in between. A round's figure is the median of its pings.`,
+  },
+  memory: {
+    title: 'Idle memory',
+    how: `Of the client's process, when its tunnel has been up for 5 seconds without a packet. "Resident" counts all its pages in memory (RSS);
+"proportional" divides those that it shares with other processes by their number (PSS), and is what one more client costs a machine. It is stated; no limit is set.`,
+  },
+  throughput: {
+    title: 'Throughput and CPU',
+    how: `One TCP stream of iperf3 through the tunnel, first up (to the gateway), then down. The rate is what the receiver got. CPU is the client's, user
+and system time of all its threads, for each GB (10^9 bytes) of payload; the kernel's work on the client's behalf is in it. Both ends, the
+gateway and the traffic program share the machine's cores, so a client that needs less of them leaves more to the others.`,
+  },
+};
+
+const TRANSPORT_TITLES: Readonly<Record<Transport, string>> = { dtls: 'DTLS', tls: 'TLS' };
+
+const DIGITS: Readonly<Record<Unit, number>> = { ms: 1, µs: 0, MiB: 1, 'Mbit/s': 0, 'CPU-s/GB': 2 };
+
+/** The tables of what was measured, with their headings, and how each figure stands to its limit. */
+export function renderFigures(figures: readonly Figure[]): string {
+  return sections(figures, () => []).join('\n\n');
+}
+
+/** The whole document. Only its figures change from run to run. */
+export function renderDocument(figures: readonly Figure[], { date, commit, kernel, processor, cores, programs }: Circumstances): string {
+  const paragraphs = [
+    '# Performance',
+    `What Sallyport's client costs, beside OpenConnect's client in C, which it replaces. \`npm run bench -- --write\` writes this file; it needs root on
+Debian with the programs that \`npm run test:setup\` installs, and an otherwise quiet machine.`,
+    `Both clients are drop-ins for each other: they run with the same options against the same ocserv, on two machines made of network namespaces with
+a virtual cable between them. They take turns within each round, and who goes first changes with the round, so what else the machine does
+meets both. Absolute figures belong to one machine; the ratios are what to compare.`,
+    [
+      `- Date: ${date}`,
+      `- Commit: ${commit}`,
+      `- Machine: ${cores} × ${processor}, ${kernel}`,
+      `- Programs: ${programs.join(', ')}`,
+      '- Transports: DTLS 1.2 with AES-256-GCM and a pre-shared key, and TLS 1.3 alone (`--no-dtls`); no compression; IPv4',
+    ].join('\n'),
+    `The columns of the clients hold medians over all rounds, with the smallest and the largest in parentheses. "Ratio" is Sallyport's median to
+openconnect's; "single rounds" is the range of the ratios of each round by itself: the wider it is, the less does the ratio say.`,
+    ...sections(figures, (measurement) => [SECTIONS[measurement].how]),
+  ];
+  return `${paragraphs.join('\n\n')}\n`;
+}
+
+/** The limits first: they are what a reader comes for. */
+function sections(figures: readonly Figure[], prose: (measurement: Measurement) => readonly string[]): string[] {
+  const measurements = [...new Set(figures.map(({ measurement }) => measurement))];
+  return [
+    ...limits(figures),
+    ...measurements.flatMap((measurement) => {
+      const own = figures.filter((figure) => figure.measurement === measurement);
+      return [`## ${SECTIONS[measurement].title}`, ...prose(measurement), table(own)];
+    }),
+  ];
+}
+
+function limits(figures: readonly Figure[]): string[] {
+  const rows = judge(figures).map(({ figure, limit, reached, isKept }) => [
+    titleOf(figure),
+    limit,
+    reached,
+    isKept ? 'kept' : '**missed**',
+  ]);
+  return rows.length === 0 ? [] : ['## Limits', render(['figure', 'limit', 'reached', 'verdict'], rows, 'lllll')];
+}
+
+/** What a figure is called where it stands by itself: `Ping time over DTLS, every 20 ms`. */
+export function titleOf({ measurement, transport, name }: Figure): string {
+  return `${SECTIONS[measurement].title} over ${TRANSPORT_TITLES[transport]}, ${name}`;
+}
+
+function table(figures: readonly Figure[]): string {
+  const rows = figures.map(({ transport, name, unit, samples }) => {
+    const { sallyport, openconnect, ratio, ratios } = compare(samples);
+    const digits = DIGITS[unit];
+    const range = ({ min, max }: Spread, places: number) => `${min.toFixed(places)} to ${max.toFixed(places)}`;
+    const cell = (spread: Spread) => `${spread.median.toFixed(digits)} (${range(spread, digits)})`;
+    const rounds = String(samples.sallyport.length);
+    return [
+      `${TRANSPORT_TITLES[transport]}, ${name}`,
+      unit,
+      cell(sallyport),
+      cell(openconnect),
+      `${ratio.toFixed(2)}×`,
+      range(ratios, 2),
+      rounds,
+    ];
+  });
+  return render(['figure', 'unit', 'Sallyport', 'openconnect', 'ratio', 'single rounds', 'rounds'], rows, 'llrrrrr');
+}
+
+/** @param alignment For each column `l` or `r`. */
+function render(heads: readonly string[], rows: readonly (readonly string[])[], alignment: string): string {
+  const widths = heads.map((head, i) => Math.max(4, head.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  const isRight = (i: number) => alignment[i] === 'r';
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, i) => (isRight(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join(' | ')} |`;
+  const rule = widths.map((width, i) => (isRight(i) ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width)));
+  return [line(heads), line(rule), ...rows.map(line)].join('\n');
+}

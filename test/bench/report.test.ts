@@ -1,0 +1,120 @@
+/** The figures as Markdown. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Figure } from '../../bench/figures.ts';
+import type { Circumstances } from '../../bench/machine.ts';
+import { renderDocument, renderFigures } from '../../bench/report.ts';
+
+const CONNECT: Figure = {
+  measurement: 'connect',
+  transport: 'dtls',
+  name: 'start to tunnel up',
+  unit: 'ms',
+  samples: { sallyport: [95, 90, 100], openconnect: [30, 28, 40] },
+};
+
+const PING: Figure = {
+  measurement: 'ping',
+  transport: 'tls',
+  name: 'every 20 ms',
+  unit: 'µs',
+  samples: { sallyport: [120.4, 90, 150], openconnect: [80, 75, 100] },
+};
+
+const CPU: Figure = {
+  measurement: 'throughput',
+  transport: 'dtls',
+  name: 'CPU up',
+  unit: 'CPU-s/GB',
+  samples: { sallyport: [2.644, 2.5], openconnect: [4.05, 4] },
+};
+
+const MACHINE: Circumstances = {
+  date: '2031-05-17',
+  commit: '0123abc',
+  kernel: 'Linux 6.99',
+  processor: 'Some Processor',
+  cores: 2,
+  programs: ['Node 24.0.0', 'ocserv 1.1.6'],
+};
+
+/** The cells of the table row that begins like this. */
+function row(markdown: string, start: string): string[] {
+  const line = markdown.split('\n').find((candidate) => candidate.startsWith(`| ${start}`));
+  assert.ok(line, `no row ${start} in:\n${markdown}`);
+  return line
+    .slice(2, -2)
+    .split(' | ')
+    .map((cell) => cell.trim());
+}
+
+describe('report', () => {
+  it('shows medians with their spread, the ratio and the ratios of single rounds', () => {
+    const cells = ['DTLS, start to tunnel up', 'ms', '95.0 (90.0 to 100.0)', '30.0 (28.0 to 40.0)', '3.17×', '2.50 to 3.21', '3'];
+    assert.deepEqual(row(renderFigures([CONNECT]), 'DTLS, start'), cells);
+  });
+
+  it('rounds each unit to what was measured', () => {
+    assert.equal(row(renderFigures([PING]), 'TLS, every 20 ms')[2], '120 (90 to 150)');
+    assert.equal(row(renderFigures([CPU]), 'DTLS, CPU up')[2], '2.57 (2.50 to 2.64)');
+  });
+
+  it('says of each limit whether it is kept', () => {
+    const report = renderFigures([CONNECT, PING, CPU]);
+    const limits = report.slice(report.indexOf('## Limits'), report.indexOf('## Connect time'));
+    assert.deepEqual(row(limits, 'Connect').slice(1), ["at most 80 ms above openconnect's", '65.0 ms above', 'kept']);
+    assert.deepEqual(row(limits, 'Ping').slice(1), ["at most 1.2 times openconnect's", '1.505 times', '**missed**']);
+    assert.ok(!limits.includes('Throughput'));
+  });
+
+  it('has no table of limits where none was measured', () => {
+    assert.ok(!renderFigures([CPU]).includes('Limits'));
+  });
+
+  it('makes tables whose columns stand below each other', () => {
+    const tables = renderFigures([CONNECT, PING, CPU])
+      .split('\n\n')
+      .filter((block) => block.startsWith('|'));
+    assert.equal(tables.length, 4);
+    for (const table of tables) assert.equal(new Set(table.split('\n').map((line) => line.length)).size, 1, table);
+  });
+});
+
+describe('document', () => {
+  it('says when, from which commit and on what the figures were measured', () => {
+    const document = renderDocument([CONNECT], MACHINE);
+    assert.match(
+      document,
+      /^- Date: 2031-05-17\n- Commit: 0123abc\n- Machine: 2 × Some Processor, Linux 6\.99\n- Programs: Node 24\.0\.0, ocserv 1\.1\.6$/m,
+    );
+  });
+
+  it('explains each measurement before its table', () => {
+    const document = renderDocument([CONNECT, PING, CPU], MACHINE);
+    for (const [title, word] of [
+      ['Connect time', 'script'],
+      ['Ping time', '56 bytes'],
+      ['Throughput and CPU', 'iperf3'],
+    ] as const) {
+      const section = document.split(`\n## ${title}\n\n`)[1]?.split('\n## ')[0] ?? '';
+      const [prose = '', table = ''] = section.split('\n\n');
+      assert.ok(prose.includes(word), section);
+      assert.ok(table.startsWith('| figure'), section);
+    }
+  });
+
+  it('has the tables of the terminal in it', () => {
+    const figures = [CONNECT, PING, CPU];
+    const document = renderDocument(figures, MACHINE);
+    for (const block of renderFigures(figures).split('\n\n')) assert.ok(document.includes(block), block);
+  });
+
+  it('stays the same but for what was measured', () => {
+    const slower: Figure = { ...CONNECT, samples: { sallyport: [97, 91, 101], openconnect: [31, 29, 41] } };
+    const lines = renderDocument([CONNECT], MACHINE).split('\n');
+    const differing = renderDocument([slower], MACHINE)
+      .split('\n')
+      .filter((line, i) => line !== lines[i]);
+    assert.equal(differing.length, 2, differing.join('\n')); // the row of the limit and the row of the figure
+  });
+});

@@ -37,8 +37,9 @@ describe('when the gateway', { skip, concurrency: 2, timeout: sized(60_000, 180_
     const client = await scene.connect();
     await scene.faults.block({ protocol: 'tcp' }, { protocol: 'udp' }); // so that it cannot say goodbye
     await scene.ocserv.restart();
-    await scene.faults.clear();
     await scene.relay.resetTcp();
+    await scene.faults.clear();
+    client.program.signal('SIGUSR2');
     const { code, output } = await client.program.finish();
     assert.equal(code, 2, output);
     assert.match(output, /Got inappropriate HTTP CONNECT response: HTTP\/1\.1 401 Cookie is not acceptable/);
@@ -51,8 +52,9 @@ describe('when the gateway', { skip, concurrency: 2, timeout: sized(60_000, 180_
     const client = await scene.connect();
     await scene.faults.block({ protocol: 'tcp' }, { protocol: 'udp' });
     await scene.ocserv.control.disconnectUser('alice');
+    await scene.relay.resetTcp(); // or what the gateway said would come when the way is free
     await scene.faults.clear();
-    await scene.relay.resetTcp();
+    client.program.signal('SIGUSR2');
     const { code, output } = await client.program.finish();
     assert.equal(code, 2, output);
     assert.match(output, /401 Cookie is not acceptable/);

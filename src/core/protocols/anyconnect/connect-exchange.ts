@@ -9,7 +9,7 @@ import { renderRequest } from '../../http/render.ts';
 import { ResponseParser } from '../../http/response-parser.ts';
 import type { InterfaceAddress, TunnelConfig } from '../../tunnel/config.ts';
 import type { CloseReason, PathFacts } from '../../tunnel/machine.ts';
-import { mtuRequest } from '../../tunnel/mtu.ts';
+import { minTunnelMtu, mtuRequest } from '../../tunnel/mtu.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { sameIp } from '../../wire/ip-address.ts';
 import { printable } from '../../wire/text.ts';
@@ -91,11 +91,22 @@ export class ConnectExchange {
         log.log('debug', 'connect header', { name: printable(name), value: printable(value) });
     }
     if (answer.status !== 200) return { type: 'denied', reason: denial(answer) };
-    const response = this.#offered(parseConnectResponse(answer.headers, now));
+    const response = this.#limited(this.#offered(parseConnectResponse(answer.headers, now)));
     for (const { problem, field, text } of response.warnings) log.log('warn', 'configuration value', { problem, field, text });
     const moved = changedAddress(this.#options.previous, response.config);
     if (moved !== undefined) return { type: 'denied', reason: { kind: 'refused', message: moved } };
     return { type: 'granted', response, rest: this.#parser.takeRest() };
+  }
+
+  /**
+   * The user's MTU is a limit, whatever the gateway makes of the request: ocserv 1.1.6 reads `X-CSTP-MTU` only without a base MTU. Never below what
+   * IP needs.
+   */
+  #limited(response: ConnectResponse): ConnectResponse {
+    const { mtu } = this.#options;
+    const { config } = response;
+    if (mtu === undefined || mtu >= config.mtu) return response;
+    return { ...response, config: { ...config, mtu: Math.max(mtu, minTunnelMtu(config.ipv6 !== undefined)) } };
   }
 
   /**

@@ -228,6 +228,18 @@ describe('answer to the CONNECT of a reconnect', () => {
     assert.equal(granted(headers, { previous }).response.config.mtu, 1300);
   });
 
+  it('is limited to the MTU that the user wants, but not below what IP needs', () => {
+    const mtuOf = (mtu: number, headers = GRANT) => granted(headers, { mtu }).response.config.mtu;
+    assert.deepEqual([mtuOf(1300), mtuOf(1400), mtuOf(1500), mtuOf(600)], [1300, 1400, 1400, 1280]);
+    assert.equal(
+      mtuOf(
+        600,
+        GRANT.filter(([name]) => name !== 'X-CSTP-Address-IP6'),
+      ),
+      600,
+    );
+  });
+
   it('may bring a family that was not there, but must keep what was', () => {
     assert.equal(granted(GRANT, { previous: parseConnectResponse(withoutIpv6, 0).config }).type, 'granted');
     for (const headers of [

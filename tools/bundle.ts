@@ -10,6 +10,7 @@ const root = path.resolve(import.meta.dirname, '..');
 await build({
   input: {
     openconnect: path.join(root, 'dist/cli/openconnect/main.js'),
+    sallyport: path.join(root, 'dist/cli/sallyport/main.js'),
     'engine-worker': path.join(root, 'dist/node/engine/engine-worker.js'),
   },
   platform: 'node',

@@ -1,5 +1,6 @@
 /** What sessions that did not live to clean up have left of their network set-up: found cheaply, undone before another is made. */
 import type { Logger } from '../core/log.ts';
+import { findControls } from '../node/control-socket.ts';
 import { creatorOf, findJournals } from '../node/network/journal.ts';
 import type { RecoverOptions, Recovery } from '../node/network/recover.ts';
 import { ownerOf } from '../node/network/resolv-conf.ts';
@@ -22,6 +23,7 @@ export async function recoverLeftovers(
   signal: AbortSignal,
   options: Pick<RecoverOptions, 'scriptOutput'> = {},
 ): Promise<readonly Recovery[]> {
+  await findControls(); // removes the sockets of the dead
   if (!(await hasLeftovers())) return [];
   const { recover } = await import('../node/network/recover.ts');
   const reports = await recover({ ...options, signal });

@@ -5,6 +5,8 @@ import type { IpAddress } from '../core/wire/ip-address.ts';
 export interface NetworkFacts {
   /** The peer that the connection really goes to: of a proxy, the proxy. */
   readonly gateway: IpAddress;
+  /** The address that the connection has at this end. */
+  readonly local: IpAddress;
   /** The interface, once the device is open. */
   readonly deviceName?: string;
 }

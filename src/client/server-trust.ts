@@ -20,6 +20,23 @@ export interface TrustQuestion {
   readonly certificate: Uint8Array;
 }
 
+/** The gateway is not to be talked to. Whoever knows by other means that this is its key names the pin next time. */
+export class CertificateNotTrustedError extends NetworkError {
+  readonly host: string;
+  /** `pin-sha256:…` of the key that was presented. */
+  readonly pin: string;
+  /** What is wrong, in a few words; undefined: its key is none of those that were named. */
+  readonly fault: string | undefined;
+
+  constructor({ host, pin, fault }: { readonly host: string; readonly pin: string; readonly fault?: string }) {
+    const why = fault ?? 'its key is none of those that are expected';
+    super(`The certificate of ${host} is not trusted: ${why}. Its key is ${pin}.`, { code: 'ERR_CERTIFICATE_NOT_TRUSTED' });
+    this.host = host;
+    this.pin = pin;
+    this.fault = fault;
+  }
+}
+
 export interface ServerTrustOptions {
   readonly anchors: TrustAnchors;
   /** `--servercert`: if there are any, they alone decide. */
@@ -38,7 +55,7 @@ export class ServerTrust {
     this.#options = options;
   }
 
-  /** Rejects with {@link NetworkError} (code `ERR_CERTIFICATE_NOT_TRUSTED`) if the gateway is not to be talked to. */
+  /** Rejects with {@link CertificateNotTrustedError} if the gateway is not to be talked to. */
   async judge(presented: PresentedCertificate, port: number): Promise<void> {
     const { anchors, fingerprints, confirm, log } = this.#options;
     const { host } = presented;
@@ -56,9 +73,6 @@ export class ServerTrust {
         return;
       }
     }
-    const why = fault ?? 'its key is none of those that are expected';
-    throw new NetworkError(`The certificate of ${host} is not trusted: ${why}. Its key is ${pin}.`, {
-      code: 'ERR_CERTIFICATE_NOT_TRUSTED',
-    });
+    throw new CertificateNotTrustedError({ host, pin, ...(decision.verdict === 'doubtful' && fault !== undefined && { fault }) });
   }
 }

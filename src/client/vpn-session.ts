@@ -45,6 +45,8 @@ export interface SessionEvents {
   path: [kind: Path['kind']];
   /** The configuration came, or its MTU changed. */
   config: [config: TunnelConfig];
+  /** The tunnel that was up is over, and why: another is tried, or the session ends. */
+  lost: [reason: CloseReason];
   /** The next try to reconnect is so far away; `left` of the time for trying. Milliseconds. */
   waiting: [wait: Millis, left: Millis];
 }
@@ -65,6 +67,8 @@ export class VpnSession extends EventEmitter<SessionEvents> {
   #device: PacketDevice | undefined;
   #config: TunnelConfig | undefined;
   #gateway: IpAddress | undefined;
+  /** Our end of the connection. */
+  #local: IpAddress | undefined;
   /** The network may have been touched: it is to be put back. */
   #isNetworkSet = false;
 
@@ -205,8 +209,9 @@ export class VpnSession extends EventEmitter<SessionEvents> {
         isAnswered = true;
         this.#configure(config);
       },
-      connected: (remote) => {
+      connected: (remote, local) => {
         this.#gateway = remote.address;
+        this.#local = local.address;
       },
       up: (kind) => {
         this.emit('path', kind);
@@ -219,6 +224,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
           return;
         }
         this.#device?.pause(); // packets wait where they are until there is a tunnel again
+        if (this.#machine.state.name === 'up') this.emit('lost', reason);
         this.#handle({ type: 'tunnel-closed', reason });
       },
     });
@@ -292,7 +298,8 @@ export class VpnSession extends EventEmitter<SessionEvents> {
   #facts(): NetworkFacts {
     const { gateway } = this;
     const name = this.#device?.name;
-    if (gateway === undefined) throw new SallyportError('ERR_INTERNAL', 'The gateway’s address is not known yet.');
-    return { gateway, ...(name !== undefined && { deviceName: name }) };
+    const local = this.#local;
+    if (gateway === undefined || local === undefined) throw new SallyportError('ERR_INTERNAL', 'The gateway’s address is not known yet.');
+    return { gateway, local, ...(name !== undefined && { deviceName: name }) };
   }
 }

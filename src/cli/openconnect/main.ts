@@ -6,7 +6,7 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { decodeLocale, localeArguments, localeCharset } from '../../node/locale-text.ts';
-import { backgroundReport, runInBackground } from './background.ts';
+import { backgroundReport, runInBackground } from '../background.ts';
 import { type CommandLine, type CommandLineWorld, readCommandLine } from './command-line.ts';
 import { earlyAnswer } from './early-answer.ts';
 import { LineReader } from './line-reader.ts';
@@ -17,19 +17,19 @@ import { systemWorld } from './system-world.ts';
 import { Terminal } from './terminal.ts';
 import { ownVersion } from './version.ts';
 
-/** Runs the command to its end; resolves with the exit status. */
-export async function main(): Promise<number> {
+/** Runs the command to its end; resolves with the exit status. `words`: what stands in front of our arguments (`sallyport openconnect …`). */
+export async function main(words: readonly string[] = []): Promise<number> {
   const background = backgroundReport(process.env);
   const charset = localeCharset();
   // A child in the background got its arguments decoded.
-  const argv = background === undefined ? localeArguments(charset) : process.argv.slice(2);
-  const programName = path.basename(process.argv[1] ?? 'openconnect', '.js');
+  const argv = (background === undefined ? localeArguments(charset) : process.argv.slice(2)).slice(words.length);
+  const programName = words.at(-1) ?? path.basename(process.argv[1] ?? 'openconnect', '.js');
   process.title = programName; // also takes what is secret in the arguments out of sight
   const decode = (bytes: Uint8Array) => decodeLocale(bytes, charset);
   const input = new LineReader(process.stdin);
   const world = systemWorld({ programName, input, decode });
   const ahead = background === undefined ? await wantsBackground(argv, world) : undefined;
-  if (ahead !== undefined) return parentOf(ahead, argv);
+  if (ahead !== undefined) return parentOf(ahead, [...words, ...argv]);
 
   const commandLine = await readCommandLine(argv, world);
   if (commandLine.type !== 'connect') return answerEarly(commandLine, world);

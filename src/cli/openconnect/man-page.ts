@@ -1,8 +1,7 @@
 /**
  * The manual page sallyport-openconnect(1), made from the table of options. `tools/man-pages.ts` writes it to `docs/man`.
- *
- * Read first: man(7), for the few macros that it uses.
  */
+import { definitions, escaped, example, line, type ManSection, paragraphs, renderManPage } from '../roff.ts';
 import { groupsOf } from './help.ts';
 import { OPTIONS_NOT_BUILT, PROTOCOLS } from './not-built.ts';
 import type { OptionSpec } from './option-spec.ts';
@@ -10,7 +9,7 @@ import { OPTIONS, type OptionName } from './options.ts';
 import { OPENCONNECT_VERSION } from './version.ts';
 
 export function manPage(): string {
-  const sections: readonly (readonly [title: string, body: readonly string[]])[] = [
+  const sections: readonly ManSection[] = [
     ['NAME', [`sallyport-openconnect \\- VPN client with the command line of OpenConnect`]],
     ['SYNOPSIS', ['.B sallyport-openconnect', '.RI [ options ]', '.RI [https://] host [: port ][/ path ]']],
     ['DESCRIPTION', paragraphs(DESCRIPTION)],
@@ -22,8 +21,7 @@ export function manPage(): string {
     ['DIFFERENCES FROM OPENCONNECT', paragraphs(differences())],
     ['SEE ALSO', ['.BR openconnect (8),', '.BR ocserv (8)']],
   ];
-  const body = sections.flatMap(([title, lines]) => [`.SH ${title}`, ...lines]);
-  return ['.TH SALLYPORT\\-OPENCONNECT 1 "" "Sallyport" "User Commands"', ...body, ''].join('\n');
+  return renderManPage('sallyport-openconnect', sections);
 }
 
 const DESCRIPTION = [
@@ -93,25 +91,4 @@ function optionEntry(option: OptionSpec<OptionName>): string[] {
   const short = option.short === undefined ? '' : `\\fB\\-${option.short}\\fR, `;
   const meaning = option.meaning.endsWith('.') ? option.meaning : `${option.meaning}.`;
   return ['.TP', `${short}\\fB\\-\\-${escaped(option.name)}\\fR${argument}`, line([meaning, ...(option.details ?? [])].join(' '))];
-}
-
-function definitions(entries: Readonly<Record<string, string>>): string[] {
-  return Object.entries(entries).flatMap(([term, text]) => ['.TP', `.B ${escaped(term)}`, line(text)]);
-}
-
-function paragraphs(sentences: readonly string[]): string[] {
-  return sentences.map(line);
-}
-
-function example({ text, commands }: (typeof EXAMPLES)[number]): string[] {
-  return ['.PP', line(text), '.PP', '.nf', '.RS', ...commands.map(line), '.RE', '.fi'];
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
-}
-
-/** A line of text: at its beginning a full stop or an apostrophe would be a command. */
-function line(text: string): string {
-  return escaped(text).replace(/^([.'])/, '\\&$1');
 }

@@ -37,8 +37,8 @@ export interface DriverWorld {
 
 export interface DriverListener {
   config(config: TunnelConfig): void;
-  /** The stream is there: where it really leads. */
-  connected(remote: Endpoint): void;
+  /** The stream is there: where it really leads, and from where. */
+  connected(remote: Endpoint, local: Endpoint): void;
   /** Packets leave by this kind of path now. */
   up(kind: Path['kind']): void;
   /** Once, and nothing follows. */
@@ -167,7 +167,7 @@ export class TunnelDriver {
         ...(plan.exporter !== undefined && { exported: connection.exportKeyingMaterial(plan.exporter.label, plan.exporter.length) }),
       },
     };
-    this.#listener.connected(remote);
+    this.#listener.connected(remote, local);
     connection.onData((bytes) => this.#turn((now) => this.#machine.receive(end, bytes, now, this.#sink)));
     connection.onDrain(() => this.#heedBackPressure());
     connection.onClose((error) => this.#lost(end, error ?? new NetworkError('The gateway closed the connection.')));

@@ -17,6 +17,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CancelledError, SallyportError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
+import { findControls } from '../control-socket.ts';
 import { holdersOf } from '../processes/open-files.ts';
 import { bootId, isRunning, type ProcessIdentity } from '../processes/process-identity.ts';
 import { readLinks } from './facts.ts';
@@ -60,6 +61,7 @@ export async function recover(options: RecoverOptions = {}): Promise<readonly Re
   const scene = { directory: options.directory ?? stateDirectory(), machine: options.machine ?? thisMachine, options };
   const reports: Recovery[] = [];
   if (await checkStateDirectory(scene.directory)) {
+    await findControls(scene.directory); // removes the sockets of the dead
     for (const found of await abandonedJournals(scene.directory)) {
       if (options.signal?.aborted) throw new CancelledError();
       const report = await recoverJournal(found, scene);

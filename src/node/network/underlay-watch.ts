@@ -185,7 +185,11 @@ export function underlayState(gateway: IpAddress, tunnel: string, routes: readon
 }
 
 const ipMonitor: NetworkMonitor = (onEvent, onEnd) => {
-  const child = spawn('ip', ['monitor', 'link', 'address', 'route'], { stdio: ['ignore', 'pipe', 'ignore'], env: programEnvironment() });
+  const child = spawn('ip', ['monitor', 'link', 'address', 'route'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: programEnvironment(),
+    detached: true, // Ctrl-C at the terminal is for us to answer
+  });
   let isStopped = false;
   const end = (reason: string) => {
     if (!isStopped) onEnd(reason);

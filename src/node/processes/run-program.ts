@@ -45,6 +45,7 @@ export const runProgram: CommandRunner = async (program, args, options = {}) => 
   const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'pipe', ...(options.holds === undefined ? [] : [options.holds])],
     env: programEnvironment(),
+    detached: true, // Ctrl-C at the terminal is for us to answer: a program that sets something up, or takes it back, must not be cut short by it
   });
   let verdict: SallyportError | undefined; // why we ended it
   const end = (why: SallyportError) => {

@@ -1,7 +1,7 @@
 /**
  * Goes into the background as the drop-in does, for the test of it: prints what became of the child, as JSON. The child does as its argument says.
  */
-import { backgroundReport, runInBackground } from '../../../src/cli/openconnect/background.ts';
+import { backgroundReport, runInBackground } from '../../../src/cli/background.ts';
 
 const [, program = '', ...rest] = process.argv;
 const [behaviour] = rest;

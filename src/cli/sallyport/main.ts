@@ -1,0 +1,64 @@
+/** The command `sallyport`: reads the command line and runs what it asks for, loading nothing else. */
+import { backgroundReport, runInBackground } from '../background.ts';
+import { ownVersion } from '../openconnect/version.ts';
+import { EXIT } from './exit-codes.ts';
+import { type Invocation, readInvocation } from './program.ts';
+
+/** Runs to the end; resolves with the exit code. */
+export async function main(): Promise<number> {
+  const args = process.argv.slice(2);
+  // Who reads our output may be gone, and the terminal too: what was set up is put back all the same.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  if (args[0] === 'openconnect') return (await import('../openconnect/main.ts')).main(['openconnect']);
+  const background = backgroundReport(process.env);
+  const invocation = readInvocation(args, {
+    version: ownVersion(),
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+  });
+  return run(invocation, background);
+}
+
+async function run(invocation: Invocation, background: ReturnType<typeof backgroundReport>): Promise<number> {
+  switch (invocation.command) {
+    case 'connect': {
+      if (invocation.given.background && background === undefined) return startInBackground(invocation.given.json === true);
+      const { runConnect } = await import('./connect-command.ts');
+      return runConnect(invocation.host, invocation.given, background);
+    }
+    case 'login': {
+      const { runLogin } = await import('./login-command.ts');
+      return runLogin(invocation.host, invocation.format, invocation.given);
+    }
+    case 'status': {
+      const { runStatus } = await import('./session-commands.ts');
+      return runStatus(invocation.given);
+    }
+    case 'disconnect': {
+      const { runDisconnect } = await import('./session-commands.ts');
+      return runDisconnect(invocation.session, invocation.given);
+    }
+    case 'reconnect': {
+      const { runReconnect } = await import('./session-commands.ts');
+      return runReconnect(invocation.session, invocation.given);
+    }
+    case 'recover': {
+      const { runRecover } = await import('./recover-command.ts');
+      return runRecover(invocation.given);
+    }
+    case 'none':
+      return invocation.isMistake ? EXIT.usage : EXIT.ok;
+  }
+}
+
+/** The child says that it is connected; where it goes on is ours to say. */
+async function startInBackground(isJson: boolean): Promise<number> {
+  const outcome = await runInBackground(process.argv.slice(1));
+  if (outcome.type === 'ended') return outcome.status;
+  if (!isJson) {
+    process.stderr.write(
+      `Going on in the background as process ${outcome.pid}. "sallyport status" shows it, "sallyport disconnect" ends it.\n`,
+    );
+  }
+  return EXIT.ok;
+}

@@ -1,0 +1,224 @@
+/**
+ * The command line of `sallyport`: the one table of its commands and options, from which commander makes parser and help, and man-page.ts the
+ * manual page. Nothing of the client is loaded here: an action says what to run.
+ */
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { printable } from '../../core/wire/text.ts';
+import type { ConnectArguments, CookieFormat, LoginArguments } from './arguments.ts';
+import { EXIT_MEANINGS } from './exit-codes.ts';
+import type { SessionArguments } from './session-commands.ts';
+import type { Verbosity } from './words.ts';
+
+/** What a command line asks for. */
+export type Invocation =
+  | { readonly command: 'connect'; readonly host: string; readonly given: ConnectArguments }
+  | { readonly command: 'login'; readonly host: string; readonly format: CookieFormat; readonly given: LoginArguments }
+  | { readonly command: 'status' | 'recover'; readonly given: SessionArguments }
+  | { readonly command: 'disconnect' | 'reconnect'; readonly session: string | undefined; readonly given: SessionArguments }
+  /** Help or version was shown, or the command line makes no sense, which was said. */
+  | { readonly command: 'none'; readonly isMistake: boolean };
+
+export interface ProgramOptions {
+  readonly version: string;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Of the terminal, for the help. */
+  readonly columns?: number;
+}
+
+/** Reads the arguments after the program's name. */
+export function readInvocation(args: readonly string[], options: ProgramOptions): Invocation {
+  let invocation: Invocation = { command: 'none', isMistake: false };
+  const program = sallyportProgram(options, (found) => {
+    invocation = found;
+  });
+  try {
+    program.parse([...args], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    const [word = ''] = args;
+    if (error.code === 'commander.unknownCommand' && /[.:]/.test(word)) options.err(`To connect: sallyport connect ${printable(word)}\n`);
+    return { command: 'none', isMistake: error.exitCode !== 0 };
+  }
+  return invocation;
+}
+
+/** The commands with all that commander knows of them. `run`: told what was asked for. */
+export function sallyportProgram(options: ProgramOptions, run: (invocation: Invocation) => void = () => undefined): Command {
+  const program = new Command('sallyport')
+    .description('Connect this machine to a VPN gateway (Cisco AnyConnect, OpenConnect).')
+    .version(options.version, '-V, --version', 'Print the version.')
+    .helpOption('-h, --help', 'Print this help.')
+    .helpCommand('help [command]', 'Print the help of a command.')
+    .configureHelp({ subcommandTerm: termOf })
+    .configureOutput({
+      writeOut: options.out,
+      writeErr: options.err,
+      outputError: (text, write) => write(mistakeText(text)),
+      ...(options.columns !== undefined && { getOutHelpWidth: () => options.columns ?? 80 }),
+    })
+    .showHelpAfterError('Try --help.')
+    .exitOverride()
+    .addHelpText('after', `\nExit codes:\n${EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(4)} ${meaning}`).join('\n')}`);
+
+  const connect = program
+    .command('connect')
+    .summary('Connect, and stay connected until told to end.')
+    .description(
+      'Connect to a gateway: log in, set up addresses, routes and DNS, and stay until Ctrl-C, "sallyport disconnect" or the gateway ends it. Then everything is put back. Needs root.',
+    )
+    .addArgument(gatewayArgument())
+    .action((host: string, given: ConnectArguments) => run({ command: 'connect', host, given }));
+  const login = program
+    .command('login')
+    .summary('Log in only, and print the cookie.')
+    .description(
+      'Log in and print what a connection needs, on standard output. Whoever has it is logged in as you. Needs no root: "sudo -v && sallyport login HOST | sudo sallyport connect HOST --cookie-stdin".',
+    )
+    .addArgument(gatewayArgument())
+    .action((host: string, { format, ...given }: LoginArguments & { readonly format: CookieFormat }) =>
+      run({ command: 'login', host, format, given }),
+    );
+  login
+    .optionsGroup('Output:')
+    .addOption(
+      new Option('--format <form>', 'json; shell: assignments to be evaluated; cookie: by itself.')
+        .choices(['json', 'shell', 'cookie'])
+        .default('json'),
+    );
+  for (const command of [connect, login]) addLoginOptions(command);
+  addTunnelOptions(connect);
+
+  const session = () => new Argument('[session]', 'The interface, the gateway or the process, if there is more than one.');
+  const json = () => new Option('--json', 'Print JSON.');
+  program
+    .command('status')
+    .description('Show the connections of this user.')
+    .addOption(json())
+    .action((given: SessionArguments) => run({ command: 'status', given }));
+  program
+    .command('disconnect')
+    .description('End a connection; return when everything is put back.')
+    .addArgument(session())
+    .option('--all', 'End all of them.')
+    .option('--keep-cookie', 'Do not log off: the cookie stays valid.')
+    .addOption(json())
+    .action((name: string | undefined, given: SessionArguments) => run({ command: 'disconnect', session: name, given }));
+  program
+    .command('reconnect')
+    .description('Drop the connection to the gateway and make a new one; addresses and what runs over them stay.')
+    .addArgument(session())
+    .addOption(json())
+    .action((name: string | undefined, given: SessionArguments) => run({ command: 'reconnect', session: name, given }));
+  program
+    .command('recover')
+    .description('Put back addresses, routes and DNS that sessions which were killed have left changed.')
+    .addOption(json())
+    .action((given: SessionArguments) => run({ command: 'recover', given }));
+  // Never gets here: main.ts hands these arguments on as they are.
+  program
+    .command('openconnect')
+    .summary('Take these arguments as openconnect would.')
+    .argument('[args...]')
+    .helpOption(false)
+    .allowUnknownOption();
+  return program;
+}
+
+/** Commander's words as a sentence. The value of an unknown option is not repeated: it may be a password. */
+function mistakeText(text: string): string {
+  return text.replace(/^error: ./, (start) => start.slice(-1).toUpperCase()).replace(/(?<=option '--[^'=]+)=[^']*/, '');
+}
+
+/** Without `[options]`: all of them have some. */
+function termOf(command: Command): string {
+  const words = command.registeredArguments.map((argument) => {
+    const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return [command.name(), ...words].join(' ');
+}
+
+function gatewayArgument(): Argument {
+  return new Argument('<host>', 'The gateway: [https://]HOST[:PORT][/GROUP].');
+}
+
+function addLoginOptions(command: Command): void {
+  command
+    .optionsGroup('Log-in:')
+    .option('-u, --user <name>', 'Your name at the gateway.')
+    .option('-g, --group <group>', 'The group to log in to, where there are several.')
+    .option('--password-stdin', 'Read the password from standard input; further lines answer further questions for secrets.')
+    .option('--token <file>', 'Make one-time codes with the secret in this file.')
+    .addOption(new Option('--token-mode <mode>', 'What codes: by time or by count.').choices(['totp', 'hotp']).default('totp'))
+    .option('--answers <file>', 'Answer other questions: lines FORM:FIELD=VALUE.')
+    .option('-c, --certificate <file>', 'Your certificate: PEM, DER or PKCS#12.')
+    .option('-k, --key <file>', 'Its key, if that is in a file of its own.')
+    .option('--key-password-stdin', 'Read the password of the key from standard input, before any other.')
+    .optionsGroup('Trust:')
+    .addOption(repeated(new Option('--pin <pin>', 'Trust this key (pin-sha256:…) and no other. Repeatable.')))
+    .option('--ca-file <file>', 'Trust these authorities too.')
+    .option('--no-system-trust', 'Do not trust the authorities of the system.')
+    .addOption(
+      repeated(
+        new Option(
+          '--allow-legacy <what>',
+          'Allow what is weak: tls (TLS 1.0 and 1.1, SHA-1) or dtls (the dialect of old Cisco gateways). Repeatable.',
+        ),
+        ['tls', 'dtls'],
+      ),
+    )
+    .optionsGroup('Connection:')
+    .addOption(new Option('--protocol <protocol>', 'What the gateway speaks.').choices(['anyconnect']).default('anyconnect'))
+    .option('--proxy <url>', 'Go through a proxy: http://HOST:PORT or socks5://HOST:PORT. UDP is not used then.')
+    .option('--proxy-login <file>', 'A file with a line USER:PASSWORD for the proxy.')
+    .addOption(repeated(new Option('--resolve <host:address>', 'Use this address for a host. Repeatable.')))
+    .option('--user-agent <text>', 'What to call ourselves; some gateways insist on "AnyConnect …".')
+    .optionsGroup('Messages:')
+    .addOption(
+      new Option('-v, --verbose', 'Say more; twice: everything.').argParser(
+        (_: string, before: number = 0) => Math.min(before + 1, 2) as Verbosity,
+      ),
+    );
+}
+
+function addTunnelOptions(command: Command): void {
+  command
+    .option('--json', 'Print events as JSON, one a line, on standard output; ask nothing.')
+    .optionsGroup('Log-in:')
+    .option('--cookie-stdin', 'Do not log in: read what "sallyport login" printed from standard input.')
+    .optionsGroup('Tunnel:')
+    .option('-i, --interface <name>', 'The name of the network interface.')
+    .option('--no-network', 'Leave addresses, routes and DNS alone.')
+    .option('--script <command>', 'Have them set up by a shell command, as vpnc-script does it.')
+    .addOption(new Option('--mtu <bytes>', 'The largest packet in the tunnel.').argParser(numberBetween(576, 65_535)))
+    .option('--no-udp', 'Use TLS only, never DTLS.')
+    .option('--no-ipv6', 'No IPv6 in the tunnel.')
+    .addOption(
+      new Option('--compression <what>', 'Offer compression, which can give away what is encrypted.')
+        .choices(['none', 'stateless', 'all'])
+        .default('none'),
+    )
+    .addOption(
+      new Option('--reconnect-timeout <seconds>', 'How long to go on trying when the connection is lost (300).').argParser(
+        numberBetween(0, 31_536_000),
+      ),
+    )
+    .option('-b, --background', 'Go on in the background once the tunnel is up.');
+}
+
+/** Each time adds a value. */
+function repeated(option: Option, choices?: readonly string[]): Option {
+  return option.argParser((value: string, before: readonly string[] = []) => {
+    if (choices !== undefined && !choices.includes(value)) throw new InvalidArgumentError(`Allowed: ${choices.join(', ')}.`);
+    return [...before, value];
+  });
+}
+
+function numberBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
+  };
+}

@@ -1,0 +1,163 @@
+/** A person at the terminal: questions on standard error, by @clack/prompts, which is loaded with the first of them. */
+import { X509Certificate } from 'node:crypto';
+import type { Readable, Writable } from 'node:stream';
+import type { TrustQuestion } from '../../client/server-trust.ts';
+import { type AskedField, type AuthForm, type FormAnswer, isShown } from '../../core/auth/form.ts';
+import { CancelledError } from '../../core/errors.ts';
+import { revealed, Secret } from '../../core/secret.ts';
+import { printable } from '../../core/wire/text.ts';
+import type { ProtectedFile } from '../../node/credentials/credential-error.ts';
+import type { Asker } from './asker.ts';
+import { certificateFaultText } from './certificate-fault.ts';
+import { oneLine } from './words.ts';
+
+export interface TerminalAskerOptions {
+  readonly input: Readable;
+  /** Standard error: standard output is for results. */
+  readonly output: Writable;
+  /** Ends a question that is being asked. */
+  readonly signal: AbortSignal;
+  /** Shows lines above the question. */
+  readonly say: (text: string) => void;
+  /** Runs a question while nothing else writes to the terminal. */
+  readonly aside: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/** Questions are one line. */
+const MAX_QUESTION = 200;
+
+type Clack = typeof import('@clack/prompts');
+
+export class TerminalAsker implements Asker {
+  readonly #options: TerminalAskerOptions;
+
+  constructor(options: TerminalAskerOptions) {
+    this.#options = options;
+  }
+
+  async answer(form: AuthForm): Promise<FormAnswer> {
+    const { say } = this.#options;
+    const isOneQuestion = form.fields.filter(({ kind }) => kind !== 'hidden').length === 1;
+    // The message of a form with one field is part of the question.
+    for (const text of [form.banner, isOneQuestion ? undefined : form.message]) if (text !== undefined) say(text);
+    if (form.error !== undefined) say(`The gateway says: ${form.error}`);
+    const about = isOneQuestion ? question(form.message ?? '') : '';
+    const values: Record<string, string | Secret> = Object.create(null);
+    for (const field of form.fields) {
+      if (field.kind === 'hidden' || !isShown(field, (name) => (values[name] === undefined ? undefined : revealed(values[name])))) continue;
+      const value = await this.#ask(field, about);
+      if (field.kind === 'choice' && field.isGroup === true && value !== (field.initial ?? field.choices[0]?.value)) {
+        return { type: 'change-group', group: revealed(value) };
+      }
+      values[field.name] = value;
+    }
+    return { type: 'submit', values };
+  }
+
+  async trust({ host, fault, pin, certificate }: TrustQuestion): Promise<boolean> {
+    this.#options.say(
+      [
+        `Nobody vouches for the certificate of ${host}: ${certificateFaultText(fault)}.`,
+        'To trust its key every time, connect with',
+        `  --pin ${pin}`,
+      ].join('\n'),
+    );
+    for (;;) {
+      const answer = await this.#prompt((clack, common) =>
+        clack.select({
+          message: 'Is this your gateway?',
+          options: [
+            { value: 'no', label: 'No, stop here' },
+            { value: 'yes', label: 'Yes, go on this time' },
+            { value: 'show', label: 'Show the certificate' },
+          ],
+          initialValue: 'no',
+          showInstructions: false,
+          ...common,
+        }),
+      );
+      if (answer !== 'show') return answer === 'yes';
+      this.#options.say(certificateText(certificate));
+    }
+  }
+
+  async password({ file }: ProtectedFile, isWrong: boolean): Promise<Secret> {
+    if (isWrong) this.#options.say(`That is not the password of ${file}.`);
+    return new Secret(await this.#secret(`Password of ${file}`));
+  }
+
+  async #ask(field: AskedField, about: string): Promise<string | Secret> {
+    const message = questionOf(field, about);
+    switch (field.kind) {
+      case 'text': {
+        const { initial = '' } = field;
+        return this.#prompt((clack, common) => clack.text({ message, initialValue: printable(initial), ...common }));
+      }
+      case 'password':
+      case 'otp':
+        return new Secret(await this.#secret(message));
+      case 'choice': {
+        const [first] = field.choices;
+        const initialValue = field.initial ?? first?.value;
+        return this.#prompt((clack, common) =>
+          clack.select({
+            message,
+            options: field.choices.map(({ value, label }) => ({ value, label: oneLine(label) || value })),
+            ...(initialValue !== undefined && { initialValue }),
+            showInstructions: false,
+            ...common,
+          }),
+        );
+      }
+    }
+  }
+
+  #secret(message: string): Promise<string> {
+    return this.#prompt((clack, common) => clack.password({ message, ...common }));
+  }
+
+  /** Rejects with {@link CancelledError} for Ctrl-C, Escape and the signal. */
+  async #prompt<T extends string>(
+    ask: (clack: Clack, common: { input: Readable; output: Writable; signal: AbortSignal; withGuide: false }) => Promise<T | symbol>,
+  ): Promise<T> {
+    const { input, output, signal, aside } = this.#options;
+    const clack = await import('@clack/prompts');
+    // A signal for each question: clack goes on listening to the one it got, and draws again when it fires.
+    const own = new AbortController();
+    const abort = () => own.abort();
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      const answer = await aside(() => ask(clack, { input, output, signal: own.signal, withGuide: false }));
+      if (typeof answer === 'symbol') throw new CancelledError();
+      return answer;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+}
+
+/** The gateway's words for the field, and what it says about it. */
+function questionOf(field: AskedField, about: string): string {
+  const label = question(field.label).replace(/[:\s]+$/, '') || field.name;
+  if (about === '') return label;
+  return about.toLowerCase().includes(label.toLowerCase()) ? about : `${label} (${about})`;
+}
+
+function question(text: string): string {
+  const line = oneLine(text);
+  return line.length > MAX_QUESTION ? `${line.slice(0, MAX_QUESTION)}…` : line;
+}
+
+function certificateText(der: Uint8Array): string {
+  const { subject, issuer, validFrom, validTo, subjectAltName = 'none', serialNumber, fingerprint256 } = new X509Certificate(der);
+  const name = (text: string) => text.replaceAll('\n', ', ');
+  return [
+    `  Subject     ${name(subject)}`,
+    `  Names       ${subjectAltName}`,
+    `  Issuer      ${name(issuer)}`,
+    `  Valid       ${validFrom} to ${validTo}`,
+    `  Serial      ${serialNumber}`,
+    `  SHA-256     ${fingerprint256}`,
+  ].join('\n');
+}

@@ -1,0 +1,340 @@
+/**
+ * A connection to a gateway, as programs use it: made of options, watched by events, ended by `close()` or `await using`.
+ *
+ * Read first: connect-options.ts; core/session/session-machine.ts for the states.
+ *
+ *   options ─► VpnClient ─► VpnSession ◄─ device (engine's TUN, or yours), network (configurator, script, nobody)
+ */
+import { EventEmitter } from 'node:events';
+import type { Credential } from '../core/auth/login-io.ts';
+import { CancelledError, MisuseError, PeerRefusedError, SallyportError } from '../core/errors.ts';
+import { type Logger, silentLogger } from '../core/log.ts';
+import type { Outcome } from '../core/session/session-machine.ts';
+import type { TunnelConfig } from '../core/tunnel/config.ts';
+import type { CloseReason, Path } from '../core/tunnel/machine.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
+import { formatCidr, formatIp } from '../core/wire/ip-address.ts';
+import type { PacketDevice } from '../node/devices/packet-device.ts';
+import { TunDevice } from '../node/devices/tun-device.ts';
+import { PacketEngine } from '../node/engine/packet-engine.ts';
+import { checkHost } from '../node/host-check.ts';
+import { clientSettings } from './client-settings.ts';
+import { ConfiguredNetwork, type UnderlayChange } from './configured-network.ts';
+import type { ConnectOptions, LoginOptions } from './connect-options.ts';
+import { formAnswers } from './form-answers.ts';
+import { recoverLeftovers } from './leftovers.ts';
+import { isOwnDevice, type NetworkChoice, networkChoice, otherNetwork } from './network-choice.ts';
+import { RateMeter } from './rate-meter.ts';
+import { respondToUnderlay } from './underlay-response.ts';
+import { type ClientSettings, VpnClient } from './vpn-client.ts';
+import type { VpnSession } from './vpn-session.ts';
+import type { Transport, VpnState, VpnStatus } from './vpn-status.ts';
+
+/** What a connection tells while it lives. */
+export interface VpnEvents {
+  state: [state: VpnState];
+  /** The log-in has succeeded. */
+  authenticated: [credential: Credential];
+  /** Packets leave by this now. */
+  transport: [transport: Transport];
+  /** What the gateway wants the tunnel to be; again when the MTU changes. */
+  config: [config: TunnelConfig];
+  /** The tunnel is over, and why: another is tried (`state` says so next), or the connection ends. */
+  lost: [reason: CloseReason];
+  /** The next try to reconnect is so far away; `left` of the time for trying. Milliseconds. */
+  waiting: [wait: Millis, left: Millis];
+  /** The network underneath has changed, and the set-up has been adapted. */
+  underlay: [change: UnderlayChange];
+}
+
+/** Between looks at the traffic. */
+const RATE_INTERVAL: Millis = 1_000;
+
+const TRANSPORTS: Readonly<Record<Path['kind'], Transport>> = { stream: 'tls', datagram: 'dtls' };
+
+export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable {
+  /** Resolves with how it ended, when everything is undone. Never rejects. */
+  readonly closed: Promise<Outcome>;
+  readonly #settings: ClientSettings;
+  readonly #options: ConnectOptions;
+  readonly #session: VpnSession;
+  /** Who logs in: known when that has been answered. */
+  readonly #user: { readonly name?: string };
+  readonly #engine: Promise<PacketEngine> | undefined;
+  /** Addresses, routes and DNS are set up, by us or by a script. */
+  readonly #touchesNetwork: boolean;
+  /** If it is us who set up the network. */
+  readonly #configured: ConfiguredNetwork | undefined;
+  readonly #log: Logger;
+  readonly #cancel: AbortController;
+  readonly #meter = new RateMeter();
+  #meterTimer: NodeJS.Timeout | undefined;
+  #path: Path['kind'] | undefined;
+  #upSince: Date | undefined;
+  #lostSince: Date | undefined;
+  #nextTryAt: Date | undefined;
+
+  /**
+   * Prepares a connection; nothing is sent yet. For those who listen to it from the first moment: others call {@link connect}.
+   * Rejects with MisuseError for options that cannot be, with CredentialError for a certificate that cannot be used, and with SallyportError
+   * (`ERR_PERMISSION`) if the network is to be set up and this process may not.
+   */
+  static async create(url: string, options: ConnectOptions = {}): Promise<Vpn> {
+    const network = networkChoice(options);
+    const settings = await clientSettings(url, options);
+    const user: { name?: string } = options.user === undefined ? {} : { name: options.user };
+    const cancel = new AbortController();
+    const onUser = (name: string) => {
+      user.name = name;
+    };
+    const client = await createClient(settings, options, { onUser, signal: cancel.signal });
+    return new Vpn(settings, client, options, network, user, cancel);
+  }
+
+  private constructor(
+    settings: ClientSettings,
+    client: VpnClient,
+    options: ConnectOptions,
+    network: NetworkChoice,
+    user: { readonly name?: string },
+    cancel: AbortController,
+  ) {
+    super();
+    const { log = silentLogger, device = 'tun' } = options;
+    this.#settings = settings;
+    this.#options = options;
+    this.#log = log;
+    this.#user = user;
+    this.#cancel = cancel;
+    this.#engine = isOwnDevice(device) ? undefined : startEngine();
+    this.#touchesNetwork = network !== 'none';
+    this.#configured = network === 'configure' ? this.#configuredNetwork() : undefined;
+    this.#session = client.session({
+      ...(this.#engine !== undefined && { engine: this.#engine }),
+      openDevice: () => this.#openDevice(device),
+      network: this.#configured ?? otherNetwork(network, device, log),
+    });
+    this.closed = this.#session.closed.then((outcome) => this.#ended(outcome));
+    this.#followSession();
+  }
+
+  /**
+   * Undoes what earlier processes left behind (where the network is set up), logs in, and brings the tunnel up. Called once; resolves when
+   * packets flow. If it rejects, everything is undone.
+   */
+  async start(): Promise<void> {
+    if (this.state !== 'idle') throw new MisuseError('This connection was started before.');
+    const { signal, credential } = this.#options;
+    const abort = () => void this.close();
+    if (signal?.aborted === true) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      if (this.#touchesNetwork) await recoverLeftovers(this.#log, this.#cancel.signal);
+      const up = this.#untilUp();
+      if (this.state === 'idle') this.#session.start(credential); // and not closed meanwhile
+      await up;
+    } catch (error) {
+      await this.close();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  get state(): VpnState {
+    return this.#session.state.name;
+  }
+
+  /** What the log-in yielded, or what was started with. */
+  get credential(): Credential | undefined {
+    return this.#session.credential ?? this.#options.credential;
+  }
+
+  /** What the gateway wants the tunnel to be, once it is known. */
+  get config(): TunnelConfig | undefined {
+    return this.#session.config;
+  }
+
+  /** Where packets enter and leave, once it is open. */
+  get device(): PacketDevice | undefined {
+    return this.#session.device;
+  }
+
+  /** Everything about the connection that can be said in plain data. */
+  status(): VpnStatus {
+    const { host, port } = this.credential?.gateway ?? this.#settings.gateway;
+    const { gateway, config, device } = this.#session;
+    const paths = this.#session.status();
+    const cipherSuite = this.#path === undefined ? undefined : paths?.[this.#path].cipherSuite;
+    const { received, sent } = this.#session.traffic();
+    const rate = this.#meter.rate();
+    const isLost = this.state === 'reconnecting';
+    return {
+      state: this.state,
+      gateway: { host, port, ...(gateway !== undefined && { address: formatIp(gateway) }) },
+      ...(this.#user.name !== undefined && { user: this.#user.name }),
+      ...(device?.name !== undefined && { device: device.name }),
+      addresses: [config?.ipv4, config?.ipv6].flatMap((each) =>
+        each === undefined ? [] : each.prefix === undefined ? formatIp(each.address) : formatCidr({ ...each, prefix: each.prefix }),
+      ),
+      ...(config !== undefined && { mtu: config.mtu }),
+      ...(this.#path !== undefined && !isLost && { transport: TRANSPORTS[this.#path] }),
+      ...(cipherSuite !== undefined && !isLost && { cipherSuite }),
+      ...(this.#upSince !== undefined && { upSince: this.#upSince.toISOString() }),
+      ...(config?.expiresAt !== undefined && { expiresAt: wallClock(config.expiresAt).toISOString() }),
+      ...(isLost &&
+        this.#lostSince !== undefined && {
+          reconnecting: {
+            since: this.#lostSince.toISOString(),
+            ...(this.#nextTryAt !== undefined && { nextTryAt: this.#nextTryAt.toISOString() }),
+          },
+        }),
+      traffic: { received: { ...received, bytesPerSecond: rate.received }, sent: { ...sent, bytesPerSecond: rate.sent } },
+    };
+  }
+
+  /** Drops the connection and makes a new one at once; device, addresses and whatever runs over them stay. */
+  reconnect(): void {
+    this.#session.reconnect();
+  }
+
+  /**
+   * Ends the connection and undoes everything. The session is logged off, unless its cookie is to be kept for another connection. Resolves with
+   * how it ended when all is done. Safe to call again, and at any time.
+   */
+  close(options: { readonly keepCookie?: boolean } = {}): Promise<Outcome> {
+    this.#cancel.abort();
+    void this.#session.stop(options.keepCookie === true ? 'detach' : 'log-off');
+    return this.closed;
+  }
+
+  /** Undoes the network now, whatever {@link close} is still waiting for: for a process that is about to exit. Rejects with what could not be undone. */
+  async abandon(): Promise<void> {
+    this.#cancel.abort();
+    await this.#configured?.disconnect();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close().then(() => undefined);
+  }
+
+  #openDevice(device: NonNullable<ConnectOptions['device']>): Promise<PacketDevice> {
+    if (isOwnDevice(device)) return Promise.resolve(device);
+    const { name } = device === 'tun' ? {} : device;
+    return (this.#engine ?? startEngine()).then((engine) => TunDevice.open(engine, name === undefined ? {} : { name }));
+  }
+
+  #configuredNetwork(): ConfiguredNetwork {
+    return new ConfiguredNetwork({
+      log: this.#log,
+      signal: this.#cancel.signal,
+      onUnderlay: (change) => {
+        this.emit('underlay', change);
+        for (const response of respondToUnderlay(change.before, change.now, this.#path)) {
+          if (response === 'reconnect') this.#session.reconnect();
+          else this.#session.networkChanged(response);
+        }
+      },
+    });
+  }
+
+  #followSession(): void {
+    const session = this.#session;
+    session.on('authenticated', (credential) => this.emit('authenticated', credential));
+    session.on('config', (config) => this.emit('config', config));
+    session.on('lost', (reason) => this.emit('lost', reason));
+    session.on('waiting', (wait, left) => {
+      this.#nextTryAt = new Date(Date.now() + wait);
+      this.emit('waiting', wait, left);
+    });
+    session.on('path', (kind) => {
+      this.#path = kind;
+      this.emit('transport', TRANSPORTS[kind]);
+    });
+    session.on('state', ({ name }) => {
+      if (name === 'up') this.#isUp();
+      if (name === 'reconnecting') this.#lostSince ??= new Date();
+      this.emit('state', name);
+    });
+  }
+
+  #isUp(): void {
+    this.#upSince ??= new Date();
+    this.#lostSince = undefined;
+    this.#nextTryAt = undefined;
+    if (this.#meterTimer !== undefined) return;
+    const look = () => {
+      const { received, sent } = this.#session.traffic();
+      this.#meter.sample({ received: received.bytes, sent: sent.bytes }, performance.now());
+    };
+    look();
+    this.#meterTimer = setInterval(look, RATE_INTERVAL).unref();
+  }
+
+  /** Resolves with the first `up`; rejects if the session is over before. */
+  #untilUp(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#session.on('state', ({ name }) => {
+      if (name === 'up') resolve();
+    });
+    void this.closed.then((outcome) => reject(errorOf(outcome)));
+    return promise;
+  }
+
+  async #ended(outcome: Outcome): Promise<Outcome> {
+    clearInterval(this.#meterTimer);
+    try {
+      await (await this.#engine)?.close();
+    } catch (error) {
+      // One that did not start needs no end; the device has said why.
+      this.#log.log('debug', 'engine not closed', { reason: error instanceof Error ? error.message : String(error) });
+    }
+    return outcome;
+  }
+}
+
+/** What a log-in tells, and what ends it. */
+export interface LoginWatch {
+  readonly onUser: (user: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A client with whoever answers and whoever listens. */
+export async function createClient(settings: ClientSettings, options: LoginOptions, { onUser, signal }: LoginWatch): Promise<VpnClient> {
+  const { log = silentLogger, onCertificate } = options;
+  return VpnClient.create(settings, {
+    log,
+    answerer: () => formAnswers(options, log, onUser),
+    ...(onCertificate !== undefined && { confirmCertificate: onCertificate }),
+    checkHost: (request) => checkHost(request, { signal, log }),
+  });
+}
+
+/** A rejection is told by whoever waits for the engine. */
+function startEngine(): Promise<PacketEngine> {
+  const engine = PacketEngine.start();
+  engine.catch(() => undefined);
+  return engine;
+}
+
+function errorOf({ kind, message, error }: Outcome): SallyportError {
+  if (error !== undefined) return error;
+  switch (kind) {
+    case 'logged-off':
+    case 'detached':
+      return new CancelledError();
+    case 'refused':
+      return new PeerRefusedError(message, { code: 'ERR_SESSION_REFUSED' });
+    case 'ended-by-peer':
+      return new PeerRefusedError(message, { code: 'ERR_SESSION_ENDED' });
+    case 'failed':
+      return new SallyportError('ERR_SESSION_FAILED', message);
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** A time of the machine's clock as one of 1970's. */
+function wallClock(time: Millis): Date {
+  return new Date(Date.now() + (time - performance.now()));
+}

@@ -17,6 +17,7 @@ import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { interfaceMtu } from '../node/interface-mtu.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
 import type { TlsConnection } from '../node/tls-connection.ts';
+import { keyExchangeGroups } from '../node/tls-groups.ts';
 import { loadTrustAnchors } from '../node/trust/trust-anchors.ts';
 import { openDatagramPath } from '../node/udp-socket.ts';
 import { GatewayDialer } from './gateway-dialer.ts';
@@ -84,11 +85,13 @@ export class VpnClient {
     ]);
     const { proxy, resolve, sni, trust, identity, tls } = settings;
     const { log, confirmCertificate } = skin;
+    const ecdhCurve = keyExchangeGroups();
+    const groups = ecdhCurve === undefined ? {} : { ecdhCurve };
     const dialer = new GatewayDialer({
       ...(proxy !== undefined && { proxy }),
       overrides: resolve,
       ...(sni !== undefined && { sni }),
-      context: createSecureContext({ ...tls, ...anchors, ...identity?.tlsOptions() }),
+      context: createSecureContext({ ...groups, ...tls, ...anchors, ...identity?.tlsOptions() }),
       trust: new ServerTrust({
         anchors,
         fingerprints: trust.fingerprints,

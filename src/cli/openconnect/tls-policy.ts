@@ -40,6 +40,7 @@ export function tlsPolicy(wishes: TlsWishes): TlsPolicy {
   // A priority string says exactly what it wants: the insecure option then only lowers what OpenSSL insists on.
   const versions = asked?.versions ?? (wishes.allowInsecureCrypto ? TLS_VERSIONS : DEFAULTS.versions);
   const policy = policyOf({ ...(asked ?? DEFAULTS), versions }, wishes);
+  if (asked === undefined && wishes.opensslCiphers === undefined) return policy; // all of it is ours, and a context takes milliseconds
   try {
     createSecureContext(secureContextOptions(policy));
   } catch (cause) {

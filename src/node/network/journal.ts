@@ -9,20 +9,10 @@
  * The owner's identity is in the file's name, so that taking over from the dead is one rename, which only one process can win; and the
  * journal of a living process can be seen to be that without opening it. Files are read with limits and checked: they decide what is run.
  *
- * Writing is synchronous. It is a few lines at a time, on a file system in memory, and nothing may happen before it is done anyway.
+ * Writing is synchronous. It is a few lines at a time, on a file system in memory, and nothing may happen before it is done anyway. Nothing is forced
+ * to a disk: what was written outlives the process, and what the journal describes does not outlive the machine's next start.
  */
-import {
-  closeSync,
-  constants,
-  fdatasyncSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, readlinkSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { SallyportError } from '../../core/errors.ts';
@@ -91,7 +81,6 @@ export class Journal {
     };
     const journal = new Journal(name, fileOf(directory, name, owner), header);
     journal.append([header]);
-    syncDirectory(directory);
     return journal;
   }
 
@@ -100,7 +89,7 @@ export class Journal {
     return this.#descriptor;
   }
 
-  /** Adds entries and returns when they are on the disk. Throws {@link SallyportError} when the journal would become too long to be read again. */
+  /** Adds entries, for whoever reads the journal from now on. Throws {@link SallyportError} when the journal would become too long to be read again. */
   append(entries: readonly object[]): void {
     this.#size += writeEntries(this.#descriptor, entries, this.#size);
   }
@@ -121,7 +110,6 @@ export class Journal {
       rmSync(temporary, { force: true });
       throw error;
     }
-    syncDirectory(path.dirname(this.#file));
   }
 
   /** All is undone. Emptied first: that works even where a process that gave up root cannot remove it, and an empty journal says nothing. */
@@ -221,22 +209,11 @@ function writeEntries(descriptor: number, entries: readonly object[], size: numb
     throw new SallyportError('ERR_JOURNAL', `The journal of the network set-up would exceed ${MAX_JOURNAL_BYTES} bytes.`);
   }
   for (let written = 0; written < bytes.length; ) written += writeSync(descriptor, bytes, written);
-  fdatasyncSync(descriptor);
   return bytes.length;
 }
 
 function openNew(file: string): number {
   return openSync(file, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
-}
-
-/** Makes sure that names in the folder survive a power cut as well. */
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, constants.O_RDONLY);
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** The network namespace of this process; empty where there are none. */

@@ -74,8 +74,10 @@ export class EngineLoop {
     this.#context.flush();
     if (this.#isStopped) return;
     if (isMainDone && toWorker.isRead) this.#switch.release();
-    const moved = this.#switch.serve(this.#hasNews, this.#warmUp.isOver ? POLL_TIMEOUT : IDLE_TIME);
-    if (!moved && !this.#warmUp.isOver && !this.#lookForNews()) this.#warmUp.step();
+    // Not beside a handshake: each of its datagrams would wait for a step.
+    const mayWarmUp = !this.#warmUp.isOver && !this.#switch.hasIdlePath;
+    const moved = this.#switch.serve(this.#hasNews, mayWarmUp ? IDLE_TIME : POLL_TIMEOUT);
+    if (!moved && mayWarmUp && !this.#lookForNews()) this.#warmUp.step();
     this.#context.flush();
   }
 

@@ -84,6 +84,11 @@ export class PacketSwitch {
     return this.#paths[id];
   }
 
+  /** A path is open that carries nothing yet. */
+  get hasIdlePath(): boolean {
+    return this.#paths.some((path) => path?.isCarried === false);
+  }
+
   /** Puts a device in its place, or takes it away and closes it. */
   setDevice(device: WorkerDevice | undefined): void {
     this.#watch(DEVICE_SLOT, device?.fd ?? NO_DESCRIPTOR);

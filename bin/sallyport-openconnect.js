@@ -3,5 +3,7 @@
 process.on('SIGUSR1', () => undefined); // before Node opens its inspector on it; the command installs its own
 const { requireNode } = await import('./require-node.js');
 requireNode();
+const { keepCompiledCode } = await import('./code-cache.js');
+keepCompiledCode();
 const { main } = await import('../dist/bundle/openconnect.js');
 process.exit(await main());

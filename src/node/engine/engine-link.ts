@@ -4,6 +4,8 @@
  * Read first: shared-memory.ts (waking), messages.ts (order).
  */
 import { closeSync, writeSync } from 'node:fs';
+import { getCompileCacheDir } from 'node:module';
+import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SallyportError } from '../../core/errors.ts';
 import {
@@ -69,7 +71,12 @@ export class EngineLink {
   }
 
   private constructor(options: { readonly portableCrypto: boolean }) {
-    const workerData: WorkerOptions = { ...options, memory: this.memory.buffer };
+    const codeCache = getCompileCacheDir(); // the folder of this version of Node in the one that was named
+    const workerData: WorkerOptions = {
+      ...options,
+      memory: this.memory.buffer,
+      ...(codeCache !== undefined && { codeCache: path.dirname(codeCache) }),
+    };
     this.#worker = new Worker(WORKER_FILE, { workerData, name: 'sallyport-engine' });
     this.#worker.on('message', (message: WorkerMessage) => this.#onMessage(message));
     this.#worker.on('error', (error) => {

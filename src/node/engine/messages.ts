@@ -23,6 +23,8 @@ export interface WorkerOptions {
   readonly memory: SharedArrayBuffer;
   /** Use node:crypto even where OpenSSL's own functions are there. */
   readonly portableCrypto: boolean;
+  /** Where compiled code is kept between runs, if it is. */
+  readonly codeCache?: string;
 }
 
 /** A ring entry's tag: what it is, and of which path. */

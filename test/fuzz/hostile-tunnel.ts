@@ -181,7 +181,7 @@ export function wildFrames(dice: Dice): Hostility {
       } as const;
       if (own.oneIn(3)) await time.sleep(own.below(10_000), signal); // the tunnel is up, the host sends
       await deliver(visit, delivery);
-      if (ending !== 'echo') await deliver(visit, { ...honestly(new Uint8Array(0)), ending });
+      if (ending !== 'echo') await deliver(visit, { ...honestly(NO_BYTES), ending });
       await echo;
     },
   };
@@ -267,7 +267,8 @@ export function floods(dice: Dice): Hostility {
     () => frame(TYPES.compressed, compressedBomb(dice)),
     () => frame(99, payload),
   ])();
-  const length = unit.length * dice.pick([1000, 10_000]);
+  // What is read and answered is garbage three times over in this one process: less than elsewhere makes the same point.
+  const length = Math.min(unit.length * dice.pick([1000, 10_000]), MAX_FLOOD / 8);
   return {
     tunnel: async ({ tls }, { signal }) => {
       tls.resume();
@@ -305,28 +306,11 @@ export function endings(dice: Dice): Hostility {
       const echo = echoPackets(tunnel);
       await time.sleep(own.pick([0, 0, 10, 1000, 100_000]), signal);
       if (isDue()) {
-        const times = own.pick([1, 1, 2, 1000]);
-        for (let i = 0; i < times; i++) {
-          switch (own.below(6)) {
-            case 0:
-              tunnel.disconnect(own.oneIn(2) ? undefined : own.pick(['bye', '\u001b[2J', '', 'a'.repeat(5000)]), own.below(256));
-              break;
-            case 1:
-              tunnel.terminate();
-              break;
-            case 2:
-              raw.destroy();
-              break;
-            case 3:
-              raw.resetAndDestroy();
-              break;
-            case 4:
-              stream.end();
-              break;
-            default:
-              tunnel.sendRaw(own.bytes(own.between(1, 20)));
-          }
-        }
+        for (let i = own.pick([0, 1, 1, 2, 1000]); i > 0; i--) sendEnd(tunnel, own);
+        await deliver(
+          { stream, raw, time, signal },
+          { ...honestly(NO_BYTES), ending: own.pick(['go-on', 'go-on', 'end', 'drop', 'reset', 'stall']) },
+        );
       } else {
         raw.destroy();
       }
@@ -334,3 +318,19 @@ export function endings(dice: Dice): Hostility {
     },
   };
 }
+
+/** What says that it is over, or ought not to be said at all. */
+function sendEnd(tunnel: FakeTunnel, dice: Dice): void {
+  switch (dice.below(3)) {
+    case 0:
+      tunnel.disconnect(dice.oneIn(2) ? undefined : dice.pick(['bye', '\u001b[2J', '', 'a'.repeat(5000)]), dice.below(256));
+      break;
+    case 1:
+      tunnel.terminate();
+      break;
+    default:
+      tunnel.sendRaw(dice.bytes(dice.between(1, 20)));
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);

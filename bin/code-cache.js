@@ -5,14 +5,14 @@
  * What is in that folder is executed, often as root: it is used only if it and all above it up to the home directory belong to this user and nobody
  * else may write there. The home directory is the system's word, not $HOME, which sudo may leave as the caller's.
  */
-import { lstatSync, mkdirSync } from 'node:fs';
-import module from 'node:module';
-import { userInfo } from 'node:os';
-import path from 'node:path';
+const { lstatSync, mkdirSync } = require('node:fs');
+const { enableCompileCache } = require('node:module');
+const { userInfo } = require('node:os');
+const path = require('node:path');
 
 const WRITABLE_BY_OTHERS = 0o022;
 
-export function keepCompiledCode() {
+exports.keepCompiledCode = () => {
   try {
     let folder = userInfo().homedir;
     for (const name of ['.cache', 'sallyport', 'code']) {
@@ -20,11 +20,11 @@ export function keepCompiledCode() {
       folder = path.join(folder, name);
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     }
-    if (isOursAlone(folder)) module.enableCompileCache(folder);
+    if (isOursAlone(folder)) enableCompileCache(folder);
   } catch {
     // No home directory, a read-only one: it works without.
   }
-}
+};
 
 function isOursAlone(folder) {
   const { uid, mode } = lstatSync(folder);

@@ -25,8 +25,9 @@ for (const [name, file] of Object.entries(ENTRIES)) {
     external: [/^node:/, 'koffi'],
     output: {
       dir: folder,
-      format: 'esm',
-      chunkFileNames: `${name}-[name].js`,
+      format: 'cjs',
+      entryFileNames: '[name].cjs',
+      chunkFileNames: `${name}-[name].cjs`,
       // Names stay as they are: an error's stack is for people.
       minify: {
         compress: { target: 'es2024', keepNames: { function: true, class: true } },

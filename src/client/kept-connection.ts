@@ -92,7 +92,8 @@ export class KeptConnection {
       const received = next();
       if (received !== undefined) this.#waiting?.resolve(received);
     } catch (error) {
-      this.#waiting?.reject(error);
+      if (this.#waiting !== undefined) this.#waiting.reject(error);
+      else this.connection.destroy(); // bytes that answer nothing: read on, they would be kept without a limit
     }
   }
 }

@@ -136,6 +136,31 @@ describe('HTTP to a gateway', { skip: missing('openssl'), timeout: 30_000 }, () 
     assert.equal(gateway.server.requests.length, 4);
   });
 
+  it('gives a kept connection up on which bytes come that answer nothing, instead of keeping them', async () => {
+    const listener = tls.createServer({ key: certificate.keyPem, cert: certificate.certificatePem });
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    const target = targetAt((listener.address() as net.AddressInfo).port);
+    const log = new RecordedLog();
+    const { signal } = new AbortController();
+    const http = new GatewayHttp({ dial: () => dial(target, signal), keepsAlive: true, log, signal });
+    try {
+      const accepted = once(listener, 'secureConnection') as Promise<[tls.TLSSocket]>;
+      const answered = http.request(get(target));
+      const [peer] = await accepted;
+      peer.on('error', () => undefined); // a reset, as there is no one who reads
+      await once(peer, 'data');
+      peer.write(ok('first').bytes);
+      assert.equal(textOf(await answered), 'first');
+      const closed = once(peer, 'close');
+      peer.write(ok('unasked').bytes);
+      await closed;
+    } finally {
+      await http.close();
+      listener.close();
+    }
+  });
+
   it('does not send a request again of whose answer a byte has come', async () => {
     await using gateway = await open(({ target }) =>
       target === '/cut' ? { bytes: Buffer.from('HTTP/1.1 200 OK\r\nContent-Le'), closes: true } : ok(''),

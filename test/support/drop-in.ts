@@ -11,11 +11,8 @@ export const DROP_IN: readonly [string, ...string[]] = [process.execPath, SCRIPT
 
 /** The drop-in runs what was built. Throws if that is older than the sources. */
 export function assertBuilt(): void {
-  const [, entry = ''] = /import\('\.\.\/(dist\/[^']+)'\)/.exec(readFileSync(SCRIPT, 'utf8')) ?? [];
-  const layers = readdirSync(path.join(ROOT, 'src'));
-  // A bundle is one file; the compiler leaves alone what does not change, and notes that it has looked.
-  const outputs = entry.startsWith('dist/bundle/') ? [entry] : layers.map((layer) => `dist/${layer}/.tsbuildinfo`);
-  const built = Math.max(...outputs.map((name) => statSync(path.join(ROOT, name), { throwIfNoEntry: false })?.mtimeMs ?? 0));
+  const [, entry = ''] = /require\('\.\.\/(dist\/[^']+)'\)/.exec(readFileSync(SCRIPT, 'utf8')) ?? [];
+  const built = statSync(path.join(ROOT, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const sources = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   const newest = Math.max(...sources.map((name) => statSync(path.join(ROOT, 'src', name)).mtimeMs));
   assert.ok(built >= newest, `${entry} is older than the sources: run "npm run build"`);

@@ -7,6 +7,12 @@ import type { TlsConnection } from '../tls-connection.ts';
 /** Bytes that wait for the peer before the device is paused: a little more than one round of a fast, far path. */
 export const MAX_QUEUED_BYTES: number = 1024 * 1024;
 
+/**
+ * Bytes that wait for a peer that is not going to take them: far more than a paused device leaves. They are answers that the peer demanded and does
+ * not read.
+ */
+const MAX_UNREAD_BYTES = 8 * MAX_QUEUED_BYTES;
+
 /** How long what was committed may take to leave when the tunnel ends. */
 const CLOSE_LIMIT_MS = 2000;
 
@@ -25,6 +31,10 @@ export class StreamEnd implements Path, LayerSink {
 
   get isFull(): boolean {
     return this.connection.queued > MAX_QUEUED_BYTES;
+  }
+
+  get isUnread(): boolean {
+    return this.connection.queued > MAX_UNREAD_BYTES;
   }
 
   reserve(maxLength: number): Uint8Array {

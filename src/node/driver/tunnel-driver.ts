@@ -168,7 +168,10 @@ export class TunnelDriver {
       },
     };
     this.#listener.connected(remote, local);
-    connection.onData((bytes) => this.#turn((now) => this.#machine.receive(end, bytes, now, this.#sink)));
+    connection.onData((bytes) => {
+      this.#turn((now) => this.#machine.receive(end, bytes, now, this.#sink));
+      if (end.isUnread) this.#lost(end, new NetworkError('The gateway demands answers and does not read them.'));
+    });
     connection.onDrain(() => this.#heedBackPressure());
     connection.onClose((error) => this.#lost(end, error ?? new NetworkError('The gateway closed the connection.')));
     this.#turn((now) => this.#machine.opened(end, facts, now, this.#sink));

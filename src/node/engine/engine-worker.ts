@@ -8,7 +8,12 @@ import { plainError, type WorkerMessage, type WorkerOptions } from './messages.t
 if (parentPort === null) throw new MisuseError('engine-worker runs in a worker thread only');
 const options = workerData as WorkerOptions;
 if (options.codeCache !== undefined) enableCompileCache(options.codeCache); // a thread does not take it over from its process
-(await startLoop(parentPort))?.run();
+void run(parentPort); // an error on the way ends the thread
+
+async function run(port: NonNullable<typeof parentPort>): Promise<void> {
+  const loop = await startLoop(port);
+  loop?.run();
+}
 
 /** Undefined if it could not start: main knows why. An error that is thrown would lose its class on the way. */
 async function startLoop(port: NonNullable<typeof parentPort>): Promise<EngineLoop | undefined> {

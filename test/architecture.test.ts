@@ -15,7 +15,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: ['core'],
   node: ['core', 'node'],
   client: ['core', 'node', 'client'],
-  cli: ['core', 'node', 'client', 'cli'],
+  gateway: ['core', 'node', 'gateway'],
+  cli: ['core', 'node', 'client', 'gateway', 'cli'],
 };
 
 /** What each layer may import of others, by package name. */

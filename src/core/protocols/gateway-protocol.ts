@@ -1,0 +1,111 @@
+/**
+ * What a vendor is, seen from the gateway. Nothing else in the gateway knows a vendor's name.
+ *
+ * The twin of `client-protocol.ts`: a vendor's folder has the codecs once, and both sides use them.
+ */
+import type { AuthDialogue, AuthStep, LoginHints } from '../auth/dialogue.ts';
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { HttpRequest, HttpResponse } from '../http/message.ts';
+import type { Logger } from '../log.ts';
+import type { Secret } from '../secret.ts';
+import type { CloseReason, TunnelMachine } from '../tunnel/machine.ts';
+import type { Millis } from '../tunnel/packet.ts';
+import type { SessionTerms } from '../tunnel/session-terms.ts';
+import type { Endpoint } from '../wire/ip-address.ts';
+import type { ProtocolId } from './client-protocol.ts';
+
+export interface GatewayProtocol {
+  readonly id: ProtocolId;
+  /** Whether this connection's first request is one of this vendor's clients. */
+  claims(first: HttpRequest): 'certain' | 'likely' | 'no';
+  /** Serves a connection: log-in, downloads, tunnel. Resolves when the connection is to be closed, or is a session's stream path. */
+  serve(connection: GatewayConnection, visitor: Visitor): Promise<'close' | 'tunnel'>;
+}
+
+/** A client's TLS connection while it speaks HTTP. */
+export interface GatewayConnection {
+  readonly facts: ClientFacts;
+  /** The next request; the first again for whoever claimed it; undefined: the client left. */
+  request(): Promise<HttpRequest | undefined>;
+  respond(response: HttpResponse): Promise<void>;
+  /** This connection carries the tunnel from here on: the machine is given it as its stream path and answers the last request itself. */
+  run(session: GatewaySession, tunnel: TunnelPlan): void;
+}
+
+/** A tunnel that is about to run on a connection. */
+export interface TunnelPlan {
+  readonly machine: TunnelMachine;
+  /** UDP flows whose first datagram carries this id (a DTLS hello's session or application id) are the machine's; undefined: it has none. */
+  readonly datagramId?: Uint8Array;
+  /** Keying material that the machine needs of the connection (RFC 5705, RFC 8446 §7.5). */
+  readonly exporter?: { readonly label: string; readonly length: number };
+}
+
+export interface ClientFacts {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  /** The virtual host of the SNI; undefined: the default host. */
+  readonly host?: string;
+  /** The client's verified certificate, DER, leaf first. */
+  readonly certificateChain?: readonly Uint8Array[];
+  /** Protocol and cipher in words: `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
+  readonly cipherSuite: string;
+  /** The verify_data of the client's Finished (STRAP). */
+  readonly clientFinished?: Uint8Array;
+}
+
+/** What the gateway does for whoever is at the door. */
+export interface Visitor {
+  /** What is served to everybody on this host. */
+  readonly host: HostPage;
+  begin(hints: LoginHints): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }>;
+  /** The dialogue of this id, begun on this or another connection; undefined: there is none any more. */
+  resume(id: string): Promise<AuthDialogue | undefined>;
+  /** The session of a cookie; undefined: not known, expired, or bound to another address. */
+  session(cookie: Secret): Promise<GatewaySession | undefined>;
+  now(): Millis;
+  readonly crypto: CryptoProvider;
+  readonly log: Logger;
+}
+
+/** What an administrator has set for all visitors of a host. */
+export interface HostPage {
+  /** `ocserv 1.1.6` for the drop-in, `sallyport 1.0` else. */
+  readonly serverName: string;
+  /** Of the certificate that this connection was shown, DER, and its issuer where the chain has it. */
+  readonly certificate: Uint8Array;
+  readonly issuer?: Uint8Array;
+  readonly preLoginBanner?: string;
+  /** The AnyConnect profile that is offered for download. */
+  readonly profile?: { readonly name: string; readonly bytes: Uint8Array };
+  /** How long a log-in's cookie is worth keeping, in milliseconds. */
+  readonly cookieTimeout: Millis;
+  /** Headers for all plain HTTP answers. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Answers like a web site until the secret was shown (spec "AnyConnect", section 11.11). */
+  readonly camouflage?: { readonly secret: Secret; readonly realm?: string };
+}
+
+/** What a vendor's client wants of a lease. */
+export interface LeaseWishes {
+  readonly wantsIpv4: boolean;
+  readonly wantsIpv6: boolean;
+  readonly hostname?: string;
+  readonly isMobile: boolean;
+  readonly userAgent: string;
+  /** For scripts and statistics, where the client says. */
+  readonly deviceType?: string;
+  readonly devicePlatform?: string;
+}
+
+/** A logged-in user's session. It outlives its connections. */
+export interface GatewaySession {
+  readonly user: string;
+  readonly group?: string;
+  /**
+   * Takes the session's addresses, the same each time, and runs the administrator's `connect` script. Rejects with PeerRefusedError when there is no
+   * address, too many sessions, or the script says no.
+   */
+  lease(wishes: LeaseWishes): Promise<SessionTerms>;
+  end(reason: CloseReason): Promise<void>;
+}

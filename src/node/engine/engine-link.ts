@@ -8,13 +8,13 @@ import { getCompileCacheDir } from 'node:module';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SallyportError } from '../../core/errors.ts';
+import { revivedError } from '../plain-error.ts';
 import {
   type Command,
   type CommandName,
   type EngineCommands,
   type EngineCrypto,
   entryTag,
-  revivedError,
   type WorkerMessage,
   type WorkerOptions,
 } from './messages.ts';

@@ -13,8 +13,9 @@ import {
   type DatagramProblem,
   MAX_EARLY_DATAGRAMS,
 } from '../datagram-path.ts';
+import { revivedError } from '../plain-error.ts';
 import type { EngineLink } from './engine-link.ts';
-import { ENTRY, type PlainProblem, revivedError } from './messages.ts';
+import { ENTRY, type PlainProblem } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory.ts';
 
 /** What {@link DatagramPath.send} takes: a datagram, or a content type and a record's plaintext. */

@@ -2,8 +2,9 @@
 import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { MisuseError } from '../../core/errors.ts';
+import { plainError } from '../plain-error.ts';
 import type { EngineLoop } from './engine-loop.ts';
-import { plainError, type WorkerMessage, type WorkerOptions } from './messages.ts';
+import type { WorkerMessage, WorkerOptions } from './messages.ts';
 
 if (parentPort === null) throw new MisuseError('engine-worker runs in a worker thread only');
 const options = workerData as WorkerOptions;

@@ -5,19 +5,11 @@
  * datagram committed before a command is sent under the old state, and one committed after it under the new. Answers and reports come by message;
  * main takes all of the toMain ring before it looks at one.
  */
-import {
-  CancelledError,
-  MisuseError,
-  NetworkError,
-  PeerMisbehavedError,
-  PeerRefusedError,
-  SallyportError,
-  UnsupportedError,
-} from '../../core/errors.ts';
 import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import type { UdpOptions } from '../ffi/sockets.ts';
+import type { PlainError } from '../plain-error.ts';
 
 export interface WorkerOptions {
   readonly memory: SharedArrayBuffer;
@@ -108,32 +100,3 @@ export type PlainProblem =
   | { readonly type: 'failed'; readonly error: PlainError }
   | { readonly type: 'too-big'; readonly length: number | undefined; readonly pathMtu: number | undefined }
   | { readonly type: 'key-used-up'; readonly direction: 'seal' | 'open'; readonly isOver: boolean };
-
-/** An error as data: classes do not survive the way between threads. */
-export interface PlainError {
-  readonly kind: string;
-  readonly code: string;
-  readonly message: string;
-}
-
-const REVIVERS: Readonly<Record<string, (error: PlainError) => SallyportError>> = {
-  NetworkError: ({ message, code }) => new NetworkError(message, { code }),
-  PeerMisbehavedError: ({ message, code }) => new PeerMisbehavedError(message, { code }),
-  PeerRefusedError: ({ message, code }) => new PeerRefusedError(message, { code }),
-  UnsupportedError: ({ message }) => new UnsupportedError(message),
-  MisuseError: ({ message }) => new MisuseError(message),
-  CancelledError: ({ message }) => new CancelledError(message),
-};
-
-export function plainError(error: unknown): PlainError {
-  if (error instanceof SallyportError) return { kind: error.name, code: error.code, message: error.message };
-  return {
-    kind: 'SallyportError',
-    code: 'ERR_ENGINE',
-    message: `The packet engine failed: ${error instanceof Error ? error.message : String(error)}`,
-  };
-}
-
-export function revivedError(error: PlainError): SallyportError {
-  return REVIVERS[error.kind]?.(error) ?? new SallyportError(error.code, error.message);
-}

@@ -12,9 +12,10 @@
  */
 import { MisuseError, type SallyportError } from '../../core/errors.ts';
 import type { DatagramPath, DatagramPathOptions } from '../datagram-path.ts';
+import { revivedError } from '../plain-error.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
 import { EnginePath } from './engine-path.ts';
-import { ENTRY, type EngineCrypto, entryKind, entryPath, revivedError } from './messages.ts';
+import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
 
 export type DeviceCounters = Readonly<Record<DeviceCounter, number>>;

@@ -1,7 +1,7 @@
 /** The worker's end of a device: a TUN, or the socket of a script. Both give and take one IP packet a call. */
 import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO, systemError } from '../ffi/errno.ts';
-import { plainError } from './messages.ts';
+import { plainError } from '../plain-error.ts';
 import { count, DEVICE, MAX_PACKET_LENGTH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 

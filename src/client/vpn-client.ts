@@ -158,12 +158,15 @@ export class VpnClient {
       },
       driverWorld: (credential, previous) => ({
         isConnectionUsed: kept !== undefined,
-        dialGateway: (signal) => {
-          const connection = kept;
-          kept = undefined;
-          return connection === undefined ? dial(credential, previous, signal) : Promise.resolve(connection);
+        peer: 'The gateway',
+        dial: {
+          gateway: (signal) => {
+            const connection = kept;
+            kept = undefined;
+            return connection === undefined ? dial(credential, previous, signal) : Promise.resolve(connection);
+          },
+          datagram: async (remote) => openDatagramPath({ remote, ...udp }, await engine),
         },
-        dialDatagram: async (remote) => openDatagramPath({ remote, ...udp }, await engine),
         route: async (path) => (await engine)?.route(path),
         pathMtu: (local) => interfaceMtu(local.address),
         now: () => performance.now(),

@@ -76,6 +76,17 @@ export class PortableUdpSocket implements DatagramPath {
     return new PortableUdpSocket(socket, remote);
   }
 
+  /** A flow whose socket is connected already: made by another process, or by system calls. The socket is this object's from here on. */
+  static async adopt(socket: Socket, remote: Endpoint): Promise<PortableUdpSocket> {
+    // Node does not know that the descriptor is connected; the kernel takes it for the same peer again.
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.connect(remote.port, formatIp(remote.address), () => resolve());
+    });
+    socket.removeAllListeners('error');
+    return new PortableUdpSocket(socket, remote);
+  }
+
   private constructor(socket: Socket, remote: Endpoint) {
     this.#socket = socket;
     this.remote = remote;

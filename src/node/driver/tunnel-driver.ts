@@ -9,7 +9,7 @@
  * Each turn of the machine ends with its events being performed in order and the timer armed anew. Only `traffic` is performed at once: from there on
  * the engine alone seals the path, and what the machine commits later in the same turn must find it so.
  */
-import { NetworkError, SallyportError } from '../../core/errors.ts';
+import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import type { CloseReason, Path, PathFacts, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
@@ -25,14 +25,21 @@ import { StreamEnd } from './stream-end.ts';
 export interface DriverWorld {
   /** The connection has carried other requests: a gateway that is about to close it has not read ours (spec "AnyConnect", section 4.2). */
   readonly isConnectionUsed?: boolean;
-  /** A TLS connection to the gateway, its certificate judged. */
-  dialGateway(signal: AbortSignal): Promise<TlsConnection>;
-  dialDatagram(remote: Endpoint): Promise<DatagramPath>;
+  /** Who is at the other end, in words: `The gateway`. */
+  readonly peer: string;
+  /** Makes the paths that the machine asks for; undefined: they only arrive, as a gateway's do. */
+  readonly dial?: PathDialer;
   /** Packets of the device go straight to this carried path; undefined: to the driver. */
   route(path: DatagramPath | undefined): Promise<void>;
   /** Largest outer packet of the way to the gateway, where the system says. */
   pathMtu(local: Endpoint): number | undefined;
   now(): Millis;
+}
+
+export interface PathDialer {
+  /** A TLS connection to the gateway, its certificate judged. */
+  gateway(signal: AbortSignal): Promise<TlsConnection>;
+  datagram(remote: Endpoint): Promise<DatagramPath>;
 }
 
 export interface DriverListener {
@@ -44,6 +51,8 @@ export interface DriverListener {
   /** Once, and nothing follows. */
   closed(reason: CloseReason): void;
 }
+
+type Exporter = NonNullable<Extract<PathPlan, { to: 'gateway' }>['exporter']>;
 
 export class TunnelDriver {
   readonly #machine: TunnelMachine;
@@ -76,6 +85,18 @@ export class TunnelDriver {
 
   start(): void {
     this.#turn((now) => this.#machine.handleTimeout(now, this.#sink));
+  }
+
+  /** A connection that came by itself: the machine's stream. `rest`: what came behind what was read of it. */
+  streamArrived(connection: TlsConnection, exporter: Exporter | undefined, rest: Uint8Array): void {
+    this.#openedStream(connection, exporter);
+    const [end] = this.#ends;
+    if (rest.length > 0 && end !== undefined) this.#turn((now) => this.#machine.receive(end, rest, now, this.#sink));
+  }
+
+  /** A flow that came by itself. */
+  datagramArrived(path: DatagramPath): void {
+    this.#openedDatagram(path);
   }
 
   /** Packets flow between this device and the tunnel from now on. Its `start` has been or will be called by the owner, with {@link send}. */
@@ -137,8 +158,10 @@ export class TunnelDriver {
 
   async #open(plan: PathPlan): Promise<void> {
     try {
-      if (plan.to === 'gateway') this.#openedStream(await this.#world.dialGateway(this.#cancel.signal), plan);
-      else this.#openedDatagram(await this.#world.dialDatagram(this.#remoteOfStream(plan.port)));
+      const { dial } = this.#world;
+      if (dial === undefined) throw new MisuseError('this end of the tunnel opens no paths');
+      if (plan.to === 'gateway') this.#openedStream(await dial.gateway(this.#cancel.signal), plan.exporter);
+      else this.#openedDatagram(await dial.datagram(this.#remoteOfStream(plan.port)));
     } catch (error) {
       const why =
         error instanceof SallyportError ? error : new NetworkError(`The path could not be opened: ${String(error)}.`, { cause: error });
@@ -147,7 +170,7 @@ export class TunnelDriver {
     }
   }
 
-  #openedStream(connection: TlsConnection, plan: Extract<PathPlan, { to: 'gateway' }>): void {
+  #openedStream(connection: TlsConnection, exporter: Exporter | undefined): void {
     if (this.#isClosed) {
       connection.destroy();
       return;
@@ -164,16 +187,16 @@ export class TunnelDriver {
       tls: {
         cipherSuite,
         ...(finished !== undefined && { finished }),
-        ...(plan.exporter !== undefined && { exported: connection.exportKeyingMaterial(plan.exporter.label, plan.exporter.length) }),
+        ...(exporter !== undefined && { exported: connection.exportKeyingMaterial(exporter.label, exporter.length) }),
       },
     };
     this.#listener.connected(remote, local);
     connection.onData((bytes) => {
       this.#turn((now) => this.#machine.receive(end, bytes, now, this.#sink));
-      if (end.isUnread) this.#lost(end, new NetworkError('The gateway demands answers and does not read them.'));
+      if (end.isUnread) this.#lost(end, new NetworkError(`${this.#world.peer} demands answers and does not read them.`));
     });
     connection.onDrain(() => this.#heedBackPressure());
-    connection.onClose((error) => this.#lost(end, error ?? new NetworkError('The gateway closed the connection.')));
+    connection.onClose((error) => this.#lost(end, error ?? new NetworkError(`${this.#world.peer} closed the connection.`)));
     this.#turn((now) => this.#machine.opened(end, facts, now, this.#sink));
   }
 

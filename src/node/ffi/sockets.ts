@@ -3,7 +3,7 @@
  *
  * Read first: ip(7), ipv6(7), unix(7).
  */
-import { type Endpoint, formatEndpoint } from '../../core/wire/ip-address.ts';
+import { type Endpoint, formatEndpoint, type IpAddress } from '../../core/wire/ip-address.ts';
 import type { Arena } from './arena.ts';
 import { networkError, systemError } from './errno.ts';
 import { LINUX, type Libc } from './libc.ts';
@@ -12,6 +12,10 @@ export interface UdpOptions {
   readonly remote: Endpoint;
   /** The local port; 0 or absent: the kernel's choice. */
   readonly localPort?: number;
+  /** The local address; absent: the kernel's choice. */
+  readonly localAddress?: IpAddress;
+  /** Other sockets have this port too (SO_REUSEADDR): the kernel gives a datagram to the one that is connected to its sender. */
+  readonly sharesPort?: boolean;
 }
 
 export interface UdpSocket {
@@ -54,11 +58,12 @@ export function openUdpSocket(libc: Libc, options: UdpOptions): UdpSocket {
     enlargeBuffers(libc, fd);
     const { scratch } = libc;
     if (options.localPort !== undefined && options.localPort !== 0) {
-      const any: Endpoint = {
-        address: { family: remote.address.family, bytes: new Uint8Array(remote.address.bytes.length) },
-        port: options.localPort,
-      };
-      const length = writeSockaddr(scratch, 0, any);
+      const { family, bytes } = remote.address;
+      const local: Endpoint = { address: options.localAddress ?? { family, bytes: new Uint8Array(bytes.length) }, port: options.localPort };
+      if (options.sharesPort === true && setIntOption(libc, fd, LINUX.SOL_SOCKET, LINUX.SO_REUSEADDR, 1) < 0) {
+        throw systemError(`${what}, shared port`, libc.errno());
+      }
+      const length = writeSockaddr(scratch, 0, local);
       if (libc.bind(fd, scratch.address(0), length) < 0) throw systemError(`${what} from local port ${options.localPort}`, libc.errno());
     }
     const length = writeSockaddr(scratch, 0, remote);

@@ -49,13 +49,16 @@ describe('tunnel driver', { skip: missing('openssl'), timeout: 30_000 }, () => {
     await once(listener, 'listening');
     const { port } = listener.address() as AddressInfo;
     const world: DriverWorld = {
-      dialGateway: async (signal) => {
-        const raw = net.connect(port, '127.0.0.1');
-        await once(raw, 'connect');
-        const options = { host: '127.0.0.1', context: tls.createSecureContext(), judge: () => Promise.resolve(), signal };
-        return TlsConnection.open(raw, options);
+      peer: 'The gateway',
+      dial: {
+        gateway: async (signal) => {
+          const raw = net.connect(port, '127.0.0.1');
+          await once(raw, 'connect');
+          const options = { host: '127.0.0.1', context: tls.createSecureContext(), judge: () => Promise.resolve(), signal };
+          return TlsConnection.open(raw, options);
+        },
+        datagram: () => Promise.reject(new Error('there is none')),
       },
-      dialDatagram: () => Promise.reject(new Error('there is none')),
       route: () => Promise.resolve(),
       pathMtu: () => undefined,
       now: () => performance.now(),

@@ -1,0 +1,204 @@
+/**
+ * The one UDP port that all clients share. What comes from an address without a flow arrives here; a flow gets a socket of its own, connected to its
+ * client, and the kernel gives it that client's datagrams from then on.
+ *
+ * Read first: spec "AnyConnect", section 7.8. Nobody is ever answered from here: who guesses learns nothing, and nothing is amplified.
+ *
+ *   datagram ── a hello with a tunnel's id ───────────────► a new flow of that tunnel
+ *            ── anything else, from a client's address ───► a flow of its tunnel, if it has just one there: perhaps a NAT has changed the port
+ *            ── the rest ─────────────────────────────────► dropped, and counted
+ */
+import { createSocket, type Socket } from 'node:dgram';
+import { associationId, readFirstHello } from '../../core/dtls/first-hello.ts';
+import { NetworkError, SallyportError } from '../../core/errors.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
+import { type Endpoint, formatEndpoint, formatIp, type IpAddress, parseIp } from '../../core/wire/ip-address.ts';
+import { toHex } from '../../core/wire/text.ts';
+import { libc } from '../../node/ffi/libc.ts';
+import { openUdpSocket } from '../../node/ffi/sockets.ts';
+import { systemErrorText } from '../../node/system-error.ts';
+
+/** For the time in which a new flow's socket is made and handed over, what comes from its client is dropped: clients say it again. */
+const FLOW_INTERVAL: Millis = 1000;
+
+/** Clients remembered for that; more at once are an attack, and wait for the oldest to be forgotten. */
+const MAX_RECENT = 4096;
+
+export interface UdpDoorOptions {
+  readonly port: number;
+  /** Undefined: all addresses of both families. */
+  readonly host?: string;
+  /** Descriptors that systemd has opened, in place of the port. */
+  readonly inherited?: readonly number[];
+  readonly now: () => Millis;
+  /** A new flow: `socket` is connected, and the callee's. */
+  readonly onFlow: (tunnel: number, flow: Flow) => void;
+}
+
+export interface Flow {
+  readonly socket: Socket;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  /** What came first. */
+  readonly first: Uint8Array;
+}
+
+/** A tunnel that datagrams can belong to. */
+export interface DatagramTunnel {
+  readonly tunnel: number;
+  /** The id of its client's hellos. */
+  readonly id: Uint8Array;
+  /** Of its TLS connection: clients use the same addresses for UDP. */
+  readonly local: IpAddress;
+  readonly remote: IpAddress;
+}
+
+export class UdpDoor {
+  readonly #options: UdpDoorOptions;
+  readonly #sockets: Socket[] = [];
+  readonly #byId = new Map<string, DatagramTunnel>();
+  readonly #byRemote = new Map<string, Set<DatagramTunnel>>();
+  readonly #recent = new Map<string, Millis>();
+  /** Datagrams that belonged to nobody. */
+  dropped = 0;
+
+  /** Rejects with {@link NetworkError} for an address that is taken or not ours. */
+  static async open(options: UdpDoorOptions): Promise<UdpDoor> {
+    const door = new UdpDoor(options);
+    try {
+      await door.#open();
+      return door;
+    } catch (error) {
+      door.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: UdpDoorOptions) {
+    this.#options = options;
+  }
+
+  /** The port that the kernel chose where 0 was asked for. */
+  get port(): number {
+    return this.#sockets[0]?.address().port ?? this.#options.port;
+  }
+
+  /** Datagrams of this tunnel are let in from now on. */
+  admit(tunnel: DatagramTunnel): void {
+    this.#byId.set(toHex(tunnel.id), tunnel);
+    const remote = formatIp(tunnel.remote);
+    const others = this.#byRemote.get(remote);
+    if (others === undefined) this.#byRemote.set(remote, new Set([tunnel]));
+    else others.add(tunnel);
+  }
+
+  /** The tunnel is gone. */
+  dismiss(tunnel: DatagramTunnel): void {
+    this.#byId.delete(toHex(tunnel.id));
+    const remote = formatIp(tunnel.remote);
+    const others = this.#byRemote.get(remote);
+    others?.delete(tunnel);
+    if (others?.size === 0) this.#byRemote.delete(remote);
+  }
+
+  close(): void {
+    for (const socket of this.#sockets.splice(0)) socket.close();
+  }
+
+  async #open(): Promise<void> {
+    const { inherited = [], host, port } = this.#options;
+    for (const fd of inherited) await this.#bind('udp4', { fd }, 'the UDP socket that was handed over');
+    if (inherited.length > 0) return;
+    const what = `UDP port ${port}${host === undefined ? '' : ` of ${host}`}`;
+    if (host !== undefined) {
+      await this.#bind(parseIp(host)?.family === 6 ? 'udp6' : 'udp4', { port, address: host }, what);
+      return;
+    }
+    await this.#bind('udp4', { port }, what);
+    try {
+      await this.#bind('udp6', { port: this.port }, what);
+    } catch {
+      // A machine without IPv6: there are no IPv6 clients either.
+    }
+  }
+
+  async #bind(
+    type: 'udp4' | 'udp6',
+    where: { readonly fd: number } | { readonly port: number; readonly address?: string },
+    what: string,
+  ): Promise<void> {
+    const socket = createSocket({ type, reuseAddr: true, ipv6Only: type === 'udp6' });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    socket.once('error', (cause) => reject(new NetworkError(`Cannot listen on ${what}: ${systemErrorText(cause)}.`, { cause })));
+    socket.bind(where, resolve);
+    try {
+      await promise;
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+    socket.removeAllListeners('error').on('error', () => undefined); // ICMP about an answer that was never ours
+    socket.on('message', (bytes, { address, port }) => this.#arrived(bytes, address, port));
+    this.#sockets.push(socket);
+  }
+
+  #arrived(bytes: Uint8Array, address: string, port: number): void {
+    const ip = parseIp(address.replace(/%.*$/, ''));
+    const tunnel = ip === undefined ? undefined : (this.#saidBy(bytes) ?? this.#onlyTunnelOf(ip));
+    if (ip === undefined || tunnel === undefined) {
+      this.dropped++;
+      return;
+    }
+    const remote: Endpoint = { address: ip, port };
+    if (this.#isRecent(remote)) return;
+    try {
+      this.#options.onFlow(tunnel.tunnel, {
+        ...connected({ address: tunnel.local, port: this.port }, remote),
+        first: Uint8Array.from(bytes),
+      });
+    } catch (error) {
+      // No route back, no descriptors left: the client stays on TLS, and tries again.
+      if (!(error instanceof SallyportError)) throw error;
+      this.dropped++;
+    }
+  }
+
+  #saidBy(bytes: Uint8Array): DatagramTunnel | undefined {
+    const hello = readFirstHello(bytes);
+    if (hello === undefined) return undefined;
+    try {
+      return this.#byId.get(toHex(associationId(hello)));
+    } catch (error) {
+      if (error instanceof SallyportError) return undefined; // an extension that is none
+      throw error;
+    }
+  }
+
+  #onlyTunnelOf(remote: IpAddress): DatagramTunnel | undefined {
+    const tunnels = this.#byRemote.get(formatIp(remote));
+    const [tunnel] = tunnels?.size === 1 ? tunnels : [];
+    return tunnel;
+  }
+
+  #isRecent(remote: Endpoint): boolean {
+    const now = this.#options.now();
+    for (const [key, since] of this.#recent) {
+      if (since + FLOW_INTERVAL > now) break; // the rest came later
+      this.#recent.delete(key);
+    }
+    const key = formatEndpoint(remote);
+    if (this.#recent.has(key) || this.#recent.size >= MAX_RECENT) return true;
+    this.#recent.set(key, now);
+    return false;
+  }
+}
+
+/** A socket that hears this client alone. By system calls, in one go: between `bind` and `connect` it would take what is for others. */
+function connected(local: Endpoint, remote: Endpoint): Omit<Flow, 'first'> {
+  const { fd } = openUdpSocket(libc('UDP flows of a gateway'), {
+    ...{ remote, localAddress: local.address, localPort: local.port, sharesPort: true },
+  });
+  const socket = createSocket(remote.address.family === 6 ? 'udp6' : 'udp4');
+  socket.bind({ fd });
+  return { socket, local, remote };
+}

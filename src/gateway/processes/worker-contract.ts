@@ -1,0 +1,196 @@
+/**
+ * What main and the workers ask of each other. A worker parses what the network sends, so main checks every word of it: see {@link WORKER_GUARDS}.
+ *
+ *   main ── connection, flow, packets ─► worker          sockets travel with the first two
+ *   main ── closeTunnel, reports, reload, drain ─► worker
+ *   worker ── begin, answer, knows, session ─► main ─► auth
+ *   worker ── lease, opened, closed, forward ─► main
+ */
+import { z } from 'zod';
+import type { AuthStep, LoginHints } from '../../core/auth/dialogue.ts';
+import type { FormValues } from '../../core/auth/form.ts';
+import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
+import { Secret } from '../../core/secret.ts';
+import type { TunnelStatus } from '../../core/tunnel/machine.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
+import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { GatewayConfig } from '../config/gateway-config.ts';
+import type { DisconnectReason, SessionUsage } from './auth-service.ts';
+
+/** What main asks of a worker. */
+export interface WorkerService {
+  /** The first call; main goes on when it is answered. */
+  start(setup: WorkerSetup): Promise<void>;
+  /** Ends a tunnel with a word to its client; answered when its connection is closed or nearly so. */
+  closeTunnel(tunnel: number, reason: DisconnectReason): Promise<void>;
+  reports(): Promise<readonly TunnelReport[]>;
+  /** New connections see the new configuration; tunnels keep theirs. */
+  reload(setup: WorkerSetup): Promise<void>;
+}
+
+/** Notices of main. */
+export interface WorkerNotices {
+  /** With a TCP or unix socket. */
+  connection(arrival: Arrival): void;
+  /** With a connected UDP socket: a new flow of that tunnel, and what it said first. */
+  flow(tunnel: number, local: Endpoint, remote: Endpoint, first: Uint8Array): void;
+  /** Packets for clients of this worker that another worker has read from its queue of the device. */
+  packets(packets: readonly Uint8Array[]): void;
+}
+
+/** An accepted connection. */
+export interface Arrival {
+  readonly connection: number;
+  /** As the kernel says; undefined on a unix socket: the PROXY header has it. */
+  readonly remote?: Endpoint;
+  readonly local?: Endpoint;
+  readonly hasProxyHeader: boolean;
+}
+
+export interface WorkerSetup {
+  readonly config: GatewayConfig;
+  /** The contents of the files that only root can read, by path: certificates, keys, authorities, profiles. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** The product as clients are told: `ocserv 1.1.6` for the drop-in. */
+  readonly serverName: string;
+  /** Where the device's queue is among this process's descriptors; undefined: there is no device. */
+  readonly deviceDescriptor?: number;
+  /** Addresses of the gateway inside the tunnel network, to tell its own from clients'. */
+  readonly logLevel: number;
+}
+
+/** What a worker asks of main. */
+export interface DeskService {
+  /** May this address be served? For connections whose real address main did not know. Banned addresses are not. */
+  admits(connection: number, remote: Endpoint): Promise<boolean>;
+  begin(connection: number, hints: LoginHints): Promise<{ readonly dialogue: string; readonly step: AuthStep }>;
+  answer(connection: number, dialogue: string, values: FormValues): Promise<AuthStep | undefined>;
+  knows(connection: number, dialogue: string): Promise<boolean>;
+  session(connection: number, cookie: Secret): Promise<WorkerSession | undefined>;
+  /** Rejects with PeerRefusedError if there is none for it: `message` is for the client. */
+  lease(connection: number, session: string, wishes: LeaseWishes): Promise<Lease>;
+  /** The tunnel is about to be answered: from now on datagrams with this id are its own. */
+  opened(tunnel: number, datagramId: Uint8Array | undefined): Promise<void>;
+  endSession(session: string): Promise<void>;
+}
+
+/** Notices of a worker. */
+export interface DeskNotices {
+  closed(tunnel: number, end: TunnelEnd): void;
+  disconnected(connection: number): void;
+  /** Packets from the device for clients of other workers. */
+  forward(packets: readonly Uint8Array[]): void;
+}
+
+export interface WorkerSession {
+  readonly id: string;
+  readonly user: string;
+  readonly group?: string;
+}
+
+export interface Lease {
+  /** Names the tunnel in everything that follows. */
+  readonly tunnel: number;
+  readonly terms: SessionTerms;
+  readonly limits: SessionLimits;
+}
+
+/** When a worker ends a tunnel by itself. */
+export interface SessionLimits {
+  readonly idleTimeout?: Millis;
+  /** From now. */
+  readonly timeLeft?: Millis;
+  /** Between reports for interim accounting. */
+  readonly reportInterval?: Millis;
+}
+
+export interface TunnelEnd extends SessionUsage {
+  readonly reason: DisconnectReason;
+  /** The client may come back with the same cookie. */
+  readonly keepsCookie: boolean;
+}
+
+/** A running tunnel, for people and statistics. */
+export interface TunnelReport extends SessionUsage {
+  readonly tunnel: number;
+  readonly status: TunnelStatus;
+  readonly mtu: number;
+}
+
+/** Texts that a client chose, as long as main lets them be. */
+const MAX_TEXT = 1024;
+const MAX_CERTIFICATES = 10;
+const MAX_CERTIFICATE_BYTES = 16_384;
+const MAX_VALUES = 32;
+const MAX_ANSWER = 8192;
+const MAX_COOKIE = 4096;
+const MAX_FORWARDED = 256;
+const MAX_PACKET = 65_535;
+const MAX_DATAGRAM_ID = 32;
+
+const text = z.string().max(MAX_TEXT);
+const number = z.number().int().nonnegative();
+const bytes = (most: number) => z.instanceof(Uint8Array).refine((value) => value.length <= most, `at most ${most} bytes`);
+const address = z
+  .object({ family: z.union([z.literal(4), z.literal(6)]), bytes: bytes(16) })
+  .refine(({ family, bytes: own }) => own.length === (family === 4 ? 4 : 16), 'an address has 4 or 16 bytes');
+const endpoint = z.object({ address, port: z.number().int().min(0).max(65_535) });
+const secret = (most: number) => z.instanceof(Secret).refine((value) => value.reveal().length <= most, `at most ${most} characters`);
+const hints = z.object({
+  remote: endpoint,
+  local: endpoint,
+  host: text.optional(),
+  userAgent: text,
+  group: text.optional(),
+  certificateChain: z.array(bytes(MAX_CERTIFICATE_BYTES)).max(MAX_CERTIFICATES).optional(),
+  bearer: secret(MAX_ANSWER).optional(),
+});
+const wishes = z.object({
+  wantsIpv4: z.boolean(),
+  wantsIpv6: z.boolean(),
+  hostname: text.optional(),
+  isMobile: z.boolean(),
+  userAgent: text,
+  deviceType: text.optional(),
+  devicePlatform: text.optional(),
+});
+const values = z
+  .record(text, z.union([z.string().max(MAX_ANSWER), secret(MAX_ANSWER)]))
+  .refine((all) => Object.keys(all).length <= MAX_VALUES, `at most ${MAX_VALUES} values`);
+const end = z.object({
+  reason: z.enum([
+    'unspecified',
+    'user disconnected',
+    'server disconnected',
+    'idle timeout',
+    'DPD timeout',
+    'unspecified error',
+    'session timeout',
+    'anyconnect client disconnected',
+    'TCP health probe',
+  ]),
+  keepsCookie: z.boolean(),
+  received: z.number().nonnegative(),
+  sent: z.number().nonnegative(),
+  duration: z.number().nonnegative(),
+});
+
+const SCHEMAS = {
+  admits: z.tuple([number, endpoint]),
+  begin: z.tuple([number, hints]),
+  answer: z.tuple([number, text, values]),
+  knows: z.tuple([number, text]),
+  session: z.tuple([number, secret(MAX_COOKIE)]),
+  lease: z.tuple([number, text, wishes]),
+  opened: z.tuple([number, bytes(MAX_DATAGRAM_ID).optional()]),
+  endSession: z.tuple([text]),
+  closed: z.tuple([number, end]),
+  disconnected: z.tuple([number]),
+  forward: z.tuple([z.array(bytes(MAX_PACKET)).max(MAX_FORWARDED)]),
+} satisfies Record<keyof DeskService | keyof DeskNotices, z.ZodType>;
+
+/** For main's end of the channel to a worker. */
+export const WORKER_GUARDS: Readonly<Record<string, (args: unknown) => readonly unknown[]>> = Object.fromEntries(
+  Object.entries(SCHEMAS).map(([name, schema]) => [name, (args: unknown) => schema.parse(args) as readonly unknown[]]),
+);

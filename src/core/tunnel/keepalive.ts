@@ -21,6 +21,9 @@ export interface KeepaliveTimes {
 /** What to do now. `send-dpd`: send a DPD request, which the peer must answer. `send-keepalive`: send a KEEPALIVE, which it must not. */
 export type KeepaliveAction = 'rekey' | 'dead' | 'send-dpd' | 'send-keepalive' | 'none';
 
+/** Code of the error that ends the tunnel of a peer that no longer answers. */
+export const PEER_DEAD = 'ERR_PEER_DEAD';
+
 /** Peers count whole seconds: the last request has this long for its answer. Also the shortest time between two requests. */
 const SECOND: Millis = 1000;
 

@@ -52,6 +52,9 @@ export interface DriverListener {
   closed(reason: CloseReason): void;
 }
 
+/** What a driver wants of a device. */
+export type TunnelDevice = Pick<PacketDevice, 'write' | 'pause' | 'resume'>;
+
 type Exporter = NonNullable<Extract<PathPlan, { to: 'gateway' }>['exporter']>;
 
 export class TunnelDriver {
@@ -64,7 +67,7 @@ export class TunnelDriver {
   /** What is under way: the tunnel is gone when all of it has settled. */
   readonly #pending = new Set<Promise<void>>();
   readonly #sink: TunnelSink;
-  #device: PacketDevice | undefined;
+  #device: TunnelDevice | undefined;
   #isDevicePaused = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
@@ -100,7 +103,7 @@ export class TunnelDriver {
   }
 
   /** Packets flow between this device and the tunnel from now on. Its `start` has been or will be called by the owner, with {@link send}. */
-  attach(device: PacketDevice): void {
+  attach(device: TunnelDevice): void {
     this.#device = device;
   }
 

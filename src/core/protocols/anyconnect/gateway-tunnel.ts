@@ -15,7 +15,7 @@ import { NetworkError, PeerMisbehavedError, type SallyportError } from '../../er
 import { renderResponse } from '../../http/render.ts';
 import type { Logger } from '../../log.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
-import { Keepalive } from '../../tunnel/keepalive.ts';
+import { Keepalive, PEER_DEAD } from '../../tunnel/keepalive.ts';
 import { commitStream } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import { datagramOfLink } from '../../tunnel/mtu.ts';
@@ -135,7 +135,7 @@ export class GatewayTunnel implements TunnelMachine {
     if (action === 'send-dpd') {
       state.stream.sendKeepalive(action, out.on(state.path));
     } else if (action === 'dead') {
-      const error = new NetworkError('The client no longer answers.');
+      const error = new NetworkError('The client no longer answers.', { code: PEER_DEAD });
       this.#close({ kind: 'path-lost', message: error.message, error }, now, out);
       return;
     }

@@ -1,0 +1,93 @@
+/**
+ * Starts the gateway's other processes: `auth`, which keeps the secrets, and the workers, which parse what the network sends.
+ *
+ *   main (root) ─┬─ auth     root: passwords, RADIUS, PAM, cookies; hears no network
+ *                └─ worker…  no root, no files but the program's own, no other processes
+ *
+ * A child ends when its channel does: none outlives main, however main ends.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { childChannel } from './process-channel.ts';
+import { Rpc, type RpcOptions } from './rpc.ts';
+
+/** How long a child has to end by itself before it is killed. */
+const END_LIMIT_MS = 3000;
+
+export interface GatewayChild {
+  readonly rpc: Rpc;
+  readonly pid: number;
+  /** Resolves when it has ended, with how: `exit status 1`, `signal SIGKILL`. */
+  readonly ended: Promise<string>;
+  /** Asks it to end, and sees to it. */
+  end(): Promise<void>;
+}
+
+/** Where a child of the gateway finds what it inherits. */
+export const DEVICE_DESCRIPTOR = 4;
+
+export function startAuth(rpc: RpcOptions): GatewayChild {
+  return startChild('gateway-auth', [], [], rpc);
+}
+
+/** `device`: the descriptor of this worker's queue, which it inherits as {@link DEVICE_DESCRIPTOR}. */
+export function startWorker(rpc: RpcOptions, device: number | undefined): GatewayChild {
+  return startChild('gateway-worker', permissions(), device === undefined ? [] : [device], rpc);
+}
+
+function startChild(name: string, execArgv: readonly string[], inherits: readonly number[], options: RpcOptions): GatewayChild {
+  const child = fork(programFile(name), [], {
+    // Node opens its inspector on SIGUSR1.
+    execArgv: ['--disable-sigusr1', ...execArgv],
+    serialization: 'advanced', // bytes stay bytes
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...inherits],
+    detached: true, // Ctrl-C at the terminal is for main to answer
+  });
+  const { promise: ended, resolve } = Promise.withResolvers<string>();
+  child.once('error', (error) => resolve(error.message));
+  child.once('exit', (code, signal) => resolve(signal === null ? `exit status ${code}` : `signal ${signal}`));
+  return { rpc: new Rpc(childChannel(child), options), pid: child.pid ?? 0, ended, end: () => endChild(child, ended) };
+}
+
+async function endChild(child: ChildProcess, ended: Promise<string>): Promise<void> {
+  if (child.connected) child.disconnect();
+  const timer = setTimeout(() => child.kill('SIGKILL'), END_LIMIT_MS);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** The child's file beside this one: TypeScript in the source tree, JavaScript in the package, one file in the bundle. */
+function programFile(name: string): string {
+  const own = fileURLToPath(import.meta.url);
+  return path.join(path.dirname(own), `${name}${path.extname(own)}`);
+}
+
+/** Node's own fence around a worker: it reads the program's files and no others, writes none, and starts no processes. */
+function permissions(): string[] {
+  return ['--permission', '--allow-addons', '--allow-worker', ...readableFolders().map((folder) => `--allow-fs-read=${folder}`)];
+}
+
+function readableFolders(): string[] {
+  const own = packageFolder(fileURLToPath(import.meta.url));
+  const resolver = createRequire(import.meta.url);
+  const folders = [own];
+  for (const name of ['koffi', 'zod', 'pako', 'htmlparser2']) {
+    try {
+      folders.push(packageFolder(resolver.resolve(name)));
+    } catch {
+      // An optional one that is not installed, or one that is in the bundle.
+    }
+  }
+  return [...new Set(folders.map((folder) => `${folder}${path.sep}`))];
+}
+
+/** The folder that a package's file is in: the one below the innermost `node_modules`, or the one above `src` or `dist`. */
+function packageFolder(file: string): string {
+  const parts = file.split(path.sep);
+  const modules = parts.lastIndexOf('node_modules');
+  if (modules >= 0) return parts.slice(0, modules + 2).join(path.sep);
+  const layer = Math.max(parts.lastIndexOf('src'), parts.lastIndexOf('dist'));
+  return parts.slice(0, layer).join(path.sep);
+}

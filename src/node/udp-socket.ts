@@ -5,7 +5,7 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { MisuseError, NetworkError, UnsupportedError } from '../core/errors.ts';
-import { type Endpoint, formatEndpoint, formatIp, parseIp } from '../core/wire/ip-address.ts';
+import { type Endpoint, formatEndpoint, formatIp, parseIp, sameIp } from '../core/wire/ip-address.ts';
 import {
   type CarriedState,
   DATAGRAM_COUNTERS,
@@ -76,15 +76,31 @@ export class PortableUdpSocket implements DatagramPath {
     return new PortableUdpSocket(socket, remote);
   }
 
-  /** A flow whose socket is connected already: made by another process, or by system calls. The socket is this object's from here on. */
-  static async adopt(socket: Socket, remote: Endpoint): Promise<PortableUdpSocket> {
-    // Node does not know that the descriptor is connected; the kernel takes it for the same peer again.
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.connect(remote.port, formatIp(remote.address), () => resolve());
+  /**
+   * A flow from a bound socket that another process has made; it is this object's from here on. Until it is connected it hears other senders too:
+   * what those say is `strayed`.
+   */
+  static async adopt(socket: Socket, remote: Endpoint, strayed: (bytes: Uint8Array, from: Endpoint) => void): Promise<PortableUdpSocket> {
+    const early: Uint8Array[] = [];
+    const address = formatIp(remote.address);
+    socket.on('message', (bytes, from) => {
+      const ip = parseIp(from.address.replace(/%.*$/, ''));
+      if (ip !== undefined && sameIp(ip, remote.address) && from.port === remote.port) early.push(bytes);
+      else if (ip !== undefined) strayed(bytes, { address: ip, port: from.port });
     });
-    socket.removeAllListeners('error');
-    return new PortableUdpSocket(socket, remote);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        socket.once('error', reject);
+        socket.connect(remote.port, address, () => resolve());
+      });
+    } catch (cause) {
+      socket.close();
+      throw networkErrorOf(cause, `UDP to ${formatEndpoint(remote)}`);
+    }
+    socket.removeAllListeners('error').removeAllListeners('message');
+    const path = new PortableUdpSocket(socket, remote);
+    for (const bytes of early) path.#receive(bytes);
+    return path;
   }
 
   private constructor(socket: Socket, remote: Endpoint) {

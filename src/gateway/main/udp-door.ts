@@ -1,6 +1,6 @@
 /**
- * The one UDP port that all clients share. What comes from an address without a flow arrives here; a flow gets a socket of its own, connected to its
- * client, and the kernel gives it that client's datagrams from then on.
+ * The one UDP port that all clients share. What comes from an address without a flow arrives here; a flow gets a socket of its own, which the worker
+ * connects to its client, and the kernel gives it that client's datagrams from then on.
  *
  * Read first: spec "AnyConnect", section 7.8. Nobody is ever answered from here: who guesses learns nothing, and nothing is amplified.
  *
@@ -15,7 +15,7 @@ import type { Millis } from '../../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, formatIp, type IpAddress, parseIp } from '../../core/wire/ip-address.ts';
 import { toHex } from '../../core/wire/text.ts';
 import { libc } from '../../node/ffi/libc.ts';
-import { openUdpSocket } from '../../node/ffi/sockets.ts';
+import { openSharedUdpSocket } from '../../node/ffi/sockets.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 
 /** For the time in which a new flow's socket is made and handed over, what comes from its client is dropped: clients say it again. */
@@ -31,7 +31,7 @@ export interface UdpDoorOptions {
   /** Descriptors that systemd has opened, in place of the port. */
   readonly inherited?: readonly number[];
   readonly now: () => Millis;
-  /** A new flow: `socket` is connected, and the callee's. */
+  /** A new flow: `socket` has the door's port and is not connected yet; it is the callee's. */
   readonly onFlow: (tunnel: number, flow: Flow) => void;
 }
 
@@ -138,18 +138,20 @@ export class UdpDoor {
       throw error;
     }
     socket.removeAllListeners('error').on('error', () => undefined); // ICMP about an answer that was never ours
-    socket.on('message', (bytes, { address, port }) => this.#arrived(bytes, address, port));
+    socket.on('message', (bytes, { address, port }) => {
+      const ip = parseIp(address.replace(/%.*$/, '')); // a zone is not part of an address
+      if (ip !== undefined) this.arrived(bytes, { address: ip, port });
+    });
     this.#sockets.push(socket);
   }
 
-  #arrived(bytes: Uint8Array, address: string, port: number): void {
-    const ip = parseIp(address.replace(/%.*$/, ''));
-    const tunnel = ip === undefined ? undefined : (this.#saidBy(bytes) ?? this.#onlyTunnelOf(ip));
-    if (ip === undefined || tunnel === undefined) {
+  /** What came to this port. Also for datagrams that came to a flow's socket before it was connected, from somebody else. */
+  arrived(bytes: Uint8Array, remote: Endpoint): void {
+    const tunnel = this.#saidBy(bytes) ?? this.#onlyTunnelOf(remote.address);
+    if (tunnel === undefined) {
       this.dropped++;
       return;
     }
-    const remote: Endpoint = { address: ip, port };
     if (this.#isRecent(remote)) return;
     try {
       this.#options.onFlow(tunnel.tunnel, {
@@ -193,12 +195,10 @@ export class UdpDoor {
   }
 }
 
-/** A socket that hears this client alone. By system calls, in one go: between `bind` and `connect` it would take what is for others. */
-function connected(local: Endpoint, remote: Endpoint): Omit<Flow, 'first'> {
-  const { fd } = openUdpSocket(libc('UDP flows of a gateway'), {
-    ...{ remote, localAddress: local.address, localPort: local.port, sharesPort: true },
-  });
-  const socket = createSocket(remote.address.family === 6 ? 'udp6' : 'udp4');
+/** A socket with the door's port, for one client: whoever gets it connects it. */
+function socketFor(local: Endpoint): Socket {
+  const fd = openSharedUdpSocket(libc('UDP flows of a gateway'), local);
+  const socket = createSocket(local.address.family === 6 ? 'udp6' : 'udp4');
   socket.bind({ fd });
-  return { socket, local, remote };
+  return socket;
 }

@@ -3,7 +3,7 @@
  *
  * Read first: ip(7), ipv6(7), unix(7).
  */
-import { type Endpoint, formatEndpoint, type IpAddress } from '../../core/wire/ip-address.ts';
+import { type Endpoint, formatEndpoint } from '../../core/wire/ip-address.ts';
 import type { Arena } from './arena.ts';
 import { networkError, systemError } from './errno.ts';
 import { LINUX, type Libc } from './libc.ts';
@@ -12,10 +12,6 @@ export interface UdpOptions {
   readonly remote: Endpoint;
   /** The local port; 0 or absent: the kernel's choice. */
   readonly localPort?: number;
-  /** The local address; absent: the kernel's choice. */
-  readonly localAddress?: IpAddress;
-  /** Other sockets have this port too (SO_REUSEADDR): the kernel gives a datagram to the one that is connected to its sender. */
-  readonly sharesPort?: boolean;
 }
 
 export interface UdpSocket {
@@ -46,24 +42,16 @@ const SOCKET_BUFFER = 2 * 1024 * 1024;
  */
 export function openUdpSocket(libc: Libc, options: UdpOptions): UdpSocket {
   const { remote } = options;
-  const isIpv6 = remote.address.family === 6;
   const what = `UDP to ${formatEndpoint(remote)}`;
-  const fd = libc.socket(isIpv6 ? LINUX.AF_INET6 : LINUX.AF_INET, LINUX.SOCK_DGRAM | LINUX.SOCK_NONBLOCK | LINUX.SOCK_CLOEXEC, 0);
-  if (fd < 0) throw systemError(what, libc.errno());
+  const fd = newUdpSocket(libc, remote.address.family, what);
   try {
-    const level = isIpv6 ? LINUX.IPPROTO_IPV6 : LINUX.IPPROTO_IP;
-    if (setIntOption(libc, fd, level, isIpv6 ? LINUX.IPV6_MTU_DISCOVER : LINUX.IP_MTU_DISCOVER, LINUX.PMTUDISC_PROBE) < 0) {
-      throw systemError(`${what}, don't-fragment`, libc.errno());
-    }
-    enlargeBuffers(libc, fd);
     const { scratch } = libc;
     if (options.localPort !== undefined && options.localPort !== 0) {
-      const { family, bytes } = remote.address;
-      const local: Endpoint = { address: options.localAddress ?? { family, bytes: new Uint8Array(bytes.length) }, port: options.localPort };
-      if (options.sharesPort === true && setIntOption(libc, fd, LINUX.SOL_SOCKET, LINUX.SO_REUSEADDR, 1) < 0) {
-        throw systemError(`${what}, shared port`, libc.errno());
-      }
-      const length = writeSockaddr(scratch, 0, local);
+      const any: Endpoint = {
+        address: { family: remote.address.family, bytes: new Uint8Array(remote.address.bytes.length) },
+        port: options.localPort,
+      };
+      const length = writeSockaddr(scratch, 0, any);
       if (libc.bind(fd, scratch.address(0), length) < 0) throw systemError(`${what} from local port ${options.localPort}`, libc.errno());
     }
     const length = writeSockaddr(scratch, 0, remote);
@@ -73,6 +61,39 @@ export function openUdpSocket(libc: Libc, options: UdpOptions): UdpSocket {
     libc.close(fd);
     throw error;
   }
+}
+
+/**
+ * A UDP socket like {@link openUdpSocket}'s, but not connected yet: bound to an address and port that other sockets have too (SO_REUSEADDR). The kernel
+ * gives a datagram to the one that is connected to its sender, else to the one that was bound most precisely.
+ *
+ * @throws SallyportError if the port is taken or not allowed
+ */
+export function openSharedUdpSocket(libc: Libc, local: Endpoint): number {
+  const what = `UDP from ${formatEndpoint(local)}`;
+  const fd = newUdpSocket(libc, local.address.family, what);
+  const length = writeSockaddr(libc.scratch, 8, local);
+  if (setIntOption(libc, fd, LINUX.SOL_SOCKET, LINUX.SO_REUSEADDR, 1) < 0 || libc.bind(fd, libc.scratch.address(8), length) < 0) {
+    const errno = libc.errno();
+    libc.close(fd);
+    throw systemError(what, errno);
+  }
+  return fd;
+}
+
+/** With don't-fragment and large buffers. */
+function newUdpSocket(libc: Libc, family: 4 | 6, what: string): number {
+  const isIpv6 = family === 6;
+  const fd = libc.socket(isIpv6 ? LINUX.AF_INET6 : LINUX.AF_INET, LINUX.SOCK_DGRAM | LINUX.SOCK_NONBLOCK | LINUX.SOCK_CLOEXEC, 0);
+  if (fd < 0) throw systemError(what, libc.errno());
+  const level = isIpv6 ? LINUX.IPPROTO_IPV6 : LINUX.IPPROTO_IP;
+  if (setIntOption(libc, fd, level, isIpv6 ? LINUX.IPV6_MTU_DISCOVER : LINUX.IP_MTU_DISCOVER, LINUX.PMTUDISC_PROBE) < 0) {
+    const errno = libc.errno();
+    libc.close(fd);
+    throw systemError(`${what}, don't-fragment`, errno);
+  }
+  enlargeBuffers(libc, fd);
+  return fd;
 }
 
 /** Sets the byte that outer packets carry from now on; -1 and errno if refused. Cheap enough to follow the inner packets with. */

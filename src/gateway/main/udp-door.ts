@@ -154,10 +154,8 @@ export class UdpDoor {
     }
     if (this.#isRecent(remote)) return;
     try {
-      this.#options.onFlow(tunnel.tunnel, {
-        ...connected({ address: tunnel.local, port: this.port }, remote),
-        first: Uint8Array.from(bytes),
-      });
+      const local: Endpoint = { address: tunnel.local, port: this.port };
+      this.#options.onFlow(tunnel.tunnel, { socket: socketFor(local), local, remote, first: Uint8Array.from(bytes) });
     } catch (error) {
       // No route back, no descriptors left: the client stays on TLS, and tries again.
       if (!(error instanceof SallyportError)) throw error;

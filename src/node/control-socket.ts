@@ -8,9 +8,10 @@
  *
  * Who may ask is decided by the folder, which only its owner can enter or change, and by the socket's mode. The owner's identity is in the file's
  * name, as with journals: whether a socket's process is gone can be seen without connecting to it, whatever has its number by now.
+ * A gateway's socket has the name that its configuration says ({@link ControlServer.listenAt}).
  */
 import { chmodSync, rmSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { NetworkError, PeerMisbehavedError, SallyportError } from '../core/errors.ts';
@@ -18,12 +19,15 @@ import type { Millis } from '../core/tunnel/packet.ts';
 import { JsonLineReader, renderJsonLine } from './json-lines.ts';
 import { checkStateDirectory, prepareStateDirectory, stateDirectory } from './network/state-directory.ts';
 import { isRunning, type ProcessIdentity, thisProcess } from './processes/process-identity.ts';
+import { systemErrorCode } from './system-error.ts';
 
 const PROTOCOL_VERSION = 1;
 
+const OWNER_ONLY = 0o600;
+
 /** A request is a verb and an option or two. */
 export const MAX_REQUEST_BYTES = 4096;
-/** A reply describes one session. */
+/** A reply describes one session, unless the client expects more. */
 export const MAX_REPLY_BYTES = 65_536;
 /** Connections at a time; more are closed at once. */
 export const MAX_CONNECTIONS = 16;
@@ -61,8 +65,21 @@ export class ControlServer {
     if (Buffer.byteLength(file) >= MAX_SOCKET_NAME) {
       throw new SallyportError('ERR_CONTROL', `The name of the folder ${directory} is too long for a socket in it.`);
     }
+    rmSync(file, { force: true }); // of this very process: a server before this one
     const server = new ControlServer(file, handler);
-    await server.#listen();
+    await server.#listen(OWNER_ONLY);
+    return server;
+  }
+
+  /**
+   * At a name that others know. A socket that nobody listens at is replaced; rejects with {@link SallyportError} if somebody does, or if the name is
+   * another file's. `mode`: of the socket; who may write to it may connect.
+   */
+  static async listenAt(file: string, mode: number, handler: ControlHandler): Promise<ControlServer> {
+    if (Buffer.byteLength(file) >= MAX_SOCKET_NAME) throw new SallyportError('ERR_CONTROL', `${file} is too long for a socket's name.`);
+    await removeStaleSocket(file);
+    const server = new ControlServer(file, handler);
+    await server.#listen(mode);
     return server;
   }
 
@@ -83,8 +100,7 @@ export class ControlServer {
     return this.close();
   }
 
-  async #listen(): Promise<void> {
-    rmSync(this.file, { force: true }); // of this very process: a server before this one
+  async #listen(mode: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once('error', (cause) => reject(new SallyportError('ERR_CONTROL', `${this.file}: ${cause.message}`, { cause })));
     const mask = process.umask(0o177);
@@ -94,7 +110,7 @@ export class ControlServer {
       process.umask(mask);
     }
     await promise;
-    chmodSync(this.file, 0o600); // whatever the system made of the mask
+    chmodSync(this.file, mode); // whatever the system made of the mask
     this.#server.on('error', () => undefined); // a connection that could not be accepted: its client sees it
   }
 
@@ -153,6 +169,19 @@ export class ControlServer {
   }
 }
 
+async function removeStaleSocket(file: string): Promise<void> {
+  try {
+    if (!(await lstat(file)).isSocket()) throw new SallyportError('ERR_CONTROL', `${file} is there, and is no socket.`);
+    using _answering = await ControlClient.connect(file);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return;
+    if (!(error instanceof NetworkError)) throw error;
+    await rm(file, { force: true }); // nobody answers
+    return;
+  }
+  throw new SallyportError('ERR_CONTROL', `Another process listens at ${file}.`);
+}
+
 /** A control socket that was found. */
 export interface FoundControl {
   readonly file: string;
@@ -178,6 +207,11 @@ export async function findControls(directory: string = stateDirectory()): Promis
   return found.sort((a, b) => Number(a.owner.startTime) - Number(b.owner.startTime));
 }
 
+export interface ControlClientOptions {
+  /** Bytes of the longest reply. Default: {@link MAX_REPLY_BYTES}. */
+  readonly maxReplyBytes?: number;
+}
+
 /** The asking end: one connection, one request after the other or several at once. */
 export class ControlClient {
   /** Resolves when the connection is over, by either end. Never rejects. */
@@ -188,7 +222,7 @@ export class ControlClient {
   #over: SallyportError | undefined;
 
   /** Rejects with {@link NetworkError} if nobody answers there. */
-  static async connect(file: string): Promise<ControlClient> {
+  static async connect(file: string, options: ControlClientOptions = {}): Promise<ControlClient> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const socket = connect(file, resolve);
     const failed = (cause: Error) =>
@@ -196,12 +230,12 @@ export class ControlClient {
     socket.once('error', failed);
     await promise;
     socket.off('error', failed);
-    return new ControlClient(socket);
+    return new ControlClient(socket, options.maxReplyBytes ?? MAX_REPLY_BYTES);
   }
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, maxReplyBytes: number) {
     this.#socket = socket;
-    const reader = new JsonLineReader(MAX_REPLY_BYTES);
+    const reader = new JsonLineReader(maxReplyBytes);
     socket.on('error', () => undefined); // followed by `close`
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('close', () => this.#end(new NetworkError('The process ended before it answered.', { code: 'ERR_CONTROL_CLOSED' })));

@@ -7,9 +7,9 @@ import type { Secret } from '../../core/secret.ts';
 import type { ClientIdentity } from '../../node/credentials/client-identity.ts';
 import { ProfileFile } from '../../node/profile-file.ts';
 import type { ProxySettings } from '../../node/proxy-dial.ts';
+import { secureContextOptions } from '../../node/tls-policy/tls-policy.ts';
+import type { DtlsCipher } from '../../node/tls-policy/tls-suites.ts';
 import type { ConnectionSettings, HttpAuthMethod, Settings } from './settings.ts';
-import { secureContextOptions } from './tls-policy.ts';
-import type { DtlsCipher } from './tls-suites.ts';
 
 export interface LoadedCredentials {
   readonly identity?: ClientIdentity;

@@ -7,9 +7,9 @@
  */
 
 import { systemErrorCode, systemErrorText } from '../../node/system-error.ts';
+import { readArguments } from '../getopt-long.ts';
 import { type ApplyContext, applyOption, type Ending, failure } from './apply-option.ts';
 import { MAX_CONFIG_BYTES, readConfigLines } from './config-file.ts';
-import { readArguments } from './getopt-long.ts';
 import { optionSyntax } from './options.ts';
 import { timestampOf } from './output.ts';
 import type { Settings, SystemUser } from './settings.ts';

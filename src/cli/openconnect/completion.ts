@@ -6,7 +6,7 @@
  *   filter                                          of the names, as bash writes it; '' for all
  *   prefix                                          what of the word is not part of the name: -c, --script=, @
  */
-import { type OptionSyntax, optionsNamed, readArguments } from './getopt-long.ts';
+import { type OptionSyntax, optionsNamed, readArguments } from '../getopt-long.ts';
 import type { Completion } from './option-spec.ts';
 import { OPTIONS, type OptionName, optionSyntax } from './options.ts';
 

@@ -8,7 +8,7 @@
  *
  * A value is verbatim: no quotes, no escapes, `#` and trailing blanks are part of it. An empty value counts as none.
  */
-import type { OptionSyntax } from './getopt-long.ts';
+import type { OptionSyntax } from '../getopt-long.ts';
 
 export type ConfigLine<Name extends string = string> =
   | { readonly type: 'option'; readonly name: Name; readonly value: string | undefined }

@@ -3,7 +3,7 @@
  *
  * Read first: spec "CLI", section 3. A record says what an option is (`option-spec.ts`), `apply-option.ts` says what it does.
  */
-import type { OptionSyntax } from './getopt-long.ts';
+import type { OptionSyntax } from '../getopt-long.ts';
 import type { OptionSpec } from './option-spec.ts';
 import { LOGIN_OPTIONS } from './options-login.ts';
 import { TUNNEL_OPTIONS } from './options-tunnel.ts';

@@ -5,12 +5,12 @@
 import { SallyportError } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import { systemErrorText } from '../../node/system-error.ts';
+import { missingInsecureCiphers, tlsPolicy } from '../../node/tls-policy/tls-policy.ts';
 import { type Ending, failure } from './apply-option.ts';
 import { findProfileHost, isXml, MAX_PROFILE_BYTES, type ProfileHost } from './profile-host.ts';
 import { parseProxy } from './proxy-address.ts';
 import { parseServer, type ServerAddress, withUsergroup } from './server-address.ts';
 import type { CertificateSettings, IdentitySettings, LoginSettings, OperatingSystem, Settings } from './settings.ts';
-import { missingInsecureCiphers, tlsPolicy } from './tls-policy.ts';
 import { OPENCONNECT_VERSION } from './version.ts';
 import type { Wishes } from './wishes.ts';
 

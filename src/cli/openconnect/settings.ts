@@ -5,9 +5,9 @@
  */
 import type { Secret } from '../../core/secret.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
+import type { TlsPolicy } from '../../node/tls-policy/tls-policy.ts';
 import type { ProxyAddress } from './proxy-address.ts';
 import type { ServerAddress } from './server-address.ts';
-import type { TlsPolicy } from './tls-policy.ts';
 
 export interface Settings {
   /** After the profile of `--xmlconfig` and `--usergroup` were consulted. */

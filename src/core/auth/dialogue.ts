@@ -23,6 +23,11 @@ export interface LoginHints {
   readonly certificateChain?: readonly Uint8Array[];
   /** A token that came with the request (`Authorization: Bearer`). */
   readonly bearer?: Secret;
+  /**
+   * A public key of the client's (DER SubjectPublicKeyInfo) that the session is to be bound to: kept with it, and given back as
+   * `GatewaySession.boundKey`. The vendor sees to it that whoever brings the cookie has the private one.
+   */
+  readonly boundKey?: Uint8Array;
 }
 
 /** One log-in. It may span connections, and continue in another process than it began in. */

@@ -22,6 +22,8 @@ export interface CryptoProvider {
   generateP256(): Promise<P256KeyPair>;
   /** Reads a private key in SEC1 or PKCS#8 DER. Throws {@link SallyportError} if it is neither or not on P-256. */
   importP256(der: Uint8Array): P256KeyPair;
+  /** Whether a signature as {@link P256KeyPair.sign} makes it is that of this public key's owner. False, too, for what is no key or signature. */
+  verifyP256(publicKey: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
 }
 
 export interface Mac {

@@ -78,6 +78,12 @@ export interface HostPage {
   readonly preLoginBanner?: string;
   /** The AnyConnect profile that is offered for download. */
   readonly profile?: { readonly name: string; readonly bytes: Uint8Array };
+  /** What a client shows after its log-in (the host's; what a session's policy says comes with its tunnel). */
+  readonly banner?: string;
+  /** No log-in without a certificate of the client's: nothing is asked of who has none. */
+  readonly needsCertificate?: boolean;
+  /** Log-ins with a token of HTTP's (OIDC): the only way, or one that a client may take instead of answering forms. Default: none. */
+  readonly bearer?: 'required' | 'offered';
   /** How long a log-in's cookie is worth keeping, in milliseconds. */
   readonly cookieTimeout: Millis;
   /** Headers for all plain HTTP answers. */
@@ -102,6 +108,10 @@ export interface LeaseWishes {
 export interface GatewaySession {
   readonly user: string;
   readonly group?: string;
+  /** The key that came with the log-in ({@link LoginHints.boundKey}), or that took its place since. */
+  readonly boundKey?: Uint8Array;
+  /** Takes another key in its place: the holder of the one before has vouched for it. */
+  rebind(key: Uint8Array): Promise<void>;
   /**
    * Takes the session's addresses, the same each time, and runs the administrator's `connect` script. Rejects with PeerRefusedError when there is no
    * address, too many sessions, or the script says no.

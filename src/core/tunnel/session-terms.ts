@@ -17,6 +17,10 @@ export interface SessionTerms {
   /** What the client is told; `dpd` is the mobile one for mobile clients. */
   readonly times: KeepaliveTimes;
   readonly rekeyMethod: 'ssl' | 'new-tunnel';
+  /** How long the session may last from its log-in on; `config.expiresAt` is when that ends. */
+  readonly sessionTimeout?: Millis;
+  /** All names are looked up through the tunnel. Default: the client decides by its routes. */
+  readonly tunnelsAllDns?: boolean;
   /** Encodings that are taken, best first; empty: none. */
   readonly compression: readonly CompressionName[];
   /** Packets shorter than this go uncompressed, in bytes. */

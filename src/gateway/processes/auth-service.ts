@@ -19,6 +19,8 @@ export interface AuthService {
   knows(dialogue: string): Promise<boolean>;
   /** Who a cookie belongs to; undefined: nobody, expired, or bound to another address. Its time begins anew. */
   session(cookie: Secret, remote: IpAddress): Promise<KnownSession | undefined>;
+  /** The session is bound to another key of its client's from now on: {@link KnownSession.boundKey}. */
+  rebound(session: string, key: Uint8Array): Promise<void>;
   /** A tunnel of the session is up: its cookie does not expire meanwhile; accounting starts with the first. */
   opened(session: string, facts: SessionFacts): Promise<void>;
   /** For interim accounting. */
@@ -41,6 +43,8 @@ export interface KnownSession {
   /** When the log-in succeeded, in milliseconds since 1970: session time-outs count from here, over reconnects and restarts. */
   readonly createdAt: number;
   readonly userAgent: string;
+  /** The log-in's {@link LoginHints.boundKey}, or what took its place. */
+  readonly boundKey?: Uint8Array;
   /** What the back end says of this user (RADIUS attributes); wins over files. */
   readonly policy?: Partial<SessionPolicy>;
 }

@@ -16,7 +16,7 @@ import {
 import type { Aead, Cbc, CbcCipher, CryptoProvider, HashName, Mac, P256KeyPair } from '../../core/crypto/provider.ts';
 import { MisuseError } from '../../core/errors.ts';
 import type { AeadCipher } from '../../core/tunnel/traffic.ts';
-import { generateP256, importP256 } from './p256.ts';
+import { generateP256, importP256, verifyP256 } from './p256.ts';
 import { plain } from './plain-bytes.ts';
 
 const TAG_LENGTH = 16;
@@ -62,6 +62,10 @@ export class NodeCrypto implements CryptoProvider {
 
   importP256(der: Uint8Array): P256KeyPair {
     return importP256(der);
+  }
+
+  verifyP256(publicKey: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean {
+    return verifyP256(publicKey, data, signature);
   }
 }
 

@@ -1,5 +1,5 @@
 /** P-256 key pairs by `node:crypto`: what STRAP signs with (spec "AnyConnect", section 3.14). */
-import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, sign, verify } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { P256KeyPair } from '../../core/crypto/provider.ts';
 import { UnsupportedError } from '../../core/errors.ts';
@@ -30,6 +30,21 @@ function tryParse(der: Uint8Array, type: 'sec1' | 'pkcs8'): KeyObject | undefine
     return createPrivateKey({ key: Buffer.from(der), format: 'der', type });
   } catch {
     return undefined; // not of this type; OpenSSL's reason would only say which byte surprised it
+  }
+}
+
+/** False, too, for what is no public key in DER, one of another kind, or no signature. */
+export function verifyP256(publicKey: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean {
+  const key = tryParsePublic(publicKey);
+  if (key?.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== CURVE) return false;
+  return verify('sha256', data, key, signature);
+}
+
+function tryParsePublic(der: Uint8Array): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: Buffer.from(der), format: 'der', type: 'spki' });
+  } catch {
+    return undefined; // a peer's bytes: that they are no key is all there is to know
   }
 }
 

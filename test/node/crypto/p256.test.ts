@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { UnsupportedError } from '../../../src/core/errors.ts';
@@ -18,6 +18,23 @@ describe('P-256 keys', () => {
     assert.equal(isSignedBy(pair.publicKey, data, pair.sign(data)), true);
     assert.equal(isSignedBy(pair.publicKey, utf8('other data'), pair.sign(data)), false);
     assert.equal(pair.publicKey.length, 91, 'SubjectPublicKeyInfo of an uncompressed point');
+  });
+
+  it('verify what their private key has signed, and nothing else', async () => {
+    const [pair, other] = await Promise.all([crypto.generateP256(), crypto.generateP256()]);
+    const data = utf8('verify_data and key');
+    assert.equal(crypto.verifyP256(pair.publicKey, data, pair.sign(data)), true);
+    assert.equal(crypto.verifyP256(other.publicKey, data, pair.sign(data)), false);
+    assert.equal(crypto.verifyP256(pair.publicKey, utf8('other data'), pair.sign(data)), false);
+    const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+    const signature = sign('sha256', data, p384.privateKey);
+    assert.equal(crypto.verifyP256(p384.publicKey.export({ format: 'der', type: 'spki' }), data, signature), false, 'another curve');
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), fc.uint8Array({ maxLength: 80 }), (key, bytes) => {
+        assert.equal(crypto.verifyP256(key, data, bytes), false);
+        assert.equal(crypto.verifyP256(pair.publicKey, data, bytes), false);
+      }),
+    );
   });
 
   it('are the same key after export as SEC1 and import', async () => {

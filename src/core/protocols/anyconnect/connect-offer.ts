@@ -9,6 +9,7 @@ import type { HttpHeaders, HttpRequest } from '../../http/message.ts';
 import { headerValue, headerValues } from '../../http/message.ts';
 import { type IpAddress, parseIp } from '../../wire/ip-address.ts';
 import { fromHex } from '../../wire/text.ts';
+import { type ClientFamily, clientFamily } from './client-family.ts';
 import { statelessEncodings } from './tunnel-options.ts';
 
 export interface ConnectOffer {
@@ -40,9 +41,6 @@ export interface DatagramRequest {
   readonly encodings: readonly StatelessCompressionName[];
 }
 
-/** Spec 11.2. openconnect's versions before 4 differ in the log-in only. */
-export type ClientFamily = 'openconnect' | 'anyconnect' | 'unknown';
-
 const MASTER_SECRET_HEX = /^[0-9a-f]{96}$/i;
 
 /** A host name of one label or more (RFC 1123 §2.1), as long as ocserv takes (spec 4.1). */
@@ -57,7 +55,7 @@ const MAX_MTU = 65_535;
 
 export function parseConnectOffer(request: HttpRequest): ConnectOffer {
   const { headers } = request;
-  const types = headerValue(headers, 'X-CSTP-Address-Type') ?? 'IPv4';
+  const types = headerValue(headers, 'X-CSTP-Address-Type') ?? 'IPv6,IPv4'; // Observed: ocserv 1.1.6 gives both to who does not say
   const hostname = headerValue(headers, 'X-CSTP-Hostname') ?? '';
   const datagram = datagramRequest(headers);
   return {
@@ -102,9 +100,4 @@ function members(headers: HttpHeaders, name: string, separator: ',' | ':'): stri
 function mtu(headers: HttpHeaders, name: string): number {
   const text = headerValue(headers, name) ?? '';
   return /^\d{1,5}$/.test(text) ? Math.min(Number(text), MAX_MTU) : 0;
-}
-
-function clientFamily(userAgent: string): ClientFamily {
-  if (/^(?:Open AnyConnect VPN Agent v\d|OpenConnect VPN Agent)/i.test(userAgent)) return 'openconnect';
-  return /^(?:Cisco )?AnyConnect/i.test(userAgent) ? 'anyconnect' : 'unknown';
 }

@@ -43,7 +43,7 @@ export interface GatewayTunnelOptions {
   readonly offer: ConnectOffer;
   /** What it may get. */
   readonly terms: GatewayTerms;
-  readonly details: Omit<ResponseDetails, 'family' | 'hasFullIpv6' | 'hostname'>;
+  readonly details: Omit<ResponseDetails, 'family' | 'hasFullIpv6'>;
   /** Networks behind the client: it may send from these as well as from its own addresses. */
   readonly networks?: readonly Cidr[];
   /** Makes the stateful compressor, if the encodings of the terms have it. */
@@ -169,7 +169,8 @@ export class GatewayTunnel implements TunnelMachine {
 
   #answer(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
     const { offer, terms, details, log } = this.#options;
-    const { hostname, family, hasFullIpv6 } = offer;
+    const { family, hasFullIpv6 } = offer;
+    const hostname = details.hostname ?? offer.hostname;
     const response = agreeOnTerms(offer, terms, facts);
     const { config } = response;
     if (config.ipv4 === undefined && config.ipv6 === undefined) {

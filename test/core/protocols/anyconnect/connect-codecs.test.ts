@@ -221,7 +221,7 @@ describe('The answer to CONNECT', () => {
       'X-DTLS-CipherSuite: PSK-NEGOTIATE',
       'X-CSTP-Base-MTU: 1500',
       'X-CSTP-MTU: 1434',
-      'X-CSTP-Banner: Welcome, 100%25%0Ato you',
+      'X-CSTP-Banner: Welcome, 100%%0Ato you',
       'X-DTLS-Content-Encoding: lzs',
       'X-CSTP-Content-Encoding: oc-lz4',
       '',
@@ -281,13 +281,70 @@ describe('The answer to CONNECT', () => {
   });
 });
 
+describe('The answer to CONNECT, as ocserv was seen to put it,', () => {
+  const bytes = (length: number) => new Uint8Array(length);
+  const plain: ConnectResponse = {
+    config: {
+      ...{ mtu: 1406, nbns: [], searchDomains: [], splitDns: [], exclude: [], vendorOptions: [], expiresAt: 90_000 },
+      ipv6: { address: { family: 6, bytes: bytes(16) }, prefix: 128 },
+      dns: [{ family: 6, bytes: bytes(16) }],
+      include: [{ address: { family: 6, bytes: bytes(16) }, prefix: 48 }],
+    },
+    baseMtu: 0,
+    stream: { times: { rekey: 60_000 }, compression: undefined },
+    datagram: { port: 4433, association: { mode: 'psk', appId: bytes(32) }, times: { rekey: 70_000 }, compression: undefined },
+    warnings: [],
+  };
+  const named = (details: Partial<ResponseDetails>, name: RegExp, value = plain) =>
+    renderConnectResponse(value, { ...DETAILS, ...details }, 0)
+      .headers.filter(([key]) => name.test(key))
+      .map(([key, text]) => `${key}: ${text}`);
+
+  it('has IPv6 servers and routes in the words of each family, and none for a client that nobody knows', () => {
+    const ipv6 = /DNS$|DNS-IP6|Include/;
+    const route = 'X-CSTP-Split-Include-IP6: ::/48';
+    const tail = ['X-CSTP-Tunnel-All-DNS: false'];
+    assert.deepEqual(named({ family: 'openconnect' }, ipv6), ['X-CSTP-DNS: ::', route, ...tail]);
+    assert.deepEqual(named({ family: 'anyconnect' }, ipv6), ['X-CSTP-DNS-IP6: ::', route, ...tail]);
+    assert.deepEqual(named({ family: 'apple' }, ipv6), ['X-CSTP-DNS-IP6: ::', 'X-CSTP-Split-Include-IP6: 2000::/3', route, ...tail]);
+    assert.deepEqual(named({ family: 'unknown' }, ipv6), tail);
+  });
+
+  it('says how keys change, or that they do not', () => {
+    const all = /Rekey/;
+    const times = ['X-CSTP-Rekey-Time: 60', 'X-DTLS-Rekey-Time: 70'];
+    const both = named({ rekeyMethods: { stream: 'ssl', datagram: 'ssl' } }, all);
+    assert.deepEqual(both, [times[0], 'X-CSTP-Rekey-Method: ssl', times[1], 'X-DTLS-Rekey-Method: ssl']);
+    assert.deepEqual(named({ rekeyMethods: { stream: 'new-tunnel' } }, all), [times[0], 'X-CSTP-Rekey-Method: new-tunnel', times[1]]);
+    assert.deepEqual(named({}, all, { ...plain, stream: { times: {}, compression: undefined }, datagram: undefined }), [
+      'X-CSTP-Rekey-Method: none',
+    ]);
+  });
+
+  it('says the whole of a session’s time and what is left of it', () => {
+    assert.deepEqual(named({ sessionTimeout: 100_000 }, /Session-Timeout/), [
+      'X-CSTP-Session-Timeout: 100',
+      'X-CSTP-Session-Timeout-Remaining: 90',
+    ]);
+  });
+
+  it('begins with the headers that the administrator gives to every answer', () => {
+    const { headers } = renderConnectResponse(plain, { ...DETAILS, pageHeaders: [['X-Page', 'yes']], tunnelsAllDns: true }, 0);
+    assert.deepEqual(headers.slice(0, 2), [
+      ['X-Page', 'yes'],
+      ['X-CSTP-Version', '1'],
+    ]);
+    assert.ok(headers.some(([name, value]) => name === 'X-CSTP-Tunnel-All-DNS' && value === 'true'));
+  });
+});
+
 describe('A client’s offer', () => {
   const names = fc.uniqueArray(fc.constantFrom(PSK_NEGOTIATE, ...suites.map(({ name }) => name)), { minLength: 1, maxLength: 8 });
   const encodings = fc.uniqueArray(fc.constantFrom<CompressionName>('oc-lz4', 'lzs', 'deflate'));
   const masterSecret = fc.uint8Array({ minLength: 48, maxLength: 48 }).filter((bytes) => bytes.some((byte) => byte !== 0));
 
   const offer: fc.Arbitrary<ConnectOffer> = record({
-    family: fc.constantFrom('openconnect' as const, 'anyconnect' as const, 'unknown' as const),
+    family: fc.constantFrom('openconnect' as const, 'anyconnect' as const, 'apple' as const, 'unknown' as const),
     hostname: fc.stringMatching(/^[a-z0-9]{1,20}(\.[a-z0-9]{1,20})?$/),
     encodings,
     baseMtu: fc.integer({ min: 1, max: 65_535 }),
@@ -305,7 +362,12 @@ describe('A client’s offer', () => {
     ...optional('datagram', datagram && { ...datagram, encodings: datagram.encodings.filter((name) => name !== 'deflate') }),
   }));
 
-  const USER_AGENTS = { openconnect: 'Open AnyConnect VPN Agent v9.01-3', anyconnect: 'AnyConnect Linux_64 4.10.07061', unknown: 'curl/8' };
+  const USER_AGENTS = {
+    openconnect: 'Open AnyConnect VPN Agent v9.01-3',
+    anyconnect: 'AnyConnect Linux_64 4.10.07061',
+    apple: 'Cisco AnyConnect VPN Agent for Apple iPhone 4.10',
+    unknown: 'curl/8',
+  };
 
   it('is read as the client meant it, over the wire in any slices', () => {
     fc.assert(

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Strap } from '../../../../src/core/protocols/anyconnect/strap.ts';
+import fc from 'fast-check';
+import { parseStrapKey, Strap, verifyStrap } from '../../../../src/core/protocols/anyconnect/strap.ts';
 import type { StrapProof } from '../../../../src/core/protocols/anyconnect/tunnel-options.ts';
 import { utf8 } from '../../../../src/core/wire/text.ts';
 import { strapProofHolds } from '../../../support/strap-proof.ts';
@@ -40,6 +41,25 @@ describe('STRAP', () => {
       assert.equal(strap.publicKey, proof.publicKey);
       known = proof.publicKey;
     }
+  });
+
+  it('is believed by the gateway for the key that it knows and this connection only, and leaves it with the new key', async () => {
+    const strap = await Strap.generate(crypto);
+    const known = parseStrapKey(strap.publicKey) ?? assert.fail('no key');
+    await strap.rotate();
+    const proof = strap.prove(FINISHED);
+    const announced = verifyStrap(crypto, known, FINISHED, proof);
+    assert.deepEqual(announced, parseStrapKey(proof.publicKey));
+    assert.equal(verifyStrap(crypto, known, utf8('another'), proof), undefined, 'another connection');
+    assert.equal(verifyStrap(crypto, announced ?? assert.fail(), FINISHED, proof), undefined, 'another key');
+    assert.equal(verifyStrap(crypto, known, FINISHED, { verify: undefined, publicKey: proof.publicKey }), undefined);
+    assert.equal(verifyStrap(crypto, known, FINISHED, { ...proof, publicKey: strap.publicKey.slice(4) }), undefined);
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.base64String({ maxLength: 120 })), (text) => {
+        assert.equal(parseStrapKey(text), undefined);
+        assert.equal(verifyStrap(crypto, known, FINISHED, { verify: text, publicKey: proof.publicKey }), undefined);
+      }),
+    );
   });
 
   it('goes on with a saved key, which its first CONNECT announces and signs', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type Argument, type OptionSyntax, readArguments } from '../../../src/cli/openconnect/getopt-long.ts';
+import { type Argument, type OptionSyntax, readArguments } from '../../src/cli/getopt-long.ts';
 
 const SYNTAX: readonly OptionSyntax[] = [
   { name: 'authenticate', takesArgument: false },

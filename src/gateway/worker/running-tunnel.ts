@@ -1,0 +1,193 @@
+/**
+ * A client's tunnel in its worker: the machine on its paths, between the client and the shared device, for as long as its limits allow.
+ *
+ *   TLS connection, UDP flows ─► driver ─► rate ─► device switch
+ *   device switch ─► rate ─► driver ─► the path that is up
+ *   timer ─► idle, session time, reports
+ */
+import type { CloseReason, TunnelMachine } from '../../core/tunnel/machine.ts';
+import type { Millis, Packet } from '../../core/tunnel/packet.ts';
+import { DROPPED, TokenBucket } from '../../core/tunnel/token-bucket.ts';
+import type { Cidr, IpAddress } from '../../core/wire/ip-address.ts';
+import type { DatagramPath } from '../../node/datagram-path.ts';
+import { TunnelDriver } from '../../node/driver/tunnel-driver.ts';
+import { interfaceMtu } from '../../node/interface-mtu.ts';
+import type { TlsConnection } from '../../node/tls-connection.ts';
+import type { DisconnectReason, SessionUsage } from '../processes/auth-service.ts';
+import type { Lease, TunnelEnd, TunnelReport } from '../processes/worker-contract.ts';
+import type { DeviceSwitch } from './device-switch.ts';
+import { disconnectReasonOf } from './disconnect-reason.ts';
+
+export interface RunningTunnelOptions {
+  readonly lease: Lease;
+  readonly machine: TunnelMachine;
+  readonly device: DeviceSwitch;
+  readonly now: () => Millis;
+  readonly onClosed: (end: TunnelEnd) => void;
+  /** For interim accounting. */
+  readonly onReport: (usage: SessionUsage) => void;
+}
+
+/** The shortest time between two looks at the limits: nobody minds a second. */
+const WATCH_INTERVAL: Millis = 1000;
+
+/** Packets over the rate are dropped, not delayed: the device is shared, and has no queue for each client. */
+const POLICE = { maxDelay: 0 };
+
+export class RunningTunnel {
+  readonly id: number;
+  readonly #options: RunningTunnelOptions;
+  readonly #driver: TunnelDriver;
+  readonly #networks: readonly Cidr[];
+  readonly #take = (packets: readonly Packet[]): void => this.#send(packets);
+  readonly #receiveRate: TokenBucket | undefined;
+  readonly #sendRate: TokenBucket | undefined;
+  readonly #since: Millis;
+  readonly #gone = Promise.withResolvers<void>();
+  #received = 0;
+  #sent = 0;
+  #activeAt: Millis;
+  #reportedAt: Millis;
+  #mtu = 0;
+  #isPaused = false;
+  #ending: DisconnectReason | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Packets that were over the rate, or for a client that does not take them. */
+  dropped = 0;
+
+  constructor(options: RunningTunnelOptions) {
+    const { lease, machine, device, now } = options;
+    const { config, clientNetworks, rates } = lease.terms;
+    this.id = lease.tunnel;
+    this.#options = options;
+    this.#since = now();
+    this.#activeAt = this.#since;
+    this.#reportedAt = this.#since;
+    this.#receiveRate = rates.receive === undefined ? undefined : new TokenBucket(rates.receive, POLICE);
+    this.#sendRate = rates.send === undefined ? undefined : new TokenBucket(rates.send, POLICE);
+    this.#networks = [...ownNetworks(config.ipv4?.address, config.ipv6), ...clientNetworks];
+    this.#driver = new TunnelDriver(
+      machine,
+      {
+        ...{ peer: 'The client', now, route: () => Promise.resolve() },
+        pathMtu: (local) => interfaceMtu(local.address),
+      },
+      {
+        config: ({ mtu }) => {
+          this.#mtu = mtu;
+        },
+        connected: () => undefined,
+        up: () => undefined,
+        closed: (reason) => this.#closed(reason),
+      },
+    );
+    this.#driver.attach({
+      write: (packets) => this.#deliver(packets),
+      pause: () => {
+        this.#isPaused = true;
+      },
+      resume: () => {
+        this.#isPaused = false;
+      },
+    });
+    device.attach(this.#networks, this.#take);
+  }
+
+  /** `rest`: what came behind the request. */
+  start(connection: TlsConnection, exporter: { readonly label: string; readonly length: number } | undefined, rest: Uint8Array): void {
+    this.#driver.streamArrived(connection, exporter, rest);
+    this.#watch();
+  }
+
+  flowArrived(path: DatagramPath): void {
+    this.#driver.datagramArrived(path);
+  }
+
+  /** Ends it with a word to the client; resolves when its paths are closed. */
+  async close(reason: DisconnectReason): Promise<void> {
+    this.#ending ??= reason;
+    await this.#driver.close({ kind: 'expired', message: `The session was ended: ${reason}.` });
+    await this.#gone.promise;
+  }
+
+  report(): TunnelReport {
+    return { tunnel: this.id, status: this.#driver.status(), mtu: this.#mtu, ...this.#usage() };
+  }
+
+  #usage(): SessionUsage {
+    return { received: this.#received, sent: this.#sent, duration: this.#options.now() - this.#since };
+  }
+
+  /** From the client. */
+  #deliver(packets: readonly Packet[]): void {
+    const now = this.#options.now();
+    this.#activeAt = now;
+    for (const packet of packets) {
+      const length = packet.end - packet.start;
+      if (isOver(this.#receiveRate, packet, now)) {
+        this.dropped++;
+        continue;
+      }
+      this.#received += length;
+      this.#options.device.write([packet]);
+    }
+  }
+
+  /** To the client. */
+  #send(packets: readonly Packet[]): void {
+    if (this.#isPaused) {
+      // The device is everybody's: it does not wait for one client.
+      this.dropped += packets.length;
+      return;
+    }
+    const now = this.#options.now();
+    this.#activeAt = now;
+    const within = this.#sendRate === undefined ? packets : packets.filter((packet) => !isOver(this.#sendRate, packet, now));
+    this.dropped += packets.length - within.length;
+    for (const packet of within) this.#sent += packet.end - packet.start;
+    this.#driver.send(within);
+  }
+
+  #watch(): void {
+    const { now, lease } = this.#options;
+    const { idleTimeout, timeLeft, reportInterval } = lease.limits;
+    const at = now();
+    if (timeLeft !== undefined && at >= this.#since + timeLeft) {
+      void this.close('session timeout');
+      return;
+    }
+    if (idleTimeout !== undefined && at >= this.#activeAt + idleTimeout) {
+      void this.close('idle timeout');
+      return;
+    }
+    if (reportInterval !== undefined && at >= this.#reportedAt + reportInterval) {
+      this.#reportedAt = at;
+      this.#options.onReport(this.#usage());
+    }
+    const due = Math.min(
+      timeLeft === undefined ? Number.POSITIVE_INFINITY : this.#since + timeLeft,
+      idleTimeout === undefined ? Number.POSITIVE_INFINITY : this.#activeAt + idleTimeout,
+      reportInterval === undefined ? Number.POSITIVE_INFINITY : this.#reportedAt + reportInterval,
+    );
+    if (due !== Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#watch(), Math.max(due - at, WATCH_INTERVAL));
+  }
+
+  #closed(reason: CloseReason): void {
+    clearTimeout(this.#timer);
+    this.#options.device.detach(this.#networks, this.#take);
+    this.#options.onClosed({ ...this.#usage(), ...disconnectReasonOf(reason, this.#ending) });
+    this.#gone.resolve();
+  }
+}
+
+function isOver(rate: TokenBucket | undefined, packet: Packet, now: Millis): boolean {
+  return rate !== undefined && rate.delayOf(packet.end - packet.start, now) === DROPPED;
+}
+
+/** A client's IPv4 address is its own; of IPv6 it may have a whole subnet. */
+function ownNetworks(ipv4: IpAddress | undefined, ipv6: { readonly address: IpAddress; readonly prefix?: number } | undefined): Cidr[] {
+  return [
+    ...(ipv4 === undefined ? [] : [{ address: ipv4, prefix: 32 }]),
+    ...(ipv6 === undefined ? [] : [{ address: ipv6.address, prefix: ipv6.prefix ?? 128 }]),
+  ];
+}

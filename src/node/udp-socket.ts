@@ -77,11 +77,16 @@ export class PortableUdpSocket implements DatagramPath {
   }
 
   /**
-   * A flow from a bound socket that another process has made; it is this object's from here on. Until it is connected it hears other senders too:
-   * what those say is `strayed`.
+   * A flow from a bound socket that another process has made; it is this object's from here on. `first` came before the socket was there. Until it is
+   * connected it hears other senders too: what those say is `strayed`.
    */
-  static async adopt(socket: Socket, remote: Endpoint, strayed: (bytes: Uint8Array, from: Endpoint) => void): Promise<PortableUdpSocket> {
-    const early: Uint8Array[] = [];
+  static async adopt(
+    socket: Socket,
+    remote: Endpoint,
+    first: Uint8Array,
+    strayed: (bytes: Uint8Array, from: Endpoint) => void,
+  ): Promise<PortableUdpSocket> {
+    const early: Uint8Array[] = [first];
     const address = formatIp(remote.address);
     socket.on('message', (bytes, from) => {
       const ip = parseIp(from.address.replace(/%.*$/, ''));

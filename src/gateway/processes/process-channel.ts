@@ -17,10 +17,12 @@ type Sender = Pick<ChildProcess, 'send' | 'connected' | 'on'> | typeof process;
 function channelOf(end: Sender): Channel {
   const process = end as ChildProcess; // the two have the same methods
   return {
-    send: (message, handle?: SendHandle) => {
-      if (!process.connected) return false;
-      // It fails when the other side is gone: the close says so.
-      return process.send(message as object, handle, () => undefined);
+    send: (message, handle: SendHandle | undefined, sent) => {
+      if (!process.connected) {
+        sent();
+        return false;
+      }
+      return process.send(message as object, handle, {}, sent); // it fails when the other side is gone: the close says so
     },
     onMessage: (listener) => {
       process.on('message', listener);

@@ -14,8 +14,8 @@ import { type PlainError, plainError, revivedError } from '../../node/plain-erro
 
 /** The way to the other process. */
 export interface Channel {
-  /** False: the other side does not keep up. */
-  send(message: unknown, handle?: SendHandle): boolean;
+  /** `sent` is called when it has left, or cannot. False: the other side does not keep up. */
+  send(message: unknown, handle: SendHandle | undefined, sent: () => void): boolean;
   onMessage(listener: (message: unknown, handle: unknown) => void): void;
   /** The other process is gone. */
   onClose(listener: () => void): void;
@@ -79,9 +79,11 @@ export class Rpc {
     return promise;
   }
 
-  /** Tells the other side something; a socket that goes with it is the other side's from then on. False: it does not keep up. */
-  notify(name: string, args: readonly unknown[], handle?: SendHandle): boolean {
-    return !this.#isClosed && this.#send({ type: 'notice', name, args }, handle);
+  /** Tells the other side something, with a socket perhaps: `sent` says when this process needs it no more. False: the other side does not keep up. */
+  notify(name: string, args: readonly unknown[], handle?: SendHandle, sent: () => void = nothing): boolean {
+    if (!this.#isClosed) return this.#send({ type: 'notice', name, args }, handle, sent);
+    sent();
+    return false;
   }
 
   /** The other side's functions as an object: each of its methods is a {@link call}. */
@@ -100,8 +102,8 @@ export class Rpc {
     });
   }
 
-  #send(message: RpcMessage, handle?: SendHandle): boolean {
-    return this.#channel.send(toWire(message, 0), handle);
+  #send(message: RpcMessage, handle?: SendHandle, sent: () => void = nothing): boolean {
+    return this.#channel.send(toWire(message, 0), handle, sent);
   }
 
   #onMessage(wire: RpcMessage, handle: unknown): void {
@@ -179,6 +181,8 @@ export class Rpc {
     return new NetworkError(`${this.#options.peer} has ended.`, { code: 'ERR_PROCESS_GONE' });
   }
 }
+
+function nothing(): void {}
 
 function identity(args: unknown): readonly unknown[] {
   return args as readonly unknown[];

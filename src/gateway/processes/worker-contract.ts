@@ -70,9 +70,14 @@ export interface DeskService {
   session(connection: number, cookie: Secret): Promise<WorkerSession | undefined>;
   /** Rejects with PeerRefusedError if there is none for it: `message` is for the client. */
   lease(connection: number, session: string, wishes: LeaseWishes): Promise<Lease>;
+  /** The session is bound to another key of its client's. */
+  rebound(connection: number, session: string, key: Uint8Array): Promise<void>;
+  /** Ends a session, its cookie included. */
+  endSession(connection: number, session: string): Promise<void>;
   /** The tunnel is about to be answered: from now on datagrams with this id are its own. */
   opened(tunnel: number, datagramId: Uint8Array | undefined): Promise<void>;
-  endSession(session: string): Promise<void>;
+  /** For interim accounting. */
+  reported(tunnel: number, usage: SessionUsage): Promise<void>;
 }
 
 /** Notices of a worker. */
@@ -81,16 +86,19 @@ export interface DeskNotices {
   disconnected(connection: number): void;
   /** Packets from the device for clients of other workers. */
   forward(packets: readonly Uint8Array[]): void;
+  /** A datagram that came to a flow's socket from somebody else, before it was connected. */
+  strayed(datagram: Uint8Array, from: Endpoint): void;
 }
 
 export interface WorkerSession {
   readonly id: string;
   readonly user: string;
   readonly group?: string;
+  readonly boundKey?: Uint8Array;
 }
 
 export interface Lease {
-  /** Names the tunnel in everything that follows. */
+  /** Names the tunnel in everything that follows: the number of its connection. */
   readonly tunnel: number;
   readonly terms: SessionTerms;
   readonly limits: SessionLimits;
@@ -128,6 +136,7 @@ const MAX_COOKIE = 4096;
 const MAX_FORWARDED = 256;
 const MAX_PACKET = 65_535;
 const MAX_DATAGRAM_ID = 32;
+const MAX_KEY = 512;
 
 const text = z.string().max(MAX_TEXT);
 const number = z.number().int().nonnegative();
@@ -145,6 +154,7 @@ const hints = z.object({
   group: text.optional(),
   certificateChain: z.array(bytes(MAX_CERTIFICATE_BYTES)).max(MAX_CERTIFICATES).optional(),
   bearer: secret(MAX_ANSWER).optional(),
+  boundKey: bytes(MAX_KEY).optional(),
 });
 const wishes = z.object({
   wantsIpv4: z.boolean(),
@@ -158,7 +168,9 @@ const wishes = z.object({
 const values = z
   .record(text, z.union([z.string().max(MAX_ANSWER), secret(MAX_ANSWER)]))
   .refine((all) => Object.keys(all).length <= MAX_VALUES, `at most ${MAX_VALUES} values`);
+const usage = { received: z.number().nonnegative(), sent: z.number().nonnegative(), duration: z.number().nonnegative() };
 const end = z.object({
+  ...usage,
   reason: z.enum([
     'unspecified',
     'user disconnected',
@@ -171,9 +183,6 @@ const end = z.object({
     'TCP health probe',
   ]),
   keepsCookie: z.boolean(),
-  received: z.number().nonnegative(),
-  sent: z.number().nonnegative(),
-  duration: z.number().nonnegative(),
 });
 
 const SCHEMAS = {
@@ -184,10 +193,13 @@ const SCHEMAS = {
   session: z.tuple([number, secret(MAX_COOKIE)]),
   lease: z.tuple([number, text, wishes]),
   opened: z.tuple([number, bytes(MAX_DATAGRAM_ID).optional()]),
-  endSession: z.tuple([text]),
+  rebound: z.tuple([number, text, bytes(MAX_KEY)]),
+  endSession: z.tuple([number, text]),
+  reported: z.tuple([number, z.object(usage)]),
   closed: z.tuple([number, end]),
   disconnected: z.tuple([number]),
   forward: z.tuple([z.array(bytes(MAX_PACKET)).max(MAX_FORWARDED)]),
+  strayed: z.tuple([bytes(MAX_PACKET), endpoint]),
 } satisfies Record<keyof DeskService | keyof DeskNotices, z.ZodType>;
 
 /** For main's end of the channel to a worker. */

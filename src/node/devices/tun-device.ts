@@ -29,6 +29,19 @@ export class TunDevice extends EngineDevice {
     }
   }
 
+  /** A queue of an interface that another process has opened; `fd` is inherited, does not block, and is the device's from here on. */
+  static async adopt(engine: PacketEngine, fd: number, name: string): Promise<TunDevice> {
+    const device = new TunDevice(engine);
+    try {
+      await device.link.call('adopt-tun', { fd, name });
+      device.#name = name;
+      return device;
+    } catch (error) {
+      await device.close();
+      throw error;
+    }
+  }
+
   private constructor(engine: PacketEngine) {
     super(engine);
   }

@@ -139,6 +139,8 @@ export class EngineLoop {
     switch (command.name) {
       case 'open-tun':
         return this.#openTun(command.takes.name);
+      case 'adopt-tun':
+        return this.#adoptTun(command.takes.fd, command.takes.name);
       case 'open-script':
         return this.#openScript();
       case 'set-mtu':
@@ -165,6 +167,11 @@ export class EngineLoop {
     const tun = openTun(this.#context.libc, name);
     this.#setDevice(tun.fd, tun.name);
     return { name: tun.name };
+  }
+
+  #adoptTun(fd: number, name: string): undefined {
+    this.#mustHaveNoDevice();
+    this.#setDevice(fd, name);
   }
 
   #openScript(): { readonly theirs: number } {

@@ -51,6 +51,8 @@ export interface PathOptions extends UdpOptions {
 /** Each command with what it takes and what it answers. */
 export interface EngineCommands {
   'open-tun': { readonly takes: { readonly name: string | undefined }; readonly answers: { readonly name: string } };
+  /** A TUN that another process has opened: its descriptor, inherited, is the engine's from here on. */
+  'adopt-tun': { readonly takes: { readonly fd: number; readonly name: string }; readonly answers: undefined };
   /** `theirs`: the descriptor for the program. From the answer on main owns it. */
   'open-script': { readonly takes: object; readonly answers: { readonly theirs: number } };
   'set-mtu': { readonly takes: { readonly name: string; readonly mtu: number }; readonly answers: undefined };

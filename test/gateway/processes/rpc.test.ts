@@ -12,9 +12,12 @@ class MemoryChannel implements Channel {
   #onMessage: Listener = () => undefined;
   #onClose: () => void = () => undefined;
 
-  send(message: unknown, handle?: unknown): boolean {
+  send(message: unknown, handle: unknown, sent: () => void): boolean {
     const copy = structuredClone(message);
-    queueMicrotask(() => this.peer?.receive(copy, handle));
+    queueMicrotask(() => {
+      this.peer?.receive(copy, handle);
+      sent();
+    });
     return true;
   }
 

@@ -1,0 +1,158 @@
+/**
+ * The workers: starts them, hands each new connection to the one with the fewest, and starts another in the place of one that has died.
+ *
+ * What a worker says is checked (`WORKER_GUARDS`) and limited to what is its own (`session-desk.ts`): it parses what anybody on the network sends.
+ */
+import type { Socket } from 'node:net';
+import type { SallyportError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
+import { type GatewayChild, startWorker } from '../processes/child-processes.ts';
+import type { Served } from '../processes/rpc.ts';
+import { type Arrival, WORKER_GUARDS, type WorkerService, type WorkerSetup } from '../processes/worker-contract.ts';
+import type { Flow } from './udp-door.ts';
+
+/** A worker that dies at once is not started again at once. */
+const RESTART_PAUSE: Millis = 1000;
+
+export interface WorkerPoolOptions {
+  readonly count: number;
+  /** For each worker the descriptor of its queue of the device; empty: there is no device. */
+  readonly queues: readonly number[];
+  readonly setup: () => WorkerSetup;
+  /** What a worker may ask; the first argument that the functions get is the worker's number. */
+  readonly serves: Readonly<Record<string, (worker: number, ...args: never[]) => unknown>>;
+  readonly onGone: (worker: number) => void;
+  readonly log: Logger;
+}
+
+interface Member {
+  readonly number: number;
+  child: GatewayChild | undefined;
+  service: WorkerService | undefined;
+  connections: number;
+}
+
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #members: Member[];
+  #isClosing = false;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    this.#members = Array.from({ length: options.count }, (_, number) => ({
+      number,
+      child: undefined,
+      service: undefined,
+      connections: 0,
+    }));
+  }
+
+  /** Resolves when all are ready; rejects with why one of them is not. */
+  async start(): Promise<void> {
+    await Promise.all(this.#members.map((member) => this.#start(member)));
+  }
+
+  /** Process ids, for people. */
+  get pids(): number[] {
+    return this.#members.flatMap(({ child }) => child?.pid ?? []);
+  }
+
+  /** Where a new connection is to go; undefined: nobody is there to serve it. */
+  choose(): number | undefined {
+    let best: Member | undefined;
+    for (const member of this.#members) {
+      if (member.service !== undefined && (best === undefined || member.connections < best.connections)) best = member;
+    }
+    return best?.number;
+  }
+
+  /** Hands a connection over; the socket is the worker's from here on. */
+  connect(worker: number, arrival: Arrival, socket: Socket): void {
+    const member = this.#members[worker];
+    if (member?.child === undefined) {
+      socket.destroy();
+      return;
+    }
+    member.child.rpc.notify('connection', [arrival], socket); // Node closes our copy when the worker has it
+    member.connections++;
+  }
+
+  disconnected(worker: number): void {
+    const member = this.#members[worker];
+    if (member !== undefined) member.connections--;
+  }
+
+  flow(worker: number, tunnel: number, { socket, local, remote, first }: Flow): void {
+    const child = this.#members[worker]?.child;
+    if (child === undefined) socket.close();
+    else child.rpc.notify('flow', [tunnel, local, remote, first], socket, () => socket.close());
+  }
+
+  packets(worker: number, packets: readonly Uint8Array[]): void {
+    this.#members[worker]?.child?.rpc.notify('packets', [packets]);
+  }
+
+  /** Undefined while it is not there. */
+  service(worker: number): WorkerService | undefined {
+    return this.#members[worker]?.service;
+  }
+
+  /** All that are there. */
+  get services(): WorkerService[] {
+    return this.#members.flatMap(({ service }) => service ?? []);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all(this.#members.map(({ child }) => child?.end()));
+  }
+
+  async #start(member: Member): Promise<void> {
+    const { queues, setup, serves, log } = this.#options;
+    const { number } = member;
+    const child = startWorker(
+      {
+        peer: `worker ${number}`,
+        serves: Object.fromEntries(
+          Object.entries(serves).map(([name, serve]): [string, Served] => [name, (...args: never[]) => serve(number, ...args)]),
+        ),
+        guards: WORKER_GUARDS,
+        onFault: (error) => this.#fault(member, error),
+      },
+      queues[number],
+    );
+    member.child = child;
+    void child.ended.then((how) => this.#ended(member, how));
+    const service = child.rpc.remote<WorkerService>();
+    await service.start(setup());
+    member.service = service;
+    log.log('debug', 'worker ready', { worker: number, pid: child.pid });
+  }
+
+  /** It broke the rules: whatever has happened to it, it is not to be trusted with anybody's session. */
+  #fault(member: Member, error: SallyportError): void {
+    this.#options.log.log('error', 'worker ended for what it said', { worker: member.number, reason: error.message });
+    void member.child?.end();
+  }
+
+  #ended(member: Member, how: string): void {
+    const { log, onGone } = this.#options;
+    const wasReady = member.service !== undefined;
+    member.child = undefined;
+    member.service = undefined;
+    member.connections = 0;
+    onGone(member.number);
+    if (this.#isClosing || !wasReady) return;
+    log.log('error', 'worker has died', { worker: member.number, how });
+    setTimeout(() => this.#restart(member), RESTART_PAUSE);
+  }
+
+  #restart(member: Member): void {
+    if (this.#isClosing) return;
+    this.#start(member).catch((error: unknown) => {
+      this.#options.log.log('error', 'worker could not be started', { worker: member.number, reason: String(error) });
+      setTimeout(() => this.#restart(member), RESTART_PAUSE);
+    });
+  }
+}

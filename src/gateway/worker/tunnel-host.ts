@@ -1,0 +1,84 @@
+/**
+ * The tunnels of one worker, by number: where they begin, get their UDP flows, are asked and end.
+ */
+import type { Socket } from 'node:dgram';
+import { SallyportError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import type { TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
+import { type Millis, packetOf } from '../../core/tunnel/packet.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { TlsConnection } from '../../node/tls-connection.ts';
+import { PortableUdpSocket } from '../../node/udp-socket.ts';
+import type { DisconnectReason } from '../processes/auth-service.ts';
+import type { DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
+import type { DeviceSwitch } from './device-switch.ts';
+import { RunningTunnel } from './running-tunnel.ts';
+
+export interface TunnelHostOptions {
+  readonly desk: Pick<DeskService, 'opened' | 'reported'>;
+  readonly notify: Pick<DeskNotices, 'closed' | 'strayed'>;
+  readonly device: DeviceSwitch;
+  readonly log: Logger;
+  readonly now: () => Millis;
+}
+
+export class TunnelHost {
+  readonly #options: TunnelHostOptions;
+  readonly #tunnels = new Map<number, RunningTunnel>();
+
+  constructor(options: TunnelHostOptions) {
+    this.#options = options;
+  }
+
+  /** The connection is the tunnel's from here on. `rest`: what came behind the request. */
+  async start(lease: Lease, plan: TunnelPlan, connection: TlsConnection, rest: Uint8Array): Promise<void> {
+    const { desk, notify, device, log, now } = this.#options;
+    try {
+      // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
+      await desk.opened(lease.tunnel, plan.datagramId);
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+    const tunnel = new RunningTunnel({
+      ...{ lease, device, now, machine: plan.machine },
+      onClosed: (end) => {
+        this.#tunnels.delete(lease.tunnel);
+        notify.closed(lease.tunnel, end);
+      },
+      onReport: (usage) => {
+        desk.reported(lease.tunnel, usage).catch((error: unknown) => log.log('warn', 'a report was lost', { reason: String(error) }));
+      },
+    });
+    this.#tunnels.set(lease.tunnel, tunnel);
+    tunnel.start(connection, plan.exporter, rest);
+  }
+
+  /** A new flow of a tunnel, or of one that has gone meanwhile. */
+  async flow(id: number, remote: Endpoint, first: Uint8Array, socket: Socket): Promise<void> {
+    const { notify, log } = this.#options;
+    try {
+      const path = await PortableUdpSocket.adopt(socket, remote, first, (bytes, from) => notify.strayed(bytes, from));
+      const tunnel = this.#tunnels.get(id);
+      if (tunnel === undefined) await path.close();
+      else tunnel.flowArrived(path);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      log.log('info', 'a UDP flow could not be opened', { reason: error.message }); // the client stays on TLS
+    }
+  }
+
+  /** Resolves when the tunnel is gone; at once if it is already. */
+  async close(id: number, reason: DisconnectReason): Promise<void> {
+    await this.#tunnels.get(id)?.close(reason);
+  }
+
+  /** Packets that other workers have read from the device. */
+  deliver(packets: readonly Uint8Array[]): void {
+    this.#options.device.deliver(packets.map(packetOf));
+  }
+
+  reports(): TunnelReport[] {
+    return [...this.#tunnels.values()].map((tunnel) => tunnel.report());
+  }
+}

@@ -119,7 +119,7 @@ export interface HostConfig {
 
 export interface HostTls {
   /** Pairs, PEM paths: an RSA and an EC one may stand side by side. */
-  readonly certificates: readonly { readonly certificate: string; readonly key: string; readonly pinFile?: string }[];
+  readonly certificates: readonly CertificatePair[];
   readonly clientAuthority?: string;
   readonly revocationList?: string;
   readonly ocspResponse?: string;
@@ -129,6 +129,15 @@ export interface HostTls {
   readonly clientCertificates: 'no' | 'optional' | 'required';
 }
 
+export interface CertificatePair {
+  /** The chain. */
+  readonly certificate: string;
+  readonly key: string;
+  /** Of an encrypted key: a file with the password, or the password. */
+  readonly pinFile?: string;
+  readonly pin?: Secret;
+}
+
 /** In OpenSSL's words, for node:tls. */
 export interface TlsPolicyConfig {
   readonly minVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
@@ -136,6 +145,8 @@ export interface TlsPolicyConfig {
   readonly ciphers?: string;
   readonly groups?: string;
   readonly signatures?: string;
+  /** What DTLS may use, best first; undefined: all that it has. */
+  readonly dtlsCiphers?: readonly ('aes-256-gcm' | 'chacha20-poly1305' | 'aes-128-gcm')[];
   readonly prefersServerOrder: boolean;
 }
 
@@ -213,7 +224,7 @@ export interface SessionPolicy {
   readonly searchDomains: readonly string[];
   /** Undefined: on where everything goes through the tunnel. */
   readonly tunnelAllDns?: boolean;
-  /** Empty, or with `default` in the file: everything. */
+  /** Empty, as with `default` in the file: everything. */
   readonly routes: readonly Cidr[];
   readonly noRoutes: readonly Cidr[];
   /** Networks behind the client. */
@@ -250,9 +261,10 @@ export interface SessionPolicy {
   /** Bytes a second. */
   readonly receiveRate?: number;
   readonly sendRate?: number;
-  /** Bytes, or 0 for the system's. */
+  /** Packets that may wait in a connection; 0: the system decides. */
   readonly outputBuffer: number;
-  readonly netPriority?: number;
+  /** `net-priority`: SO_PRIORITY, or the type of service in IP headers. */
+  readonly netPriority?: { readonly kind: 'priority' | 'type-of-service'; readonly value: number };
   readonly cgroup?: string;
   /** Interval of interim reports to the accounting back end. */
   readonly statisticsInterval?: Millis;
@@ -273,8 +285,10 @@ export interface PortRestriction {
 /** What a file says that is worth a word at start, with its line: keys that do not work here, and why. */
 export interface ConfigNotice {
   readonly file: string;
-  /** 1 for the first. */
+  /** 1 for the first; 0: the file as a whole, for what is missing. */
   readonly line: number;
+  /** 1 for the first, where it is known. */
+  readonly column?: number;
   readonly level: 'error' | 'warning' | 'note';
   readonly message: string;
 }

@@ -78,6 +78,7 @@ export const LINUX = {
   PMTUDISC_PROBE: 3,
   TUNSETIFF: 0x400454ca,
   IFF_TUN: 0x1,
+  IFF_MULTI_QUEUE: 0x100,
   IFF_NO_PI: 0x1000,
   SIOCSIFMTU: 0x8922,
 } as const;

@@ -23,15 +23,45 @@ const IFREQ_LENGTH = 40;
  */
 export function openTun(libc: Libc, name: string | undefined): { readonly fd: number; readonly name: string } {
   if (name !== undefined) checkInterfaceName(name);
+  return openQueue(libc, name ?? 'tun%d', name ?? 'tunN', LINUX.IFF_TUN | LINUX.IFF_NO_PI); // the kernel fills in the number
+}
+
+/**
+ * Makes the first free interface of a prefix (`vpns` → `vpns0`) with so many queues, one descriptor each: whoever reads one gets the flows that the
+ * kernel has put there. The interface is gone when the last descriptor is closed, by {@link closeTun} or by the end of its processes.
+ *
+ * @throws SallyportError in plain words; MisuseError for a prefix of no interface
+ */
+export function openTunQueues(libc: Libc, prefix: string, queues: number): { readonly fds: readonly number[]; readonly name: string } {
+  checkInterfaceName(`${prefix}0`);
+  const flags = LINUX.IFF_TUN | LINUX.IFF_NO_PI | LINUX.IFF_MULTI_QUEUE;
+  const { fd, name } = openQueue(libc, `${prefix}%d`, `${prefix}N`, flags);
+  const fds = [fd];
+  try {
+    while (fds.length < queues) fds.push(openQueue(libc, name, name, flags).fd);
+  } catch (error) {
+    closeTun(libc, fds);
+    throw error;
+  }
+  return { fds, name };
+}
+
+/** Closes descriptors of an interface's queues. */
+export function closeTun(libc: Libc, fds: readonly number[]): void {
+  for (const fd of fds) libc.close(fd);
+}
+
+/** @param shown The name as people know it. */
+function openQueue(libc: Libc, name: string, shown: string, flags: number): { readonly fd: number; readonly name: string } {
   const fd = libc.open(TUN_PATH, LINUX.O_RDWR | LINUX.O_NONBLOCK | LINUX.O_CLOEXEC);
   if (fd < 0) throw cannotOpenNode(libc.errno());
   const { scratch } = libc;
-  writeInterfaceRequest(libc, name ?? 'tun%d'); // the kernel fills in the number
-  scratch.view.setUint16(NAME_LENGTH, LINUX.IFF_TUN | LINUX.IFF_NO_PI, true);
+  writeInterfaceRequest(libc, name);
+  scratch.view.setUint16(NAME_LENGTH, flags, true);
   if (libc.ioctl(fd, LINUX.TUNSETIFF, scratch.address(0)) < 0) {
     const errno = libc.errno();
     libc.close(fd);
-    throw cannotCreate(name ?? 'tunN', errno);
+    throw cannotCreate(shown, errno);
   }
   return { fd, name: scratch.bytes.toString('latin1', 0, scratch.bytes.indexOf(0)) };
 }

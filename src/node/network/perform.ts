@@ -1,7 +1,6 @@
 /** Takes steps and takes them back, on a machine. Knows nothing of journals: who calls has written down what is about to happen. */
 import { CancelledError, SallyportError } from '../../core/errors.ts';
-import { printable } from '../../core/wire/text.ts';
-import type { ProgramResult, RunOptions } from '../processes/run-program.ts';
+import { type ProgramResult, type RunOptions, reasonOfResult } from '../processes/run-program.ts';
 import { readLinks, readRoutingFacts } from './facts.ts';
 import { performLine, revertLines } from './ip-commands.ts';
 import type { Machine } from './machine.ts';
@@ -210,12 +209,6 @@ function setupError(step: Step | undefined, cause: unknown): SallyportError {
   const what = step === undefined ? 'the network' : describeStep(step);
   const hint = /not permitted|permission denied/i.test(reason) ? ' Changing the network needs root, or the capability CAP_NET_ADMIN.' : '';
   return new SallyportError('ERR_NETWORK_SETUP', `Could not set ${what}: ${reason}.${hint}`, { cause });
-}
-
-/** Why a program failed: its own first words, or how it ended. */
-function reasonOfResult({ stderr, status, signal }: ProgramResult): string {
-  const firstLine = printable(stderr).trim().split('\n', 1)[0]?.slice(0, 300) ?? '';
-  return firstLine !== '' ? firstLine : signal === null ? `status ${status}` : `ended by ${signal}`;
 }
 
 function reasonOf(error: unknown): string {

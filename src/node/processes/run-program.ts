@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { CancelledError, SallyportError, UnsupportedError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
+import { printable } from '../../core/wire/text.ts';
 
 export interface ProgramResult {
   /** The exit status; null if a signal ended the program. */
@@ -83,6 +84,12 @@ export const runProgram: CommandRunner = async (program, args, options = {}) => 
     options.signal?.removeEventListener('abort', onAbort);
   }
 };
+
+/** Why a program failed: its own first words, or how it ended. */
+export function reasonOfResult({ stderr, status, signal }: ProgramResult): string {
+  const firstLine = printable(stderr).trim().split('\n', 1)[0]?.slice(0, 300) ?? '';
+  return firstLine !== '' ? firstLine : signal === null ? `status ${status}` : `ended by ${signal}`;
+}
 
 function startError(program: string, cause: NodeJS.ErrnoException): SallyportError {
   if (cause.code === 'ENOENT') return new UnsupportedError(`The program "${program}" is not installed, or not on the PATH.`, { cause });

@@ -1,0 +1,98 @@
+/** Looks at the files that a configuration names, so that what is missing is said at start and not at the first log-in. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, readFile } from 'node:fs/promises';
+import { systemErrorText } from '../../node/system-error.ts';
+import { type ConfigReport, WHOLE_FILE } from './config-report.ts';
+import type { AuthMethod, CertificatePair, GatewayConfig, HostConfig } from './gateway-config.ts';
+
+/**
+ * A gateway without its certificate and key, or whose password file is not there, is no use: errors. All others can come later: warnings.
+ */
+export async function checkFiles(config: GatewayConfig, report: ConfigReport): Promise<void> {
+  for (const host of config.hosts) {
+    for (const pair of host.tls.certificates) await checkPair(pair, report);
+    for (const [what, file] of laterFiles(host, config)) {
+      const trouble = await unreadable(file);
+      if (trouble !== undefined) report.warning(WHOLE_FILE, `${what} '${file}' cannot be read: ${trouble}`);
+    }
+  }
+}
+
+function laterFiles({ tls, auth, login, supplements }: HostConfig, { scripts }: GatewayConfig): [what: string, file: string][] {
+  const named: readonly (readonly [string, string | undefined])[] = [
+    ['the authority of client certificates', tls.clientAuthority],
+    ['the revocation list', tls.revocationList],
+    ['the OCSP response', tls.ocspResponse],
+    ['the profile', login.profile],
+    ['the folder of files for users', supplements.userFolder],
+    ['the folder of files for groups', supplements.groupFolder],
+    ['the default file for users', supplements.defaultUserFile],
+    ['the default file for groups', supplements.defaultGroupFile],
+    ['the connect script', scripts.connect],
+    ['the disconnect script', scripts.disconnect],
+    ['the host update script', scripts.hostUpdate],
+    ...[...auth.required, ...auth.alternatives].flatMap(filesOfMethod),
+    ...(auth.accounting?.method === 'radius' ? [['the RADIUS configuration', auth.accounting.radius.file] as const] : []),
+  ];
+  return named.flatMap(([what, file]) => (file === undefined ? [] : [[what, file]]));
+}
+
+function filesOfMethod(method: AuthMethod): (readonly [string, string | undefined])[] {
+  switch (method.method) {
+    case 'plain':
+      return [
+        ['the password file', method.passwordFile],
+        ['the file of one-time passwords', method.otpFile],
+      ];
+    case 'radius':
+      return [['the RADIUS configuration', method.radius.file]];
+    case 'oidc':
+      return [['the OIDC configuration', method.file]];
+    default:
+      return [];
+  }
+}
+
+async function unreadable(file: string): Promise<string | undefined> {
+  try {
+    await access(file, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    return systemErrorText(error);
+  }
+}
+
+async function checkPair({ certificate, key, pinFile, pin }: CertificatePair, report: ConfigReport): Promise<void> {
+  const chain = await readNamed('certificate', certificate, report);
+  const secret = await readNamed('key', key, report);
+  if (chain === undefined || secret === undefined) return;
+  let leaf: X509Certificate;
+  try {
+    leaf = new X509Certificate(chain);
+  } catch {
+    report.error(WHOLE_FILE, `'${certificate}' is no certificate in PEM`);
+    return;
+  }
+  const isProtected = /ENCRYPTED/.test(secret.toString('latin1'));
+  // The password stays where it belongs, in the process that signs.
+  if (isProtected && (pinFile !== undefined || pin !== undefined)) return;
+  if (isProtected) {
+    report.error(WHOLE_FILE, `the key '${key}' is encrypted: name the file of its password`);
+    return;
+  }
+  try {
+    if (!leaf.checkPrivateKey(createPrivateKey(secret))) report.error(WHOLE_FILE, `the key '${key}' does not belong to '${certificate}'`);
+  } catch {
+    report.error(WHOLE_FILE, `'${key}' is no private key in PEM`);
+  }
+}
+
+async function readNamed(what: string, file: string, report: ConfigReport): Promise<Buffer | undefined> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    report.error(WHOLE_FILE, `cannot open file '${file}' (the ${what}): ${systemErrorText(error)}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,148 @@
+/** One host of `ocserv.conf`, the default one or a `[vhost:…]`, as configuration. */
+import { MisuseError } from '../../core/errors.ts';
+import { Secret } from '../../core/secret.ts';
+import { clientCertificateDemand } from './client-certificates.ts';
+import type {
+  AuthConfig,
+  CertificatePair,
+  HostConfig,
+  HostTls,
+  LoginPageConfig,
+  SupplementConfig,
+  TlsPolicyConfig,
+} from './gateway-config.ts';
+import { authOf, DEFAULT_LABEL } from './ocserv-auth.ts';
+import { bannerOf, hostPolicy } from './ocserv-policy.ts';
+import type { OcservSection } from './ocserv-section.ts';
+import { groups, headers } from './ocserv-values.ts';
+import { poolsOf } from './pool-rules.ts';
+import { parseTlsPriorities } from './tls-priorities.ts';
+
+/** `global`: the default host's section; for the default host the same as `section`. */
+export function hostOf(section: OcservSection, global: OcservSection, name: string | undefined): HostConfig {
+  const label = name === undefined ? DEFAULT_LABEL : `vhost:${name}`;
+  const prefix = name === undefined ? '' : `${label}: `;
+  const auth = authOf(section, label);
+  return {
+    ...(name !== undefined && { name }),
+    tls: tlsOf(section, global, auth, prefix),
+    auth,
+    login: loginOf(section),
+    sessions: { cookieTimeout: section.seconds('cookie-timeout'), persistentCookies: section.flag('persistent-cookies') },
+    supplements: supplementsOf(section),
+    pools: poolsOf(section, prefix),
+    policy: hostPolicy(section, global),
+  };
+}
+
+function tlsOf(section: OcservSection, global: OcservSection, auth: AuthConfig, prefix: string): HostTls {
+  const clientAuthority = section.text('ca-cert');
+  const revocationList = section.text('crl');
+  const ocspResponse = section.text('ocsp-response');
+  return {
+    certificates: pairsOf(section, prefix),
+    ...(clientAuthority !== undefined && { clientAuthority }),
+    ...(revocationList !== undefined && { revocationList }),
+    ...(ocspResponse !== undefined && { ocspResponse }),
+    policy: prioritiesOf(section, global),
+    clientCertificates: clientCertificateDemand(auth, section.flag('cisco-client-compat')),
+  };
+}
+
+function pairsOf(section: OcservSection, prefix: string): CertificatePair[] {
+  const { report } = section;
+  const certificates = section.list('server-cert');
+  const keys = section.list('server-key');
+  if (certificates.length === 0 || keys.length === 0) {
+    report.error(section.place, `${prefix}the 'server-cert' and 'server-key' configuration options must be specified!`);
+    return [];
+  }
+  if (certificates.length !== keys.length) {
+    report.error(section.placeOf('server-key'), `${prefix}the specified number of keys doesn't match the certificates`);
+    return [];
+  }
+  const pinFile = section.text('pin-file');
+  const pin = section.text('key-pin');
+  return certificates.flatMap((certificate, i) => {
+    const key = keys[i];
+    if (key === undefined) return [];
+    for (const file of [certificate, key]) {
+      if (/^(pkcs11|tpmkey|system):/i.test(file.value)) {
+        report.error(
+          file,
+          `keys and certificates in tokens are not supported: name a PEM file instead of '${/^\w+:/.exec(file.value)?.[0]}…'`,
+        );
+      }
+    }
+    return [
+      {
+        certificate: certificate.value,
+        key: key.value,
+        ...(pinFile !== undefined && { pinFile }),
+        ...(pin !== undefined && { pin: new Secret(pin) }),
+      },
+    ];
+  });
+}
+
+/** Those of the default host where the host has none (spec "Gateway contract", section 1). */
+function prioritiesOf(section: OcservSection, global: OcservSection): TlsPolicyConfig {
+  const source = section.has('tls-priorities') ? section : global;
+  const written = source.text('tls-priorities') ?? '';
+  // Observed: ocserv's own default leaves out TLS 1.3 for Cisco's clients.
+  const text = section.flag('cisco-client-compat') && !source.has('tls-priorities') ? `${written}:-VERS-TLS1.3` : written;
+  try {
+    return parseTlsPriorities(text);
+  } catch (error) {
+    if (!(error instanceof MisuseError)) throw error;
+    section.report.error(source.placeOf('tls-priorities'), `'tls-priorities': ${error.message}`);
+    return { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', prefersServerOrder: true };
+  }
+}
+
+function loginOf(section: OcservSection): LoginPageConfig {
+  const preLoginBanner = bannerOf(section, 'pre-login-banner');
+  const defaultGroupLabel = section.text('default-select-group');
+  const profile = section.text('user-profile');
+  const camouflage = camouflageOf(section);
+  return {
+    ...(preLoginBanner !== undefined && { preLoginBanner }),
+    groups: groups(section),
+    ...(defaultGroupLabel !== undefined && { defaultGroupLabel }),
+    listsOwnGroups: section.flag('auto-select-group'),
+    ...(profile !== undefined && { profile }),
+    headers: headers(section, 'included-http-headers'),
+    ...(camouflage !== undefined && { camouflage }),
+    isCiscoCompatible: section.flag('cisco-client-compat'),
+  };
+}
+
+function camouflageOf(section: OcservSection): LoginPageConfig['camouflage'] {
+  if (!section.flag('camouflage')) {
+    if (section.has('camouflage_secret') || section.has('camouflage_realm')) {
+      const key = section.has('camouflage_secret') ? 'camouflage_secret' : 'camouflage_realm';
+      section.report.warning(section.placeOf(key), `'${key}' has no effect without 'camouflage = true'`);
+    }
+    return undefined;
+  }
+  const secret = section.text('camouflage_secret');
+  if (secret === undefined) {
+    section.report.error(section.placeOf('camouflage'), "'camouflage' needs a 'camouflage_secret'");
+    return undefined;
+  }
+  const realm = section.text('camouflage_realm');
+  return { secret: new Secret(secret), ...(realm !== undefined && { realm }) };
+}
+
+function supplementsOf(section: OcservSection): SupplementConfig {
+  const userFolder = section.text('config-per-user');
+  const groupFolder = section.text('config-per-group');
+  const defaultUserFile = section.text('default-user-config');
+  const defaultGroupFile = section.text('default-group-config');
+  return {
+    ...(userFolder !== undefined && { userFolder }),
+    ...(groupFolder !== undefined && { groupFolder }),
+    ...(defaultUserFile !== undefined && { defaultUserFile }),
+    ...(defaultGroupFile !== undefined && { defaultGroupFile }),
+  };
+}

@@ -1,0 +1,117 @@
+/**
+ * Routes that belong to sessions: networks behind clients (`iroute`), and addresses that lie in no pool.
+ *
+ * All clients share one device, so a network has one route however many sessions claim it: it comes with the first and goes with the last. Which
+ * client a packet is for is decided by the worker that reads it. The device's end takes what is left with it.
+ */
+import { SallyportError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
+import { type Cidr, formatCidr, networkOf } from '../../core/wire/ip-address.ts';
+import { type Machine, thisMachine } from '../../node/network/machine.ts';
+import { reasonOfResult } from '../../node/processes/run-program.ts';
+import { fillRouteCommand, type RouteCommand } from './route-command.ts';
+
+export interface ClientRoutesOptions {
+  readonly device: string;
+  readonly log: Logger;
+  /** The administrator's commands; undefined: `ip route`. */
+  readonly addCommand?: RouteCommand;
+  readonly deleteCommand?: RouteCommand;
+  readonly machine?: Machine;
+}
+
+/** Networks of one session. */
+export const MAX_SESSION_ROUTES = 96;
+
+/** A command of the administrator's is killed after this: log-ins wait for it. */
+const MAX_COMMAND_TIME: Millis = 30_000;
+
+export class ClientRoutes {
+  readonly #options: ClientRoutesOptions;
+  readonly #machine: Machine;
+  /** By network, as text: the sessions that claim it. */
+  readonly #claims = new Map<string, { readonly network: Cidr; readonly sessions: Set<string> }>();
+  /** Routes change one after the other: an add must not overtake the delete before it. */
+  #changing: Promise<void> = Promise.resolve();
+
+  constructor(options: ClientRoutesOptions) {
+    this.#options = options;
+    this.#machine = options.machine ?? thisMachine;
+  }
+
+  /** Adds the routes of a session, on top of those it has. Rejects with what could not be added; that and the rest of `networks` are not there then. */
+  async add(session: string, networks: readonly Cidr[]): Promise<void> {
+    if (networks.length > MAX_SESSION_ROUTES)
+      throw new SallyportError('ERR_ROUTES', `A session has at most ${MAX_SESSION_ROUTES} networks.`);
+    await this.#inTurn(async () => {
+      const added: Cidr[] = [];
+      try {
+        for (const network of networks.map(networkOf)) {
+          await this.#claim(session, network);
+          added.push(network);
+        }
+      } catch (error) {
+        for (const network of added) await this.#giveUp(session, network);
+        throw error;
+      }
+    });
+  }
+
+  /** Takes all routes of a session away. What cannot be taken away is logged. Safe to call twice. */
+  async remove(session: string): Promise<void> {
+    await this.#inTurn(async () => {
+      const networks = [...this.#claims.values()].filter(({ sessions }) => sessions.has(session)).map(({ network }) => network);
+      for (const network of networks) await this.#giveUp(session, network);
+    });
+  }
+
+  /** Networks behind the clients of all other sessions: what `expose-iroutes` tells this one. */
+  othersThan(session: string): readonly Cidr[] {
+    return [...this.#claims.values()].filter(({ sessions }) => !sessions.has(session)).map(({ network }) => network);
+  }
+
+  async #claim(session: string, network: Cidr): Promise<void> {
+    const text = formatCidr(network);
+    const claim = this.#claims.get(text);
+    if (claim !== undefined) {
+      claim.sessions.add(session);
+      return;
+    }
+    const { device, addCommand } = this.#options;
+    const [program, ...args] = addCommand === undefined ? ipRoute('add', text, device) : fillRouteCommand(addCommand, network, device);
+    const result = await this.#machine.run(program, args, { timeout: MAX_COMMAND_TIME });
+    if (result.status !== 0) {
+      throw new SallyportError(
+        'ERR_ROUTES',
+        `The route to ${text} by ${device} could not be added: ${program}: ${reasonOfResult(result)}.`,
+      );
+    }
+    this.#claims.set(text, { network, sessions: new Set([session]) });
+  }
+
+  async #giveUp(session: string, network: Cidr): Promise<void> {
+    const text = formatCidr(network);
+    const claim = this.#claims.get(text);
+    if (claim === undefined || !claim.sessions.delete(session) || claim.sessions.size > 0) return;
+    this.#claims.delete(text);
+    const { device, deleteCommand, log } = this.#options;
+    const [program, ...args] =
+      deleteCommand === undefined ? ipRoute('delete', text, device) : fillRouteCommand(deleteCommand, network, device);
+    const reason = await this.#machine.run(program, args, { timeout: MAX_COMMAND_TIME }).then(
+      (result) => (result.status === 0 ? undefined : reasonOfResult(result)),
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    if (reason !== undefined) log.log('warn', 'route not deleted', { route: text, device, reason });
+  }
+
+  async #inTurn(change: () => Promise<void>): Promise<void> {
+    const turn = this.#changing.then(change);
+    this.#changing = turn.catch(() => undefined); // the caller hears of it
+    await turn;
+  }
+}
+
+function ipRoute(verb: 'add' | 'delete', network: string, device: string): RouteCommand {
+  return ['ip', 'route', verb, network, 'dev', device];
+}

@@ -1,0 +1,141 @@
+/**
+ * The gateway's TUN device: one for all clients, with a queue for each worker.
+ *
+ *   vpns0   10.77.0.1/24, fd77::1/64: our end in each pool; the kernel sends all of a pool here, and a worker knows whose packet it is
+ *
+ * main opens it and hands the queues' descriptors to the workers. It has no owner that outlives them: when the last descriptor is closed, by `close`,
+ * by the end of the processes or by their crash, the kernel takes the device with its addresses and routes.
+ */
+import { SallyportError } from '../../core/errors.ts';
+import { type Cidr, formatCidr } from '../../core/wire/ip-address.ts';
+import { libc } from '../../node/ffi/libc.ts';
+import { closeTun, openTunQueues } from '../../node/ffi/tun.ts';
+import { type Machine, thisMachine } from '../../node/network/machine.ts';
+import { performSteps } from '../../node/network/perform.ts';
+import { isDeviceName, type Step } from '../../node/network/steps.ts';
+import { AddressPool } from './address-pool.ts';
+
+export interface GatewayDeviceOptions {
+  /** The prefix of its name: `vpns` makes the first free of `vpns0`, `vpns1`, … */
+  readonly device: string;
+  /** As many as there are workers. */
+  readonly queues: number;
+  readonly mtu: number;
+  /** Pools of all hosts. */
+  readonly pools: readonly Cidr[];
+  readonly machine?: Machine;
+}
+
+/** More than Linux lets a TUN device have (MAX_TAP_QUEUES). */
+const MAX_QUEUES = 256;
+/** Pools of users' own are added as they log in. */
+const MAX_POOLS = 1024;
+
+/** What ip(8) starts with: the device is new. */
+const NEW_LINK = { mtu: 1500, isUp: false } as const;
+
+export class GatewayDevice {
+  readonly name: string;
+  /** One for each queue, of this process. Who passes them on keeps them open until they have arrived. */
+  readonly descriptors: readonly number[];
+  readonly #machine: Machine;
+  readonly #networks = new Set<string>();
+  #hasIpv6 = false;
+  #isOpen = true;
+  /** Pools are added one after the other. */
+  #adding: Promise<void> = Promise.resolve();
+
+  private constructor(name: string, descriptors: readonly number[], machine: Machine) {
+    this.name = name;
+    this.descriptors = descriptors;
+    this.#machine = machine;
+  }
+
+  /** Opens the device and sets it up. Rejects in plain words, and leaves nothing, where that cannot be. */
+  static async open({ device, queues, mtu, pools, machine = thisMachine }: GatewayDeviceOptions): Promise<GatewayDevice> {
+    if (device === '' || !isDeviceName(`${device}0`))
+      throw new SallyportError('ERR_DEVICE', `"${device}" cannot be the prefix of a device's name.`);
+    if (queues < 1 || queues > MAX_QUEUES) throw new SallyportError('ERR_DEVICE', `A device has 1 to ${MAX_QUEUES} queues, not ${queues}.`);
+    const tun = openTunQueues(libc('The gateway'), device, queues);
+    const opened = new GatewayDevice(tun.name, tun.fds, machine);
+    try {
+      await opened.#configure([{ kind: 'link', device: tun.name, mtu, before: NEW_LINK }]);
+      opened.#hasIpv6 = (await machine.readFile(`/proc/sys/net/ipv6/conf/${tun.name}/disable_ipv6`))?.trim() === '0';
+      await opened.addPools(pools);
+      return opened;
+    } catch (error) {
+      opened.close();
+      throw error;
+    }
+  }
+
+  /** Takes pools in that are new, of users' own or after a reload. Pools stay until the device goes: sessions may still live in them. */
+  async addPools(pools: readonly Cidr[]): Promise<void> {
+    const adding = this.#adding.catch(() => undefined).then(() => this.#addPools(pools));
+    this.#adding = adding;
+    await adding;
+  }
+
+  /**
+   * What an administrator should know of this machine, in whole sentences. Packets are not forwarded where the machine is not told to, and we do not
+   * tell it: a gateway must not make a router of a machine by itself.
+   */
+  async notices(): Promise<string[]> {
+    const notices: string[] = [];
+    const off = async (file: string) => (await this.#machine.readFile(`/proc/sys/${file}`))?.trim() === '0';
+    const families = [...this.#networks].map((network) => (network.includes(':') ? 6 : 4));
+    if (families.includes(4) && (await off('net/ipv4/ip_forward'))) notices.push(forwardingNotice('IPv4', 'net.ipv4.ip_forward'));
+    if (families.includes(6) && !this.#hasIpv6) {
+      notices.push('This machine has no IPv6, or has it disabled: IPv6 pools reach nothing.');
+    } else if (families.includes(6) && (await off('net/ipv6/conf/all/forwarding'))) {
+      notices.push(forwardingNotice('IPv6', 'net.ipv6.conf.all.forwarding'));
+    }
+    return notices;
+  }
+
+  /** Closes this process's descriptors. Safe to call twice. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeTun(libc('The gateway'), this.descriptors);
+  }
+
+  async #addPools(pools: readonly Cidr[]): Promise<void> {
+    for (const network of pools) {
+      const pool = new AddressPool(network);
+      const text = formatCidr(pool.network);
+      if (this.#networks.has(text)) continue;
+      if (this.#networks.size >= MAX_POOLS) throw new SallyportError('ERR_DEVICE', `${this.name} has ${MAX_POOLS} address pools already.`);
+      this.#networks.add(text);
+      try {
+        await this.#configure(this.#stepsOf(pool));
+      } catch (error) {
+        this.#networks.delete(text);
+        throw error;
+      }
+    }
+  }
+
+  #stepsOf(pool: AddressPool): Step[] {
+    if (pool.family === 6 && !this.#hasIpv6) return []; // notices() says so
+    const device = this.name;
+    const address: Step = { kind: 'address', device, address: formatCidr({ address: pool.local, prefix: pool.network.prefix }) };
+    if (pool.family === 4) return [address]; // its route comes with it
+    return [address, { kind: 'route', purpose: 'tunnel', destination: formatCidr(pool.network), device, metric: POOL_METRIC }];
+  }
+
+  async #configure(steps: readonly Step[]): Promise<void> {
+    const context = { machine: this.#machine, session: 'gateway', isLive: () => false };
+    await performSteps(
+      steps.map((step) => ({ step, overOurs: false })),
+      context,
+    );
+  }
+}
+
+/** What the kernel gives the route of an IPv6 address. */
+const POOL_METRIC = 256;
+
+function forwardingNotice(family: string, setting: string): string {
+  return `${family} packets are not forwarded on this machine: clients reach the gateway and nothing behind it. "sysctl -w ${setting}=1" changes that.`;
+}

@@ -108,7 +108,7 @@ function ownRoutes(supplements: readonly Supplement[]): { routes?: SessionPolicy
 
 /** Undefined where there is no folder, or where the name is none of a file in it: nobody reaches another file by the name they log in with. */
 function fileOf(folder: string | undefined, name: string): string | undefined {
-  if (folder === undefined || name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name)) return undefined;
+  if (folder === undefined || name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) return undefined;
   return path.join(folder, name);
 }
 

@@ -49,7 +49,7 @@ export class SoftToken {
   /** The next code of HOTP. The counter goes on, whether the code is accepted or not. */
   nextCode(): Secret {
     this.#expect('hotp');
-    return this.#code(this.#counter++);
+    return this.codeAt(this.#counter++);
   }
 
   /** The number of the period that a time (wall-clock milliseconds since 1970) is in. */
@@ -61,10 +61,11 @@ export class SoftToken {
   /** The code of TOTP for a period, as {@link stepAt} numbers them. */
   codeOfStep(step: number): Secret {
     this.#expect('totp');
-    return this.#code(step);
+    return this.codeAt(step);
   }
 
-  #code(counter: number): Secret {
+  /** The code of a counter of HOTP or a period of TOTP: for who checks codes, and looks before and behind. */
+  codeAt(counter: number): Secret {
     const { hash, digits } = this.#parameters;
     return new Secret(HOTP.generate({ secret: this.#key, algorithm: hash.toUpperCase(), digits, counter }));
   }

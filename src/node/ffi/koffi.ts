@@ -9,17 +9,32 @@ import { UnsupportedError } from '../../core/errors.ts';
 /** A bound C function. Numbers for integers and addresses, strings for `str` parameters; a variadic call names the type before each extra value. */
 export type NativeFunction = (...values: readonly (number | string)[]) => number;
 
+/** A bound C function that returns text, called on a thread of the pool: the last value is the call-back. null: C's NULL. */
+export interface NativeTextFunction {
+  async(...values: readonly (number | string | ((error: unknown, result: string | null) => void))[]): void;
+}
+
 export interface NativeLibrary {
   /** Binds a C function by its prototype. Throws where the symbol does not exist. */
   func(prototype: string): NativeFunction;
 }
 
 interface Koffi {
-  /** null: the running executable with all it is linked to: the C library and, in Node, OpenSSL. */
-  load(path: null): NativeLibrary;
+  /** null: the running executable with all it is linked to: the C library and, in Node, OpenSSL. Else a library by its name or path. */
+  load(path: string | null): NativeLibrary;
   address(memory: ArrayBuffer): bigint;
   /** C's errno of this thread, as the last call left it. */
   errno(): number;
+  /** A call-back's type by its prototype. */
+  proto(prototype: string): object;
+  pointer(type: object): object;
+  /** Makes a C function of a call-back, to be called by C in this thread while it lives: its address. */
+  register(callback: (...values: readonly number[]) => number, type: object): bigint;
+  /** Reads a value of C's memory: set-up calls only, and only what C says is there. */
+  decode(address: bigint, offset: number, type: 'uintptr_t' | 'uint32_t' | 'int'): number;
+  decode(address: bigint, offset: number, type: 'str'): string | null;
+  /** Writes a value into C's memory. */
+  encode(address: bigint, offset: number, type: 'uintptr_t' | 'int', value: number): void;
 }
 
 let loaded: Koffi | undefined;

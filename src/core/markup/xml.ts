@@ -105,6 +105,16 @@ export function renderXmlDocument(root: XmlElement): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n${renderXml(root)}\n`;
 }
 
+/** A text of any kind as it stands between tags: characters that XML does not have become U+FFFD. For documents with a fixed lay-out. */
+export function escapedText(text: string): string {
+  return escapeXml(toXmlText(text), /[&<>\r]/g);
+}
+
+/** The same for an attribute's value in double quotes. */
+export function escapedAttribute(text: string): string {
+  return escapeXml(toXmlText(text), /[&<>"\t\n\r]/g);
+}
+
 function checkName(name: string): void {
   if (!isQualifiedName(name)) throw new MisuseError('This is not a name of an XML element or attribute.');
 }

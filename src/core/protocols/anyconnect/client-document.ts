@@ -113,7 +113,11 @@ function wrapped(text: string): string {
 }
 
 /** What a gateway understands of a client's document. Certificates are left to whoever verifies them. */
-export interface ParsedClientDocument extends Omit<ClientDocument, 'userCertificate'> {
+export interface ParsedClientDocument extends Omit<ClientDocument, 'type' | 'userCertificate'> {
+  /** `logout` comes from Cisco's clients (spec 3.6). */
+  readonly type: ClientDocument['type'] | 'logout';
+  /** What a session is known by where it is not in a cookie. */
+  readonly sessionToken?: Secret;
   readonly version: string;
   readonly os: string;
   /** The root element, for what is not said above. */
@@ -123,8 +127,8 @@ export interface ParsedClientDocument extends Omit<ClientDocument, 'userCertific
 export function parseClientDocument(body: Uint8Array | string): ParsedClientDocument {
   const root = parseXml(body);
   const type = attribute(root, 'type');
-  if (root.name !== 'config-auth' || (type !== 'init' && type !== 'auth-reply')) {
-    throw new PeerMisbehavedError('client document: expected config-auth of type init or auth-reply');
+  if (root.name !== 'config-auth' || (type !== 'init' && type !== 'auth-reply' && type !== 'logout')) {
+    throw new PeerMisbehavedError('client document: expected config-auth of type init, auth-reply or logout');
   }
   const text = (name: string) => {
     const element = child(root, name);
@@ -133,6 +137,7 @@ export function parseClientDocument(body: Uint8Array | string): ParsedClientDocu
   const capabilities = child(root, 'capabilities');
   const auth = child(root, 'auth');
   const [groupAccess, group, token, opaque] = [text('group-access'), text('group-select'), text('host-scan-token'), child(root, 'opaque')];
+  const sessionToken = text('session-token')?.trim() ?? '';
   return {
     type,
     version: text('version') ?? '',
@@ -144,6 +149,7 @@ export function parseClientDocument(body: Uint8Array | string): ParsedClientDocu
     ...(opaque !== undefined && { opaque }),
     ...(auth !== undefined && { fields: elementsOf(auth).map((element) => [element.name, new Secret(textOf(element))] as const) }),
     ...(token !== undefined && { hostScanToken: new Secret(token) }),
+    ...(sessionToken !== '' && { sessionToken: new Secret(sessionToken) }),
     root,
   };
 }

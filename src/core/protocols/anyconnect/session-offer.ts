@@ -1,0 +1,79 @@
+/**
+ * What a session's terms mean for AnyConnect: the terms and details that a gateway's tunnel machine is made from.
+ *
+ * Read first: spec "AnyConnect", sections 4.4, 4.5, 7.2 and 9.4.
+ */
+import { cipherSuite, PSK_SUITE_IDS, type SuiteProtection } from '../../tls-messages/cipher-suites.ts';
+import type { KeepaliveTimes } from '../../tunnel/keepalive.ts';
+import type { Millis } from '../../tunnel/packet.ts';
+import type { DatagramPolicy, SessionTerms } from '../../tunnel/session-terms.ts';
+import type { ClientFacts, HostPage } from '../gateway-protocol.ts';
+import type { DatagramTerms, GatewayTerms } from './connect-terms.ts';
+import { resumptionSuite, type SuiteHeader, suiteNames } from './dtls-suites.ts';
+import type { GatewayTunnelOptions } from './gateway-tunnel.ts';
+
+/** ocserv's: keys of clients that came together do not all change together, and the datagram channel's change after the stream's. */
+const REKEY_SPREAD_SECONDS = 30;
+const DATAGRAM_REKEY_DELAY: Millis = 10_000;
+
+/** Chance, as numbers: 32 bytes that name the datagram channel, and a byte that decides when keys change. */
+export interface SessionChance {
+  readonly id: Uint8Array;
+  readonly spread: number;
+}
+
+export function gatewayTerms(terms: SessionTerms, { cipherSuite: tlsSuite }: ClientFacts, chance: SessionChance): GatewayTerms {
+  const times = spreadRekey(terms.times, chance.spread);
+  const datagram = terms.datagram && datagramTerms(terms.datagram, tlsSuite, times, chance.id);
+  return {
+    config: terms.config,
+    linkMtu: terms.linkMtu,
+    times,
+    encodings: terms.compression,
+    ...(datagram !== undefined && { datagram }),
+  };
+}
+
+function spreadRekey(times: KeepaliveTimes, spread: number): KeepaliveTimes {
+  if (times.rekey === undefined || times.rekey <= REKEY_SPREAD_SECONDS * 1000) return times;
+  const seconds = (spread % (2 * REKEY_SPREAD_SECONDS + 1)) - REKEY_SPREAD_SECONDS;
+  return { ...times, rekey: times.rekey + seconds * 1000 };
+}
+
+function datagramTerms(policy: DatagramPolicy, tlsSuite: string, times: KeepaliveTimes, id: Uint8Array): DatagramTerms {
+  const { port, allowsPsk, allowsLegacy, matchesTlsCipher } = policy;
+  const isAllowed = (protection: SuiteProtection | undefined) => !matchesTlsCipher || isSameCipher(protection, tlsSuite);
+  const pskSuites = PSK_SUITE_IDS.filter((suite) => isAllowed(cipherSuite(suite)?.protection));
+  const names = (header: SuiteHeader) =>
+    suiteNames(header).filter((name) => allowsLegacy && isAllowed(cipherSuite(resumptionSuite(header, name)?.id ?? 0)?.protection));
+  return {
+    ...{ port, id, pskSuites },
+    times: times.rekey === undefined || times.rekey === 0 ? times : { ...times, rekey: times.rekey + DATAGRAM_REKEY_DELAY },
+    allowsPsk: allowsPsk && pskSuites.length > 0,
+    suites: names('X-DTLS-CipherSuite'),
+    suites12: names('X-DTLS12-CipherSuite'),
+  };
+}
+
+/** `tlsSuite` as in {@link ClientFacts.cipherSuite}: the cipher's name stands in it. */
+function isSameCipher(protection: SuiteProtection | undefined, tlsSuite: string): boolean {
+  if (protection === undefined) return false;
+  const name = protection.cipher.toUpperCase().replaceAll('-', '_');
+  // `AES_256_CBC_SHA`, but not `AES_256_CBC_SHA384`.
+  return protection.kind === 'aead' ? tlsSuite.includes(name) : new RegExp(`${name}_${protection.mac.toUpperCase()}$`).test(tlsSuite);
+}
+
+type Details = GatewayTunnelOptions['details'];
+
+export function tunnelDetails(terms: SessionTerms, host: HostPage, { cipherSuite: tlsSuite }: ClientFacts): Details {
+  const { rekeyMethod, hostname, tunnelsAllDns, sessionTimeout, bypassesProtocols, headers } = terms;
+  // Before TLS 1.3 new keys mean a renegotiation, which is refused here; from then on the client changes them by a message.
+  const canRekey = rekeyMethod === 'ssl' && tlsSuite.startsWith('TLSv1.3');
+  return {
+    ...{ serverName: host.serverName, bypassesProtocols, headers, pageHeaders: host.headers },
+    rekeyMethods: { stream: canRekey ? 'ssl' : 'new-tunnel', ...(rekeyMethod === 'ssl' && { datagram: 'ssl' }) },
+    ...(hostname !== undefined && { hostname }),
+    ...(tunnelsAllDns !== undefined && { tunnelsAllDns }),
+    ...(sessionTimeout !== undefined && { sessionTimeout }),
+  };
+}

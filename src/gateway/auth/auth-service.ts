@@ -117,6 +117,10 @@ class LocalAuthService implements AuthService, AsyncDisposable {
     return this.#sessions.find(cookie, remote);
   }
 
+  async rebound(session: string, key: Uint8Array): Promise<void> {
+    this.#sessions.rebind(session, key);
+  }
+
   async opened(session: string, facts: SessionFacts): Promise<void> {
     this.#sessions.opened(session, facts);
   }

@@ -206,13 +206,14 @@ export class LoginDialogue {
       return this.#refuse(false);
     }
     this.close();
-    const { host, userAgent, remote, local } = this.#hints;
+    const { host, userAgent, remote, local, boundKey } = this.#hints;
     const cookie = this.#world.admit({
       user,
       userAgent,
       remote: remote.address,
       local: local.address,
       hasCertificate: certificate !== undefined,
+      ...(boundKey !== undefined && { boundKey }),
       classes: accepted.classes ?? [],
       ...(group !== undefined && { group }),
       ...(host !== undefined && { host }),

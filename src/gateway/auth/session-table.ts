@@ -38,6 +38,7 @@ export interface Admitted {
   readonly remote: IpAddress;
   readonly local: IpAddress;
   readonly hasCertificate: boolean;
+  readonly boundKey?: Uint8Array;
   readonly policy?: Partial<SessionPolicy>;
   readonly classes: readonly Uint8Array[];
 }
@@ -109,6 +110,12 @@ export class SessionTable {
     if (denyRoaming && !sameIp(remote, session.remote)) return undefined;
     this.#update({ ...present, expiresAt: this.#cookieEnd(session.host) });
     return known;
+  }
+
+  /** The session is bound to another key of its client's. */
+  rebind(id: string, key: Uint8Array): void {
+    const session = this.#sessions.get(id);
+    if (session !== undefined) this.#update({ ...session, boundKey: key });
   }
 
   opened(id: string, facts: SessionFacts): void {
@@ -238,7 +245,7 @@ function hashOf(cookie: string): string {
 }
 
 /** What others than this process may know. */
-function publicPart({ id, user, group, host, createdAt, userAgent, policy }: StoredSession): KnownSession {
+function publicPart({ id, user, group, host, createdAt, userAgent, boundKey, policy }: StoredSession): KnownSession {
   return {
     id,
     user,
@@ -246,6 +253,7 @@ function publicPart({ id, user, group, host, createdAt, userAgent, policy }: Sto
     userAgent,
     ...(group !== undefined && { group }),
     ...(host !== undefined && { host }),
+    ...(boundKey !== undefined && { boundKey }),
     ...(policy !== undefined && { policy }),
   };
 }

@@ -7,8 +7,9 @@
  */
 import { MisuseError } from '../../core/errors.ts';
 import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
-import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { Cidr, Endpoint } from '../../core/wire/ip-address.ts';
 import type { SessionPolicy } from '../config/gateway-config.ts';
 import type { Lease } from '../network/lease-pool.ts';
 import type { KnownSession } from '../processes/auth-service.ts';
@@ -45,12 +46,17 @@ export interface Tunnel {
   datagramId: Uint8Array | undefined;
   /** Its client was answered. */
   isOpen: boolean;
-  readonly closed: PromiseWithResolvers<void>;
+}
+
+/** Where packets for a tunnel's client are sent to. */
+export function tunnelNetworks({ lease, terms }: Tunnel): Cidr[] {
+  return [...[lease.ipv4, lease.ipv6].flatMap((leased) => leased?.unit ?? []), ...terms.clientNetworks];
 }
 
 export class SessionTable {
   readonly #connections = new Map<number, Connection>();
   readonly #bySession = new Map<string, Tunnel>();
+  #onEmptied: () => void = () => undefined;
   #lastId = 0;
 
   get connections(): Iterable<Connection> {
@@ -119,7 +125,16 @@ export class SessionTable {
   close(tunnel: Tunnel): void {
     if (this.#bySession.get(tunnel.session.id) === tunnel) this.#bySession.delete(tunnel.session.id);
     tunnel.connection.tunnel = undefined;
-    tunnel.closed.resolve();
+    if (this.#bySession.size === 0) this.#onEmptied();
+  }
+
+  /** Resolves when the last tunnel has gone, or the time is up. */
+  async emptied(limit: Millis): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmptied = resolve;
+    const timer = setTimeout(resolve, limit);
+    await promise;
+    clearTimeout(timer);
   }
 
   disconnect(connection: Connection): void {

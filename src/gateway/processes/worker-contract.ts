@@ -17,6 +17,7 @@ import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason, SessionUsage } from './auth-service.ts';
+import type { LogNotices } from './remote-logger.ts';
 
 /** What main asks of a worker. */
 export interface WorkerService {
@@ -54,9 +55,8 @@ export interface WorkerSetup {
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** The product as clients are told: `ocserv 1.1.6` for the drop-in. */
   readonly serverName: string;
-  /** Where the device's queue is among this process's descriptors; undefined: there is no device. */
-  readonly deviceDescriptor?: number;
-  /** Addresses of the gateway inside the tunnel network, to tell its own from clients'. */
+  /** Of the device whose queue this worker inherited. */
+  readonly deviceName: string;
   readonly logLevel: number;
 }
 
@@ -185,6 +185,12 @@ const end = z.object({
   keepsCookie: z.boolean(),
 });
 
+const line = z.tuple([
+  z.enum(['error', 'warn', 'info', 'debug', 'trace']),
+  text,
+  z.record(text, z.union([z.string().max(MAX_ANSWER), z.number(), z.boolean()])),
+]);
+
 const SCHEMAS = {
   admits: z.tuple([number, endpoint]),
   begin: z.tuple([number, hints]),
@@ -200,7 +206,8 @@ const SCHEMAS = {
   disconnected: z.tuple([number]),
   forward: z.tuple([z.array(bytes(MAX_PACKET)).max(MAX_FORWARDED)]),
   strayed: z.tuple([bytes(MAX_PACKET), endpoint]),
-} satisfies Record<keyof DeskService | keyof DeskNotices, z.ZodType>;
+  log: line,
+} satisfies Record<keyof DeskService | keyof DeskNotices | keyof LogNotices, z.ZodType>;
 
 /** For main's end of the channel to a worker. */
 export const WORKER_GUARDS: Readonly<Record<string, (args: unknown) => readonly unknown[]>> = Object.fromEntries(

@@ -1,0 +1,284 @@
+/**
+ * A gateway: its main process. Puts the parts together, and takes them apart in the right order.
+ *
+ *   start:   configuration ─► auth ─► device, addresses ─► workers ─► UDP ─► TCP
+ *   reload:  configuration ─► auth, bans, workers; sessions stay as they are
+ *   stop:    no new connections ─► drain ─► sessions end, scripts run ─► workers, auth ─► device
+ *
+ * Read first: docs/ARCHITECTURE.md, "The gateway's processes".
+ */
+import { availableParallelism } from 'node:os';
+import type { Logger } from '../core/log.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
+import type { IpAddress } from '../core/wire/ip-address.ts';
+import { NodeCrypto } from '../node/crypto/node-crypto.ts';
+import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
+import type { ControlTarget, GatewayStatus } from './control/control-target.ts';
+import { type AuthProcess, startAuthProcess } from './main/auth-process.ts';
+import { BanTable } from './main/ban-table.ts';
+import { ControlDesk } from './main/control-desk.ts';
+import { Doors } from './main/doors.ts';
+import { localNetworks } from './main/local-networks.ts';
+import { PacketExchange } from './main/packet-exchange.ts';
+import { SessionDesk } from './main/session-desk.ts';
+import { SessionEvents } from './main/session-events.ts';
+import { SessionNetwork } from './main/session-network.ts';
+import { SessionTable, type Tunnel, tunnelNetworks } from './main/session-table.ts';
+import { Statistics } from './main/statistics.ts';
+import { filesOfWorkers } from './main/worker-files.ts';
+import { WorkerPool } from './main/worker-pool.ts';
+import { LeaseWriter, readLeases } from './network/lease-file.ts';
+import { LeasePool } from './network/lease-pool.ts';
+import { isAnswering } from './network/ping-address.ts';
+import type { DisconnectReason } from './processes/auth-service.ts';
+import type { WorkerSetup } from './processes/worker-contract.ts';
+
+export interface GatewayOptions {
+  /** Reads the configuration; called again for each reload. Rejects with what is wrong with it. */
+  readonly load: () => Promise<{ readonly config: GatewayConfig; readonly notices: readonly ConfigNotice[] }>;
+  /** What clients are told: `ocserv 1.1.6` by the drop-in, `sallyport 1.0` else. */
+  readonly serverName: string;
+  readonly log: Logger;
+  /** Sockets that systemd has opened, in place of the ports. */
+  readonly inherited?: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
+}
+
+/** A tunnel's worker has so long to say goodbye to its client. */
+const TUNNEL_END_LIMIT: Millis = 5_000;
+
+/** How often leases of sessions that nobody knows any more are given back. */
+const TIDY_INTERVAL: Millis = 60_000;
+
+/** Without a wish of the administrator's: what the link of an ordinary machine carries. */
+const DEFAULT_LINK_MTU = 1500;
+
+interface Parts {
+  readonly options: GatewayOptions;
+  /** The configuration of now. */
+  config: GatewayConfig;
+  readonly auth: AuthProcess;
+  readonly network: SessionNetwork;
+  readonly leases: LeasePool;
+  readonly table: SessionTable;
+  readonly desk: SessionDesk;
+  readonly pool: WorkerPool;
+  readonly doors: Doors;
+  readonly bans: BanTable;
+  readonly statistics: Statistics;
+  readonly events: SessionEvents;
+  setup: WorkerSetup;
+}
+
+/** What takes back one step of the start. */
+type Undo = () => unknown;
+
+export class Gateway {
+  readonly control: ControlTarget;
+  /** Resolves when it has stopped, asked or not. */
+  readonly stopped: Promise<void>;
+  readonly #parts: Parts;
+  readonly #undo: Undo[];
+  readonly #hasStopped: () => void;
+  readonly #tidy: NodeJS.Timeout;
+  #state: GatewayStatus['state'] = 'online';
+  #stopping: Promise<void> | undefined;
+
+  /** Resolves when clients can come. Rejects with why they cannot, and leaves nothing. */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const undo: Undo[] = [];
+    try {
+      return new Gateway(await assemble(options, undo), undo);
+    } catch (error) {
+      await undoAll(undo);
+      throw error;
+    }
+  }
+
+  private constructor(parts: Parts, undo: Undo[]) {
+    this.#parts = parts;
+    this.#undo = undo;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.stopped = promise;
+    this.#hasStopped = resolve;
+    const { table, desk, pool, auth, bans, statistics, events } = parts;
+    this.control = new ControlDesk({
+      ...{ table, desk, pool, bans, statistics, events, auth: auth.service, authPid: auth.child.pid, now: Date.now },
+      lifecycle: {
+        state: () => this.#state,
+        reload: () => this.reload(),
+        stop: () => void this.stop(),
+        maintain: (isOn) => this.maintain(isOn),
+      },
+    });
+    // Without the process that knows who may come in there is no gateway (ocserv stops as well).
+    void auth.child.ended.then((how) => this.#authEnded(how));
+    this.#tidy = setInterval(() => void tidy(parts), TIDY_INTERVAL);
+    parts.doors.open();
+  }
+
+  /** The port of TCP: the kernel's choice where 0 was asked for. */
+  get port(): number | undefined {
+    return this.#parts.doors.tcpPort;
+  }
+
+  /** Process ids of the workers. */
+  get workers(): readonly number[] {
+    return this.#parts.pool.pids;
+  }
+
+  /** Rejects with what is wrong with the new configuration; the old one stays then. */
+  async reload(): Promise<void> {
+    const { options, auth, bans, statistics, network, pool } = this.#parts;
+    const { config, notices } = await options.load();
+    logNotices(options.log, notices);
+    const setup = { ...this.#parts.setup, config, files: await filesOfWorkers(config) };
+    await network.configure(config);
+    await auth.service.reload(config);
+    bans.configure(config.bans, localNetworks());
+    statistics.configure(config.control.statisticsPeriod);
+    this.#parts.config = config;
+    this.#parts.setup = setup;
+    await Promise.all(pool.services.map((service) => service.reload(setup)));
+    options.log.log('info', 'configuration reloaded');
+  }
+
+  /** Takes no new connections, and lets sessions go as they like; false goes back to work. */
+  maintain(isOn: boolean): void {
+    if (this.#state === 'stopping') return;
+    this.#state = isOn ? 'maintenance' : 'online';
+    if (isOn) this.#parts.doors.shut();
+    else this.#parts.doors.open();
+  }
+
+  /** Ends every session, and then itself. Safe to call twice. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    const { doors, desk, table, config } = this.#parts;
+    this.#state = 'stopping';
+    clearInterval(this.#tidy);
+    doors.close();
+    if (table.tunnelCount > 0) await table.emptied(config.limits.drain);
+    await desk.disconnectAll();
+    await undoAll(this.#undo);
+    this.#hasStopped();
+  }
+
+  #authEnded(how: string): void {
+    if (this.#stopping !== undefined) return;
+    this.#parts.options.log.log('error', 'the auth process has died: the gateway stops', { how });
+    void this.stop();
+  }
+}
+
+/** All parts, started in order; what takes each back is added to `undo` as soon as it is there. */
+async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
+  const { log, load, serverName, inherited } = options;
+  const { config, notices } = await load();
+  logNotices(log, notices);
+  const files = await filesOfWorkers(config);
+  const bans = new BanTable(config.bans, localNetworks());
+  const statistics = new Statistics(config.control.statisticsPeriod, Date.now());
+  const events = new SessionEvents();
+  const table = new SessionTable();
+  const stateFile = `${config.processes.socketFile}.sessions`;
+  const auth = await startAuthProcess({ config, stateFile }, { log, onFailed: (remote: IpAddress) => desk.loginFailed(remote) });
+  undo.push(() => auth.child.end());
+  const workers = config.processes.workers === 0 ? availableParallelism() : config.processes.workers;
+  const network = await SessionNetwork.open(config, { queues: workers, log });
+  undo.push(() => network.close());
+  const leases = await openLeases(config, auth, log, undo);
+  const exchange = new PacketExchange((worker, packets) => pool.packets(worker, packets));
+  const parts: Omit<Parts, 'desk' | 'pool' | 'doors'> = {
+    ...{ options, config, auth, network, leases, table, bans, statistics, events },
+    setup: { config, files, serverName, logLevel: config.logLevel, deviceName: network.device },
+  };
+  const desk: SessionDesk = new SessionDesk({
+    ...{ auth: auth.service, table, leases, bans, statistics, events, network, log, now: Date.now },
+    config: () => parts.config,
+    udpPort: () => doors.udpPort,
+    linkMtu: () => DEFAULT_LINK_MTU,
+    endTunnel: (tunnel, reason) => endTunnel(pool, desk, tunnel, reason),
+    admit: (tunnel) => {
+      exchange.attach(tunnelNetworks(tunnel), tunnel.connection.worker);
+      doors.admit(tunnel);
+    },
+    dismiss: (tunnel) => {
+      exchange.detach(tunnelNetworks(tunnel), tunnel.connection.worker);
+      doors.dismiss(tunnel);
+    },
+  });
+  const pool: WorkerPool = new WorkerPool({
+    ...{ count: workers, queues: network.queues, log },
+    setup: () => parts.setup,
+    onGone: (worker) => desk.workerGone(worker),
+    serves: {
+      ...desk.services(),
+      disconnected: (worker: number, id: number) => {
+        pool.disconnected(worker);
+        desk.disconnected(worker, id);
+      },
+      forward: (worker: number, packets: readonly Uint8Array[]) => exchange.forward(worker, packets),
+      strayed: (_worker, datagram, from) => doors.strayed(datagram, from),
+      log: (_worker, level, event, fields) => log.log(level, event, fields),
+    },
+  });
+  undo.push(() => pool.close());
+  await pool.start();
+  const doors = await Doors.make({ listen: config.listen, table, desk, pool, now: Date.now, ...(inherited !== undefined && { inherited }) });
+  undo.push(() => doors.close());
+  return Object.assign(parts, { desk, pool, doors });
+}
+
+/** Leases of before the restart come back, if their sessions did. */
+async function openLeases(config: GatewayConfig, auth: AuthProcess, log: Logger, undo: Undo[]): Promise<LeasePool> {
+  const file = `${config.processes.socketFile}.leases`;
+  const writer: LeaseWriter = new LeaseWriter(file, {
+    entries: () => leases.entries,
+    onError: (error) => log.log('warn', 'leases could not be written', { reason: error.message }),
+  });
+  const leases = new LeasePool({
+    crypto: new NodeCrypto(),
+    onChange: () => writer.changed(),
+    ...(config.network.pingLeases && { isAnswering }),
+  });
+  undo.push(() => writer.close());
+  const known = new Set((await auth.service.sessions()).map(({ id }) => id));
+  leases.restore(await readLeases(file), (session) => known.has(session));
+  return leases;
+}
+
+/** Resolves when the tunnel is gone from the table, whoever had to see to it. */
+async function endTunnel(pool: WorkerPool, desk: SessionDesk, tunnel: Tunnel, reason: DisconnectReason): Promise<void> {
+  const { worker } = tunnel.connection;
+  const service = pool.service(worker);
+  const asked = service?.closeTunnel(tunnel.id, reason) ?? Promise.resolve();
+  const limit = Promise.withResolvers<void>();
+  const timer = setTimeout(limit.resolve, TUNNEL_END_LIMIT);
+  await Promise.race([asked.catch(() => undefined), limit.promise]);
+  clearTimeout(timer);
+  desk.forget(tunnel, reason);
+}
+
+/** Gives back what belongs to sessions that are over without a tunnel's end: their cookies have expired. */
+async function tidy({ auth, leases, table, options }: Parts): Promise<void> {
+  try {
+    const known = new Set((await auth.service.sessions()).map(({ id }) => id));
+    for (const { session } of leases.entries) if (!known.has(session) && table.ofSession(session) === undefined) leases.release(session);
+  } catch (error) {
+    options.log.log('warn', 'leases could not be tidied', { reason: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+async function undoAll(undo: Undo[]): Promise<void> {
+  for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+}
+
+function logNotices(log: Logger, notices: readonly ConfigNotice[]): void {
+  for (const { file, line, level, message } of notices) {
+    log.log(level === 'note' ? 'info' : level === 'warning' ? 'warn' : 'error', message, { file, line });
+  }
+}

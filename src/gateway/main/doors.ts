@@ -1,0 +1,113 @@
+/** The ways in, TCP and UDP together: open, shut for a while, closed. What comes in by them goes to the workers. */
+import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { ListenConfig } from '../config/gateway-config.ts';
+import type { SessionDesk } from './session-desk.ts';
+import type { SessionTable, Tunnel } from './session-table.ts';
+import { type Knock, TcpDoor } from './tcp-door.ts';
+import { type DatagramTunnel, UdpDoor } from './udp-door.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+export interface DoorsOptions {
+  readonly listen: ListenConfig;
+  readonly table: SessionTable;
+  readonly desk: SessionDesk;
+  readonly pool: WorkerPool;
+  readonly inherited?: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** A unix socket's peer is a program of this machine. */
+const THIS_MACHINE: Endpoint = { address: { family: 4, bytes: Uint8Array.of(127, 0, 0, 1) }, port: 0 };
+
+export class Doors {
+  readonly #options: DoorsOptions;
+  readonly #datagrams = new Map<Tunnel, DatagramTunnel>();
+  #tcp: TcpDoor | undefined;
+  #udp: UdpDoor | undefined;
+  #isOpen = false;
+
+  /** Binds all ports; clients are let in after {@link open}. Rejects with NetworkError for one that is taken. */
+  static async make(options: DoorsOptions): Promise<Doors> {
+    const doors = new Doors(options);
+    const { listen, inherited, now } = options;
+    const { udpPort, udpHost = listen.host } = listen;
+    try {
+      if (udpPort !== undefined) {
+        doors.#udp = await UdpDoor.open({
+          ...{ port: udpPort, now, inherited: inherited?.udp ?? [] },
+          ...(udpHost !== undefined && { host: udpHost }),
+          onFlow: (tunnel, flow) => options.pool.flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
+        });
+      }
+      doors.#tcp = await TcpDoor.open(listen, (knock) => doors.#knocked(knock), inherited?.tcp ?? []);
+      return doors;
+    } catch (error) {
+      doors.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: DoorsOptions) {
+    this.#options = options;
+  }
+
+  get tcpPort(): number | undefined {
+    return this.#tcp?.port;
+  }
+
+  get udpPort(): number | undefined {
+    return this.#udp?.port;
+  }
+
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  /** New connections are refused; what is there stays. */
+  shut(): void {
+    this.#isOpen = false;
+  }
+
+  /** For good. Datagrams of running tunnels have sockets of their own. Safe to call twice. */
+  close(): void {
+    this.#isOpen = false;
+    this.#tcp?.close();
+    this.#udp?.close();
+  }
+
+  /** Datagrams of this tunnel are let in from now on, if it has any. */
+  admit(tunnel: Tunnel): void {
+    const { datagramId: id, connection } = tunnel;
+    if (id === undefined || connection.remote === undefined || connection.local === undefined) return;
+    const admitted = { tunnel: tunnel.id, id, local: connection.local.address, remote: connection.remote.address };
+    this.#datagrams.set(tunnel, admitted);
+    this.#udp?.admit(admitted);
+  }
+
+  dismiss(tunnel: Tunnel): void {
+    const admitted = this.#datagrams.get(tunnel);
+    if (admitted === undefined) return;
+    this.#datagrams.delete(tunnel);
+    this.#udp?.dismiss(admitted);
+  }
+
+  /** A datagram that came to another client's socket. */
+  strayed(datagram: Uint8Array, from: Endpoint): void {
+    this.#udp?.arrived(datagram, from);
+  }
+
+  #knocked({ socket, remote, local }: Knock): void {
+    const { listen, desk, pool, table, now } = this.#options;
+    const hasProxyHeader = listen.proxyProtocol;
+    const known = hasProxyHeader ? undefined : (remote ?? THIS_MACHINE);
+    const worker = pool.choose();
+    if (!this.#isOpen || worker === undefined || (known !== undefined && !desk.mayKnock(known.address))) {
+      socket.destroy();
+      return;
+    }
+    const { id } = table.connect(worker, known, local, now());
+    const arrival = { connection: id, hasProxyHeader, ...(known !== undefined && { remote: known }), ...(local !== undefined && { local }) };
+    pool.connect(worker, arrival, socket);
+  }
+}

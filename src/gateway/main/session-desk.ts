@@ -1,0 +1,394 @@
+/**
+ * What workers may ask of main: who is this, may it come in, which addresses does it get. Here a cookie becomes a session on the network, and ends.
+ *
+ *   lease:   policy of host, group and user ─► the session's tunnel of before ends ─► room? ─► addresses ─► script, routes, firewall ─► terms
+ *   closed:  firewall, routes, script ─► addresses ─► accounting, statistics
+ *
+ * Steps of one session happen one after the other, so that what a disconnect takes back is there, and nothing of a reconnect is.
+ */
+import type { AuthStep, LoginHints } from '../../core/auth/dialogue.ts';
+import type { FormValues } from '../../core/auth/form.ts';
+import { MisuseError, PeerRefusedError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
+import type { Secret } from '../../core/secret.ts';
+import type { Endpoint, IpAddress } from '../../core/wire/ip-address.ts';
+import { formatIp } from '../../core/wire/ip-address.ts';
+import type { GatewayConfig, HostConfig } from '../config/gateway-config.ts';
+import { resolvePolicy } from '../config/session-policy.ts';
+import type { LeasePool } from '../network/lease-pool.ts';
+import { policyTerms } from '../network/policy-terms.ts';
+import type { AuthService, DisconnectReason, KnownSession, SessionUsage } from '../processes/auth-service.ts';
+import type { Lease, TunnelEnd, WorkerSession } from '../processes/worker-contract.ts';
+import type { BanTable } from './ban-table.ts';
+import type { SessionEvents } from './session-events.ts';
+import type { SessionNetwork } from './session-network.ts';
+import type { Connection, SessionTable, Tunnel } from './session-table.ts';
+import type { Statistics } from './statistics.ts';
+
+export interface DeskWorld {
+  /** The configuration of now. */
+  readonly config: () => GatewayConfig;
+  readonly auth: AuthService;
+  readonly table: SessionTable;
+  readonly leases: LeasePool;
+  readonly bans: BanTable;
+  readonly statistics: Statistics;
+  readonly events: SessionEvents;
+  readonly network: SessionNetwork;
+  /** Of UDP, open; undefined: there is none. */
+  readonly udpPort: () => number | undefined;
+  readonly linkMtu: () => number;
+  /** Asks the tunnel's worker to end it; resolves when its client was told, or its worker is gone. */
+  readonly endTunnel: (tunnel: Tunnel, reason: DisconnectReason) => Promise<void>;
+  /** Datagrams of this tunnel are let in, or not any more. */
+  readonly admit: (tunnel: Tunnel) => void;
+  readonly dismiss: (tunnel: Tunnel) => void;
+  readonly log: Logger;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** Why the client is told no: without the reason, which is for the log. */
+const REFUSALS = {
+  full: 'The gateway has no room for another session.',
+  sameUser: 'This user has too many sessions.',
+} as const;
+
+export class SessionDesk {
+  readonly #world: DeskWorld;
+  /** What is under way for a session: the next step waits for it. */
+  readonly #steps = new Map<string, Promise<unknown>>();
+  readonly #beganAt = new Map<Connection, number>();
+  /** Tunnels that are gone, and what for, until that is dealt with. */
+  readonly #ends = new Map<Tunnel, TunnelEnd>();
+
+  constructor(world: DeskWorld) {
+    this.#world = world;
+  }
+
+  /** A connection whose real address is known only now. */
+  admits(worker: number, id: number, remote: Endpoint): boolean {
+    const connection = this.#world.table.connectionOf(worker, id);
+    if (connection.remote !== undefined) throw new MisuseError(`connection ${id} has an address already`);
+    connection.remote = remote;
+    return this.mayKnock(remote.address);
+  }
+
+  /** Counts a connection from there; false: it is to be refused. */
+  mayKnock(remote: IpAddress): boolean {
+    const { bans, config, now, log } = this.#world;
+    if (bans.isBanned(remote, now())) {
+      log.log('debug', 'refused a banned address', { address: formatIp(remote) });
+      return false;
+    }
+    this.#score(remote, config().bans.pointsConnection);
+    return true;
+  }
+
+  async begin(worker: number, id: number, hints: LoginHints): Promise<{ readonly dialogue: string; readonly step: AuthStep }> {
+    const connection = this.#world.table.connectionOf(worker, id);
+    const remote = addressOf(connection);
+    connection.state = 'authenticating';
+    connection.userAgent = hints.userAgent;
+    connection.host = hints.host;
+    this.#beganAt.set(connection, this.#world.now());
+    const begun = await this.#world.auth.begin({ ...hints, remote });
+    this.#stepped(connection, begun.step);
+    return begun;
+  }
+
+  async answer(worker: number, id: number, dialogue: string, values: FormValues): Promise<AuthStep | undefined> {
+    const connection = this.#world.table.connectionOf(worker, id);
+    const step = await this.#world.auth.answer(dialogue, values, addressOf(connection).address);
+    if (step !== undefined) this.#stepped(connection, step);
+    return step;
+  }
+
+  async knows(worker: number, id: number, dialogue: string): Promise<boolean> {
+    this.#world.table.connectionOf(worker, id);
+    return this.#world.auth.knows(dialogue);
+  }
+
+  async session(worker: number, id: number, cookie: Secret): Promise<WorkerSession | undefined> {
+    const connection = this.#world.table.connectionOf(worker, id);
+    const known = await this.#world.auth.session(cookie, addressOf(connection).address);
+    connection.known = known;
+    if (known === undefined) return undefined;
+    connection.state = 'authenticated';
+    const { id: session, user, group, boundKey } = known;
+    return { id: session, user, ...(group !== undefined && { group }), ...(boundKey !== undefined && { boundKey }) };
+  }
+
+  async rebound(worker: number, id: number, session: string, key: Uint8Array): Promise<void> {
+    this.#knownBy(worker, id, session);
+    await this.#world.auth.rebound(session, key);
+  }
+
+  async endSession(worker: number, id: number, session: string): Promise<void> {
+    this.#knownBy(worker, id, session);
+    await this.#endSession(session, 'user disconnected');
+  }
+
+  /** Throws {@link PeerRefusedError} with what the client may be told. */
+  lease(worker: number, id: number, session: string, wishes: LeaseWishes): Promise<Lease> {
+    const { connection, known } = this.#knownBy(worker, id, session);
+    return this.#after(session, () => this.#lease(connection, known, wishes));
+  }
+
+  async opened(worker: number, id: number, datagramId: Uint8Array | undefined): Promise<void> {
+    const { auth, admit, events, log, now } = this.#world;
+    const tunnel = this.#world.table.tunnelOf(worker, id);
+    if (tunnel.isOpen) throw new MisuseError(`tunnel ${id} is open already`);
+    tunnel.datagramId = datagramId;
+    tunnel.isOpen = true;
+    admit(tunnel);
+    const { session, lease, device } = tunnel;
+    const remote = addressOf(tunnel.connection).address;
+    events.publish({ type: 'connected', ...eventFacts(tunnel, now()) });
+    log.log('info', 'user connected', { user: session.user, id, remote: formatIp(remote) });
+    const { ipv4, ipv6 } = lease;
+    await auth.opened(session.id, {
+      ...{ remote, device },
+      ...(ipv4 !== undefined && { ipv4: ipv4.address }),
+      ...(ipv6 !== undefined && { ipv6: ipv6.address }),
+    });
+  }
+
+  async reported(worker: number, id: number, usage: SessionUsage): Promise<void> {
+    await this.#world.auth.reported(this.#world.table.tunnelOf(worker, id).session.id, usage);
+  }
+
+  /** The worker's word that a tunnel is gone. */
+  closed(worker: number, id: number, end: TunnelEnd): void {
+    const tunnel = this.#world.table.tunnelOf(worker, id);
+    this.#ends.set(tunnel, end);
+    this.#world.table.close(tunnel);
+    this.#track(tunnel.session.id, () => this.#finish(tunnel));
+  }
+
+  disconnected(worker: number, id: number): void {
+    const connection = this.#world.table.connectionOf(worker, id);
+    this.#beganAt.delete(connection);
+    if (connection.tunnel === undefined) {
+      this.#world.table.disconnect(connection);
+      return;
+    }
+    this.closed(worker, id, { reason: 'unspecified error', keepsCookie: true, received: 0, sent: 0, duration: 0 });
+    this.#world.table.disconnect(connection);
+  }
+
+  /** A tunnel that its worker was told to end, and of which it has said nothing since. */
+  forget(tunnel: Tunnel, reason: DisconnectReason): void {
+    const { connection, id } = tunnel;
+    if (connection.tunnel !== tunnel) return;
+    this.closed(connection.worker, id, { reason, keepsCookie: false, received: 0, sent: 0, duration: 0 });
+  }
+
+  /** What workers may call, by name; the first argument is the worker's number. */
+  services(): Readonly<Record<string, (worker: number, ...args: never[]) => unknown>> {
+    return {
+      admits: (worker, id: number, remote: Endpoint) => this.admits(worker, id, remote),
+      begin: (worker, id: number, hints: LoginHints) => this.begin(worker, id, hints),
+      answer: (worker, id: number, dialogue: string, values: FormValues) => this.answer(worker, id, dialogue, values),
+      knows: (worker, id: number, dialogue: string) => this.knows(worker, id, dialogue),
+      session: (worker, id: number, cookie: Secret) => this.session(worker, id, cookie),
+      rebound: (worker, id: number, session: string, key: Uint8Array) => this.rebound(worker, id, session, key),
+      endSession: (worker, id: number, session: string) => this.endSession(worker, id, session),
+      lease: (worker, id: number, session: string, wishes: LeaseWishes) => this.lease(worker, id, session, wishes),
+      opened: (worker, id: number, datagramId: Uint8Array | undefined) => this.opened(worker, id, datagramId),
+      reported: (worker, id: number, usage: SessionUsage) => this.reported(worker, id, usage),
+      closed: (worker, id: number, end: TunnelEnd) => this.closed(worker, id, end),
+    };
+  }
+
+  /** A worker has ended: nobody will tell us of what it had. */
+  workerGone(worker: number): void {
+    for (const { id } of this.#world.table.ofWorker(worker)) this.disconnected(worker, id);
+  }
+
+  /** Ends what an administrator wants to end, cookie and all. */
+  async disconnect(tunnel: Tunnel): Promise<void> {
+    await this.#endSession(tunnel.session.id, 'server disconnected');
+  }
+
+  /** The same for a session that may have no tunnel now. */
+  async endSessionOf(session: string): Promise<void> {
+    await this.#endSession(session, 'server disconnected');
+  }
+
+  /** At the end of the gateway: every tunnel, one beside the other. Cookies stay good for a gateway that starts again. */
+  async disconnectAll(): Promise<void> {
+    const { table, endTunnel } = this.#world;
+    await Promise.all([...table.tunnels].map((tunnel) => endTunnel(tunnel, 'unspecified')));
+    await Promise.all(this.#steps.values());
+  }
+
+  /** Points for bad behaviour: a wrong password. */
+  loginFailed(remote: IpAddress): void {
+    const { statistics, config, now } = this.#world;
+    statistics.loginFailed(now());
+    this.#score(remote, config().bans.pointsWrongPassword);
+  }
+
+  async #lease(connection: Connection, known: KnownSession, wishes: LeaseWishes): Promise<Lease> {
+    const { table, leases, network, config, log, now } = this.#world;
+    const host = hostOf(config(), known.host);
+    const { policy, notices } = await resolvePolicy(host, {
+      user: known.user,
+      groups: known.group === undefined ? [] : [known.group],
+      ...(known.policy !== undefined && { backEnd: known.policy }),
+    });
+    for (const { file, line, message } of notices) log.log('warn', 'a supplemental file is not right', { file, line, message });
+    await this.#takeOver(known.id);
+    this.#checkRoom(known, policy.maxSameClients);
+    const grant = await leases.acquire({
+      session: known.id,
+      user: known.user,
+      pools: { ...host.pools, ...policy.pools },
+      wantsIpv4: wishes.wantsIpv4,
+      wantsIpv6: wishes.wantsIpv6,
+      ...(policy.explicitIpv4 !== undefined && { explicitIpv4: policy.explicitIpv4 }),
+      ...(policy.explicitIpv6 !== undefined && { explicitIpv6: policy.explicitIpv6 }),
+    });
+    for (const session of grant.displaced) void this.#endSession(session, 'unspecified');
+    const terms = policyTerms({
+      ...{ policy, lease: grant.lease, wishes, user: known.user, createdAt: known.createdAt, now: now() },
+      ...(known.group !== undefined && { group: known.group }),
+      linkMtu: this.#world.linkMtu(),
+      udpPort: this.#world.udpPort(),
+    });
+    const tunnel: Tunnel = {
+      ...{ id: connection.id, connection, session: known, policy, lease: grant.lease, terms: terms.terms, wishes, device: network.device },
+      datagramId: undefined,
+      isOpen: false,
+    };
+    await network.connect(tunnel);
+    if (table.find(connection.id) !== connection) {
+      // Gone while the script ran.
+      await network.disconnect(tunnel, { reason: 'unspecified', received: 0, sent: 0, duration: 0 });
+      throw new PeerRefusedError('The client has left.');
+    }
+    table.open(tunnel);
+    return { tunnel: connection.id, terms: tunnel.terms, limits: terms.limits };
+  }
+
+  /** The newest tunnel of a session wins (spec "AnyConnect", section 10.2). */
+  async #takeOver(session: string): Promise<void> {
+    const before = this.#world.table.ofSession(session);
+    if (before === undefined) return;
+    await this.#world.endTunnel(before, 'unspecified');
+    await this.#finish(before); // its own step waits behind ours, and will find nothing left to do
+  }
+
+  #checkRoom({ user, id }: KnownSession, maxSameClients: number): void {
+    const { table, config, log } = this.#world;
+    const { maxClients } = config().limits;
+    if (maxClients > 0 && table.tunnelCount >= maxClients) {
+      log.log('warn', 'max-clients is reached', { user, maxClients });
+      throw new PeerRefusedError(REFUSALS.full);
+    }
+    const others = table.ofUser(user).filter(({ session }) => session.id !== id);
+    if (maxSameClients > 0 && others.length >= maxSameClients) {
+      log.log('warn', 'max-same-clients is reached', { user, maxSameClients });
+      throw new PeerRefusedError(REFUSALS.sameUser);
+    }
+  }
+
+  async #endSession(session: string, reason: DisconnectReason): Promise<void> {
+    const tunnel = this.#world.table.ofSession(session);
+    if (tunnel === undefined) {
+      await this.#world.auth.closed(session, { reason, keepsCookie: false, received: 0, sent: 0, duration: 0 });
+      this.#world.leases.release(session);
+      return;
+    }
+    await this.#world.endTunnel(tunnel, reason);
+  }
+
+  /** Takes back what {@link SessionDesk.lease} set up. Once, whoever comes first. */
+  async #finish(tunnel: Tunnel): Promise<void> {
+    const end = this.#ends.get(tunnel);
+    if (end === undefined) return;
+    this.#ends.delete(tunnel);
+    const { auth, network, leases, statistics, events, dismiss, log, now } = this.#world;
+    dismiss(tunnel);
+    const { session, connection } = tunnel;
+    const { reason, keepsCookie, received, sent, duration } = end;
+    await network.disconnect(tunnel, end);
+    if (!keepsCookie) leases.release(session.id);
+    statistics.sessionEnded({ reason, received, sent, duration }, now());
+    if (tunnel.isOpen) {
+      events.publish({ type: 'disconnected', ...eventFacts(tunnel, now()), reason, duration });
+      log.log('info', 'user disconnected', { user: session.user, id: connection.id, reason, received, sent });
+    }
+    await auth.closed(session.id, end);
+  }
+
+  #stepped(connection: Connection, step: AuthStep): void {
+    if (step.type !== 'admitted') return;
+    const { statistics, now } = this.#world;
+    statistics.loggedIn(now() - (this.#beganAt.get(connection) ?? now()), now());
+    this.#beganAt.delete(connection);
+  }
+
+  #score(remote: IpAddress, points: number): void {
+    const { bans, now, log } = this.#world;
+    const verdict = bans.add(remote, points, now());
+    if (verdict === 'banned') log.log('info', 'address banned', { address: formatIp(remote) });
+    else if (verdict === 'exempt') log.log('info', 'not applying ban to local address', { address: formatIp(remote) });
+  }
+
+  #knownBy(worker: number, id: number, session: string): { readonly connection: Connection; readonly known: KnownSession } {
+    const connection = this.#world.table.connectionOf(worker, id);
+    const { known } = connection;
+    if (known?.id !== session) throw new MisuseError(`connection ${id} has not shown the cookie of that session`);
+    return { connection, known };
+  }
+
+  /** Runs a step of a session when those before it are done. */
+  #after<T>(session: string, step: () => Promise<T>): Promise<T> {
+    const before = this.#steps.get(session) ?? Promise.resolve();
+    const now = before.then(step, step);
+    const settled = now.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#steps.set(session, settled);
+    void settled.then(() => {
+      if (this.#steps.get(session) === settled) this.#steps.delete(session);
+    });
+    return now;
+  }
+
+  /** A step that nobody waits for: that it failed is for the log. */
+  #track(session: string, step: () => Promise<void>): void {
+    this.#after(session, step).catch((error: unknown) =>
+      this.#world.log.log('error', 'the end of a session failed', { reason: error instanceof Error ? error.message : String(error) }),
+    );
+  }
+}
+
+/** Throws {@link MisuseError} for a connection whose PROXY header has not been told yet. */
+function addressOf({ remote, id }: Connection): Endpoint {
+  if (remote === undefined) throw new MisuseError(`connection ${id} has no address yet`);
+  return remote;
+}
+
+/** The virtual host of a session; the default host's where it is gone since. */
+function hostOf(config: GatewayConfig, name: string | undefined): HostConfig {
+  const host = config.hosts.find((other) => other.name === name) ?? config.hosts[0];
+  if (host === undefined) throw new MisuseError('the gateway has no host');
+  return host;
+}
+
+function eventFacts({ connection, session, lease }: Tunnel, at: number) {
+  const address = lease.ipv4?.address ?? lease.ipv6?.address;
+  return {
+    at,
+    id: connection.id,
+    user: session.user,
+    host: session.host ?? 'default',
+    remote: formatIp(addressOf(connection).address),
+    address: address === undefined ? '' : formatIp(address),
+  };
+}

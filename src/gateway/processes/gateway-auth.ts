@@ -1,0 +1,77 @@
+/**
+ * The process with the secrets: passwords, RADIUS, PAM, cookies. It hears main and nobody else, and ends with it.
+ *
+ * Started by `child-processes.ts`; the first call is `start`.
+ */
+import { randomBytes } from 'node:crypto';
+import { MisuseError } from '../../core/errors.ts';
+import { createAuthService } from '../auth/auth-service.ts';
+import type { GatewayConfig } from '../config/gateway-config.ts';
+import type { AuthService } from './auth-service.ts';
+import { parentChannel } from './process-channel.ts';
+import { remoteLogger } from './remote-logger.ts';
+import { Rpc, type Served } from './rpc.ts';
+
+export interface AuthSetup {
+  readonly config: GatewayConfig;
+  /** Where sessions are kept over a restart. */
+  readonly stateFile: string;
+}
+
+/** What main calls before everything else. */
+export interface AuthStart {
+  start(setup: AuthSetup): Promise<void>;
+}
+
+const METHODS: readonly (keyof AuthService)[] = [
+  'begin',
+  'answer',
+  'knows',
+  'session',
+  'rebound',
+  'opened',
+  'reported',
+  'closed',
+  'sessions',
+  'reload',
+];
+
+function main(): void {
+  const channel = parentChannel();
+  if (channel === undefined) {
+    process.stderr.write('This program is a part of the gateway, which starts it by itself.\n');
+    process.exit(1);
+  }
+  let service: (AuthService & AsyncDisposable) | undefined;
+  const serve = (name: keyof AuthService): Served => {
+    return (...args: never[]) => {
+      if (service === undefined) throw new MisuseError('the auth process has not been started');
+      return (service[name] as (...all: unknown[]) => unknown)(...args);
+    };
+  };
+  const rpc: Rpc = new Rpc(channel, {
+    peer: 'main',
+    serves: {
+      start: async ({ config, stateFile }: AuthSetup) => {
+        service = await createAuthService(config, {
+          stateFile,
+          events: { failed: (remote) => rpc.notify('failed', [remote]) },
+          log: remoteLogger(rpc, config.logLevel),
+          now: Date.now,
+          random: randomBytes,
+        });
+      },
+      ...Object.fromEntries(METHODS.map((name) => [name, serve(name)])),
+    },
+    onFault: (error) => {
+      process.stderr.write(`${error.message}\n`);
+      process.exit(1);
+    },
+  });
+  channel.onClose(() => {
+    const ended = Promise.resolve(service?.[Symbol.asyncDispose]());
+    void ended.finally(() => process.exit(0));
+  });
+}
+
+main();

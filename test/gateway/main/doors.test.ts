@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import net, { type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import type { IpAddress } from '../../../src/core/wire/ip-address.ts';
+import { parseIp } from '../../../src/core/wire/ip-address.ts';
+import { type Knock, TcpDoor } from '../../../src/gateway/main/tcp-door.ts';
+import { type Flow, UdpDoor } from '../../../src/gateway/main/udp-door.ts';
+import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
+import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
+
+const LOOPBACK: IpAddress = parseIp('127.0.0.1') ?? assert.fail();
+
+describe('the door for TCP', { timeout: 10_000 }, () => {
+  it('hands on connections of which nothing was read, with their addresses', async () => {
+    const { promise, resolve } = Promise.withResolvers<Knock>();
+    const door = await TcpDoor.open({ host: '127.0.0.1', tcpPort: 0 }, resolve);
+    const client = net.connect(door.port ?? 0, '127.0.0.1');
+    client.write('hello');
+    const { socket, remote, local } = await promise;
+    assert.equal(remote?.port, client.localPort);
+    assert.equal(local?.port, door.port);
+    assert.equal(socket.isPaused(), true);
+    socket.resume();
+    const [bytes] = (await once(socket, 'data')) as [Buffer];
+    assert.equal(bytes.toString(), 'hello');
+    client.destroy();
+    socket.destroy();
+    door.close();
+  });
+
+  it('says which port is taken', async () => {
+    const other = net.createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    await assert.rejects(
+      TcpDoor.open({ host: '127.0.0.1', tcpPort: port }, () => undefined),
+      new RegExp(`Cannot listen on TCP port ${port} of 127.0.0.1`),
+    );
+    other.close();
+  });
+
+  it('listens on a unix socket as well, and takes it away', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'door-'));
+    const unixSocket = path.join(folder, 'gateway.sock');
+    const { promise, resolve } = Promise.withResolvers<Knock>();
+    const door = await TcpDoor.open({ tcpPort: 0, unixSocket }, resolve);
+    const client = net.connect(unixSocket);
+    const knock = await promise;
+    assert.equal(knock.remote, undefined);
+    client.destroy();
+    knock.socket.destroy();
+    door.close();
+    assert.equal(existsSync(unixSocket), false);
+    rmSync(folder, { recursive: true });
+  });
+});
+
+/** Where a ClientHello in one datagram has its session id. */
+const SESSION_ID = { start: 60, end: 92 };
+
+describe('the door for UDP', { timeout: 10_000 }, () => {
+  const hello = PSK_CAPTURE.clientHello;
+
+  async function scene(now = () => 0) {
+    const flows: { readonly tunnel: number; readonly flow: Flow }[] = [];
+    const door = await UdpDoor.open({ port: 0, host: '127.0.0.1', now, onFlow: (tunnel, flow) => flows.push({ tunnel, flow }) });
+    const client = createSocket('udp4');
+    client.bind(0, '127.0.0.1');
+    await once(client, 'listening');
+    const remote = { address: LOOPBACK, port: client.address().port };
+    return { door, flows, client, remote };
+  }
+
+  const tunnel = { tunnel: 7, id: hello.slice(SESSION_ID.start, SESSION_ID.end), local: LOOPBACK, remote: LOOPBACK };
+
+  it('makes a flow for a hello with a tunnel’s id, and only for that', async () => {
+    const { door, flows, client, remote } = await scene();
+    door.arrived(hello, remote);
+    assert.equal(flows.length, 0, 'nobody has that id');
+    door.admit(tunnel);
+    door.arrived(hello, remote);
+    assert.equal(flows[0]?.tunnel, 7);
+    door.dismiss(tunnel);
+    door.arrived(hello, { ...remote, port: remote.port ^ 1 });
+    assert.equal(flows.length, 1);
+    assert.equal(door.dropped, 2);
+    flows[0]?.flow.socket.close();
+    client.close();
+    door.close();
+  });
+
+  it('gives a client’s datagrams to its flow, which answers from the same port, and those of others back', async () => {
+    const { door, flows, client, remote } = await scene();
+    door.admit(tunnel);
+    door.arrived(hello, remote);
+    const { flow } = flows[0] ?? assert.fail();
+    const stray = Promise.withResolvers<string>();
+    const other = createSocket('udp4');
+    other.send('from another', door.port, '127.0.0.1'); // the flow's socket is the better match while it is not connected
+    await once(other, 'listening');
+    const path = await PortableUdpSocket.adopt(flow.socket, remote, flow.first, (bytes) => stray.resolve(Buffer.from(bytes).toString()));
+    const heard: Uint8Array[] = [];
+    const second = Promise.withResolvers<void>();
+    path.start({
+      datagram: (bytes) => {
+        heard.push(Uint8Array.from(bytes));
+        if (heard.length === 2) second.resolve();
+      },
+      record: () => assert.fail(),
+      problem: () => assert.fail(),
+    });
+    client.send('again', door.port, '127.0.0.1');
+    await second.promise;
+    assert.deepEqual(heard[0], Uint8Array.from(hello));
+    assert.equal(Buffer.from(heard[1] ?? []).toString(), 'again');
+    path.send(Buffer.from('answer'));
+    const [answer, from] = (await once(client, 'message')) as [Buffer, { readonly port: number }];
+    assert.deepEqual([answer.toString(), from.port], ['answer', door.port]);
+    await path.close();
+    other.close();
+    client.close();
+    door.close();
+  });
+
+  it('takes other datagrams for a client’s whose address has one tunnel, and not more than one in a while', async () => {
+    let time = 0;
+    const { door, flows, client, remote } = await scene(() => time);
+    const record = Uint8Array.of(23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 5, 0, 0);
+    door.admit(tunnel);
+    door.arrived(record, remote);
+    door.arrived(record, remote);
+    assert.equal(flows.length, 1);
+    time = 2000;
+    door.arrived(record, remote);
+    assert.equal(flows.length, 2);
+    const second = { ...tunnel, tunnel: 8, id: Uint8Array.from(tunnel.id, (byte) => byte ^ 1) };
+    door.admit(second);
+    time = 4000;
+    door.arrived(record, remote);
+    assert.equal(flows.length, 2, 'whose it is cannot be known');
+    for (const { flow } of flows) flow.socket.close();
+    client.close();
+    door.close();
+  });
+});

@@ -27,6 +27,8 @@ export interface SessionTerms {
   readonly switchToStreamAfter?: Millis;
   /** Networks behind the client: it may send from these as well as from its own addresses. */
   readonly clientNetworks: readonly Cidr[];
+  /** All name look-ups go through the tunnel, whatever else does (`tunnel-all-dns`). Default: false, which a client that tunnels everything need not heed. */
+  readonly tunnelsAllDns?: boolean;
   /** What a client does with all other packets of a family that has no address: false drops them. */
   readonly bypassesProtocols: boolean;
   /** Headers of the administrator's own, names and user already filled in. */

@@ -5,11 +5,13 @@ import { existsSync, readdirSync, readFileSync, readSync, writeFileSync } from '
 import path from 'node:path';
 import { it } from 'node:test';
 import { SallyportError } from '../../../src/core/errors.ts';
+import { formatCidr } from '../../../src/core/wire/ip-address.ts';
 import { ClientRoutes } from '../../../src/gateway/network/client-routes.ts';
 import { GatewayDevice } from '../../../src/gateway/network/gateway-device.ts';
+import { isAnswering } from '../../../src/gateway/network/ping-address.ts';
 import { runProgram } from '../../../src/node/processes/run-program.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
-import { cidr } from './lease-requests.ts';
+import { cidr, ip as parsedIp } from './lease-requests.ts';
 
 const pools = [cidr('10.77.0.0/24'), cidr('fd77::/48')];
 const open = (more: Partial<Parameters<typeof GatewayDevice.open>[0]> = {}) =>
@@ -54,7 +56,20 @@ inNamespace('the device of the gateway', import.meta.filename, () => {
   it('takes further pools in, each once', async () => {
     const device = await open();
     await Promise.all([device.addPools([cidr('10.99.0.0/16'), cidr('10.77.0.7/24')]), device.addPools([cidr('10.99.0.0/16')])]);
+    assert.deepEqual(
+      ['10.99.3.4', '10.98.0.1', 'fd77::/64', 'fd77::/32'].map((text) => device.covers(cidr(text))),
+      [true, false, true, false],
+    );
     assert.match(ip('-4 address show dev vpns0'), /10\.77\.0\.1\/24[\s\S]*10\.99\.0\.1\/16/);
+    device.close();
+  });
+
+  it('can tell whether a machine answers at an address, before it gives it to another', async () => {
+    const device = await open();
+    assert.equal(await isAnswering(parsedIp('10.77.0.1')), true);
+    assert.equal(await isAnswering(parsedIp('fd77::1')), true);
+    assert.equal(await isAnswering(parsedIp('10.77.0.50')), false);
+    assert.equal(await isAnswering(parsedIp('192.0.2.1')), false); // there is no way to it
     device.close();
   });
 
@@ -113,8 +128,12 @@ inNamespace('the device of the gateway', import.meta.filename, () => {
     const device = await open();
     const routes = new ClientRoutes({ device: device.name, log });
     await routes.add('one', [cidr('172.16.5.9/24'), cidr('fdaa::/48')]);
-    await routes.add('two', [cidr('172.16.5.0/24'), cidr('10.200.0.7/32')]);
-    assert.deepEqual(routes.othersThan('two').length, 1);
+    await routes.add('two', [cidr('172.16.5.0/24')], [cidr('10.200.0.7/32')]);
+    await routes.add('two', [cidr('172.16.5.0/24')]);
+    assert.deepEqual(routes.othersThan('two').map(formatCidr), ['fdaa::/48']);
+    assert.deepEqual(routes.othersThan('one').map(formatCidr), []);
+    await send('10.200.0.7');
+    assert.equal(destination(device.descriptors), '10.200.0.7');
     await send('172.16.5.77');
     assert.equal(destination(device.descriptors), '172.16.5.77');
     await routes.remove('one');
@@ -146,8 +165,9 @@ inNamespace('the device of the gateway', import.meta.filename, () => {
     const device = await open();
     const addCommand = ['ip', 'route', 'add', '%{R}', 'dev', '%{D}', 'proto', '77'] as const;
     const routes = new ClientRoutes({ device: device.name, log, addCommand, deleteCommand: ['false'] });
-    await routes.add('one', [cidr('172.16.5.0/24')]);
+    await routes.add('one', [cidr('172.16.5.0/24')], [cidr('10.200.0.7')]);
     assert.match(ip('route show'), /172\.16\.5\.0\/24 dev vpns0 proto 77/);
+    assert.match(ip('route show'), /10\.200\.0\.7 dev vpns0 scope link/);
     await routes.remove('one');
     assert.deepEqual(logged.splice(0), ['route not deleted']);
     device.close();

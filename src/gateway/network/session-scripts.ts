@@ -110,7 +110,7 @@ export class SessionScripts {
       let isLate = false;
       const timer = setTimeout(() => {
         isLate = true;
-        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+        killGroup(child.pid);
       }, this.#maxTime);
       const end = (fault: Fault) => {
         clearTimeout(timer);
@@ -123,5 +123,14 @@ export class SessionScripts {
         else end(status === 0 ? undefined : { why: `said no (status ${status})` });
       });
     });
+  }
+}
+
+function killGroup(leader: number | undefined): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    /* it has ended in this moment, which is what we wanted */
   }
 }

@@ -7,7 +7,6 @@ import type { Restriction } from '../../../src/gateway/network/firewall-rules.ts
 import { MAX_RULES, SessionFirewall } from '../../../src/gateway/network/session-firewall.ts';
 import { thisMachine } from '../../../src/node/network/machine.ts';
 import { inNamespace, ip as runIp } from '../../support/namespace.ts';
-import { missing } from '../../support/requirements.ts';
 import { type Fate, ForwardingScene, type Probe } from './forwarding-scene.ts';
 import { cidr, ip } from './lease-requests.ts';
 
@@ -38,8 +37,10 @@ const alice = from('10.77.0.50');
 const alice6 = from('fd77::50');
 const rules = () => execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' });
 
-if (missing('nft') === false) {
-  inNamespace('the firewall of sessions', import.meta.filename, () => {
+inNamespace(
+  'the firewall of sessions',
+  import.meta.filename,
+  () => {
     async function scene(body: (scene: ForwardingScene, firewall: SessionFirewall, fates: Fates) => Promise<void>): Promise<void> {
       const opened = await ForwardingScene.open();
       const firewall = new SessionFirewall({ device: opened.device.name });
@@ -248,5 +249,6 @@ if (missing('nft') === false) {
         await fates('refused', [alice('10.1.3.1')]);
       });
     });
-  });
-}
+  },
+  ['nft'],
+);

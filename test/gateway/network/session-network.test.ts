@@ -13,7 +13,6 @@ import { SessionNetwork } from '../../../src/gateway/network/session-network.ts'
 import { SessionScripts } from '../../../src/gateway/network/session-scripts.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
 import { inNamespace, ip as runIp } from '../../support/namespace.ts';
-import { missing } from '../../support/requirements.ts';
 import { ForwardingScene } from './forwarding-scene.ts';
 import { cidr, ip, request, words } from './lease-requests.ts';
 import { ALICES_SESSION } from './session-facts.ts';
@@ -27,8 +26,10 @@ interface Parts {
   readonly scripts: SessionScripts;
 }
 
-if (missing('nft') === false) {
-  inNamespace('the network of a session', import.meta.filename, () => {
+inNamespace(
+  'the network of a session',
+  import.meta.filename,
+  () => {
     /** `body` gets the scene and a network whose scripts write what they are told, and end with the status in the file `status`. */
     async function scene(
       body: (scene: ForwardingScene, network: SessionNetwork, folder: string, parts: Parts) => Promise<void>,
@@ -120,5 +121,6 @@ if (missing('nft') === false) {
         assert.doesNotMatch(runIp('route show'), /10\.99\.9\.9/);
       });
     });
-  });
-}
+  },
+  ['nft'],
+);

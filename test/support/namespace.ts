@@ -12,14 +12,14 @@ const MARK = 'SALLYPORT_TEST_NAMESPACE';
 /** For the whole file, both runs. */
 const FILE_TIMEOUT = 120_000;
 
-/** Registers the tests of `body` inside the namespace, where loopback is up; outside one test that runs them there. */
-export function inNamespace(name: string, file: string, body: () => void): void {
+/** Registers the tests of `body` inside the namespace, where loopback is up; outside one test that runs them there. `programs`: what they need besides. */
+export function inNamespace(name: string, file: string, body: () => void, programs: readonly string[] = []): void {
   if (process.env[MARK] === '1') {
     ip('link set lo up');
     describe(name, body);
     return;
   }
-  const skip = missing('root', 'netns', 'tun', 'unshare');
+  const skip = missing('root', 'netns', 'tun', 'unshare', ...programs);
   it(`${name}, in a network namespace`, { skip, timeout: FILE_TIMEOUT }, () => runAgain(file));
 }
 

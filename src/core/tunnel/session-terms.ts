@@ -19,8 +19,6 @@ export interface SessionTerms {
   readonly rekeyMethod: 'ssl' | 'new-tunnel';
   /** How long the session may last from its log-in on; `config.expiresAt` is when that ends. */
   readonly sessionTimeout?: Millis;
-  /** All names are looked up through the tunnel. Default: the client decides by its routes. */
-  readonly tunnelsAllDns?: boolean;
   /** Encodings that are taken, best first; empty: none. */
   readonly compression: readonly CompressionName[];
   /** Packets shorter than this go uncompressed, in bytes. */
@@ -31,6 +29,8 @@ export interface SessionTerms {
   readonly switchToStreamAfter?: Millis;
   /** Networks behind the client: it may send from these as well as from its own addresses. */
   readonly clientNetworks: readonly Cidr[];
+  /** All name look-ups go through the tunnel, whatever else does (`tunnel-all-dns`). Default: false, which a client that tunnels everything need not heed. */
+  readonly tunnelsAllDns?: boolean;
   /** What a client does with all other packets of a family that has no address: false drops them. */
   readonly bypassesProtocols: boolean;
   /** Headers of the administrator's own, names and user already filled in. */

@@ -27,11 +27,18 @@ export const MAX_SESSION_ROUTES = 96;
 /** A command of the administrator's is killed after this: log-ins wait for it. */
 const MAX_COMMAND_TIME: Millis = 30_000;
 
+/** A route, and the sessions that want it. */
+interface Claim {
+  readonly network: Cidr;
+  readonly kind: 'network' | 'address';
+  readonly sessions: Set<string>;
+}
+
 export class ClientRoutes {
   readonly #options: ClientRoutesOptions;
   readonly #machine: Machine;
-  /** By network, as text: the sessions that claim it. */
-  readonly #claims = new Map<string, { readonly network: Cidr; readonly sessions: Set<string> }>();
+  /** By network, as text. */
+  readonly #claims = new Map<string, Claim>();
   /** Routes change one after the other: an add must not overtake the delete before it. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -40,16 +47,21 @@ export class ClientRoutes {
     this.#machine = options.machine ?? thisMachine;
   }
 
-  /** Adds the routes of a session, on top of those it has. Rejects with what could not be added; that and the rest of `networks` are not there then. */
-  async add(session: string, networks: readonly Cidr[]): Promise<void> {
+  /**
+   * Adds the routes of a session, on top of those it has: to networks behind it, by the administrator's command where there is one, and to addresses of
+   * its own that lie in no pool. Rejects with what could not be added; then nothing of this call is there.
+   */
+  async add(session: string, networks: readonly Cidr[], addresses: readonly Cidr[] = []): Promise<void> {
     if (networks.length > MAX_SESSION_ROUTES)
       throw new SallyportError('ERR_ROUTES', `A session has at most ${MAX_SESSION_ROUTES} networks.`);
     await this.#inTurn(async () => {
       const added: Cidr[] = [];
       try {
-        for (const network of networks.map(networkOf)) {
-          await this.#claim(session, network);
-          added.push(network);
+        for (const [kind, members] of [
+          ['network', networks],
+          ['address', addresses],
+        ] as const) {
+          for (const network of members.map(networkOf)) if (await this.#claim(session, network, kind)) added.push(network);
         }
       } catch (error) {
         for (const network of added) await this.#giveUp(session, network);
@@ -68,17 +80,22 @@ export class ClientRoutes {
 
   /** Networks behind the clients of all other sessions: what `expose-iroutes` tells this one. */
   othersThan(session: string): readonly Cidr[] {
-    return [...this.#claims.values()].filter(({ sessions }) => !sessions.has(session)).map(({ network }) => network);
+    return [...this.#claims.values()]
+      .filter(({ kind, sessions }) => kind === 'network' && !sessions.has(session))
+      .map(({ network }) => network);
   }
 
-  async #claim(session: string, network: Cidr): Promise<void> {
+  /** False: the session has it already. */
+  async #claim(session: string, network: Cidr, kind: Claim['kind']): Promise<boolean> {
     const text = formatCidr(network);
     const claim = this.#claims.get(text);
+    if (claim?.sessions.has(session)) return false;
     if (claim !== undefined) {
       claim.sessions.add(session);
-      return;
+      return true;
     }
-    const { device, addCommand } = this.#options;
+    const { device } = this.#options;
+    const addCommand = kind === 'network' ? this.#options.addCommand : undefined;
     const [program, ...args] = addCommand === undefined ? ipRoute('add', text, device) : fillRouteCommand(addCommand, network, device);
     const result = await this.#machine.run(program, args, { timeout: MAX_COMMAND_TIME });
     if (result.status !== 0) {
@@ -87,7 +104,8 @@ export class ClientRoutes {
         `The route to ${text} by ${device} could not be added: ${program}: ${reasonOfResult(result)}.`,
       );
     }
-    this.#claims.set(text, { network, sessions: new Set([session]) });
+    this.#claims.set(text, { network, kind, sessions: new Set([session]) });
+    return true;
   }
 
   async #giveUp(session: string, network: Cidr): Promise<void> {
@@ -95,7 +113,8 @@ export class ClientRoutes {
     const claim = this.#claims.get(text);
     if (claim === undefined || !claim.sessions.delete(session) || claim.sessions.size > 0) return;
     this.#claims.delete(text);
-    const { device, deleteCommand, log } = this.#options;
+    const { device, log } = this.#options;
+    const deleteCommand = claim.kind === 'network' ? this.#options.deleteCommand : undefined;
     const [program, ...args] =
       deleteCommand === undefined ? ipRoute('delete', text, device) : fillRouteCommand(deleteCommand, network, device);
     const reason = await this.#machine.run(program, args, { timeout: MAX_COMMAND_TIME }).then(

@@ -39,7 +39,7 @@ export class GatewayDevice {
   /** One for each queue, of this process. Who passes them on keeps them open until they have arrived. */
   readonly descriptors: readonly number[];
   readonly #machine: Machine;
-  readonly #networks = new Set<string>();
+  readonly #pools: AddressPool[] = [];
   #hasIpv6 = false;
   #isOpen = true;
   /** Pools are added one after the other. */
@@ -76,6 +76,11 @@ export class GatewayDevice {
     await adding;
   }
 
+  /** Whether packets to this address or subnet come here by a pool's route; others need one of their own. */
+  covers(unit: Cidr): boolean {
+    return this.#pools.some((pool) => pool.network.prefix <= unit.prefix && pool.contains(unit.address));
+  }
+
   /**
    * What an administrator should know of this machine, in whole sentences. Packets are not forwarded where the machine is not told to, and we do not
    * tell it: a gateway must not make a router of a machine by itself.
@@ -83,7 +88,7 @@ export class GatewayDevice {
   async notices(): Promise<string[]> {
     const notices: string[] = [];
     const off = async (file: string) => (await this.#machine.readFile(`/proc/sys/${file}`))?.trim() === '0';
-    const families = [...this.#networks].map((network) => (network.includes(':') ? 6 : 4));
+    const families = this.#pools.map(({ family }) => family);
     if (families.includes(4) && (await off('net/ipv4/ip_forward'))) notices.push(forwardingNotice('IPv4', 'net.ipv4.ip_forward'));
     if (families.includes(6) && !this.#hasIpv6) {
       notices.push('This machine has no IPv6, or has it disabled: IPv6 pools reach nothing.');
@@ -103,16 +108,10 @@ export class GatewayDevice {
   async #addPools(pools: readonly Cidr[]): Promise<void> {
     for (const network of pools) {
       const pool = new AddressPool(network);
-      const text = formatCidr(pool.network);
-      if (this.#networks.has(text)) continue;
-      if (this.#networks.size >= MAX_POOLS) throw new SallyportError('ERR_DEVICE', `${this.name} has ${MAX_POOLS} address pools already.`);
-      this.#networks.add(text);
-      try {
-        await this.#configure(this.#stepsOf(pool));
-      } catch (error) {
-        this.#networks.delete(text);
-        throw error;
-      }
+      if (this.#pools.some((known) => formatCidr(known.network) === formatCidr(pool.network))) continue;
+      if (this.#pools.length >= MAX_POOLS) throw new SallyportError('ERR_DEVICE', `${this.name} has ${MAX_POOLS} address pools already.`);
+      await this.#configure(this.#stepsOf(pool));
+      this.#pools.push(pool);
     }
   }
 

@@ -71,12 +71,13 @@ export class LeaseWriter {
     this.#isStale = true;
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
+      if (this.#isStale) this.changed(); // since the last look
     });
   }
 
   /** All that has changed until now is written, or could not be. */
   async flush(): Promise<void> {
-    await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
   }
 
   async #write(): Promise<void> {

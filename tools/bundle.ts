@@ -14,6 +14,8 @@ const ENTRIES = {
   openconnect: 'dist/cli/openconnect/main.js',
   sallyport: 'dist/cli/sallyport/main.js',
   'engine-worker': 'dist/node/engine/engine-worker.js',
+  ocpasswd: 'dist/cli/ocpasswd/main.js',
+  'pam-child': 'dist/gateway/auth/pam-child.js',
 };
 
 rmSync(folder, { recursive: true, force: true });

@@ -13,6 +13,7 @@ const PEERS: Packages = {
   openssl: 'throw-away certificates, and a DTLS peer',
   procps: 'process figures',
   curl: 'an HTTP client for our codec and our log-in schemes',
+  freeradius: 'a RADIUS server that the gateway asks',
 };
 
 function main(): void {

@@ -5,7 +5,7 @@
  * is no reason to let anybody in: every certificate of that issuer is refused until there is a new one.
  */
 import { type KeyObject, verify, X509Certificate } from 'node:crypto';
-import { SallyportError } from '../../core/errors.ts';
+import { MisuseError, SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import { BER, BerReader } from '../../core/wire/ber.ts';
 import { toHex } from '../../core/wire/text.ts';
@@ -65,6 +65,7 @@ export class RevocationLists {
     let keys: readonly { readonly subject: Uint8Array; readonly key: KeyObject }[];
     try {
       lists = await this.#lists.read();
+      if (lists.length === 0) throw new MisuseError('there is no list in it');
       keys = [...((await this.#authorities?.read()) ?? [])].map(issuerKey);
     } catch (error) {
       const reason = error instanceof SallyportError ? error.message : systemErrorText(error);

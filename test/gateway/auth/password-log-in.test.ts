@@ -6,7 +6,7 @@ import type { AuthMethod } from '../../../src/gateway/config/gateway-config.ts';
 import { type HostWishes, sampleConfig, sampleHost } from '../config-samples.ts';
 import { AuthScene, cookieOf, formOf, ip } from './auth-scene.ts';
 
-/** SHA-256 crypt of `correct horse` with few rounds, by glibc's rules. */
+/** SHA-256 crypt of `correct horse`. */
 const HASH = execFileSync('openssl', ['passwd', '-5', '-salt', 'sallyport', 'correct horse'], { encoding: 'utf8' }).trim();
 
 const PASSWORDS = `alice:staff,admins:${HASH}\nbob:*:!${HASH}\ncarol:*:${HASH}\n`;

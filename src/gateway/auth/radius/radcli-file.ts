@@ -40,6 +40,8 @@ export interface RadcliConfig {
   /** The address that requests come from; undefined: the system's choice. */
   readonly bindAddress?: string;
   readonly nasIdentifier?: string;
+  /** Answers to log-ins without Message-Authenticator are not believed. Default true; radcli's `require-message-authenticator no` turns it off. */
+  readonly needsMessageAuthenticator: boolean;
 }
 
 /** Reads both files. Rejects as Node's file system does, and with {@link MisuseError} for what cannot be used. */
@@ -64,6 +66,7 @@ export async function readRadcliConfig(file: string): Promise<RadcliConfig> {
     accounting: servers('acctserver', ACCOUNTING_PORT),
     timeout: Math.min(numberOf(file, settings, 'radius_timeout', DEFAULT_TIMEOUT / 1000) * 1000, MAX_TIMEOUT) || DEFAULT_TIMEOUT,
     retries: Math.min(numberOf(file, settings, 'radius_retries', DEFAULT_RETRIES), MAX_RETRIES),
+    needsMessageAuthenticator: settings.get('require-message-authenticator')?.at(-1) !== 'no',
     ...(bindAddress !== undefined && bindAddress !== '*' && { bindAddress }),
     ...(nasIdentifier !== undefined && { nasIdentifier }),
   };

@@ -16,12 +16,12 @@ import type { RadcliConfig, RadiusServer } from './radcli-file.ts';
 import {
   AUTHENTICATOR_LENGTH,
   decodeRadius,
-  isGenuineResponse,
   RADIUS_CODES,
   type RadiusAttribute,
   type RadiusPacket,
   sealAccessRequest,
   sealAccountingRequest,
+  verifyResponse,
 } from './radius-packet.ts';
 
 /** What goes out; attributes may depend on the server's secret and the request's authenticator. */
@@ -65,10 +65,19 @@ async function askServer(config: RadcliConfig, server: RadiusServer, question: R
   const socket = createSocket(parseIp(address)?.family === 6 ? 'udp6' : 'udp4');
   try {
     await connected(socket, server.port, address, config.bindAddress, where);
-    const request = sealed(question, options.random, secret);
+    const request = {
+      ...sealed(question, options.random, secret),
+      acceptsUnsigned: question.kind === 'accounting' || !config.needsMessageAuthenticator,
+    };
     for (let attempt = 0; attempt <= config.retries; attempt++) {
       // RFC 5080 §2.2.1: the same bytes, so that the server can see that it is the same request.
       const answer = await tried(socket, request, { secret, timeout: config.timeout, signal: options.signal, where });
+      if (answer === 'unsigned') {
+        throw new NetworkError(
+          `${where} answers without Message-Authenticator, and such answers can be forged (CVE-2024-3596). Let the server add it, or set ` +
+            '"require-message-authenticator no" in the configuration of RADIUS if nobody else can see its traffic.',
+        );
+      }
       if (answer !== undefined) return answer;
     }
     throw new NetworkError(`${where} did not answer ${config.retries + 1} times within ${config.timeout} ms`);
@@ -77,14 +86,19 @@ async function askServer(config: RadcliConfig, server: RadiusServer, question: R
   }
 }
 
-interface SealedRequest {
+interface SealedRequest extends SealedQuestion {
+  /** Servers sign their answers to reports with MD5 alone. */
+  readonly acceptsUnsigned: boolean;
+}
+
+interface SealedQuestion {
   readonly bytes: Uint8Array;
   readonly id: number;
   readonly authenticator: Uint8Array;
   readonly kind: RadiusQuestion['kind'];
 }
 
-function sealed(question: RadiusQuestion, random: (length: number) => Uint8Array, secret: Uint8Array): SealedRequest {
+function sealed(question: RadiusQuestion, random: (length: number) => Uint8Array, secret: Uint8Array): SealedQuestion {
   const [id = 0] = random(1);
   if (question.kind === 'access') {
     const authenticator = random(AUTHENTICATOR_LENGTH);
@@ -102,9 +116,14 @@ interface TryOptions {
   readonly where: string;
 }
 
-/** Sends once and waits; undefined: no genuine answer in time. */
-function tried(socket: Socket, request: SealedRequest, { secret, timeout, signal, where }: TryOptions): Promise<RadiusPacket | undefined> {
+/** Sends once and waits; undefined: no genuine answer in time; `unsigned`: only one that anybody on the way can have made. */
+function tried(
+  socket: Socket,
+  request: SealedRequest,
+  { secret, timeout, signal, where }: TryOptions,
+): Promise<RadiusPacket | 'unsigned' | undefined> {
   return new Promise((resolve, reject) => {
+    let isUnsigned = false;
     const stop = () => {
       clearTimeout(timer);
       socket.off('message', take).off('error', fail);
@@ -112,7 +131,8 @@ function tried(socket: Socket, request: SealedRequest, { secret, timeout, signal
     };
     const take = (datagram: Uint8Array) => {
       const packet = answerTo(request, datagram, secret);
-      if (packet === undefined) return; // anybody's: the real one may still come
+      isUnsigned ||= packet === 'unsigned';
+      if (packet === undefined || packet === 'unsigned') return; // anybody's: the real one may still come
       stop();
       resolve(packet);
     };
@@ -123,7 +143,7 @@ function tried(socket: Socket, request: SealedRequest, { secret, timeout, signal
     const abort = () => fail(new Error('the log-in was given up'));
     const timer = setTimeout(() => {
       stop();
-      resolve(undefined);
+      resolve(isUnsigned ? 'unsigned' : undefined);
     }, timeout);
     if (signal?.aborted === true) return abort();
     signal?.addEventListener('abort', abort);
@@ -135,7 +155,11 @@ function tried(socket: Socket, request: SealedRequest, { secret, timeout, signal
 }
 
 /** Undefined: not an answer to this request from who knows the secret. */
-export function answerTo(request: Omit<SealedRequest, 'bytes'>, datagram: Uint8Array, secret: Uint8Array): RadiusPacket | undefined {
+export function answerTo(
+  request: Omit<SealedRequest, 'bytes'>,
+  datagram: Uint8Array,
+  secret: Uint8Array,
+): RadiusPacket | 'unsigned' | undefined {
   const codes: readonly number[] =
     request.kind === 'access'
       ? [RADIUS_CODES.accessAccept, RADIUS_CODES.accessReject, RADIUS_CODES.accessChallenge]
@@ -143,8 +167,9 @@ export function answerTo(request: Omit<SealedRequest, 'bytes'>, datagram: Uint8A
   try {
     const packet = decodeRadius(datagram);
     if (packet.id !== request.id || !codes.includes(packet.code)) return undefined;
-    const facts = { authenticator: request.authenticator, secret, needsMessageAuthenticator: request.kind === 'access' };
-    return isGenuineResponse(datagram, packet, facts) ? packet : undefined;
+    const proof = verifyResponse(datagram, packet, { authenticator: request.authenticator, secret });
+    if (proof === 'false') return undefined;
+    return proof === 'signed' || request.acceptsUnsigned ? packet : 'unsigned';
   } catch (error) {
     if (error instanceof SallyportError) return undefined; // not RADIUS
     throw error;

@@ -122,30 +122,29 @@ function withMessageAuthenticator(packet: RadiusPacket, authenticator: Uint8Arra
 }
 
 /**
- * Whether an answer is from who knows the secret, to this request. `needsMessageAuthenticator`: an answer without one is no answer, as MD5 alone can
- * be forged (CVE-2024-3596); reports of accounting have none with most servers.
+ * Whether an answer is from who knows the secret, to this request. `unsigned`: by MD5 alone, without Message-Authenticator, which can be forged by
+ * who sees the request (CVE-2024-3596).
  */
-export function isGenuineResponse(
+export function verifyResponse(
   datagram: Uint8Array,
   packet: RadiusPacket,
-  request: { readonly authenticator: Uint8Array; readonly secret: Uint8Array; readonly needsMessageAuthenticator: boolean },
-): boolean {
-  const { authenticator, secret, needsMessageAuthenticator } = request;
+  { authenticator, secret }: { readonly authenticator: Uint8Array; readonly secret: Uint8Array },
+): 'signed' | 'unsigned' | 'false' {
   const bytes = encodeRadius({ ...packet, authenticator }); // without padding
-  if (bytes.length > datagram.length) return false;
+  if (bytes.length > datagram.length) return 'false';
   const expected = createHash('md5').update(bytes).update(secret).digest();
-  if (!equalInConstantTime(expected, packet.authenticator)) return false;
+  if (!equalInConstantTime(expected, packet.authenticator)) return 'false';
   const messages = packet.attributes.filter(({ type }) => type === MESSAGE_AUTHENTICATOR);
   const [message] = messages;
-  if (message === undefined) return !needsMessageAuthenticator;
-  if (messages.length > 1 || message.value.length !== MESSAGE_AUTHENTICATOR_LENGTH) return false;
+  if (message === undefined) return 'unsigned';
+  if (messages.length > 1 || message.value.length !== MESSAGE_AUTHENTICATOR_LENGTH) return 'false';
   const blanked = packet.attributes.map((attribute) =>
     attribute === message ? { type: MESSAGE_AUTHENTICATOR, value: new Uint8Array(MESSAGE_AUTHENTICATOR_LENGTH) } : attribute,
   );
   const signed = createHmac('md5', secret)
     .update(encodeRadius({ ...packet, authenticator, attributes: blanked }))
     .digest();
-  return equalInConstantTime(signed, message.value);
+  return equalInConstantTime(signed, message.value) ? 'signed' : 'false';
 }
 
 /** RFC 2865 §5.2: the password under a stream made of the secret. Throws {@link MisuseError} for one that is too long. */

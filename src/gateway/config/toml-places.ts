@@ -106,7 +106,7 @@ export class TomlPlaces {
   /** Bare and quoted names with dots between them. */
   #key(): string[] {
     const names: string[] = [];
-    for (;;) {
+    while (names.length < MAX_NAMES) {
       while (/[ \t.]/.test(this.#text[this.#at] ?? '')) this.#at++;
       const first = this.#text[this.#at];
       if (first === '"' || first === "'") {
@@ -114,10 +114,11 @@ export class TomlPlaces {
         continue;
       }
       const [name] = /^[\w-]+/.exec(this.#text.slice(this.#at, this.#at + MAX_NAME_LENGTH)) ?? [];
-      if (name === undefined) return names;
+      if (name === undefined) break;
       names.push(name);
       this.#at += name.length;
     }
+    return names;
   }
 
   /** Its text as written, which is all that a name needs. */
@@ -133,7 +134,9 @@ export class TomlPlaces {
     return this.#text.slice(start, end);
   }
 
+  /** Also of what it is in, where that has no place yet. */
   #record(path: TomlPath, index: number): void {
+    if (path.length > 1) this.#record(path.slice(0, -1), index);
     const name = JSON.stringify(path);
     if (this.#places.has(name)) return;
     // Places are recorded in their order: lines are counted once.
@@ -155,6 +158,9 @@ export class TomlPlaces {
 
 /** A longer name is none of ours. */
 const MAX_NAME_LENGTH = 256;
+
+/** Nor is a deeper one. */
+const MAX_NAMES = 16;
 
 function endOfLine(text: string, from: number): number {
   const end = text.indexOf('\n', from);

@@ -11,6 +11,7 @@ const root = path.resolve(import.meta.dirname, '..');
 const folder = path.join(root, 'dist/bundle');
 
 const ENTRIES = {
+  ocserv: 'dist/cli/ocserv/main.js',
   openconnect: 'dist/cli/openconnect/main.js',
   sallyport: 'dist/cli/sallyport/main.js',
   'engine-worker': 'dist/node/engine/engine-worker.js',

@@ -138,7 +138,7 @@ export interface CertificatePair {
   readonly pin?: Secret;
 }
 
-/** In OpenSSL's words, for node:tls. */
+/** In OpenSSL's words, for node:tls. Suites with DHE need its `dhparam: 'auto'` as well. */
 export interface TlsPolicyConfig {
   readonly minVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
   readonly maxVersion: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';

@@ -9,12 +9,10 @@ import { parsePortRestriction } from './port-restriction.ts';
 
 /** Those of a key that are addresses; the others are errors. */
 export function addresses(section: OcservSection, key: OcservKey): readonly IpAddress[] {
-  return section.list(key).flatMap((setting) => {
-    // Observed, in ocserv's words: the keyword was removed.
-    if (key === 'dns' && setting.value === 'local') section.report.error(setting, "the 'local' DNS keyword is no longer supported.");
-    else return [addressOf(section.report, key, setting)].filter((address) => address !== undefined);
-    return [];
-  });
+  return section
+    .list(key)
+    .map((setting) => addressOf(section.report, key, setting))
+    .filter((address) => address !== undefined);
 }
 
 /** Of a key with one value. */
@@ -29,7 +27,9 @@ export function address(section: OcservSection, key: OcservKey, family: 4 | 6): 
 
 function addressOf(report: ConfigReport, key: OcservKey, setting: Setting): IpAddress | undefined {
   const found = parseIp(setting.value);
-  if (found === undefined) report.error(setting, `'${key}' is an IP address, not '${setting.value}'`);
+  // The keyword was removed, and these are ocserv's words for it.
+  if (key === 'dns' && setting.value === 'local') report.error(setting, "the 'local' DNS keyword is no longer supported.");
+  else if (found === undefined) report.error(setting, `'${key}' is an IP address, not '${setting.value}'`);
   return found;
 }
 

@@ -129,8 +129,7 @@ async function readSupplement(file: string): Promise<Supplement | undefined> {
   return parseSupplement(text, file);
 }
 
-/** The text of a file for a user or group. Throws {@link ConfigError}. */
-export function parseSupplement(text: string, file: string): Supplement {
+function parseSupplement(text: string, file: string): Supplement {
   const report = new ConfigReport(file);
   const section = new OcservSection(report);
   for (const line of readOcservLines(text, report).entries) {

@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+// CommonJS throughout, the bundle as well: modules take Node some 15 milliseconds longer to load.
+process.on('SIGUSR1', () => undefined); // before Node opens its inspector on it; the command installs its own
+require('./require-node.js').requireNode();
+require('./code-cache.js').keepCompiledCode();
+require('../dist/bundle/ocserv.cjs')
+  .main()
+  .then((status) => process.exit(status));

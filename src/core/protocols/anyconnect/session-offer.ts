@@ -59,8 +59,8 @@ function datagramTerms(policy: DatagramPolicy, tlsSuite: string, times: Keepaliv
 function isSameCipher(protection: SuiteProtection | undefined, tlsSuite: string): boolean {
   if (protection === undefined) return false;
   const name = protection.cipher.toUpperCase().replaceAll('-', '_');
-  // `AES_256_CBC_SHA`, but not `AES_256_CBC_SHA384`.
-  return protection.kind === 'aead' ? tlsSuite.includes(name) : new RegExp(`${name}_${protection.mac.toUpperCase()}$`).test(tlsSuite);
+  if (protection.kind === 'aead') return tlsSuite.includes(name);
+  return tlsSuite.endsWith(`${name}_${protection.mac === 'sha1' ? 'SHA' : 'SHA256'}`);
 }
 
 type Details = GatewayTunnelOptions['details'];

@@ -13,6 +13,7 @@ const folder = path.join(root, 'dist/bundle');
 const ENTRIES = {
   openconnect: 'dist/cli/openconnect/main.js',
   sallyport: 'dist/cli/sallyport/main.js',
+  occtl: 'dist/cli/occtl/main.js',
   'engine-worker': 'dist/node/engine/engine-worker.js',
 };
 

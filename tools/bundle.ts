@@ -14,6 +14,7 @@ const ENTRIES = {
   ocserv: 'dist/cli/ocserv/main.js',
   openconnect: 'dist/cli/openconnect/main.js',
   sallyport: 'dist/cli/sallyport/main.js',
+  occtl: 'dist/cli/occtl/main.js',
   'engine-worker': 'dist/node/engine/engine-worker.js',
   ocpasswd: 'dist/cli/ocpasswd/main.js',
   'pam-child': 'dist/gateway/auth/pam-child.js',

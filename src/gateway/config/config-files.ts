@@ -3,20 +3,43 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { systemErrorText } from '../../node/system-error.ts';
-import { type ConfigReport, WHOLE_FILE } from './config-report.ts';
+import { type ConfigReport, type Place, WHOLE_FILE } from './config-report.ts';
 import type { AuthMethod, CertificatePair, GatewayConfig, HostConfig } from './gateway-config.ts';
 
 /**
- * A gateway without its certificate and key, or whose password file is not there, is no use: errors. All others can come later: warnings.
+ * A gateway without its certificate and key is no use: errors. All other files can come later: warnings. `text`: the configuration as written, in which
+ * the places of the names are found.
  */
-export async function checkFiles(config: GatewayConfig, report: ConfigReport): Promise<void> {
+export async function checkFiles(config: GatewayConfig, text: string, report: ConfigReport): Promise<void> {
+  const lines = text.split('\n');
+  const complaints: Complaints = {
+    error: (file, message) => report.error(placeOf(file, lines), message),
+    warning: (file, message) => report.warning(placeOf(file, lines), message),
+  };
+  const seen = new Set<string>();
   for (const host of config.hosts) {
-    for (const pair of host.tls.certificates) await checkPair(pair, report);
+    for (const pair of host.tls.certificates) await checkPair(pair, complaints);
     for (const [what, file] of laterFiles(host, config)) {
+      if (seen.has(file)) continue;
+      seen.add(file);
       const trouble = await unreadable(file);
-      if (trouble !== undefined) report.warning(WHOLE_FILE, `${what} '${file}' cannot be read: ${trouble}`);
+      if (trouble !== undefined) complaints.warning(file, `${what} '${file}' cannot be read: ${trouble}`);
     }
   }
+}
+
+interface Complaints {
+  error(file: string, message: string): void;
+  warning(file: string, message: string): void;
+}
+
+/** The first line that names the file and is no comment. */
+function placeOf(file: string, lines: readonly string[]): Place {
+  const index = lines.findIndex((line) => {
+    const end = line.indexOf(file) + file.length;
+    return !/^\s*[#;]/.test(line) && line.includes(file) && !/[\w./-]/.test(line[end] ?? '');
+  });
+  return index < 0 ? WHOLE_FILE : { line: index + 1 };
 }
 
 function laterFiles({ tls, auth, login, supplements }: HostConfig, { scripts }: GatewayConfig): [what: string, file: string][] {
@@ -63,36 +86,36 @@ async function unreadable(file: string): Promise<string | undefined> {
   }
 }
 
-async function checkPair({ certificate, key, pinFile, pin }: CertificatePair, report: ConfigReport): Promise<void> {
-  const chain = await readNamed('certificate', certificate, report);
-  const secret = await readNamed('key', key, report);
+async function checkPair({ certificate, key, pinFile, pin }: CertificatePair, complaints: Complaints): Promise<void> {
+  const chain = await readNamed('certificate', certificate, complaints);
+  const secret = await readNamed('key', key, complaints);
   if (chain === undefined || secret === undefined) return;
   let leaf: X509Certificate;
   try {
     leaf = new X509Certificate(chain);
   } catch {
-    report.error(WHOLE_FILE, `'${certificate}' is no certificate in PEM`);
+    complaints.error(certificate, `'${certificate}' is no certificate in PEM`);
     return;
   }
   const isProtected = /ENCRYPTED/.test(secret.toString('latin1'));
   // The password stays where it belongs, in the process that signs.
   if (isProtected && (pinFile !== undefined || pin !== undefined)) return;
   if (isProtected) {
-    report.error(WHOLE_FILE, `the key '${key}' is encrypted: name the file of its password`);
+    complaints.error(key, `the key '${key}' is encrypted: name the file of its password`);
     return;
   }
   try {
-    if (!leaf.checkPrivateKey(createPrivateKey(secret))) report.error(WHOLE_FILE, `the key '${key}' does not belong to '${certificate}'`);
+    if (!leaf.checkPrivateKey(createPrivateKey(secret))) complaints.error(key, `the key '${key}' does not belong to '${certificate}'`);
   } catch {
-    report.error(WHOLE_FILE, `'${key}' is no private key in PEM`);
+    complaints.error(key, `'${key}' is no private key in PEM`);
   }
 }
 
-async function readNamed(what: string, file: string, report: ConfigReport): Promise<Buffer | undefined> {
+async function readNamed(what: string, file: string, complaints: Complaints): Promise<Buffer | undefined> {
   try {
     return await readFile(file);
   } catch (error) {
-    report.error(WHOLE_FILE, `cannot open file '${file}' (the ${what}): ${systemErrorText(error)}`);
+    complaints.error(file, `cannot open file '${file}' (the ${what}): ${systemErrorText(error)}`);
     return undefined;
   }
 }

@@ -53,8 +53,9 @@ function wantAuthority({ auth, tls }: Pick<WrittenHost, 'auth' | 'tls'>, path: (
 /** Reads the file and looks at the files that it names. Throws {@link ConfigError}. */
 export async function loadGatewayToml(file: string): Promise<LoadedConfig> {
   const report = new ConfigReport(file);
-  const config = toConfig(await readConfigText(file), report);
-  await checkFiles(config, report);
+  const text = await readConfigText(file);
+  const config = toConfig(text, report);
+  await checkFiles(config, text, report);
   report.throwIfUnusable();
   return { config, notices: report.notices };
 }

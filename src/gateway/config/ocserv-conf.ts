@@ -28,9 +28,10 @@ const MAX_VIRTUAL_HOSTS = 256;
 /** Reads the file and looks at the files that it names. Throws {@link ConfigError}. */
 export async function loadOcservConfig(file: string): Promise<LoadedConfig> {
   const report = new ConfigReport(file);
-  const config = parse(await readConfigText(file), report);
+  const text = await readConfigText(file);
+  const config = parse(text, report);
   report.throwIfUnusable();
-  await checkFiles(config, report);
+  await checkFiles(config, text, report);
   report.throwIfUnusable();
   return { config, notices: report.notices };
 }
@@ -89,12 +90,14 @@ function takeLine(line: OcservLine, section: OcservSection, host: string | undef
   else if (spec === undefined) report.warning(at, `skipping unknown option '${line.key}'`);
   else if (spec.supplements === 'only') {
     report.warning(at, `skipping unknown option '${line.key}': it has its place in the files of users and groups`);
-  } else if (host !== undefined && (spec.scope === 'global' || LISTENERS.includes(spec.name))) {
+  } else if (host !== undefined && LISTENERS.includes(spec.name)) {
+    report.warning(at, `${line.key} is ignored on ${host} virtual host: all hosts share the sockets of the default host`);
+  } else if (host !== undefined && spec.scope === 'global') {
     report.warning(at, `${line.key} is ignored on ${host} virtual host`);
   } else section.take(line);
 }
 
-/** ocserv has these for each virtual host; here all hosts share the listeners of the default host. */
+/** ocserv has these for each virtual host. */
 const LISTENERS: readonly string[] = ['listen-host', 'udp-listen-host', 'listen-netns'];
 
 function isVirtual(title: string): boolean {

@@ -46,10 +46,10 @@ describe('--test-config', () => {
     assert.equal((await pair('server-cert.pem', 'server-key.pem')).status, 0);
     assert.match(
       (await pair('none.pem', 'server-key.pem')).text,
-      /^error: .*cannot open file '.*none\.pem' \(the certificate\): No such file/m,
+      /^error: .*pair\.conf:6: cannot open file '.*none\.pem' \(the certificate\): No such file/m,
     );
     assert.match((await pair('server-key.pem', 'server-key.pem')).text, /^error: .*is no certificate in PEM/m);
-    assert.match((await pair('server-cert.pem', 'server-cert.pem')).text, /^error: .*is no private key in PEM/m);
+    assert.match((await pair('server-cert.pem', 'server-cert.pem')).text, /^error: .*pair\.conf:6: .*is no private key in PEM/m);
     assert.match((await pair('ca.pem', 'server-key.pem')).text, /^error: .*does not belong to/m);
   });
 

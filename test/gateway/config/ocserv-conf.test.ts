@@ -314,6 +314,15 @@ describe('the table of keys', () => {
   });
 });
 
+describe('keys of virtual hosts', () => {
+  it('that would open sockets of their own are ignored, and it is said why', () => {
+    const host = '[vhost:a.test]\nauth = pam\nserver-cert = /c\nserver-key = /k\nipv4-network = 10.2.0.0/24\n';
+    assert.deepEqual(noticesOf(`${host}listen-host = 127.0.0.2`), [
+      `warning: o.conf:${FIRST_LINE + 5}: listen-host is ignored on a.test virtual host: all hosts share the sockets of the default host`,
+    ]);
+  });
+});
+
 describe('hostile files', () => {
   it('bring nothing but a ConfigError', () => {
     const names = KEY_GROUPS.flatMap(({ keys }) => keys).map(({ name }) => name);

@@ -11,25 +11,21 @@ import { availableParallelism } from 'node:os';
 import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
-import { NodeCrypto } from '../node/crypto/node-crypto.ts';
 import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
 import type { ControlTarget, GatewayStatus } from './control/control-target.ts';
 import { type AuthProcess, startAuthProcess } from './main/auth-process.ts';
 import { BanTable } from './main/ban-table.ts';
 import { ControlDesk } from './main/control-desk.ts';
 import { Doors } from './main/doors.ts';
+import { GatewayNetwork } from './main/gateway-network.ts';
 import { localNetworks } from './main/local-networks.ts';
 import { PacketExchange } from './main/packet-exchange.ts';
 import { SessionDesk } from './main/session-desk.ts';
 import { SessionEvents } from './main/session-events.ts';
-import { SessionNetwork } from './main/session-network.ts';
 import { SessionTable, type Tunnel, tunnelNetworks } from './main/session-table.ts';
 import { Statistics } from './main/statistics.ts';
 import { filesOfWorkers } from './main/worker-files.ts';
 import { WorkerPool } from './main/worker-pool.ts';
-import { LeaseWriter, readLeases } from './network/lease-file.ts';
-import { LeasePool } from './network/lease-pool.ts';
-import { isAnswering } from './network/ping-address.ts';
 import type { DisconnectReason } from './processes/auth-service.ts';
 import type { WorkerSetup } from './processes/worker-contract.ts';
 
@@ -49,16 +45,12 @@ const TUNNEL_END_LIMIT: Millis = 5_000;
 /** How often leases of sessions that nobody knows any more are given back. */
 const TIDY_INTERVAL: Millis = 60_000;
 
-/** Without a wish of the administrator's: what the link of an ordinary machine carries. */
-const DEFAULT_LINK_MTU = 1500;
-
 interface Parts {
   readonly options: GatewayOptions;
   /** The configuration of now. */
   config: GatewayConfig;
   readonly auth: AuthProcess;
-  readonly network: SessionNetwork;
-  readonly leases: LeasePool;
+  readonly network: GatewayNetwork;
   readonly table: SessionTable;
   readonly desk: SessionDesk;
   readonly pool: WorkerPool;
@@ -188,19 +180,21 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const auth = await startAuthProcess({ config, stateFile }, { log, onFailed: (remote: IpAddress) => desk.loginFailed(remote) });
   undo.push(() => auth.child.end());
   const workers = config.processes.workers === 0 ? availableParallelism() : config.processes.workers;
-  const network = await SessionNetwork.open(config, { queues: workers, log });
+  const known = new Set((await auth.service.sessions()).map(({ id }) => id));
+  const network = await GatewayNetwork.open(config, {
+    ...{ queues: workers, leaseFile: `${config.processes.socketFile}.leases`, log },
+    isKnown: (session) => known.has(session),
+  });
   undo.push(() => network.close());
-  const leases = await openLeases(config, auth, log, undo);
   const exchange = new PacketExchange((worker, packets) => pool.packets(worker, packets));
   const parts: Omit<Parts, 'desk' | 'pool' | 'doors'> = {
-    ...{ options, config, auth, network, leases, table, bans, statistics, events },
+    ...{ options, config, auth, network, table, bans, statistics, events },
     setup: { config, files, serverName, logLevel: config.logLevel, deviceName: network.device },
   };
   const desk: SessionDesk = new SessionDesk({
-    ...{ auth: auth.service, table, leases, bans, statistics, events, network, log, now: Date.now },
+    ...{ auth: auth.service, table, bans, statistics, events, network, log, now: Date.now },
     config: () => parts.config,
     udpPort: () => doors.udpPort,
-    linkMtu: () => DEFAULT_LINK_MTU,
     endTunnel: (tunnel, reason) => endTunnel(pool, desk, tunnel, reason),
     admit: (tunnel) => {
       exchange.attach(tunnelNetworks(tunnel), tunnel.connection.worker);
@@ -228,27 +222,16 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   });
   undo.push(() => pool.close());
   await pool.start();
-  const doors = await Doors.make({ listen: config.listen, table, desk, pool, now: Date.now, ...(inherited !== undefined && { inherited }) });
+  const doors = await Doors.make({
+    listen: config.listen,
+    table,
+    desk,
+    pool,
+    now: Date.now,
+    ...(inherited !== undefined && { inherited }),
+  });
   undo.push(() => doors.close());
   return Object.assign(parts, { desk, pool, doors });
-}
-
-/** Leases of before the restart come back, if their sessions did. */
-async function openLeases(config: GatewayConfig, auth: AuthProcess, log: Logger, undo: Undo[]): Promise<LeasePool> {
-  const file = `${config.processes.socketFile}.leases`;
-  const writer: LeaseWriter = new LeaseWriter(file, {
-    entries: () => leases.entries,
-    onError: (error) => log.log('warn', 'leases could not be written', { reason: error.message }),
-  });
-  const leases = new LeasePool({
-    crypto: new NodeCrypto(),
-    onChange: () => writer.changed(),
-    ...(config.network.pingLeases && { isAnswering }),
-  });
-  undo.push(() => writer.close());
-  const known = new Set((await auth.service.sessions()).map(({ id }) => id));
-  leases.restore(await readLeases(file), (session) => known.has(session));
-  return leases;
 }
 
 /** Resolves when the tunnel is gone from the table, whoever had to see to it. */
@@ -264,10 +247,12 @@ async function endTunnel(pool: WorkerPool, desk: SessionDesk, tunnel: Tunnel, re
 }
 
 /** Gives back what belongs to sessions that are over without a tunnel's end: their cookies have expired. */
-async function tidy({ auth, leases, table, options }: Parts): Promise<void> {
+async function tidy({ auth, network, table, options }: Parts): Promise<void> {
   try {
     const known = new Set((await auth.service.sessions()).map(({ id }) => id));
-    for (const { session } of leases.entries) if (!known.has(session) && table.ofSession(session) === undefined) leases.release(session);
+    for (const { session } of network.leases.entries) {
+      if (!known.has(session) && table.ofSession(session) === undefined) network.sessions.end(session);
+    }
   } catch (error) {
     options.log.log('warn', 'leases could not be tidied', { reason: error instanceof Error ? error.message : String(error) });
   }

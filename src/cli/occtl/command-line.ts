@@ -4,7 +4,7 @@
  * Observed: what 1.1.6 does not understand, it answers with its help and exit status 0. `--socket-file=FILE`, which its manual shows, it misreads; here it
  * works.
  */
-import { type OptionSyntax, readArguments } from '../openconnect/getopt-long.ts';
+import { type OptionSyntax, readArguments } from '../getopt-long.ts';
 import { commandList } from './command-table.ts';
 
 /** Where ocserv's configuration has the socket unless it says otherwise. */

@@ -1,5 +1,5 @@
 /** What ocpasswd's arguments ask for, in its own words where they are wrong. Observed of ocpasswd 1.1.6; the help is its own, but for whom to write to. */
-import { readArguments } from '../openconnect/getopt-long.ts';
+import { readArguments } from '../getopt-long.ts';
 
 const DEFAULT_FILE = '/etc/ocserv/ocpasswd';
 

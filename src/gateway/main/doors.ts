@@ -107,7 +107,12 @@ export class Doors {
       return;
     }
     const { id } = table.connect(worker, known, local, now());
-    const arrival = { connection: id, hasProxyHeader, ...(known !== undefined && { remote: known }), ...(local !== undefined && { local }) };
+    const arrival = {
+      connection: id,
+      hasProxyHeader,
+      ...(known !== undefined && { remote: known }),
+      ...(local !== undefined && { local }),
+    };
     pool.connect(worker, arrival, socket);
   }
 }

@@ -12,17 +12,18 @@ import { MisuseError, PeerRefusedError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
 import type { Secret } from '../../core/secret.ts';
+import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import type { Endpoint, IpAddress } from '../../core/wire/ip-address.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
-import type { GatewayConfig, HostConfig } from '../config/gateway-config.ts';
+import type { GatewayConfig, HostConfig, SessionPolicy } from '../config/gateway-config.ts';
 import { resolvePolicy } from '../config/session-policy.ts';
-import type { LeasePool } from '../network/lease-pool.ts';
-import { policyTerms } from '../network/policy-terms.ts';
+import { sessionTerms } from '../network/policy-terms.ts';
+import type { SessionOpening } from '../network/session-network.ts';
 import type { AuthService, DisconnectReason, KnownSession, SessionUsage } from '../processes/auth-service.ts';
-import type { Lease, TunnelEnd, WorkerSession } from '../processes/worker-contract.ts';
+import type { Lease, SessionLimits, TunnelEnd, WorkerSession } from '../processes/worker-contract.ts';
 import type { BanTable } from './ban-table.ts';
+import { DEFAULT_LINK_MTU, type GatewayNetwork } from './gateway-network.ts';
 import type { SessionEvents } from './session-events.ts';
-import type { SessionNetwork } from './session-network.ts';
 import type { Connection, SessionTable, Tunnel } from './session-table.ts';
 import type { Statistics } from './statistics.ts';
 
@@ -31,14 +32,12 @@ export interface DeskWorld {
   readonly config: () => GatewayConfig;
   readonly auth: AuthService;
   readonly table: SessionTable;
-  readonly leases: LeasePool;
   readonly bans: BanTable;
   readonly statistics: Statistics;
   readonly events: SessionEvents;
-  readonly network: SessionNetwork;
+  readonly network: Pick<GatewayNetwork, 'sessions' | 'routes' | 'device'>;
   /** Of UDP, open; undefined: there is none. */
   readonly udpPort: () => number | undefined;
-  readonly linkMtu: () => number;
   /** Asks the tunnel's worker to end it; resolves when its client was told, or its worker is gone. */
   readonly endTunnel: (tunnel: Tunnel, reason: DisconnectReason) => Promise<void>;
   /** Datagrams of this tunnel are let in, or not any more. */
@@ -232,7 +231,7 @@ export class SessionDesk {
   }
 
   async #lease(connection: Connection, known: KnownSession, wishes: LeaseWishes): Promise<Lease> {
-    const { table, leases, network, config, log, now } = this.#world;
+    const { table, network, config, log, now } = this.#world;
     const host = hostOf(config(), known.host);
     const { policy, notices } = await resolvePolicy(host, {
       user: known.user,
@@ -242,35 +241,35 @@ export class SessionDesk {
     for (const { file, line, message } of notices) log.log('warn', 'a supplemental file is not right', { file, line, message });
     await this.#takeOver(known.id);
     this.#checkRoom(known, policy.maxSameClients);
-    const grant = await leases.acquire({
-      session: known.id,
-      user: known.user,
-      pools: { ...host.pools, ...policy.pools },
-      wantsIpv4: wishes.wantsIpv4,
-      wantsIpv6: wishes.wantsIpv6,
-      ...(policy.explicitIpv4 !== undefined && { explicitIpv4: policy.explicitIpv4 }),
-      ...(policy.explicitIpv6 !== undefined && { explicitIpv6: policy.explicitIpv6 }),
+    const grant = await network.sessions.open({
+      policy,
+      request: {
+        ...{ session: known.id, user: known.user, pools: { ...host.pools, ...policy.pools } },
+        ...{ wantsIpv4: wishes.wantsIpv4, wantsIpv6: wishes.wantsIpv6 },
+        ...(policy.explicitIpv4 !== undefined && { explicitIpv4: policy.explicitIpv4 }),
+        ...(policy.explicitIpv6 !== undefined && { explicitIpv6: policy.explicitIpv6 }),
+      },
+      facts: scriptFacts(connection, known, wishes),
     });
-    for (const session of grant.displaced) void this.#endSession(session, 'unspecified');
-    const terms = policyTerms({
-      ...{ policy, lease: grant.lease, wishes, user: known.user, createdAt: known.createdAt, now: now() },
-      ...(known.group !== undefined && { group: known.group }),
-      linkMtu: this.#world.linkMtu(),
-      udpPort: this.#world.udpPort(),
-    });
-    const tunnel: Tunnel = {
-      ...{ id: connection.id, connection, session: known, policy, lease: grant.lease, terms: terms.terms, wishes, device: network.device },
-      datagramId: undefined,
-      isOpen: false,
-    };
-    await network.connect(tunnel);
     if (table.find(connection.id) !== connection) {
-      // Gone while the script ran.
-      await network.disconnect(tunnel, { reason: 'unspecified', received: 0, sent: 0, duration: 0 });
+      await network.sessions.close(known.id, NOTHING_USED); // gone while the script ran
       throw new PeerRefusedError('The client has left.');
     }
-    table.open(tunnel);
-    return { tunnel: connection.id, terms: tunnel.terms, limits: terms.limits };
+    for (const session of grant.displaced) void this.#endSession(session, 'unspecified');
+    const udpPort = this.#world.udpPort();
+    const terms = sessionTerms(
+      {
+        ...{ policy, session: known, lease: grant.lease, wishes },
+        host: { mtu: DEFAULT_LINK_MTU, ...(udpPort !== undefined && { udpPort }) },
+        clientNetworks: network.routes.othersThan(known.id),
+      },
+      { now: performance.now(), date: now(), random: Math.random() },
+    );
+    table.open({
+      ...{ id: connection.id, connection, session: known, policy, lease: grant.lease, terms, wishes, device: network.device },
+      ...{ datagramId: undefined, isOpen: false },
+    });
+    return { tunnel: connection.id, terms, limits: limitsOf(policy, terms, known.createdAt, now()) };
   }
 
   /** The newest tunnel of a session wins (spec "AnyConnect", section 10.2). */
@@ -299,7 +298,7 @@ export class SessionDesk {
     const tunnel = this.#world.table.ofSession(session);
     if (tunnel === undefined) {
       await this.#world.auth.closed(session, { reason, keepsCookie: false, received: 0, sent: 0, duration: 0 });
-      this.#world.leases.release(session);
+      this.#world.network.sessions.end(session);
       return;
     }
     await this.#world.endTunnel(tunnel, reason);
@@ -310,12 +309,12 @@ export class SessionDesk {
     const end = this.#ends.get(tunnel);
     if (end === undefined) return;
     this.#ends.delete(tunnel);
-    const { auth, network, leases, statistics, events, dismiss, log, now } = this.#world;
+    const { auth, network, statistics, events, dismiss, log, now } = this.#world;
     dismiss(tunnel);
     const { session, connection } = tunnel;
     const { reason, keepsCookie, received, sent, duration } = end;
-    await network.disconnect(tunnel, end);
-    if (!keepsCookie) leases.release(session.id);
+    await network.sessions.close(session.id, { received, sent, duration });
+    if (!keepsCookie) network.sessions.end(session.id);
     statistics.sessionEnded({ reason, received, sent, duration }, now());
     if (tunnel.isOpen) {
       events.publish({ type: 'disconnected', ...eventFacts(tunnel, now()), reason, duration });
@@ -379,6 +378,33 @@ function hostOf(config: GatewayConfig, name: string | undefined): HostConfig {
   const host = config.hosts.find((other) => other.name === name) ?? config.hosts[0];
   if (host === undefined) throw new MisuseError('the gateway has no host');
   return host;
+}
+
+const NOTHING_USED: SessionUsage = { received: 0, sent: 0, duration: 0 };
+
+function scriptFacts(connection: Connection, known: KnownSession, wishes: LeaseWishes): SessionOpening['facts'] {
+  const { remote, local = addressOf(connection) } = connection;
+  const { hostname, userAgent, deviceType, devicePlatform } = wishes;
+  return {
+    ...{ id: connection.id, user: known.user, remote: (remote ?? local).address, local: local.address },
+    ...(known.group !== undefined && { group: known.group }),
+    ...(known.host !== undefined && { host: known.host }),
+    client: {
+      userAgent,
+      ...(hostname !== undefined && { hostname }),
+      ...(deviceType !== undefined && { deviceType }),
+      ...(devicePlatform !== undefined && { devicePlatform }),
+    },
+  };
+}
+
+function limitsOf(policy: SessionPolicy, { config }: SessionTerms, createdAt: number, date: number): SessionLimits {
+  const { sessionTimeout, statisticsInterval } = policy;
+  return {
+    ...(config.idleTimeout !== undefined && { idleTimeout: config.idleTimeout }),
+    ...(sessionTimeout !== undefined && { timeLeft: Math.max(createdAt + sessionTimeout - date, 0) }),
+    ...(statisticsInterval !== undefined && { reportInterval: statisticsInterval }),
+  };
 }
 
 function eventFacts({ connection, session, lease }: Tunnel, at: number) {

@@ -13,7 +13,10 @@ export async function filesOfWorkers({ hosts }: GatewayConfig): Promise<Readonly
 function pathsOf({ tls, login }: HostConfig): string[] {
   const { certificates, clientAuthority, revocationList, ocspResponse } = tls;
   const others = [clientAuthority, revocationList, ocspResponse, login.profile].filter((path) => path !== undefined);
-  return [...certificates.flatMap(({ certificate, key, pinFile }) => [certificate, key, ...(pinFile === undefined ? [] : [pinFile])]), ...others];
+  return [
+    ...certificates.flatMap(({ certificate, key, pinFile }) => [certificate, key, ...(pinFile === undefined ? [] : [pinFile])]),
+    ...others,
+  ];
 }
 
 async function contentOf(path: string): Promise<Uint8Array> {

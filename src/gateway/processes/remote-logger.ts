@@ -1,5 +1,5 @@
 /** A logger whose lines another process writes: main's. Secrets are gone before a line leaves. */
-import { type LogFields, type Logger, type LogLevel } from '../../core/log.ts';
+import type { LogFields, Logger, LogLevel } from '../../core/log.ts';
 import { Secret } from '../../core/secret.ts';
 import type { Rpc } from './rpc.ts';
 
@@ -22,9 +22,10 @@ export function remoteLogger(rpc: Rpc, logLevel: number): Logger {
   };
 }
 
-
 function plain(fields: LogFields): PlainFields {
   return Object.fromEntries(
-    Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, value instanceof Secret ? String(value) : value]])),
+    Object.entries(fields).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, value instanceof Secret ? String(value) : value]],
+    ),
   );
 }

@@ -1,0 +1,117 @@
+/**
+ * What the gateway has of this machine: the device, the addresses to give out, routes, rules and scripts. Sessions take their parts by
+ * {@link GatewayNetwork.sessions}; here is what all of them share, from the start to the end.
+ */
+import type { Logger } from '../../core/log.ts';
+import type { Cidr } from '../../core/wire/ip-address.ts';
+import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
+import type { GatewayConfig } from '../config/gateway-config.ts';
+import { ClientRoutes } from '../network/client-routes.ts';
+import { GatewayDevice } from '../network/gateway-device.ts';
+import { LeaseWriter, readLeases } from '../network/lease-file.ts';
+import { LeasePool } from '../network/lease-pool.ts';
+import { isAnswering } from '../network/ping-address.ts';
+import { parseRouteCommand, type RouteCommand } from '../network/route-command.ts';
+import { SessionFirewall } from '../network/session-firewall.ts';
+import { SessionNetwork } from '../network/session-network.ts';
+import { SessionScripts } from '../network/session-scripts.ts';
+
+/** Without a wish of the administrator's: what the link of an ordinary machine carries, in bytes. */
+export const DEFAULT_LINK_MTU = 1500;
+
+/** What the tunnel takes of it at least: IPv4, UDP, a DTLS record with AES-GCM, the type byte. No client has a larger MTU inside. */
+const LEAST_OVERHEAD = 66;
+
+export interface GatewayNetworkOptions {
+  /** Queues of the device: one for each worker. */
+  readonly queues: number;
+  /** Where leases are kept over a restart. */
+  readonly leaseFile: string;
+  /** Sessions that outlived the last run: their leases come back. */
+  readonly isKnown: (session: string) => boolean;
+  readonly log: Logger;
+}
+
+export class GatewayNetwork {
+  readonly sessions: SessionNetwork;
+  readonly leases: LeasePool;
+  readonly routes: ClientRoutes;
+  readonly #device: GatewayDevice;
+  readonly #firewall: SessionFirewall;
+  readonly #scripts: SessionScripts;
+  readonly #writer: LeaseWriter;
+
+  /** Rejects in plain words, and leaves nothing, where the machine does not do as it should. */
+  static async open(config: GatewayConfig, options: GatewayNetworkOptions): Promise<GatewayNetwork> {
+    const { queues, leaseFile, isKnown, log } = options;
+    const kept = await readLeases(leaseFile);
+    const device = await GatewayDevice.open({
+      ...{ device: config.network.device, queues, mtu: DEFAULT_LINK_MTU - LEAST_OVERHEAD },
+      pools: poolsOf(config),
+    });
+    try {
+      for (const notice of await device.notices()) log.log('warn', notice);
+      const network = new GatewayNetwork(config, device, options);
+      await network.#firewall.removeLeftovers();
+      network.leases.restore(kept, isKnown);
+      return network;
+    } catch (error) {
+      device.close();
+      throw error;
+    }
+  }
+
+  private constructor({ network, scripts }: GatewayConfig, device: GatewayDevice, { leaseFile, log }: GatewayNetworkOptions) {
+    this.#device = device;
+    this.#writer = new LeaseWriter(leaseFile, {
+      entries: () => this.leases.entries,
+      onError: (error) => log.log('warn', error.message),
+    });
+    this.leases = new LeasePool({
+      crypto: new NodeCrypto(),
+      onChange: () => this.#writer.changed(),
+      ...(network.pingLeases && { isAnswering: (address) => isAnswering(address) }),
+    });
+    this.routes = new ClientRoutes({
+      ...{ device: device.name, log },
+      ...commandOf('addCommand', network.routeAddCommand),
+      ...commandOf('deleteCommand', network.routeDeleteCommand),
+    });
+    this.#firewall = new SessionFirewall({ device: device.name });
+    this.#scripts = new SessionScripts({ scripts, log });
+    const { leases, routes } = this;
+    this.sessions = new SessionNetwork({ device, leases, routes, firewall: this.#firewall, scripts: this.#scripts });
+  }
+
+  /** The device's name. */
+  get device(): string {
+    return this.#device.name;
+  }
+
+  /** A descriptor for each worker to inherit. */
+  get queues(): readonly number[] {
+    return this.#device.descriptors;
+  }
+
+  /** After a reload: new pools and scripts. */
+  async configure(config: GatewayConfig): Promise<void> {
+    await this.#device.addPools(poolsOf(config));
+    this.#scripts.reload(config.scripts);
+  }
+
+  /** All sessions have been closed before. */
+  async close(): Promise<void> {
+    await this.#scripts.settled();
+    await this.#firewall.close();
+    await this.#writer.flush();
+    this.#device.close();
+  }
+}
+
+function poolsOf({ hosts }: GatewayConfig): Cidr[] {
+  return hosts.flatMap(({ pools }) => [pools.ipv4, pools.ipv6].filter((pool) => pool !== undefined));
+}
+
+function commandOf<Name extends string>(name: Name, text: string | undefined): Partial<Record<Name, RouteCommand>> {
+  return text === undefined ? {} : ({ [name]: parseRouteCommand(text) } as Record<Name, RouteCommand>);
+}

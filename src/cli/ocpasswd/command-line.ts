@@ -1,28 +1,24 @@
-/** What ocpasswd's arguments ask for, in its own words where they are wrong. Observed of ocpasswd 1.1.6; the help is its own, but for whom to write to. */
+/** What ocpasswd's arguments ask for, in its own words where they are wrong. Observed of ocpasswd 1.1.6; the help is its own, without whom to report to. */
 import { readArguments } from '../getopt-long.ts';
 
 const DEFAULT_FILE = '/etc/ocserv/ocpasswd';
 
 const OPTIONS = [
-  { name: 'passwd', short: 'c', takesArgument: true },
-  { name: 'groupname', short: 'g', takesArgument: true },
-  { name: 'delete', short: 'd', takesArgument: false },
-  { name: 'lock', short: 'l', takesArgument: false },
-  { name: 'unlock', short: 'u', takesArgument: false },
-  { name: 'version', short: 'v', takesArgument: false },
-  { name: 'help', short: 'h', takesArgument: false },
+  { name: 'passwd', short: 'c', takesArgument: true, shown: 'passwd=file', meaning: 'Password file' },
+  { name: 'groupname', short: 'g', takesArgument: true, shown: 'groupname=str', meaning: "User's group name" },
+  { name: 'delete', short: 'd', takesArgument: false, shown: 'delete', meaning: 'Delete user' },
+  { name: 'lock', short: 'l', takesArgument: false, shown: 'lock', meaning: 'Lock user' },
+  { name: 'unlock', short: 'u', takesArgument: false, shown: 'unlock', meaning: 'Unlock user' },
+  { name: 'version', short: 'v', takesArgument: false, shown: 'version', meaning: 'output version information and exit' },
+  { name: 'help', short: 'h', takesArgument: false, shown: 'help', meaning: 'display extended usage information and exit' },
 ] as const;
 
-export const USAGE = `ocpasswd - OpenConnect server password utility
+const MEANING_COLUMN = 30;
+
+export const USAGE: string = `ocpasswd - OpenConnect server password utility
 Usage:  ocpasswd [ -<flag> [<val>] | --<name>[{=| }<val>] ]... [username]
 
-   -c, --passwd=file          Password file
-   -g, --groupname=str        User's group name
-   -d, --delete               Delete user
-   -l, --lock                 Lock user
-   -u, --unlock               Unlock user
-   -v, --version              output version information and exit
-   -h, --help                 display extended usage information and exit
+${OPTIONS.map(({ short, shown, meaning }) => `${`   -${short}, --${shown}`.padEnd(MEANING_COLUMN)}${meaning}`).join('\n')}
 
 Options are specified by doubled hyphens and their name or by a single
 hyphen and the flag character.

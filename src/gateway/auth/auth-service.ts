@@ -60,6 +60,8 @@ class LocalAuthService implements AuthService, AsyncDisposable {
   readonly #dialogues: DialogueTable;
   readonly #sweeper: NodeJS.Timeout;
   #config: GatewayConfig;
+  /** Hosts of configurations before this one. */
+  #closing: Promise<unknown> = Promise.resolve();
   #hosts: ReadonlyMap<string | undefined, HostAuth>;
 
   constructor(config: GatewayConfig, options: AuthServiceOptions, store: SqliteSessionStore) {
@@ -160,13 +162,14 @@ class LocalAuthService implements AuthService, AsyncDisposable {
     const before = this.#hosts;
     this.#hosts = this.#hostsOf(config);
     this.#config = config;
-    await closeAll(before);
+    // Their last reports may wait for a server that is down: a reload does not.
+    this.#closing = Promise.all([this.#closing, closeAll(before)]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sweeper);
     this.#dialogues.clear();
-    await closeAll(this.#hosts);
+    await Promise.all([this.#closing, closeAll(this.#hosts)]);
     this.#store.close();
   }
 

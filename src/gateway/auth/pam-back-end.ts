@@ -3,12 +3,15 @@
  *
  * Observed: the service is `ocserv`; the first question is ocserv's own, all others are PAM's words with numbered labels.
  */
+import { readFile } from 'node:fs/promises';
 import type { Logger } from '../../core/log.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
 import { printable } from '../../core/wire/text.ts';
 import { type BackEndLogin, type LoginAttempt, PASSWORD_PROMPT, type PasswordBackEnd, type Verdict } from './back-end.ts';
 import { PAM_SERVICE, type PamReport } from './pam-messages.ts';
 import { PamProcess } from './pam-process.ts';
+
+const GROUP_FILE = '/etc/group';
 
 /** What pam_unix and most others ask first. */
 const USUAL_QUESTION = /^\s*password:?\s*$/i;
@@ -59,6 +62,12 @@ export class PamBackEnd implements PasswordBackEnd {
       },
       close: () => child?.close(),
     };
+  }
+
+  /** Of the machine's own file: what a directory service adds is not listed, but counts for those who log in. */
+  async groups(): Promise<readonly string[]> {
+    const lines = (await readFile(GROUP_FILE, 'utf8')).split('\n').map((line) => line.split(':'));
+    return lines.flatMap(([name = '', , gid]) => (gid !== undefined && Number(gid) >= this.#minGid ? [name] : []));
   }
 
   #verdictOf(report: Exclude<PamReport, { readonly type: 'ask' }>, user: string): Verdict {

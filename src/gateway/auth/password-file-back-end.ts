@@ -18,7 +18,8 @@ const OTP_PROMPT: Prompt = { message: 'Please enter your OTP password.', label: 
 /** Of no password: what an unknown user's is compared with, where the file has no entry to take the kind of hash from. */
 const NOBODYS_HASH = '$5$................$................................................';
 
-const UNKNOWN_SALT = /[^$]{22,}$/;
+/** Behind the last `$`; of bcrypt the salt goes with it, which takes as long. */
+const RESULT_OF_HASH = /[^$]{22,}$/;
 
 export interface PasswordFileOptions {
   readonly passwordFile?: string;
@@ -104,6 +105,8 @@ export class PasswordFileBackEnd implements PasswordBackEnd {
 
 /** A hash that takes as long as those of the file do, and that no password has: the first one's, with its result struck out. */
 function decoyOf(entries: ReadonlyMap<string, PasswordEntry>): string {
-  const [first] = entries.values();
-  return first === undefined ? NOBODYS_HASH : first.hash.replace(UNKNOWN_SALT, (result) => '.'.repeat(result.length));
+  for (const { hash } of entries.values()) {
+    if (hash.startsWith('$')) return hash.replace(RESULT_OF_HASH, (result) => '.'.repeat(result.length));
+  }
+  return NOBODYS_HASH;
 }

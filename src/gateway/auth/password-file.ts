@@ -21,7 +21,7 @@ export interface PasswordEntry {
   readonly isLocked: boolean;
 }
 
-/** Reads a whole file. Lines that are no entries are skipped; of several for one user the first counts, as with ocserv. */
+/** Reads a whole file. Lines that are no entries are skipped; of several for one user the first counts. */
 export function parsePasswordFile(text: string): ReadonlyMap<string, PasswordEntry> {
   const entries = new Map<string, PasswordEntry>();
   for (const line of text.split('\n')) {

@@ -99,6 +99,17 @@ describe('log-in by PAM', { skip: missing('root', 'netns', 'useradd', 'chpasswd'
     assert.equal(readFileSync(seen, 'utf8'), 'carol 192.0.2.7 ocserv to the script\n');
   });
 
+  it('tells session modules of a session’s begin and end, in this order', async () => {
+    await using lab = await machine('');
+    const script = path.join(lab.folder, 'session.sh');
+    const seen = path.join(lab.folder, 'seen');
+    writeFileSync(script, `#!/bin/sh\necho "$PAM_TYPE $PAM_USER $PAM_RHOST" >> ${seen}\n`);
+    chmodSync(script, 0o755);
+    writeFileSync(lab.server.file('/etc/pam.d/ocserv'), `session required pam_exec.so ${script}\n`);
+    assert.equal(await lab.server.run(process.execPath, [path.join(import.meta.dirname, 'pam-session-program.ts')]), '');
+    assert.equal(readFileSync(seen, 'utf8'), 'open_session carol 192.0.2.7\nclose_session carol 192.0.2.7\n');
+  });
+
   it('can be ended while a module hangs', async () => {
     await using lab = await machine('');
     const script = path.join(lab.folder, 'hang.sh');

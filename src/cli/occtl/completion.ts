@@ -3,7 +3,7 @@ import type { ControlTarget } from '../../gateway/control/control-target.ts';
 import { COMMANDS, readCommand } from './command-table.ts';
 import { shortSession } from './user-report.ts';
 
-/** Candidates for the last word of the line, and that word. Where the gateway does not answer there are none. */
+/** Candidates for the last word of the line, a single one with the blank behind it, and that word. Where the gateway does not answer there are none. */
 export async function completions(line: string, connect: () => Promise<ControlTarget>): Promise<[string[], string]> {
   const word = /\S*$/.exec(line)?.[0] ?? '';
   const before = line
@@ -14,7 +14,8 @@ export async function completions(line: string, connect: () => Promise<ControlTa
   const values = COMMANDS.some(({ words, argument }) => words === before && argument?.startsWith('[') === true)
     ? await valuesFor(before, connect)
     : nextWords(before);
-  return [[...new Set(values)].filter((value) => value.toLowerCase().startsWith(word.toLowerCase())), word];
+  const candidates = [...new Set(values)].filter((value) => value.toLowerCase().startsWith(word.toLowerCase()));
+  return [candidates.length === 1 ? candidates.map((candidate) => `${candidate} `) : candidates, word];
 }
 
 /** Words that stand behind these in some command. */

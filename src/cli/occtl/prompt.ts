@@ -39,6 +39,10 @@ async function readLines(options: PromptOptions): Promise<'watch' | 'end'> {
       );
     },
   });
+  let isOver = false; // the end of the input is seen before the lines in front of it were run
+  lines.on('close', () => {
+    isOver = true;
+  });
   lines.on('SIGINT', () => lines.close());
   lines.prompt();
   for await (const line of lines) {
@@ -49,7 +53,8 @@ async function readLines(options: PromptOptions): Promise<'watch' | 'end'> {
     }
     if (outcome.next === 'reset') output.write(RESET_TERMINAL);
     await withoutKeys(lines, input, () => options.show(outcome));
-    lines.prompt();
+    if (isOver) output.write(PROMPT);
+    else lines.prompt();
   }
   return 'end';
 }

@@ -1,0 +1,4 @@
+/** The command of {@link main}, from its sources: what bin/sallyport-occtl.js runs. */
+import { main } from '../../../src/cli/occtl/main.ts';
+
+process.exit(await main());

@@ -10,7 +10,6 @@
 import { availableParallelism } from 'node:os';
 import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
-import type { IpAddress } from '../core/wire/ip-address.ts';
 import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
 import type { ControlTarget, GatewayStatus } from './control/control-target.ts';
 import { type AuthProcess, startAuthProcess } from './main/auth-process.ts';
@@ -19,6 +18,7 @@ import { ControlDesk } from './main/control-desk.ts';
 import { Doors } from './main/doors.ts';
 import { GatewayNetwork } from './main/gateway-network.ts';
 import { localNetworks } from './main/local-networks.ts';
+import { LoginDesk } from './main/login-desk.ts';
 import { PacketExchange } from './main/packet-exchange.ts';
 import { SessionDesk } from './main/session-desk.ts';
 import { SessionEvents } from './main/session-events.ts';
@@ -177,7 +177,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const events = new SessionEvents();
   const table = new SessionTable();
   const stateFile = `${config.processes.socketFile}.sessions`;
-  const auth = await startAuthProcess({ config, stateFile }, { log, onFailed: (remote: IpAddress) => desk.loginFailed(remote) });
+  const auth = await startAuthProcess({ config, stateFile }, { log, onFailed: (remote) => logins.loginFailed(remote) });
   undo.push(() => auth.child.end());
   const workers = config.processes.workers === 0 ? availableParallelism() : config.processes.workers;
   const known = new Set((await auth.service.sessions()).map(({ id }) => id));
@@ -191,8 +191,12 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     ...{ options, config, auth, network, table, bans, statistics, events },
     setup: { config, files, serverName, logLevel: config.logLevel, deviceName: network.device },
   };
+  const logins: LoginDesk = new LoginDesk({
+    ...{ auth: auth.service, table, bans, statistics, log, now: Date.now },
+    config: () => parts.config,
+  });
   const desk: SessionDesk = new SessionDesk({
-    ...{ auth: auth.service, table, bans, statistics, events, network, log, now: Date.now },
+    ...{ auth: auth.service, table, statistics, events, network, log, now: Date.now },
     config: () => parts.config,
     udpPort: () => doors.udpPort,
     endTunnel: (tunnel, reason) => endTunnel(pool, desk, tunnel, reason),
@@ -210,6 +214,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     setup: () => parts.setup,
     onGone: (worker) => desk.workerGone(worker),
     serves: {
+      ...logins.services(),
       ...desk.services(),
       disconnected: (worker: number, id: number) => {
         pool.disconnected(worker);
@@ -225,7 +230,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const doors = await Doors.make({
     listen: config.listen,
     table,
-    desk,
+    logins,
     pool,
     now: Date.now,
     ...(inherited !== undefined && { inherited }),

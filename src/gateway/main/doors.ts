@@ -1,7 +1,7 @@
 /** The ways in, TCP and UDP together: open, shut for a while, closed. What comes in by them goes to the workers. */
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { ListenConfig } from '../config/gateway-config.ts';
-import type { SessionDesk } from './session-desk.ts';
+import type { LoginDesk } from './login-desk.ts';
 import type { SessionTable, Tunnel } from './session-table.ts';
 import { type Knock, TcpDoor } from './tcp-door.ts';
 import { type DatagramTunnel, UdpDoor } from './udp-door.ts';
@@ -10,7 +10,7 @@ import type { WorkerPool } from './worker-pool.ts';
 export interface DoorsOptions {
   readonly listen: ListenConfig;
   readonly table: SessionTable;
-  readonly desk: SessionDesk;
+  readonly logins: LoginDesk;
   readonly pool: WorkerPool;
   readonly inherited?: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
   /** Milliseconds since 1970. */
@@ -98,11 +98,11 @@ export class Doors {
   }
 
   #knocked({ socket, remote, local }: Knock): void {
-    const { listen, desk, pool, table, now } = this.#options;
+    const { listen, logins, pool, table, now } = this.#options;
     const hasProxyHeader = listen.proxyProtocol;
     const known = hasProxyHeader ? undefined : (remote ?? THIS_MACHINE);
     const worker = pool.choose();
-    if (!this.#isOpen || worker === undefined || (known !== undefined && !desk.mayKnock(known.address))) {
+    if (!this.#isOpen || worker === undefined || (known !== undefined && !logins.mayKnock(known.address))) {
       socket.destroy();
       return;
     }

@@ -1,30 +1,26 @@
 /**
- * What workers may ask of main: who is this, may it come in, which addresses does it get. Here a cookie becomes a session on the network, and ends.
+ * What workers may ask of main once a client has shown its cookie: here that becomes a session on the network, and ends. For what comes before see
+ * `login-desk.ts`.
  *
  *   lease:   policy of host, group and user ─► the session's tunnel of before ends ─► room? ─► addresses ─► script, routes, firewall ─► terms
  *   closed:  firewall, routes, script ─► addresses ─► accounting, statistics
  *
  * Steps of one session happen one after the other, so that what a disconnect takes back is there, and nothing of a reconnect is.
  */
-import type { AuthStep, LoginHints } from '../../core/auth/dialogue.ts';
-import type { FormValues } from '../../core/auth/form.ts';
 import { MisuseError, PeerRefusedError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
-import type { Secret } from '../../core/secret.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
-import type { Endpoint, IpAddress } from '../../core/wire/ip-address.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
 import type { GatewayConfig, HostConfig, SessionPolicy } from '../config/gateway-config.ts';
 import { resolvePolicy } from '../config/session-policy.ts';
 import { sessionTerms } from '../network/policy-terms.ts';
 import type { SessionOpening } from '../network/session-network.ts';
 import type { AuthService, DisconnectReason, KnownSession, SessionUsage } from '../processes/auth-service.ts';
-import type { Lease, SessionLimits, TunnelEnd, WorkerSession } from '../processes/worker-contract.ts';
-import type { BanTable } from './ban-table.ts';
+import type { Lease, SessionLimits, TunnelEnd } from '../processes/worker-contract.ts';
 import { DEFAULT_LINK_MTU, type GatewayNetwork } from './gateway-network.ts';
 import type { SessionEvents } from './session-events.ts';
-import type { Connection, SessionTable, Tunnel } from './session-table.ts';
+import { addressOf, type Connection, knownBy, type SessionTable, type Tunnel } from './session-table.ts';
 import type { Statistics } from './statistics.ts';
 
 export interface DeskWorld {
@@ -32,7 +28,6 @@ export interface DeskWorld {
   readonly config: () => GatewayConfig;
   readonly auth: AuthService;
   readonly table: SessionTable;
-  readonly bans: BanTable;
   readonly statistics: Statistics;
   readonly events: SessionEvents;
   readonly network: Pick<GatewayNetwork, 'sessions' | 'routes' | 'device'>;
@@ -58,7 +53,6 @@ export class SessionDesk {
   readonly #world: DeskWorld;
   /** What is under way for a session: the next step waits for it. */
   readonly #steps = new Map<string, Promise<unknown>>();
-  readonly #beganAt = new Map<Connection, number>();
   /** Tunnels that are gone, and what for, until that is dealt with. */
   readonly #ends = new Map<Tunnel, TunnelEnd>();
 
@@ -66,72 +60,14 @@ export class SessionDesk {
     this.#world = world;
   }
 
-  /** A connection whose real address is known only now. */
-  admits(worker: number, id: number, remote: Endpoint): boolean {
-    const connection = this.#world.table.connectionOf(worker, id);
-    if (connection.remote !== undefined) throw new MisuseError(`connection ${id} has an address already`);
-    connection.remote = remote;
-    return this.mayKnock(remote.address);
-  }
-
-  /** Counts a connection from there; false: it is to be refused. */
-  mayKnock(remote: IpAddress): boolean {
-    const { bans, config, now, log } = this.#world;
-    if (bans.isBanned(remote, now())) {
-      log.log('debug', 'refused a banned address', { address: formatIp(remote) });
-      return false;
-    }
-    this.#score(remote, config().bans.pointsConnection);
-    return true;
-  }
-
-  async begin(worker: number, id: number, hints: LoginHints): Promise<{ readonly dialogue: string; readonly step: AuthStep }> {
-    const connection = this.#world.table.connectionOf(worker, id);
-    const remote = addressOf(connection);
-    connection.state = 'authenticating';
-    connection.userAgent = hints.userAgent;
-    connection.host = hints.host;
-    this.#beganAt.set(connection, this.#world.now());
-    const begun = await this.#world.auth.begin({ ...hints, remote });
-    this.#stepped(connection, begun.step);
-    return begun;
-  }
-
-  async answer(worker: number, id: number, dialogue: string, values: FormValues): Promise<AuthStep | undefined> {
-    const connection = this.#world.table.connectionOf(worker, id);
-    const step = await this.#world.auth.answer(dialogue, values, addressOf(connection).address);
-    if (step !== undefined) this.#stepped(connection, step);
-    return step;
-  }
-
-  async knows(worker: number, id: number, dialogue: string): Promise<boolean> {
-    this.#world.table.connectionOf(worker, id);
-    return this.#world.auth.knows(dialogue);
-  }
-
-  async session(worker: number, id: number, cookie: Secret): Promise<WorkerSession | undefined> {
-    const connection = this.#world.table.connectionOf(worker, id);
-    const known = await this.#world.auth.session(cookie, addressOf(connection).address);
-    connection.known = known;
-    if (known === undefined) return undefined;
-    connection.state = 'authenticated';
-    const { id: session, user, group, boundKey } = known;
-    return { id: session, user, ...(group !== undefined && { group }), ...(boundKey !== undefined && { boundKey }) };
-  }
-
-  async rebound(worker: number, id: number, session: string, key: Uint8Array): Promise<void> {
-    this.#knownBy(worker, id, session);
-    await this.#world.auth.rebound(session, key);
-  }
-
   async endSession(worker: number, id: number, session: string): Promise<void> {
-    this.#knownBy(worker, id, session);
+    knownBy(this.#world.table, worker, id, session);
     await this.#endSession(session, 'user disconnected');
   }
 
   /** Throws {@link PeerRefusedError} with what the client may be told. */
   lease(worker: number, id: number, session: string, wishes: LeaseWishes): Promise<Lease> {
-    const { connection, known } = this.#knownBy(worker, id, session);
+    const { connection, known } = knownBy(this.#world.table, worker, id, session);
     return this.#after(session, () => this.#lease(connection, known, wishes));
   }
 
@@ -168,7 +104,6 @@ export class SessionDesk {
 
   disconnected(worker: number, id: number): void {
     const connection = this.#world.table.connectionOf(worker, id);
-    this.#beganAt.delete(connection);
     if (connection.tunnel === undefined) {
       this.#world.table.disconnect(connection);
       return;
@@ -187,12 +122,6 @@ export class SessionDesk {
   /** What workers may call, by name; the first argument is the worker's number. */
   services(): Readonly<Record<string, (worker: number, ...args: never[]) => unknown>> {
     return {
-      admits: (worker, id: number, remote: Endpoint) => this.admits(worker, id, remote),
-      begin: (worker, id: number, hints: LoginHints) => this.begin(worker, id, hints),
-      answer: (worker, id: number, dialogue: string, values: FormValues) => this.answer(worker, id, dialogue, values),
-      knows: (worker, id: number, dialogue: string) => this.knows(worker, id, dialogue),
-      session: (worker, id: number, cookie: Secret) => this.session(worker, id, cookie),
-      rebound: (worker, id: number, session: string, key: Uint8Array) => this.rebound(worker, id, session, key),
       endSession: (worker, id: number, session: string) => this.endSession(worker, id, session),
       lease: (worker, id: number, session: string, wishes: LeaseWishes) => this.lease(worker, id, session, wishes),
       opened: (worker, id: number, datagramId: Uint8Array | undefined) => this.opened(worker, id, datagramId),
@@ -221,13 +150,6 @@ export class SessionDesk {
     const { table, endTunnel } = this.#world;
     await Promise.all([...table.tunnels].map((tunnel) => endTunnel(tunnel, 'unspecified')));
     await Promise.all(this.#steps.values());
-  }
-
-  /** Points for bad behaviour: a wrong password. */
-  loginFailed(remote: IpAddress): void {
-    const { statistics, config, now } = this.#world;
-    statistics.loginFailed(now());
-    this.#score(remote, config().bans.pointsWrongPassword);
   }
 
   async #lease(connection: Connection, known: KnownSession, wishes: LeaseWishes): Promise<Lease> {
@@ -323,27 +245,6 @@ export class SessionDesk {
     await auth.closed(session.id, end);
   }
 
-  #stepped(connection: Connection, step: AuthStep): void {
-    if (step.type !== 'admitted') return;
-    const { statistics, now } = this.#world;
-    statistics.loggedIn(now() - (this.#beganAt.get(connection) ?? now()), now());
-    this.#beganAt.delete(connection);
-  }
-
-  #score(remote: IpAddress, points: number): void {
-    const { bans, now, log } = this.#world;
-    const verdict = bans.add(remote, points, now());
-    if (verdict === 'banned') log.log('info', 'address banned', { address: formatIp(remote) });
-    else if (verdict === 'exempt') log.log('info', 'not applying ban to local address', { address: formatIp(remote) });
-  }
-
-  #knownBy(worker: number, id: number, session: string): { readonly connection: Connection; readonly known: KnownSession } {
-    const connection = this.#world.table.connectionOf(worker, id);
-    const { known } = connection;
-    if (known?.id !== session) throw new MisuseError(`connection ${id} has not shown the cookie of that session`);
-    return { connection, known };
-  }
-
   /** Runs a step of a session when those before it are done. */
   #after<T>(session: string, step: () => Promise<T>): Promise<T> {
     const before = this.#steps.get(session) ?? Promise.resolve();
@@ -365,12 +266,6 @@ export class SessionDesk {
       this.#world.log.log('error', 'the end of a session failed', { reason: error instanceof Error ? error.message : String(error) }),
     );
   }
-}
-
-/** Throws {@link MisuseError} for a connection whose PROXY header has not been told yet. */
-function addressOf({ remote, id }: Connection): Endpoint {
-  if (remote === undefined) throw new MisuseError(`connection ${id} has no address yet`);
-  return remote;
 }
 
 /** The virtual host of a session; the default host's where it is gone since. */

@@ -141,3 +141,22 @@ export class SessionTable {
     this.#connections.delete(connection.id);
   }
 }
+
+/** Throws {@link MisuseError} for a connection whose PROXY header has not been told yet. */
+export function addressOf({ remote, id }: Connection): Endpoint {
+  if (remote === undefined) throw new MisuseError(`connection ${id} has no address yet`);
+  return remote;
+}
+
+/** A session that a worker may speak of: one whose cookie that connection has shown. Throws {@link MisuseError} for any other. */
+export function knownBy(
+  table: SessionTable,
+  worker: number,
+  id: number,
+  session: string,
+): { readonly connection: Connection; readonly known: KnownSession } {
+  const connection = table.connectionOf(worker, id);
+  const { known } = connection;
+  if (known?.id !== session) throw new MisuseError(`connection ${id} has not shown the cookie of that session`);
+  return { connection, known };
+}

@@ -17,6 +17,8 @@ const ENTRIES = {
   occtl: 'dist/cli/occtl/main.js',
   'engine-worker': 'dist/node/engine/engine-worker.js',
   ocpasswd: 'dist/cli/ocpasswd/main.js',
+  'gateway-auth': 'dist/gateway/processes/gateway-auth.js',
+  'gateway-worker': 'dist/gateway/processes/gateway-worker.js',
   'pam-child': 'dist/gateway/auth/pam-child.js',
 };
 

@@ -106,6 +106,8 @@ export class Gateway {
     void auth.child.ended.then((how) => this.#authEnded(how));
     this.#tidy = setInterval(() => void tidy(parts), TIDY_INTERVAL);
     parts.doors.open();
+    const { host } = parts.config.listen;
+    parts.options.log.log('info', 'listening', { ...(host !== undefined && { host }), tcp: parts.doors.tcpPort, udp: parts.doors.udpPort });
   }
 
   /** The port of TCP: the kernel's choice where 0 was asked for. */
@@ -132,6 +134,11 @@ export class Gateway {
     this.#parts.setup = setup;
     await Promise.all(pool.services.map((service) => service.reload(setup)));
     options.log.log('info', 'configuration reloaded');
+  }
+
+  /** Gives back at once what belongs to sessions that are over; else it happens now and then. */
+  tidy(): Promise<void> {
+    return tidy(this.#parts);
   }
 
   /** Takes no new connections, and lets sessions go as they like; false goes back to work. */

@@ -50,7 +50,19 @@ export interface OcservOptions {
   readonly userProfile?: string;
   /** ocserv's own, 1 to 9. Default 1. */
   readonly debugLevel?: number;
+  /** Default: Debian's ocserv. */
+  readonly program?: OcservProgram;
 }
+
+/** A program that takes ocserv's configuration and arguments. */
+export interface OcservProgram {
+  readonly command: readonly [string, ...string[]];
+  /** The line by which it says that clients can come. */
+  readonly ready: RegExp;
+}
+
+/** Observed: comes after the lines that say that TCP and UDP are open. DEFAULT_SETTINGS has one security module. */
+const DEBIAN_OCSERV: OcservProgram = { command: ['ocserv'], ready: /sec-mod initialized/ };
 
 /** The user that is there unless a test says otherwise. */
 export const ALICE: OcservUser = { name: 'alice', password: 'correct horse' };
@@ -74,10 +86,11 @@ export class Ocserv {
   readonly control: Occtl;
   readonly #namespace: Namespace;
   readonly #debugLevel: number;
+  readonly #what: OcservProgram;
   #program: Program | undefined;
   #earlierLog = '';
 
-  private constructor(lab: Lab, files: Files, settings: OcservSettings, debugLevel: number) {
+  private constructor(lab: Lab, files: Files, settings: OcservSettings, { debugLevel = 1, program = DEBIAN_OCSERV }: OcservOptions) {
     this.folder = files.folder;
     this.settings = settings;
     this.gateway = lab.addresses.server.ipv4;
@@ -86,6 +99,7 @@ export class Ocserv {
     this.control = new Occtl(lab.server, files.controlSocket);
     this.#namespace = lab.server;
     this.#debugLevel = debugLevel;
+    this.#what = program;
   }
 
   /** Starts ocserv on the lab's server; it listens when the promise resolves. */
@@ -107,7 +121,7 @@ export class Ocserv {
       ...options.settings,
     };
     writeFileSync(path.join(folder, CONFIG_FILE), renderOcservConfig(settings));
-    const ocserv = new Ocserv(lab, files, settings, options.debugLevel ?? 1);
+    const ocserv = new Ocserv(lab, files, settings, options);
     await ocserv.#run();
     return ocserv;
   }
@@ -139,9 +153,9 @@ export class Ocserv {
 
   async #run(): Promise<void> {
     const args = ['--foreground', '--debug', String(this.#debugLevel), '--config', path.join(this.folder, CONFIG_FILE)];
-    this.#program = await this.#namespace.start('ocserv', args);
-    // Observed: comes after the lines that say that TCP and UDP are open. DEFAULT_SETTINGS has one security module.
-    await this.#program.waitFor(/sec-mod initialized/);
+    const [program, ...leading] = this.#what.command;
+    this.#program = await this.#namespace.start(program, [...leading, ...args]);
+    await this.#program.waitFor(this.#what.ready);
   }
 }
 

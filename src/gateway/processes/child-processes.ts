@@ -66,7 +66,9 @@ function programFile(name: string): string {
 
 /** Node's own fence around a worker: it reads the program's files and no others, writes none, and starts no processes. */
 function permissions(): string[] {
-  return ['--permission', '--allow-addons', '--allow-worker', ...readableFolders().map((folder) => `--allow-fs-read=${folder}`)];
+  // Node warns of the two that a native library and a thread need, on standard error.
+  const quiet = ['PERM0001', 'PERM0006'].map((code) => `--disable-warning=${code}`);
+  return [...quiet, '--permission', '--allow-addons', '--allow-worker', ...readableFolders().map((folder) => `--allow-fs-read=${folder}`)];
 }
 
 function readableFolders(): string[] {

@@ -35,6 +35,8 @@ export interface Libc {
   readonly recv: (fd: number, address: number, length: number, flags: number) => number;
   /** 0: there is no interface of that name. */
   readonly ifNameToIndex: (name: string) => number;
+  readonly prctl: (option: number, a: number, b: number, c: number, d: number) => number;
+  readonly chroot: (folder: string) => number;
   /** Room for the arguments of set-up calls: written and read by one call at a time, never kept. */
   readonly scratch: Arena;
 }
@@ -62,6 +64,7 @@ export const LINUX = {
   POLLNVAL: 0x20,
   SOL_SOCKET: 1,
   SO_REUSEADDR: 2,
+  PR_SET_NO_NEW_PRIVS: 38,
   SO_SNDBUF: 7,
   SO_RCVBUF: 8,
   SO_SNDBUFFORCE: 32,
@@ -122,6 +125,8 @@ export function libc(purpose: string): Libc {
     send: library.func('int send(int, uintptr_t, size_t, int)'),
     recv: library.func('int recv(int, uintptr_t, size_t, int)'),
     ifNameToIndex: library.func('int if_nametoindex(str)'),
+    prctl: library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
+    chroot: library.func('int chroot(str)'),
     scratch: new Arena(SCRATCH_SIZE),
   };
   return bound;

@@ -1,0 +1,72 @@
+/**
+ * The process that parses what the network sends. It starts as root, takes what it needs, gives all rights up, and only then hears of a connection.
+ *
+ * Started by `child-processes.ts`; the first call is `start`.
+ */
+import type { Socket as UdpSocket } from 'node:dgram';
+import type { Socket } from 'node:net';
+import { MisuseError } from '../../core/errors.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
+import { TunDevice } from '../../node/devices/tun-device.ts';
+import { PacketEngine } from '../../node/engine/packet-engine.ts';
+import { DeviceSwitch } from '../worker/device-switch.ts';
+import { Worker } from '../worker/worker.ts';
+import type { DisconnectReason } from './auth-service.ts';
+import { DEVICE_DESCRIPTOR } from './child-processes.ts';
+import { giveUpRights } from './give-up-rights.ts';
+import { parentChannel } from './process-channel.ts';
+import { remoteLogger } from './remote-logger.ts';
+import { Rpc } from './rpc.ts';
+import type { Arrival, DeskNotices, DeskService, WorkerSetup } from './worker-contract.ts';
+
+function main(): void {
+  const channel = parentChannel();
+  if (channel === undefined) {
+    process.stderr.write('This program is a part of the gateway, which starts it by itself.\n');
+    process.exit(1);
+  }
+  let worker: Worker | undefined;
+  const running = () => {
+    if (worker === undefined) throw new MisuseError('the worker has not been started');
+    return worker;
+  };
+  const rpc: Rpc = new Rpc(channel, {
+    peer: 'main',
+    serves: {
+      start: async (setup: WorkerSetup) => {
+        worker = await startWorker(rpc, setup);
+      },
+      reload: (setup: WorkerSetup) => running().reload(setup),
+      closeTunnel: (tunnel: number, reason: DisconnectReason) => running().closeTunnel(tunnel, reason),
+      reports: () => running().reports(),
+      connection: (arrival: Arrival, socket: Socket) => running().serve(arrival, socket),
+      flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>
+        running().flow(tunnel, remote, first, socket),
+      packets: (packets: readonly Uint8Array[]) => running().deliver(packets),
+    },
+    onFault: (error) => {
+      process.stderr.write(`${error.message}\n`);
+      process.exit(1);
+    },
+  });
+  channel.onClose(() => process.exit(0));
+}
+
+async function startWorker(rpc: Rpc, setup: WorkerSetup): Promise<Worker> {
+  const engine = await PacketEngine.start();
+  const device = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, setup.deviceName);
+  const notify: DeskNotices = {
+    closed: (tunnel, end) => rpc.notify('closed', [tunnel, end]),
+    disconnected: (connection) => rpc.notify('disconnected', [connection]),
+    forward: (packets) => rpc.notify('forward', [packets]),
+    strayed: (datagram, from) => rpc.notify('strayed', [datagram, from]),
+  };
+  const packets = new DeviceSwitch(device, { forward: notify.forward });
+  const log = remoteLogger(rpc, setup.logLevel);
+  const worker = await Worker.start({ setup, notify, log, device: packets, desk: rpc.remote<DeskService>() });
+  giveUpRights(setup.config.processes);
+  packets.start();
+  return worker;
+}
+
+main();

@@ -1,0 +1,73 @@
+/** What a vendor's log-in may ask in a worker: everything goes to main, by the number of the connection. */
+import type { AuthDialogue } from '../../core/auth/dialogue.ts';
+import type { CryptoProvider } from '../../core/crypto/provider.ts';
+import type { Logger } from '../../core/log.ts';
+import type { GatewaySession, HostPage, LeaseWishes, Visitor } from '../../core/protocols/gateway-protocol.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
+import type { DeskService, Lease, WorkerSession } from '../processes/worker-contract.ts';
+
+export interface WorkerVisitorOptions {
+  readonly connection: number;
+  readonly desk: DeskService;
+  readonly host: HostPage;
+  readonly crypto: CryptoProvider;
+  readonly log: Logger;
+  readonly now: () => Millis;
+}
+
+/** A session, and the lease that it has got on this connection. */
+export interface LeasedSession extends GatewaySession {
+  readonly lastLease: Lease | undefined;
+}
+
+export function workerVisitor({ connection, desk, host, crypto, log, now }: WorkerVisitorOptions): Visitor {
+  const dialogueOf = (id: string): AuthDialogue => ({
+    id,
+    next: async (values) =>
+      (await desk.answer(connection, id, values)) ?? { type: 'refused', message: 'The log-in took too long. Begin again.' },
+  });
+  return {
+    ...{ host, crypto, log, now },
+    begin: async (hints) => {
+      const { dialogue, step } = await desk.begin(connection, hints);
+      return { dialogue: dialogueOf(dialogue), step };
+    },
+    resume: async (id) => ((await desk.knows(connection, id)) ? dialogueOf(id) : undefined),
+    session: async (cookie) => {
+      const known = await desk.session(connection, cookie);
+      return known && new WorkerGatewaySession(connection, desk, known);
+    },
+  };
+}
+
+class WorkerGatewaySession implements LeasedSession {
+  readonly user: string;
+  readonly group?: string;
+  readonly boundKey?: Uint8Array;
+  readonly #connection: number;
+  readonly #desk: DeskService;
+  readonly #id: string;
+  lastLease: Lease | undefined;
+
+  constructor(connection: number, desk: DeskService, { id, user, group, boundKey }: WorkerSession) {
+    this.#connection = connection;
+    this.#desk = desk;
+    this.#id = id;
+    this.user = user;
+    if (group !== undefined) this.group = group;
+    if (boundKey !== undefined) this.boundKey = boundKey;
+  }
+
+  rebind(key: Uint8Array): Promise<void> {
+    return this.#desk.rebound(this.#connection, this.#id, key);
+  }
+
+  async lease(wishes: LeaseWishes): Promise<Lease['terms']> {
+    this.lastLease = await this.#desk.lease(this.#connection, this.#id, wishes);
+    return this.lastLease.terms;
+  }
+
+  async end(): Promise<void> {
+    await this.#desk.endSession(this.#connection, this.#id);
+  }
+}

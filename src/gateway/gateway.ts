@@ -236,6 +236,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   await pool.start();
   const doors = await Doors.make({
     listen: config.listen,
+    limits: () => parts.config.limits,
     table,
     logins,
     pool,

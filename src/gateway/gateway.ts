@@ -176,8 +176,7 @@ export class Gateway {
 /** All parts, started in order; what takes each back is added to `undo` as soon as it is there. */
 async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const { log, load, serverName, inherited } = options;
-  const { config, notices } = await load();
-  logNotices(log, notices);
+  const { config } = await load(); // its notices are said by whoever runs us
   const files = await filesOfWorkers(config);
   const bans = new BanTable(config.bans, localNetworks());
   const statistics = new Statistics(config.control.statisticsPeriod, Date.now());

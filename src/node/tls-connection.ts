@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
-import { type Endpoint, parseIp } from '../core/wire/ip-address.ts';
+import { type Endpoint, formatEndpoint, parseIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
 import { systemErrorText } from './system-error.ts';
 import { type PresentedCertificate, presentedBy } from './trust/verify-certificate.ts';
@@ -26,6 +26,11 @@ export interface TlsOptions {
 /** Code of the error of a handshake that failed. */
 export const TLS_FAILED = 'ERR_TLS';
 
+export interface ConnectionEnds {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+}
+
 type ConnectionEvent = 'data' | 'drain' | 'close' | 'end';
 
 /** How long a handshake may take. */
@@ -34,7 +39,7 @@ const HANDSHAKE_TIMEOUT_MS = 60_000;
 export class TlsConnection {
   readonly local: Endpoint;
   readonly remote: Endpoint;
-  /** DER of the peer's certificate. */
+  /** DER of the peer's certificate; empty if it has shown none, as clients may. */
   readonly peerCertificate: Uint8Array;
   /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
   readonly cipherSuite: string;
@@ -42,10 +47,10 @@ export class TlsConnection {
   readonly #listeners: [event: ConnectionEvent, listener: (bytes: Uint8Array) => void][] = [];
   #failure: SallyportError | undefined;
 
-  private constructor(socket: TLSSocket, host: string, certificate: Uint8Array) {
+  private constructor(socket: TLSSocket, host: string, certificate: Uint8Array, ends: ConnectionEnds) {
     this.#socket = socket;
-    this.local = endpointOf(socket.localAddress, socket.localPort);
-    this.remote = endpointOf(socket.remoteAddress, socket.remotePort);
+    this.local = ends.local;
+    this.remote = ends.remote;
     this.peerCertificate = certificate;
     this.cipherSuite = `${socket.getProtocol()}-${socket.getCipher().standardName}`;
     socket.on('error', (error) => {
@@ -66,11 +71,17 @@ export class TlsConnection {
         throw new NetworkError(`${host} closed the connection while its certificate was judged.`);
       const [certificate] = presented.chain;
       if (certificate === undefined) throw new NetworkError(`${host} sent no certificate.`, { code: TLS_FAILED });
-      return new TlsConnection(socket, host, certificate);
+      return new TlsConnection(socket, host, certificate, endsOf(socket));
     } catch (error) {
       socket.destroy();
       throw error;
     }
+  }
+
+  /** A connection whose handshake a server of ours has finished: `TlsServer.accept` hands these out. */
+  static accepted(socket: TLSSocket, ends: ConnectionEnds, certificate: Uint8Array = new Uint8Array(0)): TlsConnection {
+    keepRecordsApart(socket);
+    return new TlsConnection(socket, formatEndpoint(ends.remote), certificate, ends);
   }
 
   /** One call, one TLS record (up to 16384 bytes). The bytes belong to the connection until they have left. False: wait for {@link onDrain}. */
@@ -115,6 +126,11 @@ export class TlsConnection {
   /** The verify_data of our Finished. */
   get finished(): Uint8Array | undefined {
     return this.#socket.getFinished();
+  }
+
+  /** The verify_data of the peer's. */
+  get peerFinished(): Uint8Array | undefined {
+    return this.#socket.getPeerFinished();
   }
 
   /** Stops reading, so that the peer feels back-pressure. */
@@ -198,8 +214,13 @@ function keepRecordsApart(socket: TLSSocket): void {
 }
 
 /** OpenSSL's own word for what is wrong, without its numbers and places; else the system's. */
-function reasonOf(error: Error): string {
+export function reasonOf(error: Error): string {
   return 'reason' in error && typeof error.reason === 'string' ? error.reason : systemErrorText(error);
+}
+
+/** Throws {@link NetworkError} for a socket that has been closed. */
+export function endsOf(socket: Socket): ConnectionEnds {
+  return { local: endpointOf(socket.localAddress, socket.localPort), remote: endpointOf(socket.remoteAddress, socket.remotePort) };
 }
 
 function endpointOf(address: string | undefined, port: number | undefined): Endpoint {

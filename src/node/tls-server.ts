@@ -1,0 +1,211 @@
+/**
+ * The server's side of {@link TlsConnection}: handshakes with clients, each virtual host with its certificates and its wishes for theirs.
+ *
+ * Read first: RFC 6066 §3 (the name that a client asks for) and §8 (OCSP stapling). No renegotiation, TLS 1.2 and 1.3 unless the host says otherwise.
+ *
+ * Nothing listens here: whoever owns the sockets hands them in one by one, PROXY header read off.
+ */
+import { constants, X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createSecureContext, createServer, type SecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
+import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../core/errors.ts';
+import { type ConnectionEnds, endsOf, reasonOf, TLS_FAILED, TlsConnection } from './tls-connection.ts';
+
+/** How a host shows itself, and whom it wants to see. */
+export interface TlsIdentity {
+  /** The virtual host, in lower case; undefined: for clients that ask for none, or one that nobody knows. */
+  readonly name?: string;
+  /** Certificates with their keys, side by side of several kinds, the authority of clients, versions, ciphers: in node:tls's words. */
+  readonly tls: SecureContextOptions;
+  readonly clientCertificates: 'no' | 'optional' | 'required';
+  /** DER of what an OCSP responder said of the certificate. */
+  readonly ocspResponse?: Uint8Array;
+}
+
+export interface AcceptOptions {
+  /** Where the client is, if the socket does not know: behind a proxy, on a unix socket. Default: what the socket says. */
+  readonly ends?: ConnectionEnds;
+  /** Bytes that were read off the socket before: those of a PROXY header. Default: none. */
+  readonly bytesRead?: number;
+  readonly signal: AbortSignal;
+}
+
+export interface AcceptedTls {
+  readonly connection: TlsConnection;
+  readonly identity: TlsIdentity;
+  /** DER of the certificate that the client was shown. */
+  readonly certificate: Uint8Array;
+  /** The client's certificate and its issuers, DER, if OpenSSL has found them good. */
+  readonly clientChain?: readonly Uint8Array[];
+  /** Why it has not: the client is then one without a certificate. */
+  readonly clientCertificateFault?: string;
+}
+
+/** How long a client may take for its handshake: a slow phone on a slow line needs a few seconds. */
+const HANDSHAKE_LIMIT_MS = 20_000;
+
+/** What sessions are resumed by, so that they are with client certificates as well. */
+const SESSION_CONTEXT = 'sallyport';
+
+/** Issuers of a client's certificate that are looked at. */
+const MAX_CHAIN = 10;
+
+interface Host {
+  readonly identity: TlsIdentity;
+  readonly context: SecureContext;
+}
+
+interface Handshaken {
+  readonly socket: TLSSocket;
+  readonly host: Host;
+}
+
+export class TlsServer {
+  readonly #hosts: ReadonlyMap<string | undefined, Host>;
+  readonly #default: Host;
+  /** Never listens: node:tls asks it for OCSP responses. */
+  readonly #oracle: Server;
+  readonly #wish: TlsIdentity['clientCertificates'];
+
+  /** The first is the default host. Throws {@link MisuseError} if OpenSSL refuses what one of them is made of. */
+  constructor(identities: readonly TlsIdentity[]) {
+    const hosts = identities.map((identity) => ({ identity, context: contextOf(identity) }));
+    const [first] = hosts;
+    if (first === undefined) throw new MisuseError('A TLS server needs a certificate.');
+    this.#default = first;
+    this.#hosts = new Map(hosts.map((host) => [host.identity.name, host]));
+    this.#oracle = oracleOf(identities);
+    const wishes = identities.map(({ clientCertificates }) => clientCertificates);
+    // Which host it is is known too late to change what is asked for: who wants more looks at the answer itself.
+    this.#wish = wishes.every((wish) => wish === 'required') ? 'required' : wishes.every((wish) => wish === 'no') ? 'no' : 'optional';
+  }
+
+  /**
+   * Handshakes with a client. Undefined if it left without a word: a health probe. Rejects with NetworkError or CancelledError; the socket is destroyed
+   * then.
+   */
+  async accept(raw: Socket, options: AcceptOptions): Promise<AcceptedTls | undefined> {
+    try {
+      const ends = options.ends ?? endsOf(raw);
+      const handshaken = await this.#handshake(raw, options);
+      if (handshaken === undefined) return undefined;
+      const { socket, host } = handshaken;
+      const shown = socket.getX509Certificate()?.raw;
+      if (shown === undefined) throw new NetworkError('The client left after its handshake.');
+      const client = verifiedClient(socket);
+      if (host.identity.clientCertificates === 'required' && client.clientChain === undefined) {
+        throw new NetworkError(`The client has no certificate that is good here: ${client.clientCertificateFault ?? 'none at all'}.`, {
+          code: TLS_FAILED,
+        });
+      }
+      const connection = TlsConnection.accepted(socket, ends, client.clientChain?.[0]);
+      return { connection, identity: host.identity, certificate: new Uint8Array(shown), ...client };
+    } catch (error) {
+      raw.destroy();
+      throw error;
+    }
+  }
+
+  #handshake(raw: Socket, { bytesRead = 0, signal }: AcceptOptions): Promise<Handshaken | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<Handshaken | undefined>();
+    let host = this.#default;
+    raw.on('error', () => undefined); // the TLS socket tells it too
+    const socket = new TLSSocket(raw, {
+      isServer: true,
+      server: this.#oracle,
+      secureContext: this.#default.context,
+      SNICallback: (name, choose) => {
+        host = this.#hosts.get(name.toLowerCase()) ?? this.#default;
+        choose(null, host.context);
+      },
+      requestCert: this.#wish !== 'no',
+      rejectUnauthorized: this.#wish === 'required',
+    });
+    const timer = setTimeout(() => fail(new NetworkError('The client took too long for its TLS handshake.')), HANDSHAKE_LIMIT_MS);
+    const cancel = () => fail(new CancelledError());
+    const broken = (error: Error) =>
+      fail(new NetworkError(`The TLS handshake failed: ${reasonOf(error)}.`, { code: TLS_FAILED, cause: error }));
+    const closed = () => {
+      if (raw.bytesRead > bytesRead) fail(new NetworkError('The client left during the TLS handshake.', { code: TLS_FAILED }));
+      else finish(undefined);
+    };
+    const settle = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', cancel);
+      socket.off('error', broken).off('close', closed).off('secure', secured);
+    };
+    const finish = (handshaken: Handshaken | undefined) => {
+      settle();
+      resolve(handshaken);
+    };
+    const fail = (error: SallyportError) => {
+      settle();
+      socket.on('error', () => undefined); // it has failed already: what it says while being destroyed adds nothing
+      socket.destroy();
+      reject(error);
+    };
+    const secured = () => finish({ socket, host });
+    socket.once('error', broken).once('close', closed).once('secure', secured);
+    if (signal.aborted) cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    return promise;
+  }
+}
+
+function contextOf({ name, tls }: TlsIdentity): SecureContext {
+  try {
+    return createSecureContext(settingsOf(tls));
+  } catch (error) {
+    const host = name === undefined ? 'the default host' : `the host ${name}`;
+    throw new MisuseError(`TLS of ${host} cannot be set up: ${reasonOf(error instanceof Error ? error : new Error(String(error)))}.`, {
+      cause: error,
+    });
+  }
+}
+
+function settingsOf(tls: SecureContextOptions): SecureContextOptions {
+  return { sessionIdContext: SESSION_CONTEXT, ...tls, secureOptions: (tls.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION };
+}
+
+function oracleOf(identities: readonly TlsIdentity[]): Server {
+  const responses = identities.flatMap(({ tls, ocspResponse }) =>
+    ocspResponse === undefined ? [] : certificatesOf(tls).map((certificate) => ({ certificate, response: Buffer.from(ocspResponse) })),
+  );
+  // For a client that asks for no name, node:tls looks at the server's own certificate.
+  const oracle = createServer(settingsOf(identities[0]?.tls ?? {}));
+  if (responses.length === 0) return oracle; // without a listener, nothing waits for an answer
+  oracle.on('OCSPRequest', (certificate: Buffer, _issuer: Buffer, answer: (error: Error | null, response: Buffer | null) => void) => {
+    answer(null, responses.find((known) => known.certificate.equals(certificate))?.response ?? null);
+  });
+  return oracle;
+}
+
+/** The first of each PEM text. */
+function certificatesOf({ cert }: SecureContextOptions): Buffer[] {
+  if (cert === undefined) return [];
+  return (Array.isArray(cert) ? cert : [cert]).map((pem) => new X509Certificate(pem).raw);
+}
+
+function verifiedClient(socket: TLSSocket): Pick<AcceptedTls, 'clientChain' | 'clientCertificateFault'> {
+  const chain: Uint8Array[] = [];
+  for (let each = socket.getPeerX509Certificate(); each !== undefined && chain.length < MAX_CHAIN; each = each.issuerCertificate) {
+    chain.push(new Uint8Array(each.raw));
+  }
+  if (chain.length === 0) return {};
+  const fault = faultOf(socket);
+  return fault === undefined ? { clientChain: chain } : { clientCertificateFault: fault };
+}
+
+/**
+ * What OpenSSL found wrong with the client's chain. node:tls says it of connections that its own listening server has made and of no others, so this
+ * asks where it does; were that gone, no certificate would be good.
+ */
+function faultOf(socket: TLSSocket): string | undefined {
+  const handle: unknown = '_handle' in socket ? socket._handle : undefined;
+  if (typeof handle !== 'object' || handle === null || !('verifyError' in handle) || typeof handle.verifyError !== 'function') {
+    return 'it cannot be verified';
+  }
+  const error: unknown = handle.verifyError();
+  if (error === null || error === undefined) return undefined;
+  return error instanceof Error ? error.message : 'it is not verified';
+}

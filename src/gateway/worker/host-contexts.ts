@@ -60,7 +60,8 @@ function settingsOf({ certificates, clientAuthority, revocationList, policy }: S
     key: certificates.map(({ key, pin }) => ({ pem: key.reveal(), ...(pin !== undefined && { passphrase: pin.reveal() }) })),
     // Without an authority no client is known: never by those that the machine trusts.
     ca: clientAuthority ?? [],
-    ...{ minVersion, maxVersion, honorCipherOrder: prefersServerOrder },
+    // DHE suites where the policy has them: with parameters as strong as the certificate.
+    ...{ minVersion, maxVersion, honorCipherOrder: prefersServerOrder, dhparam: 'auto' },
     ...(revocationList !== undefined && { crl: revocationList }),
     ...(ciphers !== undefined && { ciphers }),
     ...(groups !== undefined && { ecdhCurve: groups }),

@@ -34,12 +34,14 @@ export interface CertificateMaterial {
 export async function readHostMaterial({ name, tls }: HostConfig): Promise<HostMaterial> {
   const { clientAuthority, revocationList, ocspResponse, policy, clientCertificates } = tls;
   const certificates = await Promise.all(
-    tls.certificates.map(async ({ certificate, key, pinFile }) => ({
-      certificate: await readText(certificate),
-      key: new Secret(await readText(key)),
-      // ocserv's: the first line of the file.
-      ...(pinFile !== undefined && { pin: new Secret((await readText(pinFile)).split(/\r?\n/, 1)[0] ?? '') }),
-    })),
+    tls.certificates.map(async (pair) => {
+      const [certificate, key, pin] = [
+        await readText(pair.certificate),
+        new Secret(await readText(pair.key)),
+        pair.pin ?? (await pinIn(pair.pinFile)),
+      ];
+      return { certificate, key, ...(pin !== undefined && { pin }) };
+    }),
   );
   return {
     ...{ certificates, policy, clientCertificates },
@@ -48,6 +50,11 @@ export async function readHostMaterial({ name, tls }: HostConfig): Promise<HostM
     ...(revocationList !== undefined && { revocationList: await readText(revocationList) }),
     ...(ocspResponse !== undefined && { ocspResponse: new Uint8Array(await read(ocspResponse)) }),
   };
+}
+
+/** As ocserv takes it: the first line of the file. */
+async function pinIn(file: string | undefined): Promise<Secret | undefined> {
+  return file === undefined ? undefined : new Secret((await readText(file)).split(/\r?\n/, 1)[0] ?? '');
 }
 
 /** Whether two readings are the same: nothing is to be set up anew. */

@@ -131,7 +131,6 @@ export class ServerConnection implements GatewayConnection {
   #received(bytes: Uint8Array): void {
     this.#hasHeard = true;
     this.#parser.push(bytes);
-    this.#requestTimer ??= setTimeout(() => this.#abandon('request took too long'), REQUEST_LIMIT_MS);
     if (this.#waiting === undefined)
       this.#connection.pause(); // one at a time: what is behind this request waits on the wire
     else this.#read();
@@ -141,6 +140,7 @@ export class ServerConnection implements GatewayConnection {
     try {
       const received = this.#parser.next();
       if (received !== undefined) this.#give(received.message);
+      else if (this.#parser.hasBegun) this.#requestTimer ??= setTimeout(() => this.#abandon('request took too long'), REQUEST_LIMIT_MS);
     } catch (error) {
       this.#answerNonsense(error as SallyportError); // a parser throws nothing else
     }

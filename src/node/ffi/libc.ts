@@ -37,6 +37,8 @@ export interface Libc {
   readonly ifNameToIndex: (name: string) => number;
   readonly prctl: (option: number, a: number, b: number, c: number, d: number) => number;
   readonly chroot: (folder: string) => number;
+  readonly setns: (fd: number, kind: number) => number;
+  readonly listen: (fd: number, backlog: number) => number;
   /** Room for the arguments of set-up calls: written and read by one call at a time, never kept. */
   readonly scratch: Arena;
 }
@@ -68,6 +70,8 @@ export const LINUX = {
   SOL_SOCKET: 1,
   SO_REUSEADDR: 2,
   PR_SET_NO_NEW_PRIVS: 38,
+  CLONE_NEWNET: 0x40000000,
+  O_RDONLY: 0,
   SO_TYPE: 3,
   SO_SNDBUF: 7,
   SO_RCVBUF: 8,
@@ -131,6 +135,8 @@ export function libc(purpose: string): Libc {
     ifNameToIndex: library.func('int if_nametoindex(str)'),
     prctl: library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
     chroot: library.func('int chroot(str)'),
+    setns: library.func('int setns(int, int)'),
+    listen: library.func('int listen(int, int)'),
     scratch: new Arena(SCRATCH_SIZE),
   };
   return bound;

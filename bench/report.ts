@@ -11,12 +11,22 @@ const SECTIONS: Readonly<Record<Measurement, { readonly title: string; readonly 
 all it does. A shell writes the time and then becomes the client, and the script writes the time as its last act: the same two events on the
 same clock for both, whatever a client prints and when. With DTLS its handshake must be done too; both clients finish it before they run the
 script, and where one does not, its time ends when it says that it has. Neither client goes to the background, so the hand-over of \`-b\` is not
-in it. One connection of each client before the first round does not count.`,
+in it. One connection of each client before the first round does not count.
+
+Where Sallyport's time goes, of 180 ms seen with time stamps in the code: Node's own start 26 ms, loading the command and the modules of Node that it
+needs 27, options, traces of killed sessions and the TLS context 23, TCP and TLS 22, log-in 26, CONNECT 11, DTLS 19, the network script and the device 24.
+No part stands out: it is code that runs once, before any compiler has seen it. Tried and not kept, as nothing was gained: starting the engine's
+thread before the command is loaded (it is ready in time as it is, and both then load more slowly), and one file for all code instead of a few.`,
   },
   ping: {
     title: 'Ping time',
     how: `The median round trip of small pings (56 bytes) to the gateway's inside address, with nothing else in the tunnel. 20 ms apart, processes and
-cores are still warm; 200 ms apart, they have gone to sleep in between. A round's figure is the median of its pings.`,
+cores are still warm; 200 ms apart, they have gone to sleep in between. A round's figure is the median of its pings.
+
+Over TLS alone each packet passes two threads of Sallyport, as node:tls lives in the main one. Of 0.9 ms seen with time stamps in the code: the wake-up
+of the main thread 0.21, the tunnel's machine 0.17 for both ways, the call that encrypts and sends 0.16, the gateway and the way back into the main
+thread 0.25, the rest in the engine's thread. Other ways to wake a thread (a socket pair instead of Node's message) take a tenth less, no more: this
+limit waits for the engine to speak TLS itself.`,
   },
   memory: {
     title: 'Idle memory',

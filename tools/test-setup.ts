@@ -13,6 +13,7 @@ const PEERS: Packages = {
   openssl: 'throw-away certificates, and a DTLS peer',
   procps: 'process figures',
   systemd: 'socket activation and its messages, by its small tools',
+  haproxy: 'a proxy in front of the gateway, for PROXY headers',
   curl: 'an HTTP client for our codec and our log-in schemes',
   freeradius: 'a RADIUS server that the gateway asks',
 };

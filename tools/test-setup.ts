@@ -14,6 +14,7 @@ const PEERS: Packages = {
   procps: 'process figures',
   'man-db': 'the manual pages, as man shows them',
   systemd: 'socket activation and its messages, by its small tools',
+  haproxy: 'a proxy in front of the gateway, for PROXY headers',
   curl: 'an HTTP client for our codec and our log-in schemes',
   freeradius: 'a RADIUS server that the gateway asks',
 };

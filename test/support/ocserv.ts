@@ -60,12 +60,12 @@ export interface OcservProgram {
   readonly command: Command;
   /** The line by which it says that clients can come. */
   readonly ready: RegExp;
-  /** Its control tool: each speaks to its own gateway only. */
-  readonly control: Command;
+  /** Its control tool: each speaks to its own gateway only. Default: Debian's. */
+  readonly control?: Command;
 }
 
 /** Observed: comes after the lines that say that TCP and UDP are open. DEFAULT_SETTINGS has one security module. */
-const DEBIAN_OCSERV: OcservProgram = { command: ['ocserv'], ready: /sec-mod initialized/, control: ['occtl'] };
+const DEBIAN_OCSERV: OcservProgram = { command: ['ocserv'], ready: /sec-mod initialized/ };
 
 /** The user that is there unless a test says otherwise. */
 export const ALICE: OcservUser = { name: 'alice', password: 'correct horse' };

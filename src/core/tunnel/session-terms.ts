@@ -4,6 +4,7 @@
  * Policy of the host, the group and the user has been put together before (`gateway/config`); addresses are leased.
  */
 import type { CompressionName } from '../compress/compressor.ts';
+import type { SuiteProtection } from '../tls-messages/cipher-suites.ts';
 import type { Cidr } from '../wire/ip-address.ts';
 import type { TunnelConfig } from './config.ts';
 import type { KeepaliveTimes } from './keepalive.ts';
@@ -50,4 +51,6 @@ export interface DatagramPolicy {
   readonly allowsLegacy: boolean;
   /** Only the cipher that the TLS connection has. */
   readonly matchesTlsCipher: boolean;
+  /** Best first; undefined: all that there are. */
+  readonly ciphers?: readonly SuiteProtection['cipher'][];
 }

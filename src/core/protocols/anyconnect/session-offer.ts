@@ -29,9 +29,12 @@ export function gatewayTerms(terms: SessionTerms, { cipherSuite: tlsSuite }: Cli
 }
 
 function datagramTerms(policy: DatagramPolicy, tlsSuite: string, times: KeepaliveTimes, id: Uint8Array): DatagramTerms {
-  const { port, allowsPsk, allowsLegacy, matchesTlsCipher } = policy;
-  const isAllowed = (protection: SuiteProtection | undefined) => !matchesTlsCipher || isSameCipher(protection, tlsSuite);
+  const { port, allowsPsk, allowsLegacy, matchesTlsCipher, ciphers } = policy;
+  const rank = (protection: SuiteProtection | undefined) => (protection === undefined ? -1 : (ciphers?.indexOf(protection.cipher) ?? 0));
+  const isAllowed = (protection: SuiteProtection | undefined) =>
+    (ciphers === undefined || rank(protection) >= 0) && (!matchesTlsCipher || isSameCipher(protection, tlsSuite));
   const pskSuites = PSK_SUITE_IDS.filter((suite) => isAllowed(cipherSuite(suite)?.protection));
+  if (ciphers !== undefined) pskSuites.sort((a, b) => rank(cipherSuite(a)?.protection) - rank(cipherSuite(b)?.protection));
   const names = (header: SuiteHeader) =>
     suiteNames(header).filter((name) => allowsLegacy && isAllowed(cipherSuite(resumptionSuite(header, name)?.id ?? 0)?.protection));
   return {

@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { HttpHeaders } from '../../../../src/core/http/message.ts';
+import { gatewayTerms } from '../../../../src/core/protocols/anyconnect/session-offer.ts';
 import { Strap } from '../../../../src/core/protocols/anyconnect/strap.ts';
 import type { ClientFacts, TunnelPlan } from '../../../../src/core/protocols/gateway-protocol.ts';
-import type { SessionTerms } from '../../../../src/core/tunnel/session-terms.ts';
+import type { DatagramPolicy, SessionTerms } from '../../../../src/core/tunnel/session-terms.ts';
 import { parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { fromBase64, fromUtf8, toHex, utf8 } from '../../../../src/core/wire/text.ts';
 import { CollectingSink } from '../../../support/collecting-sink.ts';
@@ -186,6 +187,21 @@ describe('CONNECT at our gateway', () => {
     const old = await methods('TLSv1.2-TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', 'ssl');
     assert.deepEqual(old, ['X-CSTP-Rekey-Method: new-tunnel', 'X-DTLS-Rekey-Method: ssl']);
     assert.deepEqual(await methods('TLSv1.3-TLS_AES_256_GCM_SHA384', 'new-tunnel'), ['X-CSTP-Rekey-Method: new-tunnel']);
+  });
+
+  it('offers DTLS the ciphers that the administrator leaves it, in that order, and no others', async () => {
+    const ciphers = (given: Partial<DatagramPolicy>) =>
+      gatewayTerms({ ...TERMS, datagram: { ...DATAGRAM, ...given } }, FACTS, new Uint8Array(32)).datagram;
+    assert.deepEqual(ciphers({ ciphers: ['aes-128-gcm', 'aes-256-gcm'] })?.pskSuites, [0x00a8, 0x00a9]);
+    assert.deepEqual(ciphers({ ciphers: ['aes-128-gcm'], allowsLegacy: true })?.suites12, [
+      'ECDHE-RSA-AES128-GCM-SHA256',
+      'AES128-GCM-SHA256',
+    ]);
+    const old = ciphers({ ciphers: ['aes-256-gcm', 'aes-256-cbc'], allowsLegacy: true });
+    assert.deepEqual(old?.pskSuites, [0x00a9, 0x008d]);
+    assert.ok(old?.suites.includes('AES256-SHA') && !old.suites.includes('AES128-SHA'), `${old?.suites} of Cisco’s old DTLS`);
+    assert.equal(ciphers({ ciphers: [] })?.allowsPsk, false);
+    assert.ok((ciphers({})?.pskSuites?.length ?? 0) > 3);
   });
 
   it('gives UDP ten seconds more than the stream until its keys change', async () => {

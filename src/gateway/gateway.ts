@@ -24,7 +24,7 @@ import { SessionDesk } from './main/session-desk.ts';
 import { SessionEvents } from './main/session-events.ts';
 import { SessionTable, type Tunnel, tunnelNetworks } from './main/session-table.ts';
 import { Statistics } from './main/statistics.ts';
-import { filesOfWorkers } from './main/worker-files.ts';
+import { workerMaterial } from './main/worker-material.ts';
 import { WorkerPool } from './main/worker-pool.ts';
 import type { DisconnectReason } from './processes/auth-service.ts';
 import type { WorkerSetup } from './processes/worker-contract.ts';
@@ -125,7 +125,7 @@ export class Gateway {
     const { options, auth, bans, statistics, network, pool } = this.#parts;
     const { config, notices } = await options.load();
     logNotices(options.log, notices);
-    const setup = { ...this.#parts.setup, config, files: await filesOfWorkers(config) };
+    const setup = { ...this.#parts.setup, config, material: await workerMaterial(config) };
     await network.configure(config);
     await auth.service.reload(config);
     bans.configure(config.bans, localNetworks());
@@ -176,9 +176,8 @@ export class Gateway {
 /** All parts, started in order; what takes each back is added to `undo` as soon as it is there. */
 async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const { log, load, serverName, inherited } = options;
-  const { config, notices } = await load();
-  logNotices(log, notices);
-  const files = await filesOfWorkers(config);
+  const { config } = await load(); // its notices are said by whoever runs us
+  const material = await workerMaterial(config);
   const bans = new BanTable(config.bans, localNetworks());
   const statistics = new Statistics(config.control.statisticsPeriod, Date.now());
   const events = new SessionEvents();
@@ -196,7 +195,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const exchange = new PacketExchange((worker, packets) => pool.packets(worker, packets));
   const parts: Omit<Parts, 'desk' | 'pool' | 'doors'> = {
     ...{ options, config, auth, network, table, bans, statistics, events },
-    setup: { config, files, serverName, logLevel: config.logLevel, deviceName: network.device },
+    setup: { config, material, serverName, logLevel: config.logLevel, deviceName: network.device },
   };
   const logins: LoginDesk = new LoginDesk({
     ...{ auth: auth.service, table, bans, statistics, log, now: Date.now },
@@ -237,6 +236,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   logRights(log, config);
   const doors = await Doors.make({
     listen: config.listen,
+    limits: () => parts.config.limits,
     table,
     logins,
     pool,

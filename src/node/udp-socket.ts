@@ -3,7 +3,7 @@
  *
  * What node:dgram cannot do: set don't-fragment or the type of service. What that means for MTU probes stands at {@link PortableUdpSocket}.
  */
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { MisuseError, NetworkError, UnsupportedError } from '../core/errors.ts';
 import { type Endpoint, formatEndpoint, formatIp, parseIp, sameIp } from '../core/wire/ip-address.ts';
 import {
@@ -45,6 +45,9 @@ export class PortableUdpSocket implements DatagramPath {
   readonly pathMtu: number | undefined;
   readonly canCarry = false;
   readonly #socket: Socket;
+  /** Takes what somebody else has sent; undefined: nobody else can. */
+  readonly #strayed: ((bytes: Uint8Array, from: Endpoint) => void) | undefined;
+  readonly #remoteText: string;
   readonly #counters = Object.fromEntries(DATAGRAM_COUNTERS.map((name) => [name, 0])) as Record<DatagramCounter, number>;
   readonly #early: Uint8Array[] = [];
   #handler: DatagramHandler | undefined;
@@ -78,7 +81,7 @@ export class PortableUdpSocket implements DatagramPath {
 
   /**
    * A flow from a bound socket that another process has made; it is this object's from here on. `first` came before the socket was there. Until it is
-   * connected it hears other senders too: what those say is `strayed`.
+   * connected it hears other senders too, and what they have said by then arrives even later: that is `strayed`.
    */
   static async adopt(
     socket: Socket,
@@ -86,37 +89,36 @@ export class PortableUdpSocket implements DatagramPath {
     first: Uint8Array,
     strayed: (bytes: Uint8Array, from: Endpoint) => void,
   ): Promise<PortableUdpSocket> {
-    const early: Uint8Array[] = [first];
-    const address = formatIp(remote.address);
-    socket.on('message', (bytes, from) => {
-      const ip = parseIp(from.address.replace(/%.*$/, ''));
-      if (ip !== undefined && sameIp(ip, remote.address) && from.port === remote.port) early.push(bytes);
-      else if (ip !== undefined) strayed(bytes, { address: ip, port: from.port });
-    });
+    const arrived: [bytes: Uint8Array, from: RemoteInfo][] = [];
+    const keep = (bytes: Uint8Array, from: RemoteInfo) => void arrived.push([bytes, from]);
+    socket.on('message', keep);
     try {
       await new Promise<void>((resolve, reject) => {
         socket.once('error', reject);
-        socket.connect(remote.port, address, () => resolve());
+        socket.connect(remote.port, formatIp(remote.address), () => resolve());
       });
     } catch (cause) {
       socket.close();
       throw networkErrorOf(cause, `UDP to ${formatEndpoint(remote)}`);
     }
-    socket.removeAllListeners('error').removeAllListeners('message');
-    const path = new PortableUdpSocket(socket, remote);
-    for (const bytes of early) path.#receive(bytes);
+    socket.removeAllListeners('error').off('message', keep);
+    const path = new PortableUdpSocket(socket, remote, strayed);
+    path.#receive(first);
+    for (const [bytes, from] of arrived) path.#sort(bytes, from);
     return path;
   }
 
-  private constructor(socket: Socket, remote: Endpoint) {
+  private constructor(socket: Socket, remote: Endpoint, strayed?: (bytes: Uint8Array, from: Endpoint) => void) {
     this.#socket = socket;
     this.remote = remote;
+    this.#strayed = strayed;
+    this.#remoteText = formatIp(remote.address);
     const { address, port } = socket.address();
     const parsed = parseIp(address.replace(/%.*$/, '')); // a zone is not part of an address
     if (parsed === undefined) throw new NetworkError(`UDP to ${formatEndpoint(remote)}: the local address "${address}" is none`);
     this.local = { address: parsed, port };
     this.pathMtu = interfaceMtu(parsed);
-    socket.on('message', (bytes) => this.#receive(bytes));
+    socket.on('message', strayed === undefined ? (bytes) => this.#receive(bytes) : (bytes, from) => this.#sort(bytes, from));
     socket.on('error', (error) => this.#report(error));
   }
 
@@ -167,6 +169,16 @@ export class PortableUdpSocket implements DatagramPath {
       this.#report(error, length);
     }
     if (this.#unsent === 0) this.#allSent?.();
+  }
+
+  #sort(bytes: Uint8Array, { address, port }: RemoteInfo): void {
+    if (port === this.remote.port && address === this.#remoteText) {
+      this.#receive(bytes);
+      return;
+    }
+    const ip = parseIp(address.replace(/%.*$/, ''));
+    if (ip !== undefined && !(port === this.remote.port && sameIp(ip, this.remote.address))) this.#strayed?.(bytes, { address: ip, port });
+    else this.#receive(bytes);
   }
 
   #receive(bytes: Uint8Array): void {

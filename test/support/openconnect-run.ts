@@ -21,7 +21,10 @@ export interface OpenconnectOptions {
 const LIMIT_MS = 20_000;
 
 /** Runs it to its end: it trusts the gateway's certificate and asks nobody. */
-export async function runOpenconnect(gateway: FakeGateway, options: OpenconnectOptions = {}): Promise<OpenconnectRun> {
+export async function runOpenconnect(
+  gateway: Pick<FakeGateway, 'authority' | 'certificate'>,
+  options: OpenconnectOptions = {},
+): Promise<OpenconnectRun> {
   const { args = [], stdin = '', path = '/', leave } = options;
   const fixed = ['--non-inter', `--servercert=${gateway.certificate.pin}`];
   const child = spawn('openconnect', [...fixed, ...args, `https://${gateway.authority}${path}`], { stdio: 'pipe' });

@@ -67,6 +67,7 @@ new_certs_dir = .
 rand_serial = yes
 unique_subject = no
 policy = anything
+default_md = sha256
 [anything]
 commonName = optional
 organizationalUnitName = optional
@@ -138,6 +139,25 @@ export class Pki implements Disposable {
 
     const certificatePem = readFileSync(certificatePath, 'utf8');
     return { certificate: new X509Certificate(certificatePem), key, certificatePem, keyPem, certificatePath, keyPath };
+  }
+
+  /** The root's list of what it has revoked so far, and this, as PEM. */
+  revoke(issued: Issued): string {
+    this.openssl(['ca', '-config', 'openssl.cnf', '-revoke', issued.certificatePath, ...this.#signer]);
+    this.openssl(['ca', '-config', 'openssl.cnf', '-gencrl', '-crldays', '2', '-md', 'sha256', '-out', 'revoked.pem', ...this.#signer]);
+    return readFileSync(this.file('revoked.pem'), 'utf8');
+  }
+
+  /** What the root says of a certificate that it has issued, as an OCSP responder: DER. */
+  ocspResponse(issued: Issued): Uint8Array {
+    const signer = ['-CA', this.root.certificatePath, '-rsigner', this.root.certificatePath, '-rkey', this.root.keyPath];
+    const request = ['-issuer', this.root.certificatePath, '-cert', issued.certificatePath, '-respout', 'ocsp.der'];
+    this.openssl(['ocsp', '-index', 'index.txt', '-ndays', '2', ...signer, ...request]);
+    return new Uint8Array(readFileSync(this.file('ocsp.der')));
+  }
+
+  get #signer(): string[] {
+    return ['-cert', this.root.certificatePath, '-keyfile', this.root.keyPath];
   }
 
   /** Runs `openssl` in the authority's directory. */

@@ -1,4 +1,4 @@
-/** A relay on loopback that counts the TLS records a client sends (RFC 8446 §5.1): type, version, length, contents. */
+/** A relay on loopback that counts the TLS records that either side sends (RFC 8446 §5.1): type, version, length, contents. */
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 
@@ -8,6 +8,8 @@ const APPLICATION_DATA = 23;
 export class RecordCounter {
   /** Of the type application data, from all clients; in TLS 1.3 the end of the handshake is among them. */
   applicationRecords = 0;
+  /** The same from the server. */
+  serverRecords = 0;
   readonly #server: net.Server;
   readonly #clients = new Set<net.Socket>();
 
@@ -28,7 +30,14 @@ export class RecordCounter {
         one.on('error', () => other.resetAndDestroy()).on('close', () => other.destroy());
         one.pipe(other);
       }
-      client.on('data', counter.#reader());
+      client.on(
+        'data',
+        reader(() => counter.applicationRecords++),
+      );
+      peer.on(
+        'data',
+        reader(() => counter.serverRecords++),
+      );
       counter.#clients.add(client);
       client.on('close', () => counter.#clients.delete(client));
     });
@@ -49,17 +58,18 @@ export class RecordCounter {
   close(): void {
     this.#server.close();
   }
+}
 
-  #reader(): (bytes: Buffer) => void {
-    let held = Buffer.alloc(0);
-    return (bytes) => {
-      held = Buffer.concat([held, bytes]);
-      while (held.length >= HEADER) {
-        const end = HEADER + held.readUInt16BE(3);
-        if (held.length < end) return;
-        if (held[0] === APPLICATION_DATA) this.applicationRecords++;
-        held = held.subarray(end);
-      }
-    };
-  }
+/** Tells of each record of application data. */
+function reader(onRecord: () => void): (bytes: Buffer) => void {
+  let held = Buffer.alloc(0);
+  return (bytes) => {
+    held = Buffer.concat([held, bytes]);
+    while (held.length >= HEADER) {
+      const end = HEADER + held.readUInt16BE(3);
+      if (held.length < end) return;
+      if (held[0] === APPLICATION_DATA) onRecord();
+      held = held.subarray(end);
+    }
+  };
 }

@@ -1,72 +1,106 @@
 /**
  * Runs a gateway until it is told to stop: what `sallyport-ocserv` and `sallyport gateway` have in common.
  *
- *   SIGHUP          reload; sessions stay          SIGTERM, SIGINT   drain, end sessions, leave
- *   SIGUSR2         maintenance now (leases of sessions that are gone)
+ *   SIGHUP    reads the configuration anew; sessions stay       SIGTERM, SIGINT   drains, ends sessions, leaves
+ *   SIGUSR2   gives back at once what sessions that are gone have left
  */
 import { SallyportError } from '../../core/errors.ts';
-import type { GatewayConfig } from '../../gateway/config/gateway-config.ts';
 import type { LoadedConfig } from '../../gateway/config/ocserv-conf.ts';
 import { GatewayControlServer } from '../../gateway/control/control-server.ts';
+import { MetricsServer } from '../../gateway/control/metrics-server.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import type { GatewayLogger } from '../../gateway/log/gateway-logger.ts';
+import { PidFile } from '../../node/processes/pid-file.ts';
+import { ServiceManager } from '../../node/processes/service-manager.ts';
+import { inheritedSockets } from '../../node/processes/socket-activation.ts';
 
 export interface RunOptions {
+  /** Rejects with what is wrong with the configuration. */
   readonly load: () => Promise<LoadedConfig>;
   readonly serverName: string;
   readonly log: GatewayLogger;
+  /** The command line's; wins over the configuration's. */
+  readonly logLevel?: number;
+  readonly pidFile?: string;
   /** Clients can come. */
-  readonly onReady: (gateway: Gateway, config: GatewayConfig) => Promise<void> | void;
+  readonly onReady?: () => void;
 }
 
 /** Resolves with the exit status when the gateway has stopped. */
-export async function runGateway({ load, serverName, log, onReady }: RunOptions): Promise<number> {
-  const first = await load();
-  let gateway: Gateway;
+export async function runGateway(options: RunOptions): Promise<number> {
+  const { log } = options;
   try {
-    gateway = await Gateway.start({ load: once(first, load), serverName, log });
+    await run(options);
+    return 0;
   } catch (error) {
-    log.log('error', error instanceof SallyportError ? error.message : String((error as Error).stack));
+    log.log('error', error instanceof SallyportError ? error.message : String(error instanceof Error ? error.stack : error));
     return 1;
   }
-  const { control } = first.config;
-  let server: GatewayControlServer | undefined;
-  try {
-    if (control.isEnabled) server = await GatewayControlServer.listen(gateway.control, control.socket);
-    listenToSignals(gateway, log);
-    await onReady(gateway, first.config);
-    await gateway.stopped;
-  } catch (error) {
-    log.log('error', error instanceof SallyportError ? error.message : String((error as Error).stack));
-    await gateway.stop();
-    return 1;
-  } finally {
-    await server?.close();
-  }
-  return 0;
 }
 
-/** The first call gets what was read already. */
-function once(first: LoadedConfig, load: () => Promise<LoadedConfig>): () => Promise<LoadedConfig> {
-  let next: LoadedConfig | undefined = first;
-  return async () => {
-    const loaded = next ?? (await load());
-    next = undefined;
+async function run(options: RunOptions): Promise<void> {
+  const { serverName, log, onReady } = options;
+  const manager = new ServiceManager();
+  const inherited = inheritedSockets();
+  const ofKind = (kind: 'stream' | 'datagram') => inherited.filter((socket) => socket.kind === kind).map(({ fd }) => fd);
+  let loaded: LoadedConfig | undefined;
+  const load = async () => {
+    loaded = await options.load();
+    log.setLevel(options.logLevel ?? loaded.config.logLevel);
     return loaded;
   };
+  const gateway = await Gateway.start({
+    ...{ load, serverName, log },
+    ...(inherited.length > 0 && { inherited: { tcp: ofKind('stream'), udp: ofKind('datagram') } }),
+  });
+  const closers: (() => unknown)[] = [];
+  try {
+    const { control, processes } = (loaded as unknown as LoadedConfig).config; // the start has read it
+    if (control.isEnabled) {
+      const server = await GatewayControlServer.listen(gateway.control, control.socket);
+      closers.push(() => server.close());
+    }
+    if (control.metrics !== undefined) {
+      const metrics = await MetricsServer.listen(gateway.control, control.metrics);
+      closers.push(() => metrics.close());
+    }
+    const pidPath = options.pidFile ?? processes.pidFile;
+    if (pidPath !== undefined) {
+      const pidFile = await PidFile.write(pidPath);
+      closers.push(() => pidFile.remove());
+    }
+    const told = (word: Promise<void>) =>
+      void word.catch((error: unknown) => log.log('warn', 'service manager', { reason: String(error) }));
+    closers.push(listenToSignals(gateway, log, manager, told));
+    told(manager.ready('Clients can come.'));
+    onReady?.();
+    await gateway.stopped;
+  } finally {
+    await gateway.stop();
+    for (const close of closers.reverse()) await close();
+  }
 }
 
-function listenToSignals(gateway: Gateway, log: GatewayLogger): void {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      log.log('info', 'stopping', { signal });
-      void gateway.stop();
-    });
-  }
-  process.on('SIGHUP', () => {
-    gateway.reload().catch((error: unknown) => {
+/** Returns what takes the listeners off again. */
+function listenToSignals(gateway: Gateway, log: GatewayLogger, manager: ServiceManager, told: (word: Promise<void>) => void): () => void {
+  const stop = (signal: NodeJS.Signals) => {
+    log.log('info', 'stopping', { signal });
+    told(manager.stopping('Sessions are being ended.'));
+    void gateway.stop();
+  };
+  const reload = async () => {
+    told(manager.reloading());
+    try {
+      await gateway.reload();
+    } catch (error) {
       log.log('error', 'the configuration was not reloaded', { reason: error instanceof Error ? error.message : String(error) });
-    });
-  });
-  process.on('SIGUSR2', () => void gateway.tidy());
+    }
+    told(manager.ready('Clients can come.'));
+  };
+  const listeners = { SIGTERM: stop, SIGINT: stop, SIGHUP: () => void reload(), SIGUSR2: () => void gateway.tidy() } as const;
+  const all = Object.entries(listeners) as [NodeJS.Signals, (signal: NodeJS.Signals) => void][];
+  for (const [signal, listener] of all) process.on(signal, listener);
+  return () => {
+    for (const [signal, listener] of all) process.off(signal, listener);
+  };
 }

@@ -46,6 +46,10 @@ async function run(invocation: Invocation, background: ReturnType<typeof backgro
       const { runRecover } = await import('./recover-command.ts');
       return runRecover(invocation.given);
     }
+    case 'gateway': {
+      const { runGatewayCommand } = await import('./gateway-command.ts');
+      return runGatewayCommand(invocation.given);
+    }
     case 'none':
       return invocation.isMistake ? EXIT.usage : EXIT.ok;
   }

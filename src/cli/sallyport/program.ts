@@ -6,6 +6,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { printable } from '../../core/wire/text.ts';
 import type { ConnectArguments, CookieFormat, LoginArguments } from './arguments.ts';
 import { EXIT_MEANINGS } from './exit-codes.ts';
+import type { GatewayArguments } from './gateway-command.ts';
 import type { SessionArguments } from './session-commands.ts';
 import type { Verbosity } from './words.ts';
 
@@ -15,6 +16,7 @@ export type Invocation =
   | { readonly command: 'login'; readonly host: string; readonly format: CookieFormat; readonly given: LoginArguments }
   | { readonly command: 'status' | 'recover'; readonly given: SessionArguments }
   | { readonly command: 'disconnect' | 'reconnect'; readonly session: string | undefined; readonly given: SessionArguments }
+  | { readonly command: 'gateway'; readonly given: GatewayArguments }
   /** Help or version was shown, or the command line makes no sense, which was said. */
   | { readonly command: 'none'; readonly isMistake: boolean };
 
@@ -115,6 +117,16 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     .description('Put back addresses, routes and DNS that sessions which were killed have left changed.')
     .addOption(json())
     .action((given: SessionArguments) => run({ command: 'recover', given }));
+  program
+    .command('gateway')
+    .summary('Be a gateway that clients connect to.')
+    .description(
+      'Be a gateway for AnyConnect and OpenConnect clients, until a signal or "sallyport-occtl stop" ends it. Needs root. A configuration that ends in .conf is read as ocserv does it.',
+    )
+    .requiredOption('-c, --config <file>', 'The configuration: gateway.toml, or an ocserv.conf.')
+    .option('--check-config', 'Say what is wrong with the configuration, and leave: with 0 if nothing is.')
+    .option('--json', 'Log as JSON lines.')
+    .action((given: GatewayArguments) => run({ command: 'gateway', given }));
   // Never gets here: main.ts hands these arguments on as they are.
   program
     .command('openconnect')

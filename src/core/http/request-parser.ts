@@ -24,6 +24,11 @@ export class RequestParser {
     });
   }
 
+  /** True once a byte of the request that is to come next has arrived. */
+  get hasBegun(): boolean {
+    return this.#reader.hasBegun;
+  }
+
   push(bytes: Uint8Array): void {
     this.#reader.push(bytes);
   }

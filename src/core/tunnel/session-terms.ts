@@ -8,6 +8,7 @@ import type { Cidr } from '../wire/ip-address.ts';
 import type { TunnelConfig } from './config.ts';
 import type { KeepaliveTimes } from './keepalive.ts';
 import type { Millis } from './packet.ts';
+import type { AeadCipher } from './traffic.ts';
 
 export interface SessionTerms {
   /** Addresses, routes, names. The MTU is found when the client's connection is known. */
@@ -50,4 +51,6 @@ export interface DatagramPolicy {
   readonly allowsLegacy: boolean;
   /** Only the cipher that the TLS connection has. */
   readonly matchesTlsCipher: boolean;
+  /** Best first; undefined: all that there are. */
+  readonly ciphers?: readonly AeadCipher[];
 }

@@ -1,14 +1,20 @@
 /** The ways in, TCP and UDP together: open, shut for a while, closed. What comes in by them goes to the workers. */
-import type { Endpoint } from '../../core/wire/ip-address.ts';
-import type { ListenConfig } from '../config/gateway-config.ts';
+import { SallyportError } from '../../core/errors.ts';
+import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
+import { libc } from '../../node/ffi/libc.ts';
+import { inNetworkNamespace } from '../../node/ffi/network-namespace.ts';
+import { openSharedUdpSocket, openTcpListener } from '../../node/ffi/sockets.ts';
+import type { LimitConfig, ListenConfig } from '../config/gateway-config.ts';
 import type { LoginDesk } from './login-desk.ts';
 import type { SessionTable, Tunnel } from './session-table.ts';
-import { type Knock, TcpDoor } from './tcp-door.ts';
+import { BACKLOG, type Knock, TcpDoor } from './tcp-door.ts';
 import { type DatagramTunnel, UdpDoor } from './udp-door.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 export interface DoorsOptions {
   readonly listen: ListenConfig;
+  /** Of the configuration of now. */
+  readonly limits: () => LimitConfig;
   readonly table: SessionTable;
   readonly logins: LoginDesk;
   readonly pool: WorkerPool;
@@ -17,12 +23,17 @@ export interface DoorsOptions {
   readonly now: () => number;
 }
 
+/** Questions to the back ends under way at once from which on they lag behind. */
+const BUSY_LOGINS = 16;
+
 /** A unix socket's peer is a program of this machine. */
 const THIS_MACHINE: Endpoint = { address: { family: 4, bytes: Uint8Array.of(127, 0, 0, 1) }, port: 0 };
 
 export class Doors {
   readonly #options: DoorsOptions;
   readonly #datagrams = new Map<Tunnel, DatagramTunnel>();
+  readonly #queue: Knock[] = [];
+  #pace: NodeJS.Timeout | undefined;
   #tcp: TcpDoor | undefined;
   #udp: UdpDoor | undefined;
   #isOpen = false;
@@ -30,13 +41,15 @@ export class Doors {
   /** Binds all ports; clients are let in after {@link open}. Rejects with NetworkError for one that is taken. */
   static async make(options: DoorsOptions): Promise<Doors> {
     const doors = new Doors(options);
-    const { listen, inherited, now } = options;
-    const { udpPort, udpHost = listen.host } = listen;
+    const { listen, now } = options;
+    const { udpPort, udpHost = listen.host, networkNamespace } = listen;
     try {
+      const inherited = networkNamespace === undefined ? options.inherited : socketsIn(networkNamespace, listen);
       if (udpPort !== undefined) {
         doors.#udp = await UdpDoor.open({
           ...{ port: udpPort, now, inherited: inherited?.udp ?? [] },
           ...(udpHost !== undefined && { host: udpHost }),
+          ...(networkNamespace !== undefined && { within: <T>(make: () => T) => inNetworkNamespace(networkNamespace, make) }),
           onFlow: (tunnel, flow) => options.pool.flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
         });
       }
@@ -72,6 +85,8 @@ export class Doors {
   /** For good. Datagrams of running tunnels have sockets of their own. Safe to call twice. */
   close(): void {
     this.#isOpen = false;
+    clearTimeout(this.#pace);
+    for (const { socket } of this.#queue.splice(0)) socket.destroy();
     this.#tcp?.close();
     this.#udp?.close();
   }
@@ -97,7 +112,22 @@ export class Doors {
     this.#udp?.arrived(datagram, from);
   }
 
-  #knocked({ socket, remote, local }: Knock): void {
+  /** Connections wait their turn while log-ins pile up (`rate-limit-ms`). */
+  #knocked(knock: Knock): void {
+    const { logins, limits } = this.#options;
+    const { acceptInterval } = limits();
+    if (this.#queue.length === 0 && (acceptInterval === 0 || logins.underWay < BUSY_LOGINS)) this.#admit(knock);
+    else if (this.#queue.length >= BACKLOG) knock.socket.destroy();
+    else if (this.#queue.push(knock) === 1) this.#pace = setTimeout(() => this.#next(), acceptInterval);
+  }
+
+  #next(): void {
+    const knock = this.#queue.shift();
+    if (knock !== undefined) this.#admit(knock);
+    if (this.#queue.length > 0) this.#pace = setTimeout(() => this.#next(), this.#options.limits().acceptInterval);
+  }
+
+  #admit({ socket, remote, local }: Knock): void {
     const { listen, logins, pool, table, now } = this.#options;
     const hasProxyHeader = listen.proxyProtocol;
     const known = hasProxyHeader ? undefined : (remote ?? THIS_MACHINE);
@@ -115,4 +145,21 @@ export class Doors {
     };
     pool.connect(worker, arrival, socket);
   }
+}
+
+/** Throws {@link SallyportError} for a namespace that is not there, and for ports that are taken in it. */
+function socketsIn(
+  namespace: string,
+  { host, udpHost = host, tcpPort, udpPort }: ListenConfig,
+): { tcp: readonly number[]; udp: readonly number[] } {
+  const c = libc('Sockets in a network namespace');
+  const at = (name: string | undefined, port: number, any: string): Endpoint => {
+    const address = parseIp(name ?? any);
+    if (address === undefined) throw new SallyportError('ERR_NETNS', `In a network namespace "${name}" must be an address.`);
+    return { address, port };
+  };
+  return inNetworkNamespace(namespace, () => ({
+    tcp: tcpPort === 0 ? [] : [openTcpListener(c, at(host, tcpPort, '::'), BACKLOG)],
+    udp: udpPort === undefined ? [] : [openSharedUdpSocket(c, at(udpHost, udpPort, '0.0.0.0'))],
+  }));
 }

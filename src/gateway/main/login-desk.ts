@@ -30,6 +30,8 @@ export interface LoginDeskWorld {
 export class LoginDesk {
   readonly #world: LoginDeskWorld;
   readonly #beganAt = new WeakMap<Connection, number>();
+  /** Questions to the back ends that are not answered yet. */
+  underWay = 0;
 
   constructor(world: LoginDeskWorld) {
     this.#world = world;
@@ -73,14 +75,14 @@ export class LoginDesk {
     connection.userAgent = hints.userAgent;
     connection.host = hints.host;
     this.#beganAt.set(connection, this.#world.now());
-    const begun = await this.#world.auth.begin({ ...hints, remote });
+    const begun = await this.#asked(this.#world.auth.begin({ ...hints, remote }));
     this.#stepped(connection, begun.step);
     return begun;
   }
 
   async answer(worker: number, id: number, dialogue: string, values: FormValues): Promise<AuthStep | undefined> {
     const connection = this.#world.table.connectionOf(worker, id);
-    const step = await this.#world.auth.answer(dialogue, values, addressOf(connection).address);
+    const step = await this.#asked(this.#world.auth.answer(dialogue, values, addressOf(connection).address));
     if (step !== undefined) this.#stepped(connection, step);
     return step;
   }
@@ -110,6 +112,15 @@ export class LoginDesk {
     const { statistics, config, now } = this.#world;
     statistics.loginFailed(now());
     this.#score(remote, config().bans.pointsWrongPassword);
+  }
+
+  async #asked<T>(answer: Promise<T>): Promise<T> {
+    this.underWay++;
+    try {
+      return await answer;
+    } finally {
+      this.underWay--;
+    }
   }
 
   #stepped(connection: Connection, step: AuthStep): void {

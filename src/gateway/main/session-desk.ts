@@ -179,10 +179,11 @@ export class SessionDesk {
     }
     for (const session of grant.displaced) void this.#endSession(session, 'unspecified');
     const udpPort = this.#world.udpPort();
+    const { dtlsCiphers } = host.tls.policy;
     const terms = sessionTerms(
       {
         ...{ policy, session: known, lease: grant.lease, wishes },
-        host: { mtu: DEFAULT_LINK_MTU, ...(udpPort !== undefined && { udpPort }) },
+        host: { mtu: DEFAULT_LINK_MTU, ...(udpPort !== undefined && { udpPort }), ...(dtlsCiphers !== undefined && { dtlsCiphers }) },
         clientNetworks: network.routes.othersThan(known.id),
       },
       { now: performance.now(), date: now(), random: Math.random() },

@@ -12,7 +12,7 @@ import { systemErrorText } from '../../node/system-error.ts';
 import type { ListenConfig } from '../config/gateway-config.ts';
 
 /** Connections that wait in the kernel to be accepted. */
-const BACKLOG = 1024;
+export const BACKLOG = 1024;
 
 /** Of the unix socket: for the proxy's user, whoever that is; the folder decides who gets there. */
 const SOCKET_MODE = 0o666;

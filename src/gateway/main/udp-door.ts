@@ -30,6 +30,8 @@ export interface UdpDoorOptions {
   readonly host?: string;
   /** Descriptors that systemd has opened, in place of the port. */
   readonly inherited?: readonly number[];
+  /** Runs what makes a socket where the port is: in another network namespace, perhaps. Default: here. */
+  readonly within?: <T>(make: () => T) => T;
   readonly now: () => Millis;
   /** A new flow: `socket` has the door's port and is not connected yet; it is the callee's. */
   readonly onFlow: (tunnel: number, flow: Flow) => void;
@@ -155,7 +157,8 @@ export class UdpDoor {
     if (this.#isRecent(remote)) return;
     try {
       const local: Endpoint = { address: tunnel.local, port: this.port };
-      this.#options.onFlow(tunnel.tunnel, { socket: socketFor(local), local, remote, first: Uint8Array.from(bytes) });
+      const socket = socketFor(local, this.#options.within);
+      this.#options.onFlow(tunnel.tunnel, { socket, local, remote, first: Uint8Array.from(bytes) });
     } catch (error) {
       // No route back, no descriptors left: the client stays on TLS, and tries again.
       if (!(error instanceof SallyportError)) throw error;
@@ -194,8 +197,8 @@ export class UdpDoor {
 }
 
 /** A socket with the door's port, for one client: whoever gets it connects it. */
-function socketFor(local: Endpoint): Socket {
-  const fd = openSharedUdpSocket(libc('UDP flows of a gateway'), local);
+function socketFor(local: Endpoint, within: UdpDoorOptions['within'] = (make) => make()): Socket {
+  const fd = within(() => openSharedUdpSocket(libc('UDP flows of a gateway'), local));
   const socket = createSocket(local.address.family === 6 ? 'udp6' : 'udp4');
   socket.bind({ fd });
   return socket;

@@ -13,6 +13,7 @@ import type { InterfaceAddress } from '../../core/tunnel/config.ts';
 import type { KeepaliveTimes } from '../../core/tunnel/keepalive.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { DatagramPolicy, SessionTerms } from '../../core/tunnel/session-terms.ts';
+import type { AeadCipher } from '../../core/tunnel/traffic.ts';
 import { type Cidr, formatCidr, type IpAddress } from '../../core/wire/ip-address.ts';
 import type { SessionPolicy } from '../config/gateway-config.ts';
 import type { KnownSession } from '../processes/auth-service.ts';
@@ -26,6 +27,8 @@ export interface TermsFacts {
   readonly host: {
     /** Where UDP is open; undefined: nowhere. */
     readonly udpPort?: number;
+    /** What its `tls-priorities` leave of DTLS, best first; undefined: everything. */
+    readonly dtlsCiphers?: readonly AeadCipher[];
     /** Of the device, in bytes: what a packet is at most where the policy has no `mtu`. */
     readonly mtu: number;
   };
@@ -136,7 +139,8 @@ function withJitter(time: Millis, random: number): Millis {
 function datagramPolicy({ policy, host }: TermsFacts): DatagramPolicy | undefined {
   const { allowsUdp, allowsPsk, allowsLegacyDtls, matchesTlsCipher } = policy;
   if (host.udpPort === undefined || !allowsUdp) return undefined;
-  return { port: host.udpPort, allowsPsk, allowsLegacy: allowsLegacyDtls, matchesTlsCipher };
+  const ciphers = host.dtlsCiphers && { ciphers: host.dtlsCiphers };
+  return { port: host.udpPort, allowsPsk, allowsLegacy: allowsLegacyDtls, matchesTlsCipher, ...ciphers };
 }
 
 /**

@@ -77,25 +77,26 @@ function permissions(): string[] {
   return [...quiet, '--permission', '--allow-addons', '--allow-worker', ...readableFolders().map((folder) => `--allow-fs-read=${folder}`)];
 }
 
+/** The program itself, and the packages that it uses, which may lie beside it. */
 function readableFolders(): string[] {
-  const own = packageFolder(fileURLToPath(import.meta.url));
   const resolver = createRequire(import.meta.url);
-  const folders = [own];
-  for (const name of ['koffi', 'zod', 'pako', 'htmlparser2']) {
-    try {
-      folders.push(packageFolder(resolver.resolve(name)));
-    } catch {
-      // An optional one that is not installed, or one that is in the bundle.
-    }
+  const folders = [packageFolder(fileURLToPath(import.meta.url))];
+  try {
+    folders.push(packagesFolder(resolver.resolve('koffi')));
+  } catch {
+    // It is not installed: then there is no device, which the start says.
   }
   return [...new Set(folders.map((folder) => `${folder}${path.sep}`))];
 }
 
-/** The folder that a package's file is in: the one below the innermost `node_modules`, or the one above `src` or `dist`. */
+/** The folder above `src` or `dist` that a file of ours is in. */
 function packageFolder(file: string): string {
   const parts = file.split(path.sep);
-  const modules = parts.lastIndexOf('node_modules');
-  if (modules >= 0) return parts.slice(0, modules + 2).join(path.sep);
-  const layer = Math.max(parts.lastIndexOf('src'), parts.lastIndexOf('dist'));
-  return parts.slice(0, layer).join(path.sep);
+  return parts.slice(0, Math.max(parts.lastIndexOf('src'), parts.lastIndexOf('dist'))).join(path.sep);
+}
+
+/** The innermost `node_modules` that a file is in. */
+function packagesFolder(file: string): string {
+  const parts = file.split(path.sep);
+  return parts.slice(0, parts.lastIndexOf('node_modules') + 1).join(path.sep);
 }

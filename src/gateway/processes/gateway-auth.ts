@@ -6,8 +6,9 @@
 import { randomBytes } from 'node:crypto';
 import { MisuseError } from '../../core/errors.ts';
 import { createAuthService } from '../auth/auth-service.ts';
-import type { GatewayConfig } from '../config/gateway-config.ts';
-import type { AuthService } from './auth-service.ts';
+import type { GatewayConfig, SessionPolicy } from '../config/gateway-config.ts';
+import { resolvePolicy } from '../config/session-policy.ts';
+import type { AuthService, KnownSession } from './auth-service.ts';
 import { parentChannel } from './process-channel.ts';
 import { remoteLogger } from './remote-logger.ts';
 import { Rpc, type Served } from './rpc.ts';
@@ -33,8 +34,15 @@ const METHODS: readonly (keyof AuthService)[] = [
   'reported',
   'closed',
   'sessions',
-  'reload',
 ];
+
+/** With the files of users and groups, which may set time-outs and roaming too. */
+async function policyOf(config: GatewayConfig | undefined, { user, group, host, policy }: KnownSession): Promise<SessionPolicy> {
+  const own = config?.hosts.find(({ name }) => name === host) ?? config?.hosts[0];
+  if (own === undefined) throw new MisuseError('the gateway has no host');
+  const asked = { user, groups: group === undefined ? [] : [group], ...(policy !== undefined && { backEnd: policy }) };
+  return (await resolvePolicy(own, asked)).policy;
+}
 
 function main(): void {
   const channel = parentChannel();
@@ -42,6 +50,7 @@ function main(): void {
     process.stderr.write('This program is a part of the gateway, which starts it by itself.\n');
     process.exit(1);
   }
+  let config: GatewayConfig | undefined;
   let service: (AuthService & AsyncDisposable) | undefined;
   const serve = (name: keyof AuthService): Served => {
     return (...args: never[]) => {
@@ -52,16 +61,22 @@ function main(): void {
   const rpc: Rpc = new Rpc(channel, {
     peer: 'main',
     serves: {
-      start: async ({ config, stateFile }: AuthSetup) => {
-        service = await createAuthService(config, {
+      start: async ({ config: first, stateFile }: AuthSetup) => {
+        config = first;
+        service = await createAuthService(first, {
           stateFile,
           events: { failed: (remote) => rpc.notify('failed', [remote]) },
-          log: remoteLogger(rpc, config.logLevel),
+          log: remoteLogger(rpc, first.logLevel),
           now: Date.now,
           random: randomBytes,
+          policyOf: (session) => policyOf(config, session),
         });
       },
       ...Object.fromEntries(METHODS.map((name) => [name, serve(name)])),
+      reload: async (next: GatewayConfig) => {
+        await service?.reload(next);
+        config = next;
+      },
     },
     onFault: (error) => {
       process.stderr.write(`${error.message}\n`);

@@ -16,6 +16,7 @@ import type { Millis } from '../../core/tunnel/packet.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
+import type { HostMaterial } from '../worker/host-material.ts';
 import type { DisconnectReason, SessionUsage } from './auth-service.ts';
 import type { LogNotices } from './remote-logger.ts';
 
@@ -51,13 +52,18 @@ export interface Arrival {
 
 export interface WorkerSetup {
   readonly config: GatewayConfig;
-  /** The contents of the files that only root can read, by path: certificates, keys, authorities, profiles. */
-  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly material: WorkerMaterial;
   /** The product as clients are told: `ocserv 1.1.6` for the drop-in. */
   readonly serverName: string;
   /** Of the device whose queue this worker inherited. */
   readonly deviceName: string;
   readonly logLevel: number;
+}
+
+/** What is in the files that only root can read. */
+export interface WorkerMaterial {
+  readonly hosts: readonly HostMaterial[];
+  readonly profiles: readonly { readonly path: string; readonly bytes: Uint8Array }[];
 }
 
 /** What a worker asks of main. */

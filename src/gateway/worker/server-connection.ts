@@ -1,132 +1,191 @@
 /**
- * A client's TLS connection while it speaks HTTP: one request after the other, within limits, and then perhaps a tunnel.
+ * A client's TLS connection while it speaks HTTP: requests come out one by one, answers leave as one write each, and a tunnel may take it over.
  *
- * Read first: spec "AnyConnect", sections 2.1 and 12.2 (limits).
+ * Read first: spec "AnyConnect", sections 2.1, 3.21 and 12.2. Whatever a client sends or does not send, there is an end to it: each request has a time
+ * of its own, all of them together have one, and what they may hold has limits.
+ *
+ *   open ── request, respond … ──┬─ run ─────► the tunnel's: this hears of the connection no more
+ *                                └─ close, the client leaves, a limit ─► closed
  */
-import { SallyportError } from '../../core/errors.ts';
-import type { HttpLimits } from '../../core/http/limits.ts';
+import { type SallyportError, UnsupportedError } from '../../core/errors.ts';
+import { HTTP_LIMIT_CODE, type HttpLimits } from '../../core/http/limits.ts';
 import type { HttpRequest, HttpResponse } from '../../core/http/message.ts';
 import { renderResponse } from '../../core/http/render.ts';
 import { RequestParser } from '../../core/http/request-parser.ts';
+import type { Logger } from '../../core/log.ts';
 import type { ClientFacts, GatewayConnection, GatewaySession, TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { TlsConnection } from '../../node/tls-connection.ts';
 
-/** Before anyone has logged in: enough for a certificate chain in base64, and not for a denial of service. */
-const LIMITS: Partial<HttpLimits> = { lineBytes: 8 * 1024, headerCount: 64, headBytes: 32 * 1024, bodyBytes: 64 * 1024 };
+/** What a client may send before anyone has logged in (spec 12.2). */
+export const REQUEST_LIMITS: HttpLimits = {
+  lineBytes: 32 * 1024,
+  headerCount: 100,
+  headBytes: 64 * 1024,
+  bodyBytes: 64 * 1024,
+  chunkLineBytes: 256,
+  interimResponses: 0,
+};
 
-/** One request may dribble in for so long. */
-const REQUEST_LIMIT: Millis = 20_000;
+/** How long a request may take from its first byte to its last: a form on a slow phone needs a second. */
+const REQUEST_LIMIT_MS: Millis = 30_000;
 
-/** How long a last answer may take to leave. */
-const CLOSE_LIMIT: Millis = 5_000;
+/** Bytes of answers that a client may leave unread. */
+const MAX_UNREAD_BYTES = 1024 * 1024;
 
-/** Bytes of answers that a client has not taken: it asks and does not read. */
-const MAX_QUEUED = 1024 * 1024;
+/** How long the last answer may take to leave. */
+const CLOSE_LIMIT_MS: Millis = 2_000;
+
+/** A tunnel and the connection that it is to run on. */
+export interface TunnelHandOver {
+  /** Released and paused: its new owner sets its listeners. */
+  readonly connection: TlsConnection;
+  /** What came behind the request: the machine is to receive it first. */
+  readonly early: Uint8Array;
+  readonly session: GatewaySession;
+  readonly plan: TunnelPlan;
+  /** What {@link TunnelPlan.exporter} asked for. */
+  readonly exported?: Uint8Array;
+}
 
 export interface ServerConnectionOptions {
   readonly facts: ClientFacts;
-  /** The whole of a log-in on this connection may take so long. */
+  /** For all requests before the tunnel (`auth-timeout`); it counts from now. */
   readonly loginTime: Millis;
-  readonly run: (session: GatewaySession, plan: TunnelPlan, rest: Uint8Array) => void;
+  readonly log: Logger;
+  /** Takes the connection over. */
+  readonly runs: (handOver: TunnelHandOver) => void;
 }
 
 export class ServerConnection implements GatewayConnection {
   readonly facts: ClientFacts;
   readonly #connection: TlsConnection;
   readonly #options: ServerConnectionOptions;
-  readonly #parser = new RequestParser(LIMITS);
-  readonly #deadline: NodeJS.Timeout;
-  #waiting: PromiseWithResolvers<HttpRequest | undefined> | undefined;
+  readonly #parser: RequestParser = new RequestParser(REQUEST_LIMITS);
+  readonly #loginTimer: NodeJS.Timeout;
   #requestTimer: NodeJS.Timeout | undefined;
-  #isOver = false;
-  #isHandedOver = false;
+  #first: Promise<HttpRequest | undefined> | undefined;
+  #waiting: ((request: HttpRequest | undefined) => void) | undefined;
+  #hasHeard = false;
+  #state: 'open' | 'tunnel' | 'closed' = 'open';
 
   constructor(connection: TlsConnection, options: ServerConnectionOptions) {
     this.facts = options.facts;
     this.#connection = connection;
     this.#options = options;
+    this.#loginTimer = setTimeout(() => this.#abandon('log-in took too long'), options.loginTime);
+    connection.onClose(() => this.#over());
     connection.onData((bytes) => this.#received(bytes));
-    connection.onClose(() => this.#ended());
-    this.#deadline = setTimeout(() => this.destroy(), options.loginTime);
   }
 
-  async request(): Promise<HttpRequest | undefined> {
-    const waiting = Promise.withResolvers<HttpRequest | undefined>();
-    this.#waiting = waiting;
-    this.#look();
-    return waiting.promise;
+  /** False: the client has left without a request: a health probe, not worth a word in a log. */
+  get hasHeard(): boolean {
+    return this.#hasHeard;
+  }
+
+  /** The first request, for whoever decides whose it is; {@link request} gives it once more. */
+  peek(): Promise<HttpRequest | undefined> {
+    this.#first ??= this.#next();
+    return this.#first;
+  }
+
+  request(): Promise<HttpRequest | undefined> {
+    const first = this.#first;
+    this.#first = undefined;
+    return first ?? this.#next();
   }
 
   async respond(response: HttpResponse): Promise<void> {
-    if (this.#isOver) return;
+    if (this.#state !== 'open') return;
     this.#connection.write(renderResponse(response));
-    if (this.#connection.queued > MAX_QUEUED) this.destroy();
+    if (this.#connection.queued > MAX_UNREAD_BYTES) this.#abandon('answers are not read');
   }
 
   run(session: GatewaySession, plan: TunnelPlan): void {
-    this.#isHandedOver = true;
-    this.#stop();
-    if (!this.#connection.release()) {
-      this.#connection.destroy();
-      return;
-    }
-    this.#options.run(session, plan, this.#parser.takeRest());
+    const connection = this.#connection;
+    // A client that has left meanwhile is handed over as well: the session, which has its lease by now, learns from the connection that it is gone.
+    const isThere = this.#state === 'open' && connection.release();
+    this.#state = 'tunnel';
+    this.#stopTimers();
+    const early = this.#parser.takeRest();
+    const exported = isThere && plan.exporter ? connection.exportKeyingMaterial(plan.exporter.label, plan.exporter.length) : undefined;
+    this.#options.runs({ ...{ connection, early, session, plan }, ...(exported !== undefined && { exported }) });
   }
 
-  /** Says what is left to say, and closes. Nothing if a tunnel has it. */
+  /** Lets the last answer leave, says goodbye and closes. Safe to call twice; a tunnel's connection is not touched. */
   async close(): Promise<void> {
-    this.#stop();
-    if (!this.#isHandedOver) await this.#connection.close(CLOSE_LIMIT);
+    if (this.#state !== 'open') return;
+    this.#over();
+    await this.#connection.close(CLOSE_LIMIT_MS);
   }
 
-  destroy(): void {
-    this.#stop();
-    if (this.#isHandedOver) return;
-    this.#connection.destroy();
-    this.#ended();
+  async #next(): Promise<HttpRequest | undefined> {
+    if (this.#state !== 'open') return undefined;
+    const { promise, resolve } = Promise.withResolvers<HttpRequest | undefined>();
+    this.#waiting = resolve;
+    this.#read(); // it may have come with the one before
+    if (this.#waiting !== undefined) this.#connection.resume();
+    return promise;
   }
 
   #received(bytes: Uint8Array): void {
-    try {
-      this.#parser.push(bytes);
-    } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      this.destroy();
-      return;
-    }
-    this.#requestTimer ??= setTimeout(() => this.destroy(), REQUEST_LIMIT);
-    this.#look();
+    this.#hasHeard = true;
+    this.#parser.push(bytes);
+    if (this.#waiting === undefined)
+      this.#connection.pause(); // one at a time: what is behind this request waits on the wire
+    else this.#read();
   }
 
-  /** Hands a whole request to whoever waits for one. */
-  #look(): void {
-    const waiting = this.#waiting;
-    if (waiting === undefined) return;
+  #read(): void {
     try {
       const received = this.#parser.next();
-      if (received === undefined && !this.#isOver) return;
-      clearTimeout(this.#requestTimer);
-      this.#requestTimer = undefined;
-      this.#waiting = undefined;
-      waiting.resolve(received?.message);
+      if (received !== undefined) this.#give(received.message);
+      else if (this.#parser.hasBegun) this.#requestTimer ??= setTimeout(() => this.#abandon('request took too long'), REQUEST_LIMIT_MS);
     } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      this.#waiting = undefined;
-      waiting.resolve(undefined); // what is no HTTP gets no answer
-      this.destroy();
+      this.#answerNonsense(error as SallyportError); // a parser throws nothing else
     }
   }
 
-  #ended(): void {
-    this.#isOver = true;
-    this.#stop();
-    this.#waiting?.resolve(undefined);
+  #give(request: HttpRequest | undefined): void {
+    clearTimeout(this.#requestTimer);
+    this.#requestTimer = undefined;
+    this.#waiting?.(request);
     this.#waiting = undefined;
   }
 
-  #stop(): void {
-    clearTimeout(this.#deadline);
+  /** What is no request is answered in HTTP's words, which say nothing of what this is. */
+  #answerNonsense(error: SallyportError): void {
+    this.#options.log.log('debug', 'not a request', { reason: error.message });
+    const [status, reason] = refusalOf(error);
+    const headers = [
+      ['Content-Length', '0'],
+      ['Connection', 'close'],
+    ] as const;
+    this.#connection.write(renderResponse({ version: '1.1', status, reason, headers, body: new Uint8Array(0) }));
+    this.#over();
+    void this.#connection.close(CLOSE_LIMIT_MS);
+  }
+
+  #abandon(reason: string): void {
+    if (this.#state !== 'open') return;
+    this.#options.log.log('info', 'client given up', { reason });
+    this.#over();
+    this.#connection.destroy();
+  }
+
+  #over(): void {
+    if (this.#state === 'open') this.#state = 'closed';
+    this.#stopTimers();
+    this.#give(undefined);
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#loginTimer);
     clearTimeout(this.#requestTimer);
   }
+}
+
+function refusalOf(error: SallyportError): readonly [status: number, reason: string] {
+  if (error instanceof UnsupportedError) return [501, 'Not Implemented'];
+  return error.code === HTTP_LIMIT_CODE ? [413, 'Content Too Large'] : [400, 'Bad Request'];
 }

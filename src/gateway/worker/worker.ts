@@ -9,18 +9,19 @@ import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { ClientFacts, GatewayProtocol, GatewaySession, TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
+import type { ClientFacts, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
-import { type AcceptedTls, TlsServer } from '../../node/tls-server.ts';
+import type { AcceptedTls } from '../../node/tls-server.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { Arrival, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
-import { hostPage, tlsIdentities } from './host-identities.ts';
-import { readProxyHeader } from './proxy-header.ts';
-import { ServerConnection } from './server-connection.ts';
+import { HostContexts } from './host-contexts.ts';
+import { hostPage } from './host-page.ts';
+import { readProxyHeader } from './proxy-protocol.ts';
+import { ServerConnection, type TunnelHandOver } from './server-connection.ts';
 import { TunnelHost } from './tunnel-host.ts';
 import { type LeasedSession, workerVisitor } from './worker-visitor.ts';
 
@@ -41,7 +42,7 @@ export class Worker {
   readonly #protocol: GatewayProtocol;
   readonly #cancel = new AbortController();
   #setup: WorkerSetup;
-  #tls: TlsServer;
+  readonly #hosts: HostContexts;
 
   static async start(options: WorkerOptions): Promise<Worker> {
     return new Worker(options, await loadGatewayProtocol('anyconnect'));
@@ -52,13 +53,13 @@ export class Worker {
     this.#options = options;
     this.#protocol = protocol;
     this.#setup = setup;
-    this.#tls = new TlsServer(tlsIdentities(setup.config, setup.files));
+    this.#hosts = new HostContexts(setup.material.hosts);
     this.#tunnels = new TunnelHost({ device, desk, notify, log, now });
   }
 
   /** New connections see the new configuration. Throws {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */
   reload(setup: WorkerSetup): void {
-    this.#tls = new TlsServer(tlsIdentities(setup.config, setup.files));
+    this.#hosts.replace(setup.material.hosts);
     this.#setup = setup;
   }
 
@@ -96,27 +97,27 @@ export class Worker {
   async #serve(arrival: Arrival, socket: Socket): Promise<boolean> {
     const ends = await this.#endsOf(arrival, socket);
     if (ends === undefined) return false;
-    const { bytesRead, ...addresses } = ends;
-    const accepted = await this.#tls.accept(socket, { ends: addresses, bytesRead, signal: this.#cancel.signal });
+    const { bytesRead, remote, local } = ends;
+    const accepted = await this.#hosts.server.accept(socket, { ends: { remote, local }, bytesRead, signal: this.#cancel.signal });
     if (accepted === undefined) return false; // a health probe
     return this.#serveHttp(arrival, accepted);
   }
 
-  /** Where the client is; undefined: it is not wanted. */
-  async #endsOf({ connection, remote, local, hasProxyHeader }: Arrival, socket: Socket) {
-    const { desk } = this.#options;
-    const here = local ?? NOWHERE;
-    if (!hasProxyHeader) return { remote: remote ?? NOWHERE, local: here, bytesRead: 0 };
-    const header = await readProxyHeader(socket);
-    const real = header.remote ?? remote ?? NOWHERE;
-    if (await desk.admits(connection, real)) return { remote: real, local: header.local ?? here, bytesRead: header.length };
+  /** Where the client is; undefined: it is not wanted, or has left. */
+  async #endsOf({ connection, remote = NOWHERE, local = NOWHERE, hasProxyHeader }: Arrival, socket: Socket) {
+    if (!hasProxyHeader) return { remote, local, bytesRead: 0 };
+    const reading = await readProxyHeader(socket, { trustsTls: false, signal: this.#cancel.signal });
+    if (reading === undefined) return undefined;
+    const { header, bytesRead } = reading;
+    const ends = header.ends ?? { remote, local };
+    if (await this.#options.desk.admits(connection, ends.remote)) return { ...ends, bytesRead };
     socket.destroy();
     return undefined;
   }
 
   async #serveHttp(arrival: Arrival, accepted: AcceptedTls): Promise<boolean> {
     const { desk, log } = this.#options;
-    const { config, files, serverName } = this.#setup;
+    const { config, material, serverName } = this.#setup;
     const { connection: tls, identity, certificate, clientChain } = accepted;
     const host = hostNamed(config.hosts, identity.name);
     if (accepted.clientCertificateFault !== undefined) {
@@ -131,16 +132,21 @@ export class Worker {
     };
     let tunnel: Promise<void> | undefined;
     const connection = new ServerConnection(tls, {
-      facts,
-      loginTime: config.limits.loginTime,
-      run: (session: GatewaySession, plan: TunnelPlan, rest: Uint8Array) => {
+      ...{ facts, log, loginTime: config.limits.loginTime },
+      runs: ({ session, plan, early }: TunnelHandOver) => {
         const lease = (session as LeasedSession).lastLease; // the visitor below makes all sessions
-        if (lease !== undefined) tunnel = this.#tunnels.start(lease, plan, tls, rest);
+        if (lease !== undefined) tunnel = this.#tunnels.start(lease, plan, tls, early);
       },
     });
+    const issuer = this.#hosts.issuerOf(certificate);
+    const profile = material.profiles.find(({ path }) => path === host.login.profile)?.bytes;
     const visitor = workerVisitor({
       ...{ connection: arrival.connection, desk, log, now, crypto: this.#crypto },
-      host: hostPage(host, files, serverName, certificate),
+      host: hostPage(host, {
+        ...{ serverName, certificate },
+        ...(issuer !== undefined && { issuer }),
+        ...(profile !== undefined && { profile }),
+      }),
     });
     try {
       const outcome = await this.#protocol.serve(connection, visitor);

@@ -40,6 +40,8 @@ export interface Libc {
   readonly chdir: (folder: string) => number;
   /** A call that the library has no function for, by its number, with two numbers and an address. */
   readonly syscall: (number: number, a: number, b: number, address: number) => number;
+  readonly setns: (fd: number, kind: number) => number;
+  readonly listen: (fd: number, backlog: number) => number;
   /** Room for the arguments of set-up calls: written and read by one call at a time, never kept. */
   readonly scratch: Arena;
 }
@@ -72,6 +74,8 @@ export const LINUX = {
   SOL_SOCKET: 1,
   SO_REUSEADDR: 2,
   PR_SET_NO_NEW_PRIVS: 38,
+  CLONE_NEWNET: 0x40000000,
+  O_RDONLY: 0,
   SO_TYPE: 3,
   SO_SNDBUF: 7,
   SO_RCVBUF: 8,
@@ -138,6 +142,8 @@ export function libc(purpose: string): Libc {
     chroot: library.func('int chroot(str)'),
     chdir: library.func('int chdir(str)'),
     syscall: (number, a, b, address) => syscall(number, 'ulong', a, 'ulong', b, 'uintptr_t', address),
+    setns: library.func('int setns(int, int)'),
+    listen: library.func('int listen(int, int)'),
     scratch: new Arena(SCRATCH_SIZE),
   };
   return bound;

@@ -81,6 +81,27 @@ export function openSharedUdpSocket(libc: Libc, local: Endpoint): number {
   return fd;
 }
 
+/**
+ * A listening TCP socket, for node:net to take over by its descriptor. The address of all zeros of IPv6 is that of IPv4 as well.
+ *
+ * @throws SallyportError if the port is taken or not allowed
+ */
+export function openTcpListener(libc: Libc, local: Endpoint, backlog: number): number {
+  const what = `listening on TCP ${formatEndpoint(local)}`;
+  const family = local.address.family === 6 ? LINUX.AF_INET6 : LINUX.AF_INET;
+  const fd = libc.socket(family, LINUX.SOCK_STREAM | LINUX.SOCK_NONBLOCK | LINUX.SOCK_CLOEXEC, 0);
+  if (fd < 0) throw systemError(what, libc.errno());
+  const length = writeSockaddr(libc.scratch, 8, local);
+  const isOpen =
+    setIntOption(libc, fd, LINUX.SOL_SOCKET, LINUX.SO_REUSEADDR, 1) === 0 &&
+    libc.bind(fd, libc.scratch.address(8), length) === 0 &&
+    libc.listen(fd, backlog) === 0;
+  if (isOpen) return fd;
+  const errno = libc.errno();
+  libc.close(fd);
+  throw systemError(what, errno);
+}
+
 /** With don't-fragment and large buffers. */
 function newUdpSocket(libc: Libc, family: 4 | 6, what: string): number {
   const isIpv6 = family === 6;

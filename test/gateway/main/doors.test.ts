@@ -15,10 +15,19 @@ import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
 
 const LOOPBACK: IpAddress = parseIp('127.0.0.1') ?? assert.fail();
 
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 describe('the door for TCP', { timeout: 10_000 }, () => {
   it('hands on connections of which nothing was read, with their addresses', async () => {
     const { promise, resolve } = Promise.withResolvers<Knock>();
-    const door = await TcpDoor.open({ host: '127.0.0.1', tcpPort: 0 }, resolve);
+    const door = await TcpDoor.open({ host: '127.0.0.1', tcpPort: await freePort() }, resolve);
     const client = net.connect(door.port ?? 0, '127.0.0.1');
     client.write('hello');
     const { socket, remote, local } = await promise;
@@ -103,10 +112,12 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     const other = createSocket('udp4');
     other.send('from another', door.port, '127.0.0.1'); // the flow's socket is the better match while it is not connected
     await once(other, 'listening');
-    const path = await PortableUdpSocket.adopt(flow.socket, remote, flow.first, (bytes) => stray.resolve(Buffer.from(bytes).toString()));
+    const flowPath = await PortableUdpSocket.adopt(flow.socket, remote, flow.first, (bytes) =>
+      stray.resolve(Buffer.from(bytes).toString()),
+    );
     const heard: Uint8Array[] = [];
     const second = Promise.withResolvers<void>();
-    path.start({
+    flowPath.start({
       datagram: (bytes) => {
         heard.push(Uint8Array.from(bytes));
         if (heard.length === 2) second.resolve();
@@ -114,14 +125,15 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
       record: () => assert.fail(),
       problem: () => assert.fail(),
     });
+    assert.equal(await stray.promise, 'from another');
     client.send('again', door.port, '127.0.0.1');
     await second.promise;
     assert.deepEqual(heard[0], Uint8Array.from(hello));
     assert.equal(Buffer.from(heard[1] ?? []).toString(), 'again');
-    path.send(Buffer.from('answer'));
+    flowPath.send(Buffer.from('answer'));
     const [answer, from] = (await once(client, 'message')) as [Buffer, { readonly port: number }];
     assert.deepEqual([answer.toString(), from.port], ['answer', door.port]);
-    await path.close();
+    await flowPath.close();
     other.close();
     client.close();
     door.close();

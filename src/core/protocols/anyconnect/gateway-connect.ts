@@ -87,8 +87,7 @@ async function run(
   { crypto, log, host }: Visitor,
 ): Promise<void> {
   const { facts } = connection;
-  const [spread = 0] = crypto.randomBytes(1);
-  const offered = gatewayTerms(terms, facts, { id: crypto.randomBytes(DATAGRAM_ID_LENGTH), spread });
+  const offered = gatewayTerms(terms, facts, crypto.randomBytes(DATAGRAM_ID_LENGTH));
   const createDeflate = await deflateFor(offered.encodings, offer);
   const machine = new GatewayTunnel({
     ...{ crypto, log, offer, terms: offered, details: tunnelDetails(terms, host, facts) },

@@ -12,19 +12,13 @@ import type { DatagramTerms, GatewayTerms } from './connect-terms.ts';
 import { resumptionSuite, type SuiteHeader, suiteNames } from './dtls-suites.ts';
 import type { GatewayTunnelOptions } from './gateway-tunnel.ts';
 
-/** ocserv's: keys of clients that came together do not all change together, and the datagram channel's change after the stream's. */
-const REKEY_SPREAD_SECONDS = 30;
+/** ocserv's: the datagram channel's keys change after the stream's. */
 const DATAGRAM_REKEY_DELAY: Millis = 10_000;
 
-/** Chance, as numbers: 32 bytes that name the datagram channel, and a byte that decides when keys change. */
-export interface SessionChance {
-  readonly id: Uint8Array;
-  readonly spread: number;
-}
-
-export function gatewayTerms(terms: SessionTerms, { cipherSuite: tlsSuite }: ClientFacts, chance: SessionChance): GatewayTerms {
-  const times = spreadRekey(terms.times, chance.spread);
-  const datagram = terms.datagram && datagramTerms(terms.datagram, tlsSuite, times, chance.id);
+/** `id`: 32 bytes by chance that name the datagram channel. */
+export function gatewayTerms(terms: SessionTerms, { cipherSuite: tlsSuite }: ClientFacts, id: Uint8Array): GatewayTerms {
+  const { times } = terms;
+  const datagram = terms.datagram && datagramTerms(terms.datagram, tlsSuite, times, id);
   return {
     config: terms.config,
     linkMtu: terms.linkMtu,
@@ -34,16 +28,13 @@ export function gatewayTerms(terms: SessionTerms, { cipherSuite: tlsSuite }: Cli
   };
 }
 
-function spreadRekey(times: KeepaliveTimes, spread: number): KeepaliveTimes {
-  if (times.rekey === undefined || times.rekey <= REKEY_SPREAD_SECONDS * 1000) return times;
-  const seconds = (spread % (2 * REKEY_SPREAD_SECONDS + 1)) - REKEY_SPREAD_SECONDS;
-  return { ...times, rekey: times.rekey + seconds * 1000 };
-}
-
 function datagramTerms(policy: DatagramPolicy, tlsSuite: string, times: KeepaliveTimes, id: Uint8Array): DatagramTerms {
-  const { port, allowsPsk, allowsLegacy, matchesTlsCipher } = policy;
-  const isAllowed = (protection: SuiteProtection | undefined) => !matchesTlsCipher || isSameCipher(protection, tlsSuite);
+  const { port, allowsPsk, allowsLegacy, matchesTlsCipher, ciphers } = policy;
+  const rank = (protection: SuiteProtection | undefined) => (protection?.kind === 'aead' ? (ciphers?.indexOf(protection.cipher) ?? 0) : -1);
+  const isAllowed = (protection: SuiteProtection | undefined) =>
+    (ciphers === undefined || rank(protection) >= 0) && (!matchesTlsCipher || isSameCipher(protection, tlsSuite));
   const pskSuites = PSK_SUITE_IDS.filter((suite) => isAllowed(cipherSuite(suite)?.protection));
+  if (ciphers !== undefined) pskSuites.sort((a, b) => rank(cipherSuite(a)?.protection) - rank(cipherSuite(b)?.protection));
   const names = (header: SuiteHeader) =>
     suiteNames(header).filter((name) => allowsLegacy && isAllowed(cipherSuite(resumptionSuite(header, name)?.id ?? 0)?.protection));
   return {

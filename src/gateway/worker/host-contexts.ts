@@ -1,0 +1,90 @@
+/**
+ * The hosts' TLS as a worker has it: set up from {@link HostMaterial}, and anew when that changes. Connections that are there keep what they began with.
+ */
+import { X509Certificate } from 'node:crypto';
+import type { SecureContextOptions } from 'node:tls';
+import { MisuseError } from '../../core/errors.ts';
+import { type TlsIdentity, TlsServer } from '../../node/tls-server.ts';
+import { type HostMaterial, isSameMaterial } from './host-material.ts';
+
+/** Certificates of one PEM text that are looked at. */
+const MAX_CERTIFICATES = 16;
+
+export class HostContexts {
+  #materials: readonly HostMaterial[];
+  #server: TlsServer;
+  #issuers: ReadonlyMap<string, Uint8Array>;
+
+  /** The first is the default host. Throws {@link MisuseError} if one of them cannot be set up. */
+  constructor(materials: readonly HostMaterial[]) {
+    this.#materials = materials;
+    this.#server = new TlsServer(materials.map(identityOf));
+    this.#issuers = issuersOf(materials);
+  }
+
+  /** For the connections that come from now on. */
+  get server(): TlsServer {
+    return this.#server;
+  }
+
+  /** Sets up what has changed: false if nothing has. Throws {@link MisuseError} and goes on with what there was if it cannot be. */
+  replace(materials: readonly HostMaterial[]): boolean {
+    if (isSameMaterial(this.#materials, materials)) return false;
+    const [server, issuers] = [new TlsServer(materials.map(identityOf)), issuersOf(materials)];
+    this.#materials = materials;
+    this.#server = server;
+    this.#issuers = issuers;
+    return true;
+  }
+
+  /** DER of who issued a certificate of ours, where its file says. */
+  issuerOf(certificate: Uint8Array): Uint8Array | undefined {
+    return this.#issuers.get(keyOf(certificate));
+  }
+}
+
+function identityOf({ name, clientCertificates, ocspResponse, ...material }: HostMaterial): TlsIdentity {
+  return {
+    ...{ clientCertificates, tls: settingsOf(material) },
+    ...(name !== undefined && { name }),
+    ...(ocspResponse !== undefined && { ocspResponse }),
+  };
+}
+
+type Settings = Pick<HostMaterial, 'certificates' | 'clientAuthority' | 'revocationList' | 'policy'>;
+
+function settingsOf({ certificates, clientAuthority, revocationList, policy }: Settings): SecureContextOptions {
+  const { minVersion, maxVersion, ciphers, groups, signatures, prefersServerOrder } = policy;
+  return {
+    cert: certificates.map(({ certificate }) => certificate),
+    key: certificates.map(({ key, pin }) => ({ pem: key.reveal(), ...(pin !== undefined && { passphrase: pin.reveal() }) })),
+    // Without an authority no client is known: never by those that the machine trusts.
+    ca: clientAuthority ?? [],
+    // DHE suites where the policy has them: with parameters as strong as the certificate.
+    ...{ minVersion, maxVersion, honorCipherOrder: prefersServerOrder, dhparam: 'auto' },
+    ...(revocationList !== undefined && { crl: revocationList }),
+    ...(ciphers !== undefined && { ciphers }),
+    ...(groups !== undefined && { ecdhCurve: groups }),
+    ...(signatures !== undefined && { sigalgs: signatures }),
+  };
+}
+
+function issuersOf(materials: readonly HostMaterial[]): ReadonlyMap<string, Uint8Array> {
+  const chains = materials.flatMap(({ certificates }) => certificates.map(({ certificate }) => chainOf(certificate)));
+  return new Map(chains.flatMap(([leaf, issuer]) => (leaf === undefined || issuer === undefined ? [] : [[keyOf(leaf), issuer] as const])));
+}
+
+function chainOf(pem: string): Uint8Array[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return blocks.slice(0, MAX_CERTIFICATES).map((block) => {
+    try {
+      return new Uint8Array(new X509Certificate(block).raw);
+    } catch (error) {
+      throw new MisuseError('A certificate of the gateway cannot be read.', { cause: error });
+    }
+  });
+}
+
+function keyOf(certificate: Uint8Array): string {
+  return Buffer.from(certificate).toString('base64');
+}

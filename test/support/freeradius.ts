@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Namespace } from './namespaces.ts';
 import { type Program, startProgram } from './program.ts';
 
 export const RADIUS_SECRET = 'sesame';
@@ -12,6 +13,10 @@ export interface FreeRadiusOptions {
   readonly users: string;
   readonly authorize?: string;
   readonly signsAnswers?: boolean;
+  /** Requests without Message-Authenticator are dropped. Default true; Debian's radcli sends none. */
+  readonly wantsSignedRequests?: boolean;
+  /** Where it runs. Default: where the test does. */
+  readonly namespace?: Namespace;
 }
 
 export class FreeRadius implements AsyncDisposable {
@@ -30,12 +35,14 @@ export class FreeRadius implements AsyncDisposable {
    * @param authorize statements in its language, before the password is looked at
    * @param signsAnswers whether answers have Message-Authenticator. Debian 12's has none unless it is told so.
    */
-  static async start({ users, authorize = '', signsAnswers = true }: FreeRadiusOptions): Promise<FreeRadius> {
+  static async start(options: FreeRadiusOptions): Promise<FreeRadius> {
+    const { users, namespace } = options;
     const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-radius-'));
     const ports = { authentication: await freePort(), accounting: await freePort() };
     writeFileSync(path.join(folder, 'users'), users);
-    writeFileSync(path.join(folder, 'radiusd.conf'), configuration(folder, ports, authorize, signsAnswers));
-    const program = await startProgram('freeradius', ['-X', '-d', folder], 'freeradius');
+    writeFileSync(path.join(folder, 'radiusd.conf'), configuration(folder, ports, options));
+    const args = ['-X', '-d', folder];
+    const program = await (namespace?.start('freeradius', args) ?? startProgram('freeradius', args, 'freeradius'));
     await program.waitFor(/Ready to process requests/);
     return new FreeRadius(folder, ports, program);
   }
@@ -74,11 +81,10 @@ export class FreeRadius implements AsyncDisposable {
 function configuration(
   folder: string,
   { authentication, accounting }: FreeRadius['ports'],
-  authorize: string,
-  signsAnswers: boolean,
+  { authorize = '', signsAnswers = true, wantsSignedRequests = true }: FreeRadiusOptions,
 ): string {
   const sign = signsAnswers ? 'update reply {\n      &Message-Authenticator := 0x00\n    }' : 'ok';
-  const client = `ipaddr = 127.0.0.1\n  secret = ${RADIUS_SECRET}\n  require_message_authenticator = yes`;
+  const client = `ipaddr = 127.0.0.1\n  secret = ${RADIUS_SECRET}\n  require_message_authenticator = ${wantsSignedRequests ? 'yes' : 'no'}`;
   return `
 libdir = /usr/lib/freeradius
 logdir = ${folder}

@@ -106,6 +106,7 @@ export interface WorkerSession {
 export interface Lease {
   /** Names the tunnel in everything that follows: the number of its connection. */
   readonly tunnel: number;
+  /** Times in it count from this answer on: a worker's clock is not main's. */
   readonly terms: SessionTerms;
   readonly limits: SessionLimits;
 }

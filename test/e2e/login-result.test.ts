@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { shellQuoted } from '../../src/cli/openconnect/authenticate-output.ts';
 import { DROP_IN } from '../support/drop-in.ts';
 import { SERVER_NAME } from '../support/lab.ts';
 import { ALICE } from '../support/ocserv.ts';
 import type { Program } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
-import { ALICES_LINE, LoginLab, shellQuoted } from './login-lab.ts';
+import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
 const skip = missing('root', 'netns', 'tun', 'ocserv', 'openssl');
 

@@ -7,6 +7,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { decodeLocale, localeArguments, localeCharset } from '../../node/locale-text.ts';
 import { backgroundReport, runInBackground } from '../background.ts';
+import { outliveReaders } from '../outlive-readers.ts';
 import { type CommandLine, type CommandLineWorld, readCommandLine } from './command-line.ts';
 import { earlyAnswer } from './early-answer.ts';
 import { LineReader } from './line-reader.ts';
@@ -19,6 +20,7 @@ import { ownVersion } from './version.ts';
 
 /** Runs the command to its end; resolves with the exit status. `words`: what stands in front of our arguments (`sallyport openconnect …`). */
 export async function main(words: readonly string[] = []): Promise<number> {
+  outliveReaders();
   const background = backgroundReport(process.env);
   const charset = localeCharset();
   // A child in the background got its arguments decoded.

@@ -5,7 +5,7 @@
  *
  *   certificates ─► log-in ─► tunnel ─► `Configured as`, pid file, syslog ─► device, script ─► -b, -U ─► … ─► last words
  */
-import { closeSync, existsSync, openSync, rmSync, writeSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { VpnClient } from '../../client/vpn-client.ts';
 import type { VpnSession } from '../../client/vpn-session.ts';
 import type { Credential } from '../../core/auth/login-io.ts';
@@ -14,7 +14,6 @@ import type { Outcome } from '../../core/session/session-machine.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
-import { systemErrorText } from '../../node/system-error.ts';
 import type { BackgroundReport } from '../background.ts';
 import { authenticateText, cookieText } from './authenticate-output.ts';
 import { askAboutCertificate } from './certificate-question.ts';
@@ -23,8 +22,9 @@ import { clientSettings } from './client-settings.ts';
 import { EXIT_FAILURE, EXIT_OK, lastWords, type Stage } from './exit-status.ts';
 import { loginAnswers } from './login-answers.ts';
 import type { Output } from './output.ts';
+import { becomeUser, PidFile } from './process-wishes.ts';
 import { networkFor, openDeviceFor } from './session-network.ts';
-import type { Settings, SystemUser } from './settings.ts';
+import type { Settings } from './settings.ts';
 import { configuredAs, statisticsLines } from './status-text.ts';
 import { NoAnswerError, type Terminal } from './terminal.ts';
 import { loadToken } from './token-file.ts';
@@ -54,7 +54,7 @@ class SessionCommand {
   readonly #options: SessionCommandOptions;
   readonly #cancel = new AbortController();
   #session: VpnSession | undefined;
-  #pidFile: number | undefined;
+  #pidFile: PidFile | undefined;
 
   constructor(options: SessionCommandOptions) {
     this.#options = options;
@@ -166,7 +166,7 @@ class SessionCommand {
     if (this.#cancel.signal.aborted) void session.stop();
     session.start(credential);
     const outcome = await session.closed;
-    this.#removePidFile();
+    this.#pidFile?.remove();
     return this.failed(outcome, stage);
   }
 
@@ -184,34 +184,15 @@ class SessionCommand {
       output.useSyslog({ log: (priority, line) => syslog.write(priority, line) });
     }
     const { background, pidFile } = settings.process;
-    if (!background || pidFile === undefined) return;
-    try {
-      this.#pidFile = openSync(pidFile, 'w', 0o666);
-    } catch (error) {
-      output.log('error', 'pid file failed', { file: pidFile, reason: systemErrorText(error) });
-      throw new SallyportError('ERR_PID_FILE', `The pid file ${pidFile} cannot be written.`, { cause: error });
-    }
+    if (background && pidFile !== undefined) this.#pidFile = PidFile.open(pidFile, output);
   }
 
   /** Device and script have done their part. */
   #isUp(): void {
     const { settings, background } = this.#options;
-    if (this.#pidFile !== undefined) {
-      writeSync(this.#pidFile, `${process.pid}\n`);
-      closeSync(this.#pidFile);
-    }
+    this.#pidFile?.write();
     background?.up();
     if (settings.process.setuid !== undefined) becomeUser(settings.process.setuid);
-  }
-
-  #removePidFile(): void {
-    const { pidFile } = this.#options.settings.process;
-    if (this.#pidFile === undefined || pidFile === undefined) return;
-    try {
-      rmSync(pidFile, { force: true });
-    } catch {
-      // After --setuid it may not be ours to remove (spec 3.5).
-    }
   }
 
   #listenToSignals(): void {
@@ -260,11 +241,4 @@ function atStart(status: Parameters<typeof configuredAs>[0]['status']): typeof s
 /** A time of the machine's clock as one of 1970's, in milliseconds. */
 function wallClock(time: number): number {
   return Date.now() + (time - performance.now());
-}
-
-function becomeUser({ name, uid, gid }: SystemUser): void {
-  // Documented, and missing in the types.
-  (process as NodeJS.Process & { initgroups?: (user: string, group: number) => void }).initgroups?.(name, gid);
-  process.setgid?.(gid);
-  process.setuid?.(uid);
 }

@@ -23,7 +23,7 @@ import { EXIT_FAILURE, EXIT_OK, lastWords, type Stage } from './exit-status.ts';
 import { loginAnswers } from './login-answers.ts';
 import type { Output } from './output.ts';
 import { becomeUser, PidFile } from './process-wishes.ts';
-import { networkFor, openDeviceFor } from './session-network.ts';
+import { type DropInNetwork, networkFor, openDeviceFor } from './session-network.ts';
 import type { Settings } from './settings.ts';
 import { configuredAs, statisticsLines } from './status-text.ts';
 import { NoAnswerError, type Terminal } from './terminal.ts';
@@ -141,10 +141,11 @@ class SessionCommand {
     const { settings, output } = this.#options;
     const { level } = settings.messages;
     if (engine === undefined) return EXIT_FAILURE;
+    const network = networkFor(settings.network, level, output);
     const session = client.session({
       engine,
       openDevice: openDeviceFor(settings.network, level, engine),
-      network: networkFor(settings.network, level, output),
+      network,
       configured: () => this.#configured(session),
     });
     this.#session = session;
@@ -157,7 +158,7 @@ class SessionCommand {
       if (name === 'bringing-up') stage = 'setting up';
       // A tunnel that was lost while the script ran: what it set up is there all the same.
       if (name !== 'up' && name !== 'reconnecting') return;
-      if (stage !== 'up') this.#isUp();
+      if (stage !== 'up') this.#isUp(network);
       stage = 'up';
     });
     session.on('waiting', (wait, left) => {
@@ -188,11 +189,14 @@ class SessionCommand {
   }
 
   /** Device and script have done their part. */
-  #isUp(): void {
+  #isUp(network: DropInNetwork): void {
     const { settings, background } = this.#options;
+    const { setuid } = settings.process;
     this.#pidFile?.write();
     background?.up();
-    if (settings.process.setuid !== undefined) becomeUser(settings.process.setuid);
+    if (setuid === undefined) return;
+    network.handOver?.();
+    becomeUser(setuid);
   }
 
   #listenToSignals(): void {

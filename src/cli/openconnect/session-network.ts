@@ -10,8 +10,14 @@ import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { mergedEnvironment } from '../../node/network/script-runner.ts';
 import type { MessageLevel, NetworkSettings } from './settings.ts';
 
+/** What `--setuid` needs besides. */
+export interface DropInNetwork extends NetworkSetup {
+  /** This process is about to become another user. */
+  handOver?(): void;
+}
+
 /** With `--script-tun` the program gets the packets and no script is run. */
-export function networkFor(settings: NetworkSettings, logLevel: MessageLevel, log: Logger): NetworkSetup {
+export function networkFor(settings: NetworkSettings, logLevel: MessageLevel, log: Logger): DropInNetwork {
   const { script, scriptTun, interface: wantedDevice } = settings;
   if (scriptTun) return noNetworkSetup;
   return new ScriptNetwork({ command: script, logLevel, log, ...(wantedDevice !== undefined && { wantedDevice }) });

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { DROP_IN } from '../support/drop-in.ts';
 import type { OpenConnect } from '../support/openconnect.ts';
 import { sized } from '../support/size.ts';
 import { skip, TunnelScene } from './tunnel-scene.ts';
@@ -54,6 +55,19 @@ describe('a session that goes on as another user', { skip, concurrency: 2, timeo
     assert.equal(end.code, 0);
     assert.match(client.program.output, /^disconnect as nobody$/m);
     assert.doesNotMatch(client.program.output, /journal/);
+    await scene.assertNoTrace();
+  });
+
+  it('ends where the system refuses that user, rather than go on with the rights it has', async () => {
+    await using scene = await TunnelScene.open();
+    const [program, ...leading] = DROP_IN;
+    const daemon = ['--reuid', 'daemon', '--clear-groups', '--inh-caps=-all', '--bounding-set=-all', program, ...leading];
+    const args = ['--setuid', 'nobody', '--script-tun', '--script', 'exec cat <&3'];
+    const client = await scene.start({ command: ['setpriv', ...daemon], args });
+    const { code, stderr } = await client.program.finish();
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^Failed to set gid 65534: Operation not permitted$/m);
+    assert.deepEqual(await scene.ocserv.control.sessions(), []);
     await scene.assertNoTrace();
   });
 

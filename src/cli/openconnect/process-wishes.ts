@@ -9,6 +9,9 @@ import type { Logger } from '../../core/log.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import type { SystemUser } from './settings.ts';
 
+/** Code of the error of a pid file that cannot be written. */
+export const PID_FILE_FAILED = 'ERR_PID_FILE';
+
 /** The file of `--pid-file`: opened before anything changes on the machine, written when there is a tunnel, removed at the end. */
 export class PidFile {
   readonly #file: string;
@@ -25,7 +28,7 @@ export class PidFile {
       return new PidFile(file, openSync(file, 'w', 0o666));
     } catch (error) {
       log.log('error', 'pid file failed', { file, reason: systemErrorText(error) });
-      throw new SallyportError('ERR_PID_FILE', `The pid file ${file} cannot be written.`, { cause: error });
+      throw new SallyportError(PID_FILE_FAILED, `The pid file ${file} cannot be written.`, { cause: error });
     }
   }
 
@@ -44,10 +47,22 @@ export class PidFile {
   }
 }
 
-/** `--setuid`: for the rest of the process's life. */
-export function becomeUser({ name, uid, gid }: SystemUser): void {
+/** `--setuid`: for the rest of the process's life. Says what the system refuses, and then returns false: the rights are those of before, or some of them. */
+export function becomeUser({ name, uid, gid }: SystemUser, log: Logger): boolean {
   // Documented, and missing in the types.
-  (process as NodeJS.Process & { initgroups?: (user: string, group: number) => void }).initgroups?.(name, gid);
-  process.setgid?.(gid);
-  process.setuid?.(uid);
+  const { initgroups } = process as NodeJS.Process & { initgroups?: (user: string, group: number) => void };
+  const steps = [
+    { what: 'gid', id: gid, take: () => process.setgid?.(gid) },
+    { what: 'groups of', id: name, take: () => initgroups?.(name, gid) },
+    { what: 'uid', id: uid, take: () => process.setuid?.(uid) },
+  ];
+  for (const { what, id, take } of steps) {
+    try {
+      take();
+    } catch (error) {
+      log.log('error', 'user not changed', { what, id, reason: systemErrorText(error) });
+      return false;
+    }
+  }
+  return true;
 }

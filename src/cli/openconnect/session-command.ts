@@ -22,7 +22,7 @@ import { clientSettings } from './client-settings.ts';
 import { EXIT_FAILURE, EXIT_OK, lastWords, type Stage } from './exit-status.ts';
 import { loginAnswers } from './login-answers.ts';
 import type { Output } from './output.ts';
-import { becomeUser, PidFile } from './process-wishes.ts';
+import { becomeUser, PID_FILE_FAILED, PidFile } from './process-wishes.ts';
 import { type DropInNetwork, networkFor, openDeviceFor } from './session-network.ts';
 import type { Settings } from './settings.ts';
 import { configuredAs, statisticsLines } from './status-text.ts';
@@ -55,6 +55,8 @@ class SessionCommand {
   readonly #cancel = new AbortController();
   #session: VpnSession | undefined;
   #pidFile: PidFile | undefined;
+  /** `--setuid` could not be done: nothing goes on with more rights than were asked for. */
+  #isUserRefused = false;
 
   constructor(options: SessionCommandOptions) {
     this.#options = options;
@@ -89,8 +91,9 @@ class SessionCommand {
     const { error } = outcome;
     const { status, events } = lastWords(outcome, stage);
     for (const [event, fields] of events) {
-      // The terminal has said so; and who cancelled knows.
-      if (event === 'reason' && (error instanceof NoAnswerError || error instanceof CancelledError)) continue;
+      // The terminal, or the pid file, has said so; and who cancelled knows.
+      const isKnown = error instanceof NoAnswerError || error instanceof CancelledError || error?.code === PID_FILE_FAILED;
+      if (event === 'reason' && isKnown) continue;
       this.#options.output.log('info', event, fields);
     }
     return status;
@@ -168,7 +171,7 @@ class SessionCommand {
     session.start(credential);
     const outcome = await session.closed;
     this.#pidFile?.remove();
-    return this.failed(outcome, stage);
+    return this.#isUserRefused ? EXIT_FAILURE : this.failed(outcome, stage);
   }
 
   /** The tunnel is there, nothing on this machine has changed yet. */
@@ -190,13 +193,15 @@ class SessionCommand {
 
   /** Device and script have done their part. */
   #isUp(network: DropInNetwork): void {
-    const { settings, background } = this.#options;
+    const { settings, output, background } = this.#options;
     const { setuid } = settings.process;
     this.#pidFile?.write();
     background?.up();
     if (setuid === undefined) return;
     network.handOver?.();
-    becomeUser(setuid);
+    if (becomeUser(setuid, output)) return;
+    this.#isUserRefused = true;
+    void this.#session?.stop();
   }
 
   #listenToSignals(): void {
@@ -210,6 +215,7 @@ class SessionCommand {
     process.on('SIGHUP', () => stop('detach'));
     process.on('SIGUSR1', () => this.#showStatistics());
     process.on('SIGUSR2', () => {
+      output.log('info', 'paused');
       output.log('info', 'reconnect requested');
       this.#session?.reconnect();
     });

@@ -127,6 +127,7 @@ const WORDS: Readonly<Record<string, Wording>> = {
 
   // Life and end of the session
   'in background': { level: 1, text: 'Continuing in background; pid {pid}' },
+  'user not changed': { level: 0, text: 'Failed to set {what} {id}: {reason}', isBare: true },
   'pid file failed': { level: 0, text: "Failed to open '{file}' for write: {reason}", isBare: true },
   paused: { level: 1, text: 'Caller paused the connection' },
   'reconnect requested': { level: 1, text: 'User requested reconnect' },
@@ -145,7 +146,7 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'ended by hangup': { level: 1, text: 'User detached from session (SIGHUP); exiting.' },
   'ended by gateway': { level: 0, text: 'Session terminated by server; exiting.' },
   'ended by refusal': { level: 0, text: 'Cookie was rejected by server; exiting.' },
-  'ended by system': { level: 0, text: 'Unrecoverable I/O error; exiting.' },
+  'ended by system': { level: 1, text: 'Unrecoverable I/O error; exiting.' },
   'ended for reason': { level: 0, text: '{reason}; exiting' },
 };
 

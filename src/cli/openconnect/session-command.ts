@@ -14,6 +14,7 @@ import type { Outcome } from '../../core/session/session-machine.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
+import { UnreachableError } from '../../node/tcp-dial.ts';
 import type { BackgroundReport } from '../background.ts';
 import { authenticateText, cookieText } from './authenticate-output.ts';
 import { askAboutCertificate } from './certificate-question.ts';
@@ -91,9 +92,7 @@ class SessionCommand {
     const { error } = outcome;
     const { status, events } = lastWords(outcome, stage);
     for (const [event, fields] of events) {
-      // The terminal, or the pid file, has said so; and who cancelled knows.
-      const isKnown = error instanceof NoAnswerError || error instanceof CancelledError || error?.code === PID_FILE_FAILED;
-      if (event === 'reason' && isKnown) continue;
+      if (event === 'reason' && error !== undefined && isSaid(error)) continue;
       this.#options.output.log('info', event, fields);
     }
     return status;
@@ -116,10 +115,10 @@ class SessionCommand {
     const { settings, output, terminal } = this.#options;
     const { signal } = this.#cancel;
     const { certificate, userCertificate, login, hostCheck, trust } = settings;
+    const token = login.token && (await loadToken(login.token));
     const identity = certificate && (await loadCertificate(certificate, terminal, signal));
     const userIdentity = userCertificate && (await loadCertificate(userCertificate, terminal, signal));
     for (const each of [identity, userIdentity]) if (each !== undefined) warnOfExpiry(each, trust.certExpireWarning, new Date(), output);
-    const token = login.token && (await loadToken(login.token));
     return VpnClient.create(
       clientSettings(settings, {
         ...(identity !== undefined && { identity }),
@@ -231,6 +230,12 @@ class SessionCommand {
     const expiry = config.expiresAt === undefined ? {} : { expiresAt: new Date(wallClock(config.expiresAt)) };
     for (const line of statisticsLines({ ...facts, ...expiry })) this.#options.output.always(line);
   }
+}
+
+/** The terminal, the dialer or the pid file has said so; and who cancelled knows. */
+function isSaid(error: SallyportError): boolean {
+  const isTold = error instanceof NoAnswerError || error instanceof UnreachableError || error.code === PID_FILE_FAILED;
+  return isTold || error instanceof CancelledError;
 }
 
 /** Where there was no log-in nothing is known of the gateway's key: what `--servercert` and the authorities say decides. */

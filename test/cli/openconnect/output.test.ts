@@ -9,9 +9,11 @@ import { lastWords, type Stage } from '../../../src/cli/openconnect/exit-status.
 import { Output, timestampOf } from '../../../src/cli/openconnect/output.ts';
 import type { MessageLevel, Mode } from '../../../src/cli/openconnect/settings.ts';
 import { configuredAs, statisticsLines } from '../../../src/cli/openconnect/status-text.ts';
+import { TOKEN_REFUSED } from '../../../src/cli/openconnect/token-file.ts';
 import { EVENTS_WITH_WORDS, progressLine } from '../../../src/cli/openconnect/words.ts';
 import { DEVICE_FAILED } from '../../../src/client/vpn-session.ts';
 import { PeerMisbehavedError, SallyportError } from '../../../src/core/errors.ts';
+import type { LogFields } from '../../../src/core/log.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { Outcome } from '../../../src/core/session/session-machine.ts';
 import type { PathStatus } from '../../../src/core/tunnel/machine.ts';
@@ -140,6 +142,12 @@ describe('words', () => {
   it('have their level from the table, not from whoever logs', () => {
     const refused = progressLine('info', 'connect answered', { status: 401, reason: 'Cookie is not acceptable', version: '1.1' });
     assert.deepEqual([refused.level, refused.text], [0, 'Got inappropriate HTTP CONNECT response: HTTP/1.1 401 Cookie is not acceptable']);
+    const unavailable = (fields: LogFields) =>
+      progressLine('info', 'connect answered', { status: 503, reason: 'Busy', version: '1.1', ...fields });
+    assert.deepEqual(unavailable({ why: 'maintenance' }), { level: 0, text: 'VPN service unavailable; reason: maintenance' });
+    assert.equal(unavailable({}).text, 'VPN service unavailable; reason: <unknown>');
+    const answered = (status: number) => progressLine('debug', 'http response', { status, reason: 'R', version: '1.1' }).level;
+    assert.deepEqual([answered(200), answered(404), answered(401)], [2, 1, 1]);
     assert.equal(progressLine('trace', 'login failed', {}).level, 0);
     assert.equal(progressLine('error', 'paused', {}).level, 1);
   });
@@ -258,7 +266,9 @@ describe('the end', () => {
     const strange = new PeerMisbehavedError('No such frame.');
     assert.deepEqual(text(ended('failed', 'No such frame.', strange)), ['No such frame.', 'Unknown packet received; exiting']);
     assert.deepEqual(text(ended('failed', 'No.'), 'logging in'), ['No.', 'Failed to complete authentication']);
-    assert.deepEqual(text(ended('failed', 'No.'), 'connecting'), ['No.', 'Creating SSL connection failed']);
+    assert.deepEqual(text(ended('failed', 'No.'), 'connecting'), ['No.', 'Creating SSL connection failed', 'Unknown error; exiting.']);
+    const noToken = new SallyportError(TOKEN_REFUSED, 'Soft token string is invalid');
+    assert.deepEqual(text(ended('failed', noToken.message, noToken), 'logging in'), ['Soft token string is invalid']);
     assert.deepEqual(text(ended('failed', 'No.'), 'setting up'), ['No.']);
     const device = new SallyportError(DEVICE_FAILED, 'There is no TUN.');
     assert.deepEqual(text(ended('failed', device.message, device), 'connecting'), [

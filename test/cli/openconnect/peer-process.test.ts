@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { shellQuoted } from '../../../src/cli/openconnect/authenticate-output.ts';
 import { assertBuilt, DROP_IN } from '../../support/drop-in.ts';
 import { missing } from '../../support/requirements.ts';
 
@@ -83,6 +84,17 @@ describe('the command, compared with openconnect', { skip: missing('openconnect'
     command = [node, link];
   });
   after(() => rmSync(folder, { recursive: true }));
+
+  it('speaks the character set of the locale, as it is spoken to', () => {
+    const spoken = (locale: string, bytes: string) => {
+      const shell = `${command.map(shellQuoted).join(' ')} "--os=$(printf '${bytes}')" x`;
+      const { stderr } = spawnSync('sh', ['-c', shell], { env: { PATH: process.env.PATH, LC_ALL: locale } });
+      return stderr.toString('latin1').split('\n', 1)[0];
+    };
+    assert.equal(spoken('cs_CZ.ISO8859-2', '\\350\\271'), 'Invalid OS identity "\xe8\xb9"');
+    assert.equal(spoken('C.UTF-8', '\\304\\215'), 'Invalid OS identity "\xc4\x8d"');
+    assert.equal(spoken('C', '\\304\\215'), 'Invalid OS identity "?"'); // observed: so says openconnect
+  });
 
   for (const { argv, input = '' } of LINES) {
     it(`says and does the same for "openconnect ${argv.join(' ')}"`, () => {

@@ -32,11 +32,6 @@ export class GatewayDialer {
     this.#options = options;
   }
 
-  /** With a proxy, the way leads through it, and UDP cannot follow. */
-  get usesProxy(): boolean {
-    return this.#options.proxy !== undefined;
-  }
-
   /** `address`: connect there, whatever the name resolves to. */
   async dial(target: Target, signal: AbortSignal, address?: IpAddress): Promise<TlsConnection> {
     const { proxy, overrides, sni, context, trust, log } = this.#options;

@@ -6,12 +6,14 @@
  *   certificates ─► log-in ─► tunnel ─► `Configured as`, pid file, syslog ─► device, script ─► -b, -U ─► … ─► last words
  */
 import { existsSync } from 'node:fs';
+import { startEngine } from '../../client/start-engine.ts';
 import { VpnClient } from '../../client/vpn-client.ts';
 import type { VpnSession } from '../../client/vpn-session.ts';
+import { wallClock } from '../../client/wall-clock.ts';
 import type { Credential } from '../../core/auth/login-io.ts';
 import { CancelledError, SallyportError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/session/session-machine.ts';
-import { PacketEngine } from '../../node/engine/packet-engine.ts';
+import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
 import { UnreachableError } from '../../node/tcp-dial.ts';
@@ -179,8 +181,8 @@ class SessionCommand {
     const { config } = session;
     const status = session.status();
     if (config === undefined || status === undefined) return;
-    output.log('info', 'configured', { text: configuredAs({ config, status: atStart(status), datagramName: 'DTLS' }) });
-    if (config.expiresAt !== undefined) output.log('info', 'session expires', { at: wallClock(config.expiresAt) });
+    output.log('info', 'configured', { text: configuredAs({ config, status: atStart(status) }) });
+    if (config.expiresAt !== undefined) output.log('info', 'session expires', { at: wallClock(config.expiresAt).getTime() });
     if (settings.messages.syslog) {
       const { Syslog } = await import('../../node/ffi/syslog.ts');
       const syslog = new Syslog(programName);
@@ -226,8 +228,8 @@ class SessionCommand {
     if (session?.config === undefined || status === undefined) return;
     const { config } = session;
     const { received, sent } = session.traffic();
-    const facts = { config, status, datagramName: 'DTLS' as const, received, sent, now: performance.now() };
-    const expiry = config.expiresAt === undefined ? {} : { expiresAt: new Date(wallClock(config.expiresAt)) };
+    const facts = { config, status, received, sent, now: performance.now() };
+    const expiry = config.expiresAt === undefined ? {} : { expiresAt: wallClock(config.expiresAt) };
     for (const line of statisticsLines({ ...facts, ...expiry })) this.#options.output.always(line);
   }
 }
@@ -241,19 +243,7 @@ function isSaid(error: SallyportError): boolean {
 /** Where there was no log-in nothing is known of the gateway's key: what `--servercert` and the authorities say decides. */
 const NO_PIN = `pin-sha256:${Buffer.alloc(32).toString('base64')}`;
 
-/** A rejection is told by whoever waits for the engine: without koffi there is no device. */
-function startEngine(): Promise<PacketEngine> {
-  const engine = PacketEngine.start();
-  engine.catch(() => undefined);
-  return engine;
-}
-
 /** openconnect says `connected` while no packet has gone that way. */
 function atStart(status: Parameters<typeof configuredAs>[0]['status']): typeof status {
   return status.datagram.state === 'established' ? { ...status, datagram: { ...status.datagram, state: 'connected' } } : status;
-}
-
-/** A time of the machine's clock as one of 1970's, in milliseconds. */
-function wallClock(time: number): number {
-  return Date.now() + (time - performance.now());
 }

@@ -28,8 +28,12 @@ function ipv6Text({ address, prefix }: InterfaceAddress): string {
 }
 
 function path(name: string, { compression }: PathStatus, state: string): string {
-  return `${name}${compression === undefined ? '' : ` + ${compression}`} ${state}`;
+  const words = compression === undefined ? '' : ` + ${COMPRESSIONS[compression] ?? compression}`;
+  return `${name}${words} ${state}`;
 }
+
+/** Observed: openconnect's names. */
+const COMPRESSIONS: Readonly<Record<string, string>> = { 'oc-lz4': 'LZ4', lzs: 'LZS' };
 
 const DATAGRAM_STATES: Readonly<Record<PathStatus['state'], string>> = {
   disabled: 'disabled',

@@ -198,8 +198,8 @@ describe('status of a session', () => {
 
   it('names compression, and all states of the datagram channel', () => {
     assert.equal(
-      of({ state: 'connected', compression: 'LZS' }, { state: 'established', compression: 'oc-lz4' }, { ipv6: IPV6 }),
-      'Configured as fda9::1/64, with SSL + LZS connected and DTLS + oc-lz4 established',
+      of({ state: 'connected', compression: 'lzs' }, { state: 'established', compression: 'oc-lz4' }, { ipv6: IPV6 }),
+      'Configured as fda9::1/64, with SSL + LZS connected and DTLS + LZ4 established',
     );
     assert.match(of(TLS, { state: 'down' }), /DTLS unsuccessful$/);
     assert.match(of(TLS, { state: 'connecting' }), /DTLS in progress$/);

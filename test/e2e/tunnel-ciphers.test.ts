@@ -98,12 +98,17 @@ const COMPRESSING: Readonly<Record<'oc-lz4' | 'lzs', OcservSettings>> = {
   lzs: { compression: true, 'compression-algo-priority': 'lzs:100 oc-lz4:10' },
 };
 
+/** In openconnect's words. */
+const COMPRESSION_NAMES = { 'oc-lz4': 'LZ4', lzs: 'LZS' } as const;
+
 async function carries({ args, settings, dtls, tls = /^\(TLS1\.3\)/ }: Way, { compression, family }: Variant): Promise<void> {
   await using scene = await TunnelScene.open({
     family,
     settings: { ...settings, ...(compression !== undefined && COMPRESSING[compression]) },
   });
   const client = await scene.connect({ args });
+  const [, onStream] = /^Configured as .* with SSL(?: \+ (\S+))? connected /m.exec(client.program.output) ?? [];
+  assert.equal(onStream, compression && COMPRESSION_NAMES[compression]);
   if (dtls === undefined) assert.equal((await client.configured()).dtls, 'disabled');
   else assert.equal(await cipherOfDatagrams(client), dtls.ours);
 

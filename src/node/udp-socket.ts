@@ -89,13 +89,15 @@ export class PortableUdpSocket implements DatagramPath {
     first: Uint8Array,
     strayed: (bytes: Uint8Array, from: Endpoint) => void,
   ): Promise<PortableUdpSocket> {
+    if (remote.address.family === 6) restoreIpv6Connect(socket);
     const arrived: [bytes: Uint8Array, from: RemoteInfo][] = [];
     const keep = (bytes: Uint8Array, from: RemoteInfo) => void arrived.push([bytes, from]);
     socket.on('message', keep);
     try {
       await new Promise<void>((resolve, reject) => {
         socket.once('error', reject);
-        socket.connect(remote.port, formatIp(remote.address), () => resolve());
+        // Node tells this call-back of an error, and then not the event.
+        socket.connect(remote.port, formatIp(remote.address), (error?: Error) => (error === undefined ? resolve() : reject(error)));
       });
     } catch (cause) {
       socket.close();
@@ -200,6 +202,16 @@ export class PortableUdpSocket implements DatagramPath {
     if ('code' in error && error.code === 'EMSGSIZE') return { type: 'too-big', length, pathMtu: undefined };
     return { type: 'unreachable', error: networkErrorOf(error, `UDP to ${formatEndpoint(this.remote)}`) };
   }
+}
+
+/**
+ * Observed: Node 24 forgets that a socket which came from another process is one of IPv6, as far as connecting goes (EINVAL): it sets the handle's
+ * `lookup`, `bind` and `send`, and leaves `connect`. The handle's own name for the right function is `connect6`.
+ */
+function restoreIpv6Connect(socket: Socket): void {
+  const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  const { handle } = (key === undefined ? {} : Reflect.get(socket, key)) as { handle?: { connect?: unknown; connect6?: unknown } | null };
+  if (typeof handle?.connect6 === 'function') handle.connect = handle.connect6;
 }
 
 function networkErrorOf(cause: unknown, what: string): NetworkError {

@@ -16,10 +16,8 @@ import { DROP_IN } from '../support/drop-in.ts';
 import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
 import { ALICE, Ocserv, type OcservOptions } from '../support/ocserv.ts';
+import { OPENCONNECT } from '../support/openconnect.ts';
 import type { Finished, Program, ProgramOptions } from '../support/program.ts';
-
-/** Debian's, the one that is replaced. */
-export const OPENCONNECT: readonly [string, ...string[]] = ['openconnect'];
 
 /** At this level ocserv says which requests it got, with their bodies, and which cookies. */
 const REQUESTS_DEBUG_LEVEL = 8;

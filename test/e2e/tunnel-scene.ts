@@ -1,5 +1,5 @@
 /**
- * A tunnel of our drop-in to the real ocserv, with all that an end-to-end test looks at: the machine before, the client, the gateway's view, traffic.
+ * A tunnel of our drop-in to the real ocserv, or of other programs in their places, with all that an end-to-end test looks at: the machine before, the client, the gateway's view, traffic.
  *
  * @example
  * await using scene = await TunnelScene.open({ settings: { compression: true } });
@@ -17,7 +17,8 @@ import { Faults } from '../support/faults.ts';
 import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
 import { ALICE, Ocserv, type OcservOptions } from '../support/ocserv.ts';
-import { OpenConnect, type OpenConnectOptions } from '../support/openconnect.ts';
+
+import { type Command, OpenConnect, type OpenConnectOptions } from '../support/openconnect.ts';
 import { processIdentity } from '../support/process-identity.ts';
 import { Relay, type RelayStartOptions } from '../support/relay.ts';
 import { missing } from '../support/requirements.ts';
@@ -40,6 +41,8 @@ export interface SceneOptions extends OcservOptions {
   readonly relay?: RelayStartOptions;
   /** Which of the gateway's addresses clients go to. Default 4. */
   readonly family?: 4 | 6;
+  /** The program that clients run. Default: our drop-in. */
+  readonly command?: Command;
 }
 
 export interface StartOptions extends Partial<OpenConnectOptions> {
@@ -53,30 +56,38 @@ export class TunnelScene implements AsyncDisposable {
   readonly faults: Faults;
   /** The client's machine before anything was started. */
   readonly before: NetworkSnapshot;
+  /** What clients run. */
+  readonly command: Command;
   readonly #relay: Relay | undefined;
   readonly #gateway: string;
   #peers: { readonly near: TrafficPeer; readonly far: TrafficPeer } | undefined;
   readonly #targets = new Map<string, TrafficTarget>();
 
-  private constructor(lab: Lab, ocserv: Ocserv, before: NetworkSnapshot, relay: Relay | undefined, gateway: string) {
+  private constructor(
+    lab: Lab,
+    ocserv: Ocserv,
+    before: NetworkSnapshot,
+    { command, relay, gateway }: { readonly command: Command; readonly relay: Relay | undefined; readonly gateway: string },
+  ) {
     this.lab = lab;
     this.ocserv = ocserv;
     this.faults = new Faults(lab.router);
     this.before = before;
+    this.command = command;
     this.#relay = relay;
     this.#gateway = gateway;
   }
 
   /** A lab with a running gateway, which announces {@link ROUTES} unless told otherwise. */
-  static async open({ relay: relayOptions, family = 4, settings, ...options }: SceneOptions = {}): Promise<TunnelScene> {
-    assertBuilt();
+  static async open({ relay: relayOptions, family = 4, command = DROP_IN, settings, ...options }: SceneOptions = {}): Promise<TunnelScene> {
+    assertBuilt(command);
     const lab = await Lab.open();
     try {
       const ocserv = await Ocserv.start(lab, { ...options, settings: { route: ROUTES, ...settings } });
       const relay = relayOptions && (await Relay.start(lab, relayOptions));
       const { ipv6 } = lab.addresses.server;
       const gateway = relay?.gateway ?? (family === 6 ? `[${ipv6}]` : ocserv.gateway);
-      return new TunnelScene(lab, ocserv, await takeSnapshot(lab.client), relay, gateway);
+      return new TunnelScene(lab, ocserv, await takeSnapshot(lab.client), { command, relay, gateway });
     } catch (error) {
       await lab.close();
       throw error;
@@ -97,11 +108,11 @@ export class TunnelScene implements AsyncDisposable {
     return this.lab.client;
   }
 
-  /** Starts our drop-in, or another `command`, as Alice; on another machine than the client's, if `namespace` says so. */
+  /** Starts a client, or another `command`, as Alice; on another machine than the client's, if `namespace` says so. */
   start({ namespace = this.client, ...options }: StartOptions = {}): Promise<OpenConnect> {
-    const { gateway, ocserv } = this;
+    const { gateway, ocserv, command } = this;
     const user = options.args?.includes('--cookie-on-stdin') === true ? {} : { user: ALICE };
-    return OpenConnect.start(namespace, { gateway, pin: ocserv.pin, ...user, command: DROP_IN, ...options });
+    return OpenConnect.start(namespace, { gateway, pin: ocserv.pin, ...user, command, ...options });
   }
 
   /** Starts it and waits until the script has set up the network. */
@@ -205,10 +216,9 @@ export async function cipherOfDatagrams(client: OpenConnect, after = 0): Promise
 }
 
 /** Logs Alice in and returns the session's cookie. */
-export async function logIn({ client, gateway, ocserv }: TunnelScene): Promise<string> {
-  const [command, ...leading] = DROP_IN;
+export async function logIn({ client, gateway, ocserv, command: [program, ...leading] }: TunnelScene): Promise<string> {
   const args = ['--authenticate', '--non-inter', '--user', ALICE.name, '--passwd-on-stdin', '--servercert', ocserv.pin, gateway];
-  const { stdout } = await client.finish(command, [...leading, ...args], { input: `${ALICE.password}\n` });
+  const { stdout } = await client.finish(program, [...leading, ...args], { input: `${ALICE.password}\n` });
   const [, cookie] = /^COOKIE='(.*)'$/m.exec(stdout) ?? [];
   assert.ok(cookie, stdout);
   return cookie;

@@ -53,7 +53,7 @@ const HURRY: Waiting = {
 };
 
 describe('the drop-in at a hostile gateway', { skip: missing('openssl') }, () => {
-  before(assertBuilt);
+  before(() => assertBuilt());
 
   it('ends by its own word, or goes on until it is told to', async (context) => {
     const certificate = throwawayCertificate();

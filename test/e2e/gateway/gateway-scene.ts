@@ -1,0 +1,11 @@
+/** Our gateway in the place of ocserv, and the client that it is made for: Debian's openconnect. What tests look at is the same: `tunnel-scene.ts`. */
+import { assertBuilt } from '../../support/drop-in.ts';
+import { OUR_GATEWAY } from '../../support/gateway-program.ts';
+import { OPENCONNECT } from '../../support/openconnect.ts';
+import { type SceneOptions, TunnelScene } from '../tunnel-scene.ts';
+
+/** A lab with our running gateway. Clients are openconnect unless `command` says otherwise. */
+export async function openGateway(options: SceneOptions = {}): Promise<TunnelScene> {
+  assertBuilt(OUR_GATEWAY.command);
+  return TunnelScene.open({ program: OUR_GATEWAY, command: OPENCONNECT, ...options });
+}

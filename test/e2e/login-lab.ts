@@ -11,6 +11,7 @@
  * const { code, stdout } = await login.run(['--cookieonly', '--user', 'alice', ...login.pinned], { input: 'correct horse\n' });
  */
 import assert from 'node:assert/strict';
+import { shellQuoted } from '../../src/cli/openconnect/authenticate-output.ts';
 import { DROP_IN } from '../support/drop-in.ts';
 import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
@@ -146,11 +147,6 @@ function spellingsOf(secret: string): Set<string> {
 
 function cookieValues(line: string): string[] {
   return [...line.matchAll(/\b(?:webvpn|webvpncontext|openconnect_strapkey)=([^;'\s]+)/g)].map(([, value = '']) => value);
-}
-
-/** A word for a shell. */
-export function shellQuoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** What ocserv's log (level {@link REQUESTS_DEBUG_LEVEL}) says of requests: headers one by one, then method and target, then the body. */

@@ -17,7 +17,9 @@ import { Faults } from '../support/faults.ts';
 import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
 import { ALICE, Ocserv, type OcservOptions } from '../support/ocserv.ts';
+
 import { type Command, OpenConnect, type OpenConnectOptions } from '../support/openconnect.ts';
+import { processIdentity } from '../support/process-identity.ts';
 import { Relay, type RelayStartOptions } from '../support/relay.ts';
 import { missing } from '../support/requirements.ts';
 import { assertUnchanged, type NetworkSnapshot, takeSnapshot } from '../support/snapshot.ts';
@@ -31,7 +33,8 @@ export const INSIDE = { ipv4: '10.77.0.1', ipv6: 'fd77::1' } as const;
 export const ROUTES: readonly string[] = ['10.77.0.0/16', 'fd77::/64'];
 
 const CARRY_DEADLINE: Millis = 20_000;
-const CARRY_POLL: Millis = 5;
+const END_DEADLINE: Millis = 10_000;
+const POLL: Millis = 5;
 
 export interface SceneOptions extends OcservOptions {
   /** A relay on the router that the client takes for the gateway. */
@@ -135,8 +138,15 @@ export class TunnelScene implements AsyncDisposable {
   /** Waits until so many more bytes have passed a device of the client, both ways together. */
   async carried(device: string, bytes: number): Promise<void> {
     const start = this.deviceBytes(device);
-    for (const deadline = performance.now() + CARRY_DEADLINE; this.deviceBytes(device) - start < bytes; await setTimeout(CARRY_POLL)) {
+    for (const deadline = performance.now() + CARRY_DEADLINE; this.deviceBytes(device) - start < bytes; await setTimeout(POLL)) {
       assert.ok(performance.now() < deadline, `${device} did not carry ${bytes} bytes within ${CARRY_DEADLINE} ms`);
+    }
+  }
+
+  /** Waits until a process of the client's machine has ended that the test did not start itself. */
+  async ended(pid: number): Promise<void> {
+    for (const deadline = performance.now() + END_DEADLINE; processIdentity(pid) !== undefined; await setTimeout(POLL)) {
+      assert.ok(performance.now() < deadline, `process ${pid} did not end within ${END_DEADLINE} ms`);
     }
   }
 

@@ -98,6 +98,9 @@ const COMPRESSING: Readonly<Record<'oc-lz4' | 'lzs', OcservSettings>> = {
   lzs: { compression: true, 'compression-algo-priority': 'lzs:100 oc-lz4:10' },
 };
 
+/** In openconnect's words. */
+const COMPRESSION_NAMES = { 'oc-lz4': 'LZ4', lzs: 'LZS' } as const;
+
 /** `open`: with which gateway and client. */
 export async function carries(
   { args, settings, dtls, tls = /^\(TLS1\.3\)/ }: Way,
@@ -106,6 +109,8 @@ export async function carries(
 ): Promise<void> {
   await using scene = await open({ family, settings: { ...settings, ...(compression !== undefined && COMPRESSING[compression]) } });
   const client = await scene.connect({ args });
+  const [, onStream] = /^Configured as .* with SSL(?: \+ (\S+))? connected /m.exec(client.program.output) ?? [];
+  assert.equal(onStream, compression && COMPRESSION_NAMES[compression]);
   if (dtls === undefined) assert.equal((await client.configured()).dtls, 'disabled');
   else assert.equal(await cipherOfDatagrams(client), scene.command === DROP_IN ? dtls.ours : dtls.gnutls);
 

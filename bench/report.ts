@@ -1,5 +1,5 @@
 /** The figures as Markdown: tables for the terminal, and docs/performance.md around the same tables. */
-import { type Figure, judge, type Measurement, type Transport, type Unit } from './figures.ts';
+import { type Figure, judge, type Measurement, REFERENCES, type Transport, type Unit } from './figures.ts';
 import type { Circumstances } from './machine.ts';
 import { compare, type Spread } from './statistics.ts';
 
@@ -39,6 +39,18 @@ limit waits for the engine to speak TLS itself.`,
 and system time of all its threads, for each GB (10^9 bytes) of payload; the kernel's work on the client's behalf is in it. Both ends, the
 gateway and the traffic program share the machine's cores, so a client that needs less of them leaves more to the others.`,
   },
+  'gateway-memory': {
+    title: "Gateway's idle memory",
+    how: `Of all processes of a gateway that has just been started, when one client's tunnel has been up for 5 seconds without a packet: main, and whoever it
+has started. Sallyport has as many workers as the machine has cores, each of them for many clients, and loads its program into each; ocserv has a
+process for each client. So these figures are what a gateway needs before it has clients, not what a client costs. A page that several processes
+share is in the sum of "resident" once for each of them, and once in that of "proportional".`,
+  },
+  'gateway-throughput': {
+    title: "Gateway's throughput and CPU",
+    how: `As with the clients, but with the same openconnect on both gateways. CPU is user and system time of all processes of the gateway, which are
+found by their descent from its main process. A round starts a gateway of its own, so what runs in JavaScript is compiled while it is measured.`,
+  },
 };
 
 const TRANSPORT_TITLES: Readonly<Record<Transport, string>> = { dtls: 'DTLS', tls: 'TLS' };
@@ -54,11 +66,11 @@ export function renderFigures(figures: readonly Figure[]): string {
 export function renderDocument(figures: readonly Figure[], { date, commit, kernel, processor, cores, programs }: Circumstances): string {
   const paragraphs = [
     '# Performance',
-    `What Sallyport's client costs, beside OpenConnect's client in C, which it replaces. \`npm run bench -- --write\` writes this file; it needs root on
-Debian with the programs that \`npm run test:setup\` installs, and an otherwise quiet machine.`,
-    `Both clients are drop-ins for each other: they run with the same options against the same ocserv, on two machines made of network namespaces with
-a virtual cable between them. They take turns within each round, and who goes first changes with the round, so what else the machine does
-meets both. Absolute figures belong to one machine; the ratios are what to compare.`,
+    `What Sallyport costs, beside the programs in C that it replaces: its client beside openconnect, its gateway beside ocserv. \`npm run bench -- --write\`
+writes this file; it needs root on Debian with the programs that \`npm run test:setup\` installs, and an otherwise quiet machine.`,
+    `Both clients run with the same options against the same ocserv, both gateways with the same configuration file for the same openconnect, on two machines
+made of network namespaces with a virtual cable between them. The two that are compared take turns within each round, and who goes first changes
+with the round, so what else the machine does meets both. Absolute figures belong to one machine; the ratios are what to compare.`,
     [
       `- Date: ${date}`,
       `- Commit: ${commit}`,
@@ -66,8 +78,8 @@ meets both. Absolute figures belong to one machine; the ratios are what to compa
       `- Programs: ${programs.join(', ')}`,
       '- Transports: DTLS 1.2 with AES-256-GCM and a pre-shared key, and TLS 1.3 alone (`--no-dtls`); no compression; IPv4',
     ].join('\n'),
-    `The columns of the clients hold medians over all rounds, with the smallest and the largest in parentheses. "Ratio" is Sallyport's median to
-openconnect's; "single rounds" is the range of the ratios of each round by itself: the wider it is, the less does the ratio say.`,
+    `The columns of the programs hold medians over all rounds, with the smallest and the largest in parentheses. "Ratio" is Sallyport's median to the
+other's; "single rounds" is the range of the ratios of each round by itself: the wider it is, the less does the ratio say.`,
     ...sections(figures, (measurement) => [SECTIONS[measurement].how]),
   ];
   return `${paragraphs.join('\n\n')}\n`;
@@ -80,7 +92,7 @@ function sections(figures: readonly Figure[], prose: (measurement: Measurement) 
     ...limits(figures),
     ...measurements.flatMap((measurement) => {
       const own = figures.filter((figure) => figure.measurement === measurement);
-      return [`## ${SECTIONS[measurement].title}`, ...prose(measurement), table(own)];
+      return [`## ${SECTIONS[measurement].title}`, ...prose(measurement), table(own, REFERENCES[measurement])];
     }),
   ];
 }
@@ -100,9 +112,9 @@ export function titleOf({ measurement, transport, name }: Figure): string {
   return `${SECTIONS[measurement].title} over ${TRANSPORT_TITLES[transport]}, ${name}`;
 }
 
-function table(figures: readonly Figure[]): string {
+function table(figures: readonly Figure[], reference: string): string {
   const rows = figures.map(({ transport, name, unit, samples }) => {
-    const { sallyport, openconnect, ratio, ratios } = compare(samples);
+    const { sallyport, reference: other, ratio, ratios } = compare(samples);
     const digits = DIGITS[unit];
     const range = ({ min, max }: Spread, places: number) => `${min.toFixed(places)} to ${max.toFixed(places)}`;
     const cell = (spread: Spread) => `${spread.median.toFixed(digits)} (${range(spread, digits)})`;
@@ -111,13 +123,13 @@ function table(figures: readonly Figure[]): string {
       `${TRANSPORT_TITLES[transport]}, ${name}`,
       unit,
       cell(sallyport),
-      cell(openconnect),
+      cell(other),
       `${ratio.toFixed(2)}×`,
       range(ratios, 2),
       rounds,
     ];
   });
-  return render(['figure', 'unit', 'Sallyport', 'openconnect', 'ratio', 'single rounds', 'rounds'], rows, 'llrrrrr');
+  return render(['figure', 'unit', 'Sallyport', reference, 'ratio', 'single rounds', 'rounds'], rows, 'llrrrrr');
 }
 
 /** @param alignment For each column `l` or `r`. */

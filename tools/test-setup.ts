@@ -12,6 +12,7 @@ const PEERS: Packages = {
   iperf3: 'throughput',
   openssl: 'throw-away certificates, and a DTLS peer',
   procps: 'process figures',
+  'man-db': 'the manual pages, as man shows them',
   systemd: 'socket activation and its messages, by its small tools',
   haproxy: 'a proxy in front of the gateway, for PROXY headers',
   curl: 'an HTTP client for our codec and our log-in schemes',

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Namespace } from './namespaces.ts';
 import { type Program, startProgram } from './program.ts';
 
 export const RADIUS_SECRET = 'sesame';
@@ -12,6 +13,8 @@ export interface FreeRadiusOptions {
   readonly users: string;
   readonly authorize?: string;
   readonly signsAnswers?: boolean;
+  /** The machine of the lab that it runs on. Default: this one. */
+  readonly namespace?: Namespace;
 }
 
 export class FreeRadius implements AsyncDisposable {
@@ -30,12 +33,13 @@ export class FreeRadius implements AsyncDisposable {
    * @param authorize statements in its language, before the password is looked at
    * @param signsAnswers whether answers have Message-Authenticator. Debian 12's has none unless it is told so.
    */
-  static async start({ users, authorize = '', signsAnswers = true }: FreeRadiusOptions): Promise<FreeRadius> {
+  static async start({ users, authorize = '', signsAnswers = true, namespace }: FreeRadiusOptions): Promise<FreeRadius> {
     const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-radius-'));
     const ports = { authentication: await freePort(), accounting: await freePort() };
     writeFileSync(path.join(folder, 'users'), users);
     writeFileSync(path.join(folder, 'radiusd.conf'), configuration(folder, ports, authorize, signsAnswers));
-    const program = await startProgram('freeradius', ['-X', '-d', folder], 'freeradius');
+    const args = ['-X', '-d', folder];
+    const program = await (namespace?.start('freeradius', args) ?? startProgram('freeradius', args, 'freeradius'));
     await program.waitFor(/Ready to process requests/);
     return new FreeRadius(folder, ports, program);
   }

@@ -89,13 +89,15 @@ export class PortableUdpSocket implements DatagramPath {
     first: Uint8Array,
     strayed: (bytes: Uint8Array, from: Endpoint) => void,
   ): Promise<PortableUdpSocket> {
+    if (remote.address.family === 6) giveIpv6Connect(socket);
     const arrived: [bytes: Uint8Array, from: RemoteInfo][] = [];
     const keep = (bytes: Uint8Array, from: RemoteInfo) => void arrived.push([bytes, from]);
     socket.on('message', keep);
     try {
       await new Promise<void>((resolve, reject) => {
         socket.once('error', reject);
-        socket.connect(remote.port, formatIp(remote.address), () => resolve());
+        const connected = (error?: Error) => (error === undefined ? resolve() : reject(error));
+        socket.connect(remote.port, formatIp(remote.address), connected);
       });
     } catch (cause) {
       socket.close();
@@ -200,6 +202,18 @@ export class PortableUdpSocket implements DatagramPath {
     if ('code' in error && error.code === 'EMSGSIZE') return { type: 'too-big', length, pathMtu: undefined };
     return { type: 'unreachable', error: networkErrorOf(error, `UDP to ${formatEndpoint(this.remote)}`) };
   }
+}
+
+/**
+ * Observed: a udp6 socket that came from another process connects by the function for IPv4 addresses, which calls all others invalid (Node takes `bind` and
+ * `send` over to the handle that arrives, and forgets `connect`). Where Node's inside looks otherwise, it has been mended there, or `connect` fails.
+ */
+function giveIpv6Connect(socket: Socket): void {
+  const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  const state: unknown = key === undefined ? undefined : (socket as unknown as Record<symbol, unknown>)[key];
+  if (typeof state !== 'object' || state === null || !('handle' in state)) return;
+  const { handle } = state;
+  if (typeof handle === 'object' && handle !== null && 'connect6' in handle) Object.assign(handle, { connect: handle.connect6 });
 }
 
 function networkErrorOf(cause: unknown, what: string): NetworkError {

@@ -233,6 +233,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   });
   undo.push(() => pool.close());
   await pool.start();
+  logRights(log, config);
   const doors = await Doors.make({
     listen: config.listen,
     limits: () => parts.config.limits,
@@ -272,6 +273,12 @@ async function tidy({ auth, network, table, options }: Parts): Promise<void> {
 
 async function undoAll(undo: Undo[]): Promise<void> {
   for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+}
+
+/** What an administrator has to know of where secrets are: docs/threats.md. */
+function logRights(log: Logger, { processes: { user } }: GatewayConfig): void {
+  log.log('info', 'the TLS private keys are in the workers: node:tls signs in its own process');
+  if (user === 'root' || user === '0') log.log('warn', 'the workers run as root: name another user (run-as-user)');
 }
 
 function logNotices(log: Logger, notices: readonly ConfigNotice[]): void {

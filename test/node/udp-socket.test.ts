@@ -1,6 +1,9 @@
 /** The portable socket and the engine's, where they agree. What only one of them does is tested beside it. */
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import path from 'node:path';
 import { describe, it } from 'node:test';
 import { MisuseError, NetworkError, UnsupportedError } from '../../src/core/errors.ts';
 import type { DatagramPath, DatagramProblem } from '../../src/node/datagram-path.ts';
@@ -132,6 +135,37 @@ describe('UDP path of node:dgram', () => {
     assert.deepEqual(await problems.next(), { type: 'too-big', length: 65_536 - 27, pathMtu: path.pathMtu });
     assert.equal(path.counters().sendTooBig, 1);
     await path.close();
+  });
+});
+
+describe('a UDP socket that came from another process', { timeout: 10_000 }, () => {
+  for (const address of ['127.0.0.1', '::1']) {
+    it(`is connected to its peer at ${address} and speaks to it`, async () => {
+      const type = address === '::1' ? 'udp6' : 'udp4';
+      const [peer, shared] = [createSocket(type), createSocket(type)];
+      await Promise.all([peer, shared].map((socket) => new Promise<void>((resolve) => socket.bind(0, address, resolve))));
+      const child = fork(path.join(import.meta.dirname, 'adopt-program.ts'), [], { serialization: 'advanced' });
+      const { port } = shared.address();
+      child.send(endpoint(address, peer.address().port), shared, () => shared.close());
+      const [first] = (await once(peer, 'message')) as [Buffer];
+      assert.equal(first.toString(), 'I was given: first');
+      peer.send('and then', port, address);
+      const [answer] = (await once(peer, 'message')) as [Buffer];
+      assert.equal(answer.toString(), 'I was given: and then');
+      child.disconnect();
+      await once(child, 'exit');
+      peer.close();
+    });
+  }
+
+  it('is refused where its peer cannot be: nothing is sent by a socket that goes nowhere', async () => {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    // From loopback no way leads to another machine.
+    await assert.rejects(
+      PortableUdpSocket.adopt(socket, endpoint('192.0.2.1', 9), new Uint8Array(0), () => undefined),
+      NetworkError,
+    );
   });
 });
 

@@ -13,7 +13,9 @@ export interface FreeRadiusOptions {
   readonly users: string;
   readonly authorize?: string;
   readonly signsAnswers?: boolean;
-  /** The machine of the lab that it runs on. Default: this one. */
+  /** Requests without Message-Authenticator are dropped. Default true; Debian's radcli sends none. */
+  readonly wantsSignedRequests?: boolean;
+  /** Where it runs. Default: where the test does. */
   readonly namespace?: Namespace;
 }
 
@@ -33,11 +35,12 @@ export class FreeRadius implements AsyncDisposable {
    * @param authorize statements in its language, before the password is looked at
    * @param signsAnswers whether answers have Message-Authenticator. Debian 12's has none unless it is told so.
    */
-  static async start({ users, authorize = '', signsAnswers = true, namespace }: FreeRadiusOptions): Promise<FreeRadius> {
+  static async start(options: FreeRadiusOptions): Promise<FreeRadius> {
+    const { users, namespace } = options;
     const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-radius-'));
     const ports = { authentication: await freePort(), accounting: await freePort() };
     writeFileSync(path.join(folder, 'users'), users);
-    writeFileSync(path.join(folder, 'radiusd.conf'), configuration(folder, ports, authorize, signsAnswers));
+    writeFileSync(path.join(folder, 'radiusd.conf'), configuration(folder, ports, options));
     const args = ['-X', '-d', folder];
     const program = await (namespace?.start('freeradius', args) ?? startProgram('freeradius', args, 'freeradius'));
     await program.waitFor(/Ready to process requests/);
@@ -78,11 +81,10 @@ export class FreeRadius implements AsyncDisposable {
 function configuration(
   folder: string,
   { authentication, accounting }: FreeRadius['ports'],
-  authorize: string,
-  signsAnswers: boolean,
+  { authorize = '', signsAnswers = true, wantsSignedRequests = true }: FreeRadiusOptions,
 ): string {
   const sign = signsAnswers ? 'update reply {\n      &Message-Authenticator := 0x00\n    }' : 'ok';
-  const client = `ipaddr = 127.0.0.1\n  secret = ${RADIUS_SECRET}\n  require_message_authenticator = yes`;
+  const client = `ipaddr = 127.0.0.1\n  secret = ${RADIUS_SECRET}\n  require_message_authenticator = ${wantsSignedRequests ? 'yes' : 'no'}`;
   return `
 libdir = /usr/lib/freeradius
 logdir = ${folder}

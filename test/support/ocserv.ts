@@ -65,7 +65,7 @@ export interface OcservProgram {
 }
 
 /** Observed: comes after the lines that say that TCP and UDP are open. DEFAULT_SETTINGS has one security module. */
-const DEBIAN_OCSERV: OcservProgram = { command: ['ocserv'], ready: /sec-mod initialized/ };
+export const DEBIAN_OCSERV: OcservProgram = { command: ['ocserv'], ready: /sec-mod initialized/ };
 
 /** The user that is there unless a test says otherwise. */
 export const ALICE: OcservUser = { name: 'alice', password: 'correct horse' };
@@ -203,9 +203,9 @@ async function loginSettings(
   }
 }
 
-/** The password file, by ocserv's own tool where it can. */
-async function writePasswords(folder: string, users: readonly OcservUser[]): Promise<string> {
-  const file = path.join(folder, 'passwords');
+/** The password file, by ocserv's own tool where it can; its path. */
+export async function writePasswords(folder: string, users: readonly OcservUser[], fileName = 'passwords'): Promise<string> {
+  const file = path.join(folder, fileName);
   writeFileSync(
     file,
     users

@@ -56,7 +56,7 @@ export class OpenConnect {
     const [program, ...leading] = command;
     const all = [
       ...leading,
-      ...['-v', '--non-inter', '--interface', device, '--script', reporting(script)],
+      ...['-v', '--non-inter', '--interface', device, '--script', reportingScript(script)],
       ...(pin === undefined ? [] : ['--servercert', pin]),
       ...(user === undefined ? [] : ['--user', user.name, '--passwd-on-stdin']),
       ...args,
@@ -88,6 +88,6 @@ export class OpenConnect {
 }
 
 /** The script, followed by a line in openconnect's output that says which of its runs has ended, and how. `--script` takes a shell command. */
-function reporting(script: string): string {
+export function reportingScript(script: string): string {
   return `${script}; code=$?; echo "script $reason ended with $code"; exit $code`;
 }

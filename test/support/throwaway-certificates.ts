@@ -46,14 +46,18 @@ export function makeServerCertificate(
   return sign(folder, authority, name, [['CN', hosts[0] ?? name]], extensions);
 }
 
-/** Makes a key and a certificate for a user. */
+/** Makes a key and a certificate for a user; `mail`: an address among its alternative names. */
 export function makeClientCertificate(
   folder: string,
   authority: CertificateFiles,
   subject: readonly SubjectPart[],
   name = 'client',
+  mail?: string,
 ): Promise<CertificateFiles> {
-  return sign(folder, authority, name, subject, ['extendedKeyUsage=clientAuth']);
+  return sign(folder, authority, name, subject, [
+    'extendedKeyUsage=clientAuth',
+    ...(mail === undefined ? [] : [`subjectAltName=email:${mail}`]),
+  ]);
 }
 
 /** What `--servercert` takes: the hash of the certificate's public key. */

@@ -66,7 +66,7 @@ export const LOGIN_KEYS = [
   {
     name: 'dpd',
     type: 'seconds',
-    default: '600',
+    default: '60', // Observed; its manual says nothing
     scope: 'host',
     supplements: 'too',
     reload: 'yes',

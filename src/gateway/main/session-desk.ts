@@ -186,7 +186,7 @@ export class SessionDesk {
         host: { mtu: DEFAULT_LINK_MTU, ...(udpPort !== undefined && { udpPort }), ...(dtlsCiphers !== undefined && { dtlsCiphers }) },
         clientNetworks: network.routes.othersThan(known.id),
       },
-      { now: performance.now(), date: now(), random: Math.random() },
+      { now: 0, date: now(), random: Math.random() },
     );
     table.open({
       ...{ id: connection.id, connection, session: known, policy, lease: grant.lease, terms, wishes, device: network.device },

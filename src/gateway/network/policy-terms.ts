@@ -58,6 +58,7 @@ export function sessionTerms(facts: TermsFacts, moment: TermsMoment): SessionTer
     linkMtu: policy.mtu ?? host.mtu,
     times: keepaliveTimes(policy, wishes, moment.random),
     rekeyMethod: policy.rekeyMethod,
+    ...(policy.sessionTimeout !== undefined && { sessionTimeout: policy.sessionTimeout }),
     compression: policy.compression,
     minLengthToCompress: policy.minLengthToCompress,
     ...(datagram && { datagram }),

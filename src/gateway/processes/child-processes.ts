@@ -29,16 +29,22 @@ export interface GatewayChild {
 export const DEVICE_DESCRIPTOR = 4;
 
 export function startAuth(rpc: RpcOptions): GatewayChild {
-  return startChild('gateway-auth', [], [], rpc);
+  return startChild(programFile('gateway-auth'), {}, rpc);
 }
 
-/** `device`: the descriptor of this worker's queue, which it inherits as {@link DEVICE_DESCRIPTOR}. */
-export function startWorker(rpc: RpcOptions, device: number | undefined): GatewayChild {
-  return startChild('gateway-worker', permissions(), device === undefined ? [] : [device], rpc);
+/** `device`: the descriptor of this worker's queue, which it inherits as {@link DEVICE_DESCRIPTOR}. `program`: runs in the worker's place, to look at its fence. */
+export function startWorker(rpc: RpcOptions, device: number | undefined, program: string = programFile('gateway-worker')): GatewayChild {
+  return startChild(program, { execArgv: permissions(), inherits: device === undefined ? [] : [device] }, rpc);
 }
 
-function startChild(name: string, execArgv: readonly string[], inherits: readonly number[], options: RpcOptions): GatewayChild {
-  const child = fork(programFile(name), [], {
+interface ChildOptions {
+  readonly execArgv?: readonly string[];
+  /** Descriptors. */
+  readonly inherits?: readonly number[];
+}
+
+function startChild(program: string, { execArgv = [], inherits = [] }: ChildOptions, options: RpcOptions): GatewayChild {
+  const child = fork(program, [], {
     // Node opens its inspector on SIGUSR1.
     execArgv: ['--disable-sigusr1', ...execArgv],
     serialization: 'advanced', // bytes stay bytes

@@ -64,7 +64,7 @@ async function startWorker(rpc: Rpc, setup: WorkerSetup): Promise<Worker> {
   const packets = new DeviceSwitch(device, { forward: notify.forward });
   const log = remoteLogger(rpc, setup.logLevel);
   const worker = await Worker.start({ setup, notify, log, device: packets, desk: rpc.remote<DeskService>() });
-  giveUpRights(setup.config.processes);
+  giveUpRights(setup.config.processes, log);
   packets.start();
   return worker;
 }

@@ -35,23 +35,23 @@ export function workerVisitor({ connection, desk, host, crypto, log, now }: Work
     resume: async (id) => ((await desk.knows(connection, id)) ? dialogueOf(id) : undefined),
     session: async (cookie) => {
       const known = await desk.session(connection, cookie);
-      return known && new WorkerGatewaySession(connection, desk, known);
+      return known && new WorkerGatewaySession({ connection, desk, now }, known);
     },
   };
 }
+
+type SessionWorld = Pick<WorkerVisitorOptions, 'connection' | 'desk' | 'now'>;
 
 class WorkerGatewaySession implements LeasedSession {
   readonly user: string;
   readonly group?: string;
   readonly boundKey?: Uint8Array;
-  readonly #connection: number;
-  readonly #desk: DeskService;
+  readonly #world: SessionWorld;
   readonly #id: string;
   lastLease: Lease | undefined;
 
-  constructor(connection: number, desk: DeskService, { id, user, group, boundKey }: WorkerSession) {
-    this.#connection = connection;
-    this.#desk = desk;
+  constructor(world: SessionWorld, { id, user, group, boundKey }: WorkerSession) {
+    this.#world = world;
     this.#id = id;
     this.user = user;
     if (group !== undefined) this.group = group;
@@ -59,15 +59,24 @@ class WorkerGatewaySession implements LeasedSession {
   }
 
   rebind(key: Uint8Array): Promise<void> {
-    return this.#desk.rebound(this.#connection, this.#id, key);
+    const { desk, connection } = this.#world;
+    return desk.rebound(connection, this.#id, key);
   }
 
   async lease(wishes: LeaseWishes): Promise<Lease['terms']> {
-    this.lastLease = await this.#desk.lease(this.#connection, this.#id, wishes);
+    const { desk, connection, now } = this.#world;
+    this.lastLease = startingAt(await desk.lease(connection, this.#id, wishes), now());
     return this.lastLease.terms;
   }
 
   async end(): Promise<void> {
-    await this.#desk.endSession(this.#connection, this.#id);
+    const { desk, connection } = this.#world;
+    await desk.endSession(connection, this.#id);
   }
+}
+
+/** A lease with its times by our clock. */
+function startingAt({ terms, ...lease }: Lease, now: Millis): Lease {
+  const { expiresAt } = terms.config;
+  return { ...lease, terms: expiresAt === undefined ? terms : { ...terms, config: { ...terms.config, expiresAt: now + expiresAt } } };
 }

@@ -37,6 +37,9 @@ export interface Libc {
   readonly ifNameToIndex: (name: string) => number;
   readonly prctl: (option: number, a: number, b: number, c: number, d: number) => number;
   readonly chroot: (folder: string) => number;
+  readonly chdir: (folder: string) => number;
+  /** A call that the library has no function for, by its number, with two numbers and an address. */
+  readonly syscall: (number: number, a: number, b: number, address: number) => number;
   readonly setns: (fd: number, kind: number) => number;
   readonly listen: (fd: number, backlog: number) => number;
   /** Room for the arguments of set-up calls: written and read by one call at a time, never kept. */
@@ -57,6 +60,7 @@ export const LINUX = {
   AF_UNIX: 1,
   AF_INET: 2,
   AF_INET6: 10,
+  AF_NETLINK: 16,
   SOCK_STREAM: 1,
   SOCK_DGRAM: 2,
   SOCK_NONBLOCK: 0x800,
@@ -113,6 +117,7 @@ export function libc(purpose: string): Libc {
   const ioctl = library.func('int ioctl(int, unsigned long, ...)');
   const open = library.func('int open(str, int, ...)');
   const fcntl = library.func('int fcntl(int, int, ...)');
+  const syscall = library.func('int syscall(long, ...)');
   bound = {
     errno: () => errno(),
     open: (path, flags) => open(path, flags, 'int', 0),
@@ -135,6 +140,8 @@ export function libc(purpose: string): Libc {
     ifNameToIndex: library.func('int if_nametoindex(str)'),
     prctl: library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
     chroot: library.func('int chroot(str)'),
+    chdir: library.func('int chdir(str)'),
+    syscall: (number, a, b, address) => syscall(number, 'ulong', a, 'ulong', b, 'uintptr_t', address),
     setns: library.func('int setns(int, int)'),
     listen: library.func('int listen(int, int)'),
     scratch: new Arena(SCRATCH_SIZE),

@@ -46,6 +46,11 @@ export class ConfigFolder {
     return this.write(`${name}.conf`, readFileSync(path.join(VECTORS, `${name}.conf`), 'utf8'));
   }
 
+  /** The text of such a file for another folder with the same files. */
+  vectorText(name: string, folder: string): string {
+    return readFileSync(path.join(VECTORS, `${name}.conf`), 'utf8').replaceAll('@FOLDER@', folder);
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
   }

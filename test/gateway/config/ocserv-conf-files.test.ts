@@ -85,7 +85,7 @@ describe('the ocserv.conf files of the vectors', () => {
     // Observed: ocserv's virtual hosts begin with its built-in values, not with those of the default host.
     assert.deepEqual(
       config.hosts.map(({ policy }) => policy.dpd),
-      [90_000, 600_000, 600_000, 600_000],
+      [90_000, 60_000, 60_000, 60_000],
     );
     assert.equal(config.network.device, 'vpns');
   });

@@ -200,7 +200,7 @@ describe('values of ocserv.conf', () => {
     assert.deepEqual(config.limits, { maxClients: 0, acceptInterval: 0, loginTime: 1_800_000, drain: 0 });
     assert.equal(config.control.socket, '/var/run/occtl.socket');
     assert.deepEqual(sessions, { cookieTimeout: 120_000, persistentCookies: false });
-    assert.deepEqual([policy.keepalive, policy.dpd, policy.mobileDpd, policy.rekeyTime], [3_600_000, 600_000, 600_000, 86_400_000]);
+    assert.deepEqual([policy.keepalive, policy.dpd, policy.mobileDpd, policy.rekeyTime], [3_600_000, 60_000, 60_000, 86_400_000]);
     assert.deepEqual([policy.rekeyMethod, policy.allowsPsk, policy.allowsLegacyDtls, policy.compression], ['new-tunnel', true, true, []]);
   });
 

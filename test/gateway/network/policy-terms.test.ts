@@ -54,6 +54,7 @@ describe('terms of a session', () => {
     assert.equal(expiresAt(1_700_000_000_000), 5_000 + 3_600_000);
     assert.equal(expiresAt(1_700_000_000_000 + 3_000_000), 5_000 + 600_000);
     assert.ok((expiresAt(1_700_000_000_000 + 4_000_000) ?? 0) < 5_000, 'it is over');
+    assert.equal(sessionTerms(termsFacts({ sessionTimeout: 3_600_000 }), MOMENT).sessionTimeout, 3_600_000, 'as a whole');
     assert.equal(sessionTerms(termsFacts({}), MOMENT).config.expiresAt, undefined);
   });
 

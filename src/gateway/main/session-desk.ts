@@ -72,13 +72,13 @@ export class SessionDesk {
   }
 
   async opened(worker: number, id: number, datagramId: Uint8Array | undefined): Promise<void> {
-    const { auth, admit, events, log, now } = this.#world;
+    const { auth, admit, events, network, log, now } = this.#world;
     const tunnel = this.#world.table.tunnelOf(worker, id);
     if (tunnel.isOpen) throw new MisuseError(`tunnel ${id} is open already`);
     tunnel.datagramId = datagramId;
     tunnel.isOpen = true;
     admit(tunnel);
-    const { session, lease, device } = tunnel;
+    const { session, lease, device, wishes } = tunnel;
     const remote = addressOf(tunnel.connection).address;
     events.publish({ type: 'connected', ...eventFacts(tunnel, now()) });
     log.log('info', 'user connected', { user: session.user, id, remote: formatIp(remote) });
@@ -88,6 +88,8 @@ export class SessionDesk {
       ...(ipv4 !== undefined && { ipv4: ipv4.address }),
       ...(ipv6 !== undefined && { ipv6: ipv6.address }),
     });
+    // Observed: ocserv runs this script each time, a moment after the first one, though the first was told the name as well.
+    if (wishes.hostname !== undefined) await network.sessions.updateHost(session.id, wishes.hostname);
   }
 
   async reported(worker: number, id: number, usage: SessionUsage): Promise<void> {

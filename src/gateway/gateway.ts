@@ -27,7 +27,7 @@ import { Statistics } from './main/statistics.ts';
 import { workerMaterial } from './main/worker-material.ts';
 import { WorkerPool } from './main/worker-pool.ts';
 import type { DisconnectReason } from './processes/auth-service.ts';
-import type { WorkerSetup } from './processes/worker-contract.ts';
+import type { ClosingManner, WorkerSetup } from './processes/worker-contract.ts';
 
 export interface GatewayOptions {
   /** Reads the configuration; called again for each reload. Rejects with what is wrong with it. */
@@ -205,7 +205,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     ...{ auth: auth.service, table, statistics, events, network, log, now: Date.now },
     config: () => parts.config,
     udpPort: () => doors.udpPort,
-    endTunnel: (tunnel, reason) => endTunnel(pool, desk, tunnel, reason),
+    endTunnel: (tunnel, reason, manner = 'goodbye') => endTunnel(pool, desk, tunnel, reason, manner),
     admit: (tunnel) => {
       exchange.attach(tunnelNetworks(tunnel), tunnel.connection.worker);
       doors.admit(tunnel);
@@ -248,10 +248,16 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
 }
 
 /** Resolves when the tunnel is gone from the table, whoever had to see to it. */
-async function endTunnel(pool: WorkerPool, desk: SessionDesk, tunnel: Tunnel, reason: DisconnectReason): Promise<void> {
+async function endTunnel(
+  pool: WorkerPool,
+  desk: SessionDesk,
+  tunnel: Tunnel,
+  reason: DisconnectReason,
+  manner: ClosingManner,
+): Promise<void> {
   const { worker } = tunnel.connection;
   const service = pool.service(worker);
-  const asked = service?.closeTunnel(tunnel.id, reason) ?? Promise.resolve();
+  const asked = service?.closeTunnel(tunnel.id, reason, manner) ?? Promise.resolve();
   const limit = Promise.withResolvers<void>();
   const timer = setTimeout(limit.resolve, TUNNEL_END_LIMIT);
   await Promise.race([asked.catch(() => undefined), limit.promise]);

@@ -17,7 +17,7 @@ import { resolvePolicy } from '../config/session-policy.ts';
 import { sessionTerms } from '../network/policy-terms.ts';
 import type { SessionOpening } from '../network/session-network.ts';
 import type { AuthService, DisconnectReason, KnownSession, SessionUsage } from '../processes/auth-service.ts';
-import type { Lease, SessionLimits, TunnelEnd } from '../processes/worker-contract.ts';
+import type { ClosingManner, Lease, SessionLimits, TunnelEnd } from '../processes/worker-contract.ts';
 import { DEFAULT_LINK_MTU, type GatewayNetwork } from './gateway-network.ts';
 import type { SessionEvents } from './session-events.ts';
 import { addressOf, type Connection, knownBy, type SessionTable, type Tunnel } from './session-table.ts';
@@ -34,7 +34,7 @@ export interface DeskWorld {
   /** Of UDP, open; undefined: there is none. */
   readonly udpPort: () => number | undefined;
   /** Asks the tunnel's worker to end it; resolves when its client was told, or its worker is gone. */
-  readonly endTunnel: (tunnel: Tunnel, reason: DisconnectReason) => Promise<void>;
+  readonly endTunnel: (tunnel: Tunnel, reason: DisconnectReason, manner?: ClosingManner) => Promise<void>;
   /** Datagrams of this tunnel are let in, or not any more. */
   readonly admit: (tunnel: Tunnel) => void;
   readonly dismiss: (tunnel: Tunnel) => void;
@@ -150,7 +150,8 @@ export class SessionDesk {
   /** At the end of the gateway: every tunnel, one beside the other. Cookies stay good for a gateway that starts again. */
   async disconnectAll(): Promise<void> {
     const { table, endTunnel } = this.#world;
-    await Promise.all([...table.tunnels].map((tunnel) => endTunnel(tunnel, 'unspecified')));
+    // Observed of ocserv: no goodbye, after which openconnect would end. So clients come back to a gateway that starts again.
+    await Promise.all([...table.tunnels].map((tunnel) => endTunnel(tunnel, 'unspecified', 'silence')));
     await Promise.all(this.#steps.values());
   }
 

@@ -25,11 +25,14 @@ export interface WorkerService {
   /** The first call; main goes on when it is answered. */
   start(setup: WorkerSetup): Promise<void>;
   /** Ends a tunnel with a word to its client; answered when its connection is closed or nearly so. */
-  closeTunnel(tunnel: number, reason: DisconnectReason): Promise<void>;
+  closeTunnel(tunnel: number, reason: DisconnectReason, manner: ClosingManner): Promise<void>;
   reports(): Promise<readonly TunnelReport[]>;
   /** New connections see the new configuration; tunnels keep theirs. */
   reload(setup: WorkerSetup): Promise<void>;
 }
+
+/** `goodbye`: the client is told that the session is over. `silence`: for it the connection breaks, and it tries to come back. */
+export type ClosingManner = 'goodbye' | 'silence';
 
 /** Notices of main. */
 export interface WorkerNotices {

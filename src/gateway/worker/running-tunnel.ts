@@ -14,7 +14,7 @@ import { TunnelDriver } from '../../node/driver/tunnel-driver.ts';
 import { interfaceMtu } from '../../node/interface-mtu.ts';
 import type { TlsConnection } from '../../node/tls-connection.ts';
 import type { DisconnectReason, SessionUsage } from '../processes/auth-service.ts';
-import type { Lease, TunnelEnd, TunnelReport } from '../processes/worker-contract.ts';
+import type { ClosingManner, Lease, TunnelEnd, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { disconnectReasonOf } from './disconnect-reason.ts';
 
@@ -108,10 +108,11 @@ export class RunningTunnel {
     this.#driver.datagramArrived(path);
   }
 
-  /** Ends it with a word to the client; resolves when its paths are closed. */
-  async close(reason: DisconnectReason): Promise<void> {
+  /** Ends it, with a word to the client or so that it comes back; resolves when its paths are closed. */
+  async close(reason: DisconnectReason, manner: ClosingManner = 'goodbye'): Promise<void> {
     this.#ending ??= reason;
-    await this.#driver.close({ kind: 'expired', message: `The session was ended: ${reason}.` });
+    const why: CloseReason = { kind: 'expired', message: `The session was ended: ${reason}.` };
+    await (manner === 'goodbye' ? this.#driver.close(why) : this.#driver.abandon(why));
     await this.#gone.promise;
   }
 

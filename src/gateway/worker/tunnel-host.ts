@@ -10,7 +10,7 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { TlsConnection } from '../../node/tls-connection.ts';
 import { PortableUdpSocket } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
-import type { DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
+import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { RunningTunnel } from './running-tunnel.ts';
 
@@ -69,8 +69,8 @@ export class TunnelHost {
   }
 
   /** Resolves when the tunnel is gone; at once if it is already. */
-  async close(id: number, reason: DisconnectReason): Promise<void> {
-    await this.#tunnels.get(id)?.close(reason);
+  async close(id: number, reason: DisconnectReason, manner: ClosingManner): Promise<void> {
+    await this.#tunnels.get(id)?.close(reason, manner);
   }
 
   /** Packets that other workers have read from the device. */

@@ -16,7 +16,7 @@ import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import type { AcceptedTls } from '../../node/tls-server.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
-import type { Arrival, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
+import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
@@ -86,8 +86,8 @@ export class Worker {
     this.#tunnels.deliver(packets);
   }
 
-  closeTunnel(tunnel: number, reason: DisconnectReason): Promise<void> {
-    return this.#tunnels.close(tunnel, reason);
+  closeTunnel(tunnel: number, reason: DisconnectReason, manner: ClosingManner): Promise<void> {
+    return this.#tunnels.close(tunnel, reason, manner);
   }
 
   reports(): TunnelReport[] {

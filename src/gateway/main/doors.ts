@@ -16,8 +16,9 @@ export interface DoorsOptions {
   /** Of the configuration of now. */
   readonly limits: () => LimitConfig;
   readonly table: SessionTable;
-  readonly logins: LoginDesk;
-  readonly pool: WorkerPool;
+  /** Made after the doors: a gateway that cannot have its ports does nothing else. */
+  readonly logins: () => LoginDesk;
+  readonly pool: () => WorkerPool;
   readonly inherited?: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -25,6 +26,10 @@ export interface DoorsOptions {
 
 /** Questions to the back ends under way at once from which on they lag behind. */
 const BUSY_LOGINS = 16;
+
+/** Connections at once, log-ins included, where `max-clients` says nothing; else twice as many as may have tunnels, and some more. */
+const MAX_CONNECTIONS = 16_384;
+const SPARE_CONNECTIONS = 64;
 
 /** A unix socket's peer is a program of this machine. */
 const THIS_MACHINE: Endpoint = { address: { family: 4, bytes: Uint8Array.of(127, 0, 0, 1) }, port: 0 };
@@ -50,7 +55,7 @@ export class Doors {
           ...{ port: udpPort, now, inherited: inherited?.udp ?? [] },
           ...(udpHost !== undefined && { host: udpHost }),
           ...(networkNamespace !== undefined && { within: <T>(make: () => T) => inNetworkNamespace(networkNamespace, make) }),
-          onFlow: (tunnel, flow) => options.pool.flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
+          onFlow: (tunnel, flow) => options.pool().flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
         });
       }
       doors.#tcp = await TcpDoor.open(listen, (knock) => doors.#knocked(knock), inherited?.tcp ?? []);
@@ -114,9 +119,8 @@ export class Doors {
 
   /** Connections wait their turn while log-ins pile up (`rate-limit-ms`). */
   #knocked(knock: Knock): void {
-    const { logins, limits } = this.#options;
-    const { acceptInterval } = limits();
-    if (this.#queue.length === 0 && (acceptInterval === 0 || logins.underWay < BUSY_LOGINS)) this.#admit(knock);
+    const { acceptInterval } = this.#options.limits();
+    if (this.#queue.length === 0 && (acceptInterval === 0 || this.#options.logins().underWay < BUSY_LOGINS)) this.#admit(knock);
     else if (this.#queue.length >= BACKLOG) knock.socket.destroy();
     else if (this.#queue.push(knock) === 1) this.#pace = setTimeout(() => this.#next(), acceptInterval);
   }
@@ -127,12 +131,18 @@ export class Doors {
     if (this.#queue.length > 0) this.#pace = setTimeout(() => this.#next(), this.#options.limits().acceptInterval);
   }
 
+  #isFull(): boolean {
+    const { maxClients } = this.#options.limits();
+    return this.#options.table.connectionCount >= (maxClients === 0 ? MAX_CONNECTIONS : 2 * maxClients + SPARE_CONNECTIONS);
+  }
+
   #admit({ socket, remote, local }: Knock): void {
-    const { listen, logins, pool, table, now } = this.#options;
+    const { listen, table, now } = this.#options;
+    const [logins, pool] = [this.#options.logins(), this.#options.pool()];
     const hasProxyHeader = listen.proxyProtocol;
     const known = hasProxyHeader ? undefined : (remote ?? THIS_MACHINE);
     const worker = pool.choose();
-    if (!this.#isOpen || worker === undefined || (known !== undefined && !logins.mayKnock(known.address))) {
+    if (!this.#isOpen || worker === undefined || this.#isFull() || (known !== undefined && !logins.mayKnock(known.address))) {
       socket.destroy();
       return;
     }

@@ -10,7 +10,7 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { associationId, readFirstHello } from '../../core/dtls/first-hello.ts';
-import { NetworkError, SallyportError } from '../../core/errors.ts';
+import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, formatIp, type IpAddress, parseIp } from '../../core/wire/ip-address.ts';
 import { toHex } from '../../core/wire/text.ts';
@@ -61,6 +61,8 @@ export class UdpDoor {
   readonly #byId = new Map<string, DatagramTunnel>();
   readonly #byRemote = new Map<string, Set<DatagramTunnel>>();
   readonly #recent = new Map<string, Millis>();
+  /** When a tunnel last got a flow for its address alone. */
+  readonly #movedAt = new Map<DatagramTunnel, Millis>();
   /** Datagrams that belonged to nobody. */
   dropped = 0;
 
@@ -85,9 +87,11 @@ export class UdpDoor {
     return this.#sockets[0]?.address().port ?? this.#options.port;
   }
 
-  /** Datagrams of this tunnel are let in from now on. */
+  /** Datagrams of this tunnel are let in from now on. Throws {@link MisuseError} for an id that another one has. */
   admit(tunnel: DatagramTunnel): void {
-    this.#byId.set(toHex(tunnel.id), tunnel);
+    const id = toHex(tunnel.id);
+    if (this.#byId.has(id)) throw new MisuseError(`tunnel ${tunnel.tunnel} has the datagram id of another one`);
+    this.#byId.set(id, tunnel);
     const remote = formatIp(tunnel.remote);
     const others = this.#byRemote.get(remote);
     if (others === undefined) this.#byRemote.set(remote, new Set([tunnel]));
@@ -96,7 +100,8 @@ export class UdpDoor {
 
   /** The tunnel is gone. */
   dismiss(tunnel: DatagramTunnel): void {
-    this.#byId.delete(toHex(tunnel.id));
+    if (this.#byId.get(toHex(tunnel.id)) === tunnel) this.#byId.delete(toHex(tunnel.id));
+    this.#movedAt.delete(tunnel);
     const remote = formatIp(tunnel.remote);
     const others = this.#byRemote.get(remote);
     others?.delete(tunnel);
@@ -180,6 +185,11 @@ export class UdpDoor {
   #onlyTunnelOf(remote: IpAddress): DatagramTunnel | undefined {
     const tunnels = this.#byRemote.get(formatIp(remote));
     const [tunnel] = tunnels?.size === 1 ? tunnels : [];
+    if (tunnel === undefined) return undefined;
+    // Anybody can write that address on an envelope: once in a while is enough for a NAT, and too little for a flood.
+    const now = this.#options.now();
+    if (now < (this.#movedAt.get(tunnel) ?? Number.NEGATIVE_INFINITY) + FLOW_INTERVAL) return undefined;
+    this.#movedAt.set(tunnel, now);
     return tunnel;
   }
 

@@ -38,6 +38,7 @@ function main(): void {
       },
       reload: (setup: WorkerSetup) => running().reload(setup),
       closeTunnel: (tunnel: number, reason: DisconnectReason, manner: ClosingManner) => running().closeTunnel(tunnel, reason, manner),
+      drop: (connection: number) => running().drop(connection),
       reports: () => running().reports(),
       connection: (arrival: Arrival, socket: Socket) => running().serve(arrival, socket),
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>

@@ -98,7 +98,8 @@ export class SessionDesk {
 
   /** The worker's word that a tunnel is gone. */
   closed(worker: number, id: number, end: TunnelEnd): void {
-    const tunnel = this.#world.table.tunnelOf(worker, id);
+    const { tunnel } = this.#world.table.connectionOf(worker, id);
+    if (tunnel === undefined) return; // the worker took too long, and it was given up: see `forget`
     this.#ends.set(tunnel, end);
     this.#world.table.close(tunnel);
     this.#track(tunnel.session.id, () => this.#finish(tunnel));

@@ -16,7 +16,7 @@ import { RunningTunnel } from './running-tunnel.ts';
 
 export interface TunnelHostOptions {
   readonly desk: Pick<DeskService, 'opened' | 'reported'>;
-  readonly notify: Pick<DeskNotices, 'closed' | 'strayed'>;
+  readonly notify: Pick<DeskNotices, 'closed' | 'disconnected' | 'strayed'>;
   readonly device: DeviceSwitch;
   readonly log: Logger;
   readonly now: () => Millis;
@@ -45,6 +45,7 @@ export class TunnelHost {
       onClosed: (end) => {
         this.#tunnels.delete(lease.tunnel);
         notify.closed(lease.tunnel, end);
+        notify.disconnected(lease.tunnel); // it has its connection's number, and has ended with it
       },
       onReport: (usage) => {
         desk.reported(lease.tunnel, usage).catch((error: unknown) => log.log('warn', 'a report was lost', { reason: String(error) }));

@@ -12,7 +12,7 @@ import { TrafficPeer } from '../../support/traffic.ts';
 import { cipherOfDatagrams, INSIDE, skip } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: sized(90_000, 300_000) };
+const OPTIONS = { skip, concurrency: 2, timeout: sized(240_000, 900_000) };
 
 const BOB: OcservUser = { name: 'bob', password: 'sesame open' };
 

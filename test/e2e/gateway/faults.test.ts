@@ -12,7 +12,7 @@ import { sized } from '../../support/size.ts';
 import { cipherOfDatagrams, INSIDE, logIn, skip } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: sized(90_000, 300_000) };
+const OPTIONS = { skip, concurrency: 2, timeout: sized(240_000, 900_000) };
 
 /** openconnect asks after so many seconds of silence, and gives a path up after twice as many. */
 const DPD_SECONDS = 2;

@@ -21,7 +21,7 @@ import { ALICES_LINE, type LoginLab } from '../login-lab.ts';
 import { skip } from '../tunnel-scene.ts';
 import { openLogin } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 60_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: 120_000 };
 
 describe('log-in to our gateway with a certificate', OPTIONS, () => {
   let pki: Pki;

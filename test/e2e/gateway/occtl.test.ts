@@ -53,7 +53,7 @@ function layout(text: string): string {
   return lines.join('\n');
 }
 
-describe('occtl at our gateway', { skip, timeout: 60_000 }, () => {
+describe('occtl at our gateway', { skip, timeout: 120_000 }, () => {
   const COMMANDS = [
     ['show', 'users'],
     ['show', 'user', 'alice'],

@@ -1,7 +1,8 @@
 /**
- * Where the clients are compared: two machines with a cable between them, one ocserv for all, and the same options for both clients.
+ * Where programs are compared: two machines with a cable between them; the clients on one ocserv and with the same options, the gateways with the same
+ * configuration file and the same client.
  *
- *   client 192.0.2.2 ──veth── 192.0.2.1 server (ocserv)
+ *   client 192.0.2.2 ──veth── 192.0.2.1 server (one gateway at a time)
  *          10.77.0.x ═tunnel═ 10.77.0.1
  *
  * Read first: test/support/README.md.
@@ -11,13 +12,14 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Millis } from '../src/core/tunnel/packet.ts';
 import { assertBuilt, DROP_IN } from '../test/support/drop-in.ts';
+import { OUR_GATEWAY } from '../test/support/gateway-program.ts';
 import { Lab } from '../test/support/lab.ts';
 import { ALICE, Ocserv } from '../test/support/ocserv.ts';
 import type { OcservSettings } from '../test/support/ocserv-config.ts';
-import { OpenConnect } from '../test/support/openconnect.ts';
+import { type Command, OpenConnect } from '../test/support/openconnect.ts';
 import type { Program } from '../test/support/program.ts';
 import type { Transport } from './figures.ts';
-import type { ClientName } from './statistics.ts';
+import type { Side } from './statistics.ts';
 
 /** The gateway's address inside the tunnel. */
 export const INSIDE = '10.77.0.1';
@@ -33,10 +35,7 @@ const SETTINGS: OcservSettings = {
   'use-occtl': false,
 };
 
-const COMMANDS: Readonly<Record<ClientName, readonly [string, ...string[]]>> = {
-  sallyport: DROP_IN,
-  openconnect: ['/usr/sbin/openconnect'],
-};
+const CLIENTS: Readonly<Record<Side, Command>> = { sallyport: DROP_IN, reference: ['/usr/sbin/openconnect'] };
 
 const TRANSPORT_ARGS: Readonly<Record<Transport, readonly string[]>> = { dtls: [], tls: ['--no-dtls'] };
 
@@ -50,56 +49,59 @@ const SETTLE: Millis = 300;
 /** A client whose tunnel is up. */
 export interface Tunnel {
   readonly program: Program;
+  /** The gateway's main process. */
+  readonly gateway: Program;
   /** From the start of the program until packets pass, and pass by the transport that was asked for. */
   readonly connectTime: Millis;
 }
 
 export class BenchLab implements AsyncDisposable {
   readonly lab: Lab;
-  readonly #ocserv: Ocserv;
+  #gateway: Ocserv | undefined;
   /** Written by the client's network script when it has set up the device. */
   readonly #upStamp: string;
   /** Written by the shell that then becomes the client. */
   readonly #startStamp: string;
   readonly #script: string;
 
-  private constructor(lab: Lab, ocserv: Ocserv) {
+  private constructor(lab: Lab) {
     this.lab = lab;
-    this.#ocserv = ocserv;
     this.#startStamp = path.join(lab.folder, 'started');
     this.#upStamp = path.join(lab.folder, 'up');
     this.#script = path.join(lab.folder, 'network-script');
     writeFileSync(this.#script, networkScript(this.#upStamp), { mode: 0o755 });
   }
 
-  /** Throws where our client is not built from these sources. */
+  /** Throws where our programs are not built from these sources. */
   static async open(): Promise<BenchLab> {
-    assertBuilt();
-    const lab = await Lab.open({ router: false });
-    try {
-      return new BenchLab(lab, await Ocserv.start(lab, { settings: SETTINGS }));
-    } catch (error) {
-      await lab.close();
-      throw error;
-    }
+    for (const command of [DROP_IN, OUR_GATEWAY.command]) assertBuilt(command);
+    return new BenchLab(await Lab.open({ router: false }));
   }
 
-  /** Brings up a client's tunnel, does the work, and ends the client. */
-  async withTunnel<T>(client: ClientName, transport: Transport, work: (tunnel: Tunnel) => Promise<T>): Promise<T> {
+  /** Starts a gateway, in the place of the one that runs. */
+  async useGateway(side: Side): Promise<void> {
+    await this.#gateway?.stop();
+    this.#gateway = undefined;
+    this.#gateway = await Ocserv.start(this.lab, { settings: SETTINGS, ...(side === 'sallyport' && { program: OUR_GATEWAY }) });
+  }
+
+  /** Brings up a client's tunnel to the gateway that runs, does the work, and ends the client. */
+  async withTunnel<T>(client: Side, transport: Transport, work: (tunnel: Tunnel) => Promise<T>): Promise<T> {
+    if (this.#gateway === undefined) throw new Error('no gateway runs in this lab');
     rmSync(this.#upStamp, { force: true });
-    const { gateway, pin } = this.#ocserv;
+    const { gateway, pin, program } = this.#gateway;
     const connection = await OpenConnect.start(this.lab.client, {
       gateway,
       pin,
       user: ALICE,
       script: this.#script,
       args: TRANSPORT_ARGS[transport],
-      command: ['sh', '-c', `date +%s%N >"${this.#startStamp}" && exec "$@"`, 'sh', ...COMMANDS[client]],
+      command: ['sh', '-c', `date +%s%N >"${this.#startStamp}" && exec "$@"`, 'sh', ...CLIENTS[client]],
     });
     try {
       await connection.up();
       const upAt = await this.#upAt(connection.program, transport);
-      return await work({ program: connection.program, connectTime: upAt - readStamp(this.#startStamp) });
+      return await work({ program: connection.program, gateway: program, connectTime: upAt - readStamp(this.#startStamp) });
     } finally {
       await connection.program.stop({ signal: 'SIGINT' });
       await setTimeout(SETTLE);

@@ -1,10 +1,25 @@
 /** The figures of a bench: what was measured, over which transport, in which unit; and the limits that some of them must keep. */
-import { type Comparison, compare, type Samples } from './statistics.ts';
+import { type Comparison, compare, type Samples, type Side } from './statistics.ts';
 
 /** In the order in which they run and are reported. */
-export const MEASUREMENTS = ['connect', 'ping', 'memory', 'throughput'] as const;
+export const MEASUREMENTS = ['connect', 'ping', 'memory', 'throughput', 'gateway-memory', 'gateway-throughput'] as const;
 
 export type Measurement = (typeof MEASUREMENTS)[number];
+
+/** The program that Sallyport's is compared to: the clients on the same gateway, or the gateways with the same client. */
+export const REFERENCES: Readonly<Record<Measurement, string>> = {
+  connect: 'openconnect',
+  ping: 'openconnect',
+  memory: 'openconnect',
+  throughput: 'openconnect',
+  'gateway-memory': 'ocserv',
+  'gateway-throughput': 'ocserv',
+};
+
+/** What a side of the comparison is called. */
+export function nameOf(measurement: Measurement, side: Side): string {
+  return side === 'sallyport' ? 'Sallyport' : REFERENCES[measurement];
+}
 
 export const TRANSPORTS = ['dtls', 'tls'] as const;
 
@@ -34,7 +49,7 @@ interface Limit {
 const MAX_CONNECT_DIFFERENCE_MS = 80;
 const MAX_PING_RATIO = 1.2;
 
-/** Stated limits. Throughput and memory have none here: they are reported. */
+/** Stated limits. Throughput, memory and the gateway have none here: they are reported. */
 export const LIMITS: Readonly<Partial<Record<Measurement, Limit>>> = {
   connect: {
     text: `at most ${MAX_CONNECT_DIFFERENCE_MS} ms above openconnect's`,

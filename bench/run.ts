@@ -1,10 +1,11 @@
 /**
- * Measures our client beside OpenConnect's, on the same gateway and in turns, and judges the figures by their limits.
+ * Measures our client beside OpenConnect's on the same gateway, and our gateway beside ocserv with the same client, in turns, and judges the figures by
+ * their limits.
  *
- *   npm run bench -- [--quick] [--only=connect|ping|memory|throughput]... [--report-only] [--write]
+ *   npm run bench -- [--quick] [--only=MEASUREMENT]... [--report-only] [--write]
  *
- *   --quick        few and short rounds, in about a minute: shows that everything works, but its figures are noise
- *   --only         only this measurement; may be repeated
+ *   --quick        few and short rounds, in about two minutes: shows that everything works, but its figures are noise
+ *   --only         only this measurement; may be repeated: connect, ping, memory, throughput, gateway-memory, gateway-throughput
  *   --report-only  a missed limit is said, but does not fail the run
  *   --write        writes docs/performance.md; only with everything measured in full
  *
@@ -18,16 +19,16 @@ import { missing } from '../test/support/requirements.ts';
 import { BenchLab } from './bench-lab.ts';
 import { measureConnectTime } from './connect-time.ts';
 import { type Figure, judge, type Measurement } from './figures.ts';
-import { measureIdleMemory } from './idle-memory.ts';
+import { measureGatewayMemory, measureIdleMemory } from './idle-memory.ts';
 import { circumstances } from './machine.ts';
 import { type Options, parseOptions } from './options.ts';
 import { measurePing } from './ping-time.ts';
 import { renderDocument, renderFigures, titleOf } from './report.ts';
-import { measureThroughput } from './throughput.ts';
+import { measureGatewayThroughput, measureThroughput } from './throughput.ts';
 
 const REPORT = 'docs/performance.md';
 
-/** Every wait has a deadline of its own; this one is for what none of them sees. A full run takes about a quarter of an hour. */
+/** Every wait has a deadline of its own; this one is for what none of them sees. A full run takes about twenty minutes. */
 const DEADLINE_MS = 45 * 60 * 1000;
 
 const EXIT = { kept: 0, missed: 1, notMeasured: 2 } as const;
@@ -37,6 +38,8 @@ interface Sizes {
   readonly ping: Parameters<typeof measurePing>[1];
   readonly memory: Parameters<typeof measureIdleMemory>[1];
   readonly throughput: Parameters<typeof measureThroughput>[1];
+  readonly gatewayMemory: Parameters<typeof measureGatewayMemory>[1];
+  readonly gatewayThroughput: Parameters<typeof measureGatewayThroughput>[1];
 }
 
 const FULL: Sizes = {
@@ -50,6 +53,8 @@ const FULL: Sizes = {
   },
   memory: { rounds: 3 },
   throughput: { rounds: 5, seconds: 5 },
+  gatewayMemory: { rounds: 3 },
+  gatewayThroughput: { rounds: 5, seconds: 5 },
 };
 
 /** Two rounds where order matters: one in each. */
@@ -64,6 +69,8 @@ const QUICK: Sizes = {
   },
   memory: { rounds: 1 },
   throughput: { rounds: 2, seconds: 1 },
+  gatewayMemory: { rounds: 1 },
+  gatewayThroughput: { rounds: 2, seconds: 1 },
 };
 
 /** The run was told to end before it was done. */
@@ -99,7 +106,10 @@ async function measureIn(bench: BenchLab, { measurements, isQuick }: Options): P
     ping: () => measurePing(bench, sizes.ping),
     memory: () => measureIdleMemory(bench, sizes.memory),
     throughput: () => measureThroughput(bench, sizes.throughput),
+    'gateway-memory': () => measureGatewayMemory(bench, sizes.gatewayMemory),
+    'gateway-throughput': () => measureGatewayThroughput(bench, sizes.gatewayThroughput),
   };
+  await bench.useGateway('reference'); // of the clients; the gateways' measurements start their own
   const figures: Figure[] = [];
   for (const measurement of measurements) figures.push(...(await measureOne[measurement]()));
   return figures;

@@ -1,17 +1,17 @@
 /**
- * What a bench makes of its samples: medians, spreads, and ratios of two clients that were measured in turns.
+ * What a bench makes of its samples: medians, spreads, and ratios of two programs that were measured in turns.
  *
- * A round measures both clients, one right after the other. So there are two ratios: that of the medians, which is the result; and that of each
- * round by itself, whose spread says how far to believe it. What else a machine does meets both clients of a round, but seldom all rounds.
+ * A round measures both, one right after the other. So there are two ratios: that of the medians, which is the result; and that of each round by
+ * itself, whose spread says how far to believe it. What else a machine does meets both programs of a round, but seldom all rounds.
  */
 
-/** The two that are compared. Ratios and differences are the first to the second. */
-export const CLIENTS = ['sallyport', 'openconnect'] as const;
+/** The two that are compared: Sallyport's program and the one in C that it replaces. Ratios and differences are the first to the second. */
+export const SIDES = ['sallyport', 'reference'] as const;
 
-export type ClientName = (typeof CLIENTS)[number];
+export type Side = (typeof SIDES)[number];
 
-/** One number a round for each client, in the order of the rounds. */
-export type Samples = Readonly<Record<ClientName, readonly number[]>>;
+/** One number a round for each side, in the order of the rounds. */
+export type Samples = Readonly<Record<Side, readonly number[]>>;
 
 export interface Spread {
   readonly median: number;
@@ -21,7 +21,7 @@ export interface Spread {
 
 export interface Comparison {
   readonly sallyport: Spread;
-  readonly openconnect: Spread;
+  readonly reference: Spread;
   /** Of the medians. */
   readonly ratio: number;
   /** Of the medians, in the samples' unit. */
@@ -44,17 +44,17 @@ export function spread(numbers: readonly number[]): Spread {
   return { median: median(numbers), min: Math.min(...numbers), max: Math.max(...numbers) };
 }
 
-/** Throws without rounds, and where one client has another number of them than the other. */
-export function compare({ sallyport, openconnect }: Samples): Comparison {
-  if (sallyport.length !== openconnect.length) {
-    throw new RangeError(`${sallyport.length} rounds of Sallyport cannot be compared to ${openconnect.length} of openconnect`);
+/** Throws without rounds, and where one side has another number of them than the other. */
+export function compare({ sallyport, reference }: Samples): Comparison {
+  if (sallyport.length !== reference.length) {
+    throw new RangeError(`${sallyport.length} rounds of Sallyport cannot be compared to ${reference.length} of the reference`);
   }
   const ours = spread(sallyport);
-  const theirs = spread(openconnect);
-  const ratios = sallyport.map((sample, round) => sample / (openconnect[round] ?? Number.NaN));
+  const theirs = spread(reference);
+  const ratios = sallyport.map((sample, round) => sample / (reference[round] ?? Number.NaN));
   return {
     sallyport: ours,
-    openconnect: theirs,
+    reference: theirs,
     ratio: ours.median / theirs.median,
     difference: ours.median - theirs.median,
     ratios: spread(ratios),

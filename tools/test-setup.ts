@@ -12,7 +12,11 @@ const PEERS: Packages = {
   iperf3: 'throughput',
   openssl: 'throw-away certificates, and a DTLS peer',
   procps: 'process figures',
+  'man-db': 'the manual pages, as man shows them',
   systemd: 'socket activation and its messages, by its small tools',
+  haproxy: 'a proxy in front of the gateway, for PROXY headers',
+  'nginx-light': 'another, with a web site',
+  'libnginx-mod-stream': 'its part that passes TLS on',
   curl: 'an HTTP client for our codec and our log-in schemes',
   freeradius: 'a RADIUS server that the gateway asks',
 };

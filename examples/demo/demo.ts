@@ -16,6 +16,7 @@ const NEEDED: Packages = {
   ocserv: 'the VPN gateway to connect to',
   iproute2: 'network namespaces: the machines of this demo',
   openssl: 'a certificate for the gateway',
+  nftables: 'what the packet filter says before and after',
   procps: 'process figures',
 };
 

@@ -3,7 +3,8 @@ import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { Target } from '../core/auth/login-io.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
-import { CancelledError, NetworkError } from '../core/errors.ts';
+import { NetworkError } from '../core/errors.ts';
+import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
@@ -31,11 +32,6 @@ export class GatewayDialer {
     this.#options = options;
   }
 
-  /** With a proxy, the way leads through it, and UDP cannot follow. */
-  get usesProxy(): boolean {
-    return this.#options.proxy !== undefined;
-  }
-
   /** `address`: connect there, whatever the name resolves to. */
   async dial(target: Target, signal: AbortSignal, address?: IpAddress): Promise<TlsConnection> {
     const { proxy, overrides, sni, context, trust, log } = this.#options;
@@ -43,14 +39,13 @@ export class GatewayDialer {
     const options = { host, port, overrides, signal, log, ...(address !== undefined && proxy === undefined && { address }) };
     try {
       const socket = proxy === undefined ? await dialTcp(options) : await this.#dialProxy(proxy, options);
-      log.log('info', 'tls negotiating', { host });
+      log.log('info', 'tls negotiating', { host: hostInUrl(host) });
       const judge = (presented: PresentedCertificate) => trust.judge(presented, port);
       const connection = await TlsConnection.open(socket, { host, ...(sni !== undefined && { sni }), context, signal, judge });
-      log.log('info', 'tls connected', { host, cipherSuite: connection.cipherSuite });
+      log.log('info', 'tls connected', { host: hostInUrl(host), cipherSuite: connection.cipherSuite });
       return connection;
     } catch (error) {
       if (error instanceof NetworkError && error.code === TLS_FAILED) log.log('error', 'tls failed', { reason: error.message });
-      if (!(error instanceof CancelledError)) log.log('error', 'https failed', { host });
       throw error;
     }
   }

@@ -10,8 +10,9 @@ import type {
   UserCertificate,
 } from '../core/auth/login-io.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
-import { MisuseError } from '../core/errors.ts';
+import { CancelledError, MisuseError } from '../core/errors.ts';
 import type { HttpResponse } from '../core/http/message.ts';
+import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import { unlessCancelled } from '../node/cancellation.ts';
@@ -48,7 +49,7 @@ export class LoginWorld implements LoginIo {
   readonly #http: GatewayHttp;
 
   constructor(options: LoginWorldOptions) {
-    const { userCertificate, profile, clientCertificate, dialer, signal, log } = options;
+    const { userCertificate, profile, clientCertificate, signal, log } = options;
     if (userCertificate !== undefined) this.userCertificate = userCertificate;
     if (profile !== undefined) this.profile = profile;
     this.hasClientCertificate = clientCertificate !== undefined;
@@ -57,7 +58,7 @@ export class LoginWorld implements LoginIo {
     this.log = log;
     this.#options = options;
     this.#http = new GatewayHttp({
-      dial: (target) => dialer.dial(target, signal),
+      dial: (target) => this.#dial(target),
       keepsAlive: options.keepsConnections,
       ...(clientCertificate !== undefined && { clientCertificate }),
       log,
@@ -102,5 +103,15 @@ export class LoginWorld implements LoginIo {
   /** Closes the connection that the log-in kept. */
   close(): Promise<void> {
     return this.#http.close();
+  }
+
+  async #dial(target: Target): Promise<TlsConnection> {
+    const { dialer, signal, log } = this.#options;
+    try {
+      return await dialer.dial(target, signal);
+    } catch (error) {
+      if (!(error instanceof CancelledError)) log.log('error', 'https failed', { host: hostInUrl(target.host) });
+      throw error;
+    }
   }
 }

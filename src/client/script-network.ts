@@ -49,6 +49,11 @@ export class ScriptNetwork implements NetworkSetup {
     return this.#run('disconnect', config, facts);
   }
 
+  /** This process is about to become another user. */
+  handOver(): void {
+    this.#session.handOver();
+  }
+
   /** A script that fails is said, and the tunnel stays (spec 1). */
   async #run(reason: ScriptReason, config: TunnelConfig, { gateway, deviceName }: NetworkFacts): Promise<void> {
     const { logLevel, wantedDevice, command, log } = this.#options;

@@ -36,6 +36,9 @@ export interface SessionParts {
 /** Code of the error of a session whose device could not be opened, or failed. */
 export const DEVICE_FAILED = 'ERR_DEVICE';
 
+/** What the gateway is told then. Observed: openconnect's words. */
+const NO_DEVICE = 'Set up tun device failed';
+
 /** What a session tells while it lives. */
 export interface SessionEvents {
   state: [state: SessionState];
@@ -182,7 +185,9 @@ export class VpnSession extends EventEmitter<SessionEvents> {
         this.emit('waiting', effect.wait, effect.left);
         return;
       case 'tear-down':
-        return this.#tearDown(effect.reason);
+        return this.#tearDown(
+          this.#device === undefined && this.#isDeviceRefused() ? { ...effect.reason, goodbye: NO_DEVICE } : effect.reason,
+        );
       case 'closed':
         this.#ended.resolve(effect.outcome);
         return;
@@ -269,6 +274,11 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     if (device !== undefined) this.#driver?.attach(device);
     device?.resume();
     await this.#parts.network.reconnect(this.#knownConfig(), this.#facts());
+  }
+
+  #isDeviceRefused(): boolean {
+    const { state } = this.#machine;
+    return state.name === 'closing' && state.outcome.error?.code === DEVICE_FAILED;
   }
 
   /** Each step is taken whatever became of the one before: nothing is left behind because something else failed. */

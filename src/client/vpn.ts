@@ -16,7 +16,7 @@ import type { Millis } from '../core/tunnel/packet.ts';
 import { formatCidr, formatIp } from '../core/wire/ip-address.ts';
 import type { PacketDevice } from '../node/devices/packet-device.ts';
 import { TunDevice } from '../node/devices/tun-device.ts';
-import { PacketEngine } from '../node/engine/packet-engine.ts';
+import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { checkHost } from '../node/host-check.ts';
 import { clientSettings } from './client-settings.ts';
 import { ConfiguredNetwork, type UnderlayChange } from './configured-network.ts';
@@ -25,10 +25,12 @@ import { formAnswers } from './form-answers.ts';
 import { recoverLeftovers } from './leftovers.ts';
 import { isOwnDevice, type NetworkChoice, networkChoice, otherNetwork } from './network-choice.ts';
 import { RateMeter } from './rate-meter.ts';
+import { startEngine } from './start-engine.ts';
 import { respondToUnderlay } from './underlay-response.ts';
 import { type ClientSettings, VpnClient } from './vpn-client.ts';
 import type { VpnSession } from './vpn-session.ts';
 import type { Transport, VpnState, VpnStatus } from './vpn-status.ts';
+import { wallClock } from './wall-clock.ts';
 
 /** What a connection tells while it lives. */
 export interface VpnEvents {
@@ -310,13 +312,6 @@ export async function createClient(settings: ClientSettings, options: LoginOptio
   });
 }
 
-/** A rejection is told by whoever waits for the engine. */
-function startEngine(): Promise<PacketEngine> {
-  const engine = PacketEngine.start();
-  engine.catch(() => undefined);
-  return engine;
-}
-
 function errorOf({ kind, message, error }: Outcome): SallyportError {
   if (error !== undefined) return error;
   switch (kind) {
@@ -332,9 +327,4 @@ function errorOf({ kind, message, error }: Outcome): SallyportError {
     default:
       return kind satisfies never;
   }
-}
-
-/** A time of the machine's clock as one of 1970's. */
-function wallClock(time: Millis): Date {
-  return new Date(Date.now() + (time - performance.now()));
 }

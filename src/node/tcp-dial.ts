@@ -6,6 +6,7 @@
 import { lookup as systemLookup } from 'node:dns/promises';
 import { connect, type Socket } from 'node:net';
 import { CancelledError, NetworkError } from '../core/errors.ts';
+import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import { formatEndpoint, formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
@@ -22,13 +23,16 @@ export interface DialOptions {
   readonly log: Logger;
 }
 
+/** A host that has no address, or none that can be connected to. The log has said why. */
+export class UnreachableError extends NetworkError {}
+
 /** How long one address may take to answer. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
 /** How many addresses of a name are tried. */
 const MAX_ADDRESSES = 16;
 
-/** Resolves with a connected socket without Nagle's delay. Rejects with {@link NetworkError} or {@link CancelledError}. */
+/** Resolves with a connected socket without Nagle's delay. Rejects with {@link UnreachableError} or {@link CancelledError}. */
 export async function dialTcp(options: DialOptions): Promise<Socket> {
   const addresses = await addressesOf(options);
   const failures: string[] = [];
@@ -46,8 +50,8 @@ export async function dialTcp(options: DialOptions): Promise<Socket> {
       failures.push(`${endpoint}: ${reason}`);
     }
   }
-  options.log.log('error', 'host unreachable', { host: options.host });
-  throw new NetworkError(`Cannot connect to ${options.host} port ${options.port} (${failures.join('; ')}).`);
+  options.log.log('error', 'host unreachable', { host: hostInUrl(options.host) });
+  throw new UnreachableError(`Cannot connect to ${options.host} port ${options.port} (${failures.join('; ')}).`);
 }
 
 async function addressesOf(options: DialOptions): Promise<readonly IpAddress[]> {
@@ -60,7 +64,7 @@ async function addressesOf(options: DialOptions): Promise<readonly IpAddress[]> 
     if (error instanceof CancelledError) throw error;
     const reason = lookupReason(error);
     options.log.log('error', 'name lookup failed', { host: options.host, reason });
-    throw new NetworkError(`The name ${options.host} cannot be resolved: ${reason}.`, { cause: error });
+    throw new UnreachableError(`The name ${options.host} cannot be resolved: ${reason}.`, { cause: error });
   }
 }
 

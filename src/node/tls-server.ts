@@ -86,10 +86,13 @@ export class TlsServer {
    */
   async accept(raw: Socket, options: AcceptOptions): Promise<AcceptedTls | undefined> {
     try {
-      const ends = options.ends ?? endsOf(raw);
       const handshaken = await this.#handshake(raw, options);
-      if (handshaken === undefined) return undefined;
+      if (handshaken === undefined) {
+        raw.destroy();
+        return undefined;
+      }
       const { socket, host } = handshaken;
+      const ends = options.ends ?? endsOf(raw);
       const shown = socket.getX509Certificate()?.raw;
       if (shown === undefined) throw new NetworkError('The client left after its handshake.');
       const client = verifiedClient(socket);
@@ -109,6 +112,7 @@ export class TlsServer {
   #handshake(raw: Socket, { bytesRead = 0, signal }: AcceptOptions): Promise<Handshaken | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<Handshaken | undefined>();
     let host = this.#default;
+    if (raw.destroyed && raw.bytesRead <= bytesRead) return Promise.resolve(undefined);
     raw.on('error', () => undefined); // the TLS socket tells it too
     const socket = new TLSSocket(raw, {
       isServer: true,
@@ -121,14 +125,16 @@ export class TlsServer {
       requestCert: this.#wish !== 'no',
       rejectUnauthorized: this.#wish === 'required',
     });
+    socket.on('error', () => undefined); // what it says is heard below; later, by the connection, which is made a moment after the handshake
     const timer = setTimeout(() => fail(new NetworkError('The client took too long for its TLS handshake.')), HANDSHAKE_LIMIT_MS);
     const cancel = () => fail(new CancelledError());
-    const broken = (error: Error) =>
-      fail(new NetworkError(`The TLS handshake failed: ${reasonOf(error)}.`, { code: TLS_FAILED, cause: error }));
-    const closed = () => {
-      if (raw.bytesRead > bytesRead) fail(new NetworkError('The client left during the TLS handshake.', { code: TLS_FAILED }));
-      else finish(undefined);
+    const gone = (error: SallyportError) => {
+      if (raw.bytesRead > bytesRead) fail(error);
+      else finish(undefined); // proxies that only look whether anyone is there often reset the connection
     };
+    const broken = (error: Error) =>
+      gone(new NetworkError(`The TLS handshake failed: ${reasonOf(error)}.`, { code: TLS_FAILED, cause: error }));
+    const closed = () => gone(new NetworkError('The client left during the TLS handshake.', { code: TLS_FAILED }));
     const settle = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', cancel);
@@ -140,7 +146,6 @@ export class TlsServer {
     };
     const fail = (error: SallyportError) => {
       settle();
-      socket.on('error', () => undefined); // it has failed already: what it says while being destroyed adds nothing
       socket.destroy();
       reject(error);
     };

@@ -89,15 +89,15 @@ export class PortableUdpSocket implements DatagramPath {
     first: Uint8Array,
     strayed: (bytes: Uint8Array, from: Endpoint) => void,
   ): Promise<PortableUdpSocket> {
-    if (remote.address.family === 6) giveIpv6Connect(socket);
+    if (remote.address.family === 6) restoreIpv6Connect(socket);
     const arrived: [bytes: Uint8Array, from: RemoteInfo][] = [];
     const keep = (bytes: Uint8Array, from: RemoteInfo) => void arrived.push([bytes, from]);
     socket.on('message', keep);
     try {
       await new Promise<void>((resolve, reject) => {
         socket.once('error', reject);
-        const connected = (error?: Error) => (error === undefined ? resolve() : reject(error));
-        socket.connect(remote.port, formatIp(remote.address), connected);
+        // Node tells this call-back of an error, and then not the event.
+        socket.connect(remote.port, formatIp(remote.address), (error?: Error) => (error === undefined ? resolve() : reject(error)));
       });
     } catch (cause) {
       socket.close();
@@ -205,15 +205,13 @@ export class PortableUdpSocket implements DatagramPath {
 }
 
 /**
- * Observed: a udp6 socket that came from another process connects by the function for IPv4 addresses, which calls all others invalid (Node takes `bind` and
- * `send` over to the handle that arrives, and forgets `connect`). Where Node's inside looks otherwise, it has been mended there, or `connect` fails.
+ * Observed: Node 24 forgets that a socket which came from another process is one of IPv6, as far as connecting goes (EINVAL): it sets the handle's
+ * `lookup`, `bind` and `send`, and leaves `connect`. The handle's own name for the right function is `connect6`.
  */
-function giveIpv6Connect(socket: Socket): void {
+function restoreIpv6Connect(socket: Socket): void {
   const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
-  const state: unknown = key === undefined ? undefined : (socket as unknown as Record<symbol, unknown>)[key];
-  if (typeof state !== 'object' || state === null || !('handle' in state)) return;
-  const { handle } = state;
-  if (typeof handle === 'object' && handle !== null && 'connect6' in handle) Object.assign(handle, { connect: handle.connect6 });
+  const { handle } = (key === undefined ? {} : Reflect.get(socket, key)) as { handle?: { connect?: unknown; connect6?: unknown } | null };
+  if (typeof handle?.connect6 === 'function') handle.connect = handle.connect6;
 }
 
 function networkErrorOf(cause: unknown, what: string): NetworkError {

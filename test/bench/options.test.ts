@@ -5,7 +5,7 @@ import { parseOptions } from '../../bench/options.ts';
 
 describe('options of the bench', () => {
   it('measure everything in full and fail on a missed limit unless told otherwise', () => {
-    const measurements = ['connect', 'ping', 'memory', 'throughput'];
+    const measurements = ['connect', 'ping', 'memory', 'throughput', 'gateway-memory', 'gateway-throughput'];
     assert.deepEqual(parseOptions([]), { isQuick: false, measurements, isReportOnly: false, writes: false });
   });
 
@@ -14,7 +14,10 @@ describe('options of the bench', () => {
   });
 
   it('refuse a measurement that there is not, and name those that there are', () => {
-    assert.throws(() => parseOptions(['--only', 'latency']), /no measurement latency.*connect, ping, memory, throughput/);
+    assert.throws(
+      () => parseOptions(['--only', 'latency']),
+      /no measurement latency.*connect, ping, memory, throughput, gateway-memory, gateway-throughput/,
+    );
   });
 
   it('refuse to write a document from part of the figures, or from quick ones', () => {

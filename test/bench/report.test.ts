@@ -10,7 +10,7 @@ const CONNECT: Figure = {
   transport: 'dtls',
   name: 'start to tunnel up',
   unit: 'ms',
-  samples: { sallyport: [95, 90, 100], openconnect: [30, 28, 40] },
+  samples: { sallyport: [95, 90, 100], reference: [30, 28, 40] },
 };
 
 const PING: Figure = {
@@ -18,7 +18,7 @@ const PING: Figure = {
   transport: 'tls',
   name: 'every 20 ms',
   unit: 'µs',
-  samples: { sallyport: [120.4, 90, 150], openconnect: [80, 75, 100] },
+  samples: { sallyport: [120.4, 90, 150], reference: [80, 75, 100] },
 };
 
 const CPU: Figure = {
@@ -26,8 +26,10 @@ const CPU: Figure = {
   transport: 'dtls',
   name: 'CPU up',
   unit: 'CPU-s/GB',
-  samples: { sallyport: [2.644, 2.5], openconnect: [4.05, 4] },
+  samples: { sallyport: [2.644, 2.5], reference: [4.05, 4] },
 };
+
+const GATEWAY_CPU: Figure = { ...CPU, measurement: 'gateway-throughput' };
 
 const MACHINE: Circumstances = {
   date: '2031-05-17',
@@ -57,6 +59,13 @@ describe('report', () => {
   it('rounds each unit to what was measured', () => {
     assert.equal(row(renderFigures([PING]), 'TLS, every 20 ms')[2], '120 (90 to 150)');
     assert.equal(row(renderFigures([CPU]), 'DTLS, CPU up')[2], '2.57 (2.50 to 2.64)');
+  });
+
+  it('names the program that Sallyport is beside: a client or a gateway', () => {
+    const report = renderFigures([CPU, GATEWAY_CPU]);
+    const headOf = (title: string) => row(report.slice(report.indexOf(`## ${title}\n`)), 'figure')[3];
+    assert.equal(headOf('Throughput and CPU'), 'openconnect');
+    assert.equal(headOf("Gateway's throughput and CPU"), 'ocserv');
   });
 
   it('says of each limit whether it is kept', () => {
@@ -90,16 +99,17 @@ describe('document', () => {
   });
 
   it('explains each measurement before its table', () => {
-    const document = renderDocument([CONNECT, PING, CPU], MACHINE);
+    const document = renderDocument([CONNECT, PING, CPU, GATEWAY_CPU], MACHINE);
     for (const [title, word] of [
       ['Connect time', 'script'],
       ['Ping time', '56 bytes'],
       ['Throughput and CPU', 'iperf3'],
+      ["Gateway's throughput and CPU", 'main process'],
     ] as const) {
       const section = document.split(`\n## ${title}\n\n`)[1]?.split('\n## ')[0] ?? '';
-      const [prose = '', table = ''] = section.split('\n\n');
+      const [prose = '', ...further] = section.trim().split('\n\n');
       assert.ok(prose.includes(word), section);
-      assert.ok(table.startsWith('| figure'), section);
+      assert.ok(further.at(-1)?.startsWith('| figure'), section);
     }
   });
 
@@ -110,7 +120,7 @@ describe('document', () => {
   });
 
   it('stays the same but for what was measured', () => {
-    const slower: Figure = { ...CONNECT, samples: { sallyport: [97, 91, 101], openconnect: [31, 29, 41] } };
+    const slower: Figure = { ...CONNECT, samples: { sallyport: [97, 91, 101], reference: [31, 29, 41] } };
     const lines = renderDocument([CONNECT], MACHINE).split('\n');
     const differing = renderDocument([slower], MACHINE)
       .split('\n')

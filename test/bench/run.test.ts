@@ -46,6 +46,16 @@ describe('bench', () => {
     assert.deepEqual(readdirSync(folder), []);
   });
 
+  it('measures both gateways with the same client, and leaves nothing', { skip, timeout: DEADLINE }, async () => {
+    const { code, stdout, output } = await (await run('--quick', '--only', 'gateway-memory')).finish({ within: DEADLINE });
+    assert.equal(code, 0, output);
+    const rows = [...stdout.matchAll(/^\| (DTLS|TLS), (resident|proportional) +\| MiB +\| +([\d.]+) .*?\| +([\d.]+) \(/gm)];
+    assert.equal(rows.length, 4, output);
+    // Ours are three processes of Node at least, and one of them alone takes some 40.
+    for (const [row, , , sallyport, ocserv] of rows) assert.ok(Number(ocserv) > 1 && Number(sallyport) > 80, row);
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
   it('ends with all that it has started when it is interrupted', { skip, timeout: DEADLINE }, async () => {
     const bench = await run('--quick', '--only', 'memory');
     await bench.waitFor(/round 1 of/);

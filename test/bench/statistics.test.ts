@@ -1,4 +1,4 @@
-/** Medians, spreads and ratios of two clients. */
+/** Medians, spreads and ratios of two programs. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -49,28 +49,28 @@ describe('spread', () => {
 });
 
 describe('comparison', () => {
-  it('puts Sallyport over openconnect, in ratios and differences of the medians', () => {
-    const { ratio, difference } = compare({ sallyport: [30, 90, 60], openconnect: [40, 10, 20] });
+  it('puts Sallyport over what it replaces, in ratios and differences of the medians', () => {
+    const { ratio, difference } = compare({ sallyport: [30, 90, 60], reference: [40, 10, 20] });
     assert.equal(ratio, 3);
     assert.equal(difference, 40);
   });
 
   it('has the ratio of each round by itself in its spread', () => {
-    const { ratios } = compare({ sallyport: [10, 40, 90], openconnect: [10, 20, 30] });
+    const { ratios } = compare({ sallyport: [10, 40, 90], reference: [10, 20, 30] });
     assert.deepEqual(ratios, { median: 2, min: 1, max: 3 });
   });
 
-  it('is 1 for a client beside itself', () => {
+  it('is 1 for a program beside itself', () => {
     fc.assert(
       fc.property(numbers, (all) => {
-        const { ratio, difference, ratios } = compare({ sallyport: all, openconnect: all });
+        const { ratio, difference, ratios } = compare({ sallyport: all, reference: all });
         assert.deepEqual([ratio, difference, ratios], [1, 0, { median: 1, min: 1, max: 1 }]);
       }),
     );
   });
 
-  it('refuses rounds that only one client was in', () => {
-    assert.throws(() => compare({ sallyport: [1, 2], openconnect: [1] }), RangeError);
-    assert.throws(() => compare({ sallyport: [], openconnect: [] }), RangeError);
+  it('refuses rounds that only one side was in', () => {
+    assert.throws(() => compare({ sallyport: [1, 2], reference: [1] }), RangeError);
+    assert.throws(() => compare({ sallyport: [], reference: [] }), RangeError);
   });
 });

@@ -97,13 +97,22 @@ describe('a TUN device', OPTIONS, () => {
     await scene.assertNoTrace();
   });
 
+  it('whose name is too long is made with what of it an interface can have', async () => {
+    await using scene = await TunnelScene.open(DNS);
+    const client = await scene.connect({ device: 'tun-1234567890-1234567890' });
+    await scene.assertAnswers();
+    assert.ok(scene.deviceBytes('tun-1234567890-') > 0);
+    await scene.disconnect(client);
+  });
+
   it('that this machine does not have ends the session with code 1 and says what to do', async () => {
     await using scene = await TunnelScene.open(DNS);
     await scene.client.run('mount', ['-t', 'tmpfs', 'none', '/dev/net']);
     const client = await scene.start({ script: 'true' }); // the standard one makes it
-    const { code, output } = await client.program.finish();
+    const { code, output, stdout } = await client.program.finish();
     assert.equal(code, 1, output);
     assert.match(output, /There is no TUN device on this machine/);
+    assert.match(stdout, /^Send BYE packet: Set up tun device failed\nUnrecoverable I\/O error; exiting\.$/m);
     await scene.assertNoTrace();
   });
 

@@ -63,7 +63,8 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
       await scene.carried('tun0', 5e6);
       const mark = client.program.output.length;
       client.program.signal('SIGUSR2');
-      await client.program.waitFor(/User requested reconnect/, { after: mark });
+      await client.program.waitFor(/^Caller paused the connection$/m, { after: mark });
+      await client.program.waitFor(/^User requested reconnect$/m, { after: mark });
       await client.program.waitFor(/script attempt-reconnect ended with 0/, { after: mark });
       await client.program.waitFor(/script reconnect ended with 0/, { after: mark });
       await cipherOfDatagrams(client, mark);

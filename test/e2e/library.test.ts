@@ -1,5 +1,6 @@
 /** The package as a library: `connect()` against the real ocserv, from a program of its own on the client's machine. */
 import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { ALICE } from '../support/ocserv.ts';
@@ -8,6 +9,7 @@ import { sized } from '../support/size.ts';
 import { NAMES } from './sallyport-scene.ts';
 import { skip, TunnelScene } from './tunnel-scene.ts';
 
+const ROOT = path.resolve(import.meta.dirname, '../..');
 const PROGRAM = path.join(import.meta.dirname, 'library-program.ts');
 
 function start({ client, gateway, ocserv }: TunnelScene, password: string): Promise<Program> {
@@ -44,6 +46,29 @@ describe('connect() of the library', { skip, concurrency: 2, timeout: sized(60_0
       'over',
     ]);
     assert.deepEqual(await scene.ocserv.control.sessions(), []);
+    await scene.assertNoTrace();
+  });
+
+  it('runs as the README has it', async () => {
+    await using scene = await TunnelScene.open(NAMES);
+    const readme = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
+    const [, example = ''] = /^```js\n(.*?)^```$/ms.exec(readme) ?? [];
+    const { client, gateway, ocserv, lab } = scene;
+    const file = path.join(lab.folder, 'example.mjs');
+    writeFileSync(file, example);
+    mkdirSync(path.join(lab.folder, 'node_modules'));
+    symlinkSync(ROOT, path.join(lab.folder, 'node_modules/sallyport'));
+    const program = await client.start(process.execPath, [file, `https://${gateway}`, ocserv.pin], { keepsInputOpen: true });
+    await program.waitFor(/username/i);
+    program.write(`${ALICE.name}\n`);
+    await program.waitFor(/password/i);
+    program.write(`${ALICE.password}\n`);
+    await program.waitFor(/Enter ends the connection/);
+    await scene.assertAnswers();
+    program.write('\n');
+    const { code, output } = await program.finish();
+    assert.equal(code, 0, output);
+    assert.match(output, /closing\nclosed/);
     await scene.assertNoTrace();
   });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
+import { shellQuoted } from '../../src/cli/openconnect/authenticate-output.ts';
 import { encodeExactly } from '../../src/node/locale-text.ts';
 import { DROP_IN } from '../support/drop-in.ts';
 import { type KeyVariant, writeKeyVariants } from '../support/key-variants.ts';
@@ -12,7 +13,7 @@ import type { Finished } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
 import { sized } from '../support/size.ts';
 import { makeClientCertificate } from '../support/throwaway-certificates.ts';
-import { ALICES_LINE, LoginLab, shellQuoted } from './login-lab.ts';
+import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
 const skip = missing('root', 'netns', 'ocserv', 'openssl');
 

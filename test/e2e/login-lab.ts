@@ -1,7 +1,7 @@
 /**
  * A real gateway and the two clients that log in to it as a user would have them do: our drop-in, and Debian's openconnect beside it.
  *
- * Everything that our drop-in ever wrote is searched for secrets when the lab closes: the users' passwords, the cookies that the gateway issued, and
+ * Everything that our drop-in ever wrote (and our gateway, where a test has that one) is searched for secrets when the lab closes: the users' passwords, the cookies that the gateway issued, and
  * whatever a test adds. So every test is one about secrets too.
  *
  * Read first: spec "Client command-line contract", sections 5 to 7; the test lab's README.
@@ -11,14 +11,14 @@
  * const { code, stdout } = await login.run(['--cookieonly', '--user', 'alice', ...login.pinned], { input: 'correct horse\n' });
  */
 import assert from 'node:assert/strict';
+import { shellQuoted } from '../../src/cli/openconnect/authenticate-output.ts';
 import { DROP_IN } from '../support/drop-in.ts';
+import { OUR_GATEWAY } from '../support/gateway-program.ts';
 import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
 import { ALICE, Ocserv, type OcservOptions } from '../support/ocserv.ts';
+import { OPENCONNECT } from '../support/openconnect.ts';
 import type { Finished, Program, ProgramOptions } from '../support/program.ts';
-
-/** Debian's, the one that is replaced. */
-export const OPENCONNECT: readonly [string, ...string[]] = ['openconnect'];
 
 /** At this level ocserv says which requests it got, with their bodies, and which cookies. */
 const REQUESTS_DEBUG_LEVEL = 8;
@@ -41,8 +41,12 @@ export class LoginLab implements AsyncDisposable {
   /** Searched for in what our drop-in wrote, besides passwords and cookies. */
   readonly secrets: Set<string>;
   readonly #ours: { readonly program: Program; readonly args: readonly string[] }[] = [];
+  /** The gateway is ours too: its log is searched as well. */
+  readonly #isOurGateway: boolean;
+  readonly #issued = new Set<string>();
 
-  private constructor(lab: Lab, ocserv: Ocserv, secrets: readonly string[]) {
+  private constructor(lab: Lab, ocserv: Ocserv, secrets: readonly string[], isOurGateway: boolean) {
+    this.#isOurGateway = isOurGateway;
     this.lab = lab;
     this.ocserv = ocserv;
     this.secrets = new Set(secrets);
@@ -53,11 +57,8 @@ export class LoginLab implements AsyncDisposable {
     try {
       const { users = [ALICE] } = options;
       const ocserv = await Ocserv.start(lab, { debugLevel: REQUESTS_DEBUG_LEVEL, ...options });
-      return new LoginLab(
-        lab,
-        ocserv,
-        users.map(({ password }) => password),
-      );
+      const passwords = users.map(({ password }) => password);
+      return new LoginLab(lab, ocserv, passwords, options.program === OUR_GATEWAY);
     } catch (error) {
       await lab.close();
       throw error;
@@ -98,9 +99,11 @@ export class LoginLab implements AsyncDisposable {
   }
 
   /** Runs Debian's openconnect to its end. */
-  runPeer(args: readonly string[], options: ProgramOptions = {}): Promise<Finished> {
+  async runPeer(args: readonly string[], options: ProgramOptions = {}): Promise<Finished> {
     const [program, ...leading] = OPENCONNECT;
-    return this.client.finish(program, [...leading, ...args], options);
+    const finished = await this.client.finish(program, [...leading, ...args], options);
+    for (const cookie of cookieValues(finished.stdout)) this.#issued.add(cookie);
+    return finished;
   }
 
   /** Everything that the gateway was asked so far, by whomever. */
@@ -121,7 +124,14 @@ export class LoginLab implements AsyncDisposable {
     }
   }
 
+  #assertGatewayKeeps(secrets: readonly string[]): void {
+    for (const secret of secrets.filter(({ length }) => length >= SHORTEST_SECRET)) {
+      for (const spelling of spellingsOf(secret)) assert.ok(!this.ocserv.log.includes(spelling), `"${spelling}" is in the gateway's log`);
+    }
+  }
+
   #assertSecretsKept(): void {
+    if (this.#isOurGateway) this.#assertGatewayKeeps([...this.secrets, ...this.#issued]);
     for (const { program, args } of this.#ours) {
       const result = /^(?:COOKIE='|(?:openconnect_strapkey=|webvpn=)).*$/m.exec(program.stdout)?.[0] ?? '';
       const isWanted = args.some((argument) => /--(?:authenticate|cookieonly|printcookie)\b/.test(argument));
@@ -148,11 +158,6 @@ function spellingsOf(secret: string): Set<string> {
 
 function cookieValues(line: string): string[] {
   return [...line.matchAll(/\b(?:webvpn|webvpncontext|openconnect_strapkey)=([^;'\s]+)/g)].map(([, value = '']) => value);
-}
-
-/** A word for a shell. */
-export function shellQuoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** What ocserv's log (level {@link REQUESTS_DEBUG_LEVEL}) says of requests: headers one by one, then method and target, then the body. */

@@ -1,14 +1,15 @@
 /** What a log-in is for: its result on standard output, and a session by it in another process (spec "Client command-line contract", section 5). */
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { shellQuoted } from '../../src/cli/openconnect/authenticate-output.ts';
 import { DROP_IN } from '../support/drop-in.ts';
 import { SERVER_NAME } from '../support/lab.ts';
 import { ALICE } from '../support/ocserv.ts';
 import type { Program } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
-import { ALICES_LINE, LoginLab, shellQuoted } from './login-lab.ts';
+import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
 const skip = missing('root', 'netns', 'tun', 'ocserv', 'openssl');
 
@@ -46,6 +47,20 @@ describe('result of a log-in', { skip, timeout: 60_000 }, () => {
       '',
     ]);
     assert.match(run.stderr, /^XML POST enabled$/m);
+  });
+
+  it('comes with the profile that the gateway offers, in the file of --xmlconfig', async () => {
+    const userProfile = '<?xml version="1.0"?><AnyConnectProfile><ServerList/></AnyConnectProfile>\n';
+    await using login = await LoginLab.open({ userProfile });
+    const file = path.join(login.lab.folder, 'kept.xml');
+    const args = ['--authenticate', '--xmlconfig', file, ...BY_PASSWORD, ...login.pinned];
+    writeFileSync(file, '<old/>');
+    for (const fetches of [true, false]) {
+      const run = await login.run(args, { input: ALICES_LINE });
+      assert.equal(run.code, 0, run.output);
+      assert.equal(readFileSync(file, 'utf8'), userProfile);
+      assert.equal(/^GET .*profile/m.test(run.stderr), fetches, 'it is fetched once');
+    }
   });
 
   it('names the gateway as it was named, and the address that it was found at', async () => {

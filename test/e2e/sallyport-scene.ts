@@ -12,6 +12,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { shellQuoted } from '../../src/cli/openconnect/authenticate-output.ts';
 import { schemaFaults } from '../support/json-schema.ts';
 import { ALICE } from '../support/ocserv.ts';
 import type { Finished, Program, ProgramOptions } from '../support/program.ts';
@@ -42,7 +43,7 @@ export const PASSWORD: ProgramOptions = { input: `${ALICE.password}\n` };
 
 /** Starts a command at a terminal of its own, of 100 columns: standard streams are the terminal, Ctrl-C is the key. */
 export function atTerminal({ client }: TunnelScene, args: readonly string[]): Promise<Program> {
-  const words = [process.execPath, COMMAND, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+  const words = [process.execPath, COMMAND, ...args].map(shellQuoted);
   const command = `stty cols 100 rows 40; exec ${words.join(' ')}`;
   return client.start('script', ['--quiet', '--flush', '--return', '--command', command, '/dev/null'], {
     keepsInputOpen: true,

@@ -1,5 +1,5 @@
 /**
- * A tunnel of our drop-in to the real ocserv, with all that an end-to-end test looks at: the machine before, the client, the gateway's view, traffic.
+ * A tunnel of our drop-in to the real ocserv, or of other programs in their places, with all that an end-to-end test looks at: the machine before, the client, the gateway's view, traffic.
  *
  * @example
  * await using scene = await TunnelScene.open({ settings: { compression: true } });
@@ -17,7 +17,9 @@ import { Faults } from '../support/faults.ts';
 import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
 import { ALICE, Ocserv, type OcservOptions } from '../support/ocserv.ts';
-import { OpenConnect, type OpenConnectOptions } from '../support/openconnect.ts';
+
+import { type Command, OpenConnect, type OpenConnectOptions } from '../support/openconnect.ts';
+import { processIdentity } from '../support/process-identity.ts';
 import { Relay, type RelayStartOptions } from '../support/relay.ts';
 import { missing } from '../support/requirements.ts';
 import { assertUnchanged, type NetworkSnapshot, takeSnapshot } from '../support/snapshot.ts';
@@ -31,13 +33,16 @@ export const INSIDE = { ipv4: '10.77.0.1', ipv6: 'fd77::1' } as const;
 export const ROUTES: readonly string[] = ['10.77.0.0/16', 'fd77::/64'];
 
 const CARRY_DEADLINE: Millis = 20_000;
-const CARRY_POLL: Millis = 5;
+const END_DEADLINE: Millis = 10_000;
+const POLL: Millis = 5;
 
 export interface SceneOptions extends OcservOptions {
   /** A relay on the router that the client takes for the gateway. */
   readonly relay?: RelayStartOptions;
   /** Which of the gateway's addresses clients go to. Default 4. */
   readonly family?: 4 | 6;
+  /** The program that clients run. Default: our drop-in. */
+  readonly command?: Command;
 }
 
 export interface StartOptions extends Partial<OpenConnectOptions> {
@@ -51,30 +56,38 @@ export class TunnelScene implements AsyncDisposable {
   readonly faults: Faults;
   /** The client's machine before anything was started. */
   readonly before: NetworkSnapshot;
+  /** What clients run. */
+  readonly command: Command;
   readonly #relay: Relay | undefined;
   readonly #gateway: string;
   #peers: { readonly near: TrafficPeer; readonly far: TrafficPeer } | undefined;
   readonly #targets = new Map<string, TrafficTarget>();
 
-  private constructor(lab: Lab, ocserv: Ocserv, before: NetworkSnapshot, relay: Relay | undefined, gateway: string) {
+  private constructor(
+    lab: Lab,
+    ocserv: Ocserv,
+    before: NetworkSnapshot,
+    { command, relay, gateway }: { readonly command: Command; readonly relay: Relay | undefined; readonly gateway: string },
+  ) {
     this.lab = lab;
     this.ocserv = ocserv;
     this.faults = new Faults(lab.router);
     this.before = before;
+    this.command = command;
     this.#relay = relay;
     this.#gateway = gateway;
   }
 
   /** A lab with a running gateway, which announces {@link ROUTES} unless told otherwise. */
-  static async open({ relay: relayOptions, family = 4, settings, ...options }: SceneOptions = {}): Promise<TunnelScene> {
-    assertBuilt();
+  static async open({ relay: relayOptions, family = 4, command = DROP_IN, settings, ...options }: SceneOptions = {}): Promise<TunnelScene> {
+    assertBuilt(command);
     const lab = await Lab.open();
     try {
       const ocserv = await Ocserv.start(lab, { ...options, settings: { route: ROUTES, ...settings } });
       const relay = relayOptions && (await Relay.start(lab, relayOptions));
       const { ipv6 } = lab.addresses.server;
       const gateway = relay?.gateway ?? (family === 6 ? `[${ipv6}]` : ocserv.gateway);
-      return new TunnelScene(lab, ocserv, await takeSnapshot(lab.client), relay, gateway);
+      return new TunnelScene(lab, ocserv, await takeSnapshot(lab.client), { command, relay, gateway });
     } catch (error) {
       await lab.close();
       throw error;
@@ -95,11 +108,11 @@ export class TunnelScene implements AsyncDisposable {
     return this.lab.client;
   }
 
-  /** Starts our drop-in, or another `command`, as Alice; on another machine than the client's, if `namespace` says so. */
+  /** Starts a client, or another `command`, as Alice; on another machine than the client's, if `namespace` says so. */
   start({ namespace = this.client, ...options }: StartOptions = {}): Promise<OpenConnect> {
-    const { gateway, ocserv } = this;
+    const { gateway, ocserv, command } = this;
     const user = options.args?.includes('--cookie-on-stdin') === true ? {} : { user: ALICE };
-    return OpenConnect.start(namespace, { gateway, pin: ocserv.pin, ...user, command: DROP_IN, ...options });
+    return OpenConnect.start(namespace, { gateway, pin: ocserv.pin, ...user, command, ...options });
   }
 
   /** Starts it and waits until the script has set up the network. */
@@ -125,8 +138,15 @@ export class TunnelScene implements AsyncDisposable {
   /** Waits until so many more bytes have passed a device of the client, both ways together. */
   async carried(device: string, bytes: number): Promise<void> {
     const start = this.deviceBytes(device);
-    for (const deadline = performance.now() + CARRY_DEADLINE; this.deviceBytes(device) - start < bytes; await setTimeout(CARRY_POLL)) {
+    for (const deadline = performance.now() + CARRY_DEADLINE; this.deviceBytes(device) - start < bytes; await setTimeout(POLL)) {
       assert.ok(performance.now() < deadline, `${device} did not carry ${bytes} bytes within ${CARRY_DEADLINE} ms`);
+    }
+  }
+
+  /** Waits until a process of the client's machine has ended that the test did not start itself. */
+  async ended(pid: number): Promise<void> {
+    for (const deadline = performance.now() + END_DEADLINE; processIdentity(pid) !== undefined; await setTimeout(POLL)) {
+      assert.ok(performance.now() < deadline, `process ${pid} did not end within ${END_DEADLINE} ms`);
     }
   }
 
@@ -196,10 +216,9 @@ export async function cipherOfDatagrams(client: OpenConnect, after = 0): Promise
 }
 
 /** Logs Alice in and returns the session's cookie. */
-export async function logIn({ client, gateway, ocserv }: TunnelScene): Promise<string> {
-  const [command, ...leading] = DROP_IN;
+export async function logIn({ client, gateway, ocserv, command: [program, ...leading] }: TunnelScene): Promise<string> {
   const args = ['--authenticate', '--non-inter', '--user', ALICE.name, '--passwd-on-stdin', '--servercert', ocserv.pin, gateway];
-  const { stdout } = await client.finish(command, [...leading, ...args], { input: `${ALICE.password}\n` });
+  const { stdout } = await client.finish(program, [...leading, ...args], { input: `${ALICE.password}\n` });
   const [, cookie] = /^COOKIE='(.*)'$/m.exec(stdout) ?? [];
   assert.ok(cookie, stdout);
   return cookie;

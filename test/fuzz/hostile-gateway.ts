@@ -71,6 +71,8 @@ export class HostileGateway implements AsyncDisposable {
   readonly #visits = new Set<Promise<void>>();
   readonly #datagrams: DatagramHost;
   #run: Run | undefined;
+  /** To TCP connections of this run that have closed. */
+  #sentBytes = 0;
   /** What went wrong in the gateway itself, or with a client that never has enough. */
   #failure: unknown;
 
@@ -101,7 +103,13 @@ export class HostileGateway implements AsyncDisposable {
     return this.#run?.connections ?? 0;
   }
 
+  /** What this run, or the last one, has sent by TCP. */
+  get sentBytes(): number {
+    return [...this.#sockets].reduce((sum, socket) => sum + socket.bytesWritten, this.#sentBytes);
+  }
+
   begin(dice: Dice, hostility: Hostility): void {
+    this.#sentBytes = 0;
     this.#run = { dice, hostility, flow: new HonestFlow(dice.fork(1), this.port), over: new AbortController(), connections: 0 };
     this.#datagrams.begin(dice.fork(2), hostility.datagrams);
   }
@@ -128,7 +136,9 @@ export class HostileGateway implements AsyncDisposable {
     const connection = run.connections++;
     if (connection > MAX_CONNECTIONS) this.#failure ??= new Error(`the client made more than ${MAX_CONNECTIONS} connections`);
     this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('close', () => {
+      if (this.#sockets.delete(socket)) this.#sentBytes += socket.bytesWritten;
+    });
     const visit = this.#serve(socket, run, connection)
       .catch((error: unknown) => {
         this.#failure ??= error;

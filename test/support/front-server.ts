@@ -41,6 +41,7 @@ export class FrontServer implements AsyncDisposable {
   onHandOver: () => void = () => undefined;
   /** What connections failed with, and `probe` for those that said nothing. */
   readonly failures: unknown[] = [];
+  #onFailure: (failure: unknown) => void = () => undefined;
   readonly contexts: HostContexts;
   readonly #visitor: (accepted: AcceptedTls) => Visitor;
   readonly #options: FrontServerOptions;
@@ -57,7 +58,7 @@ export class FrontServer implements AsyncDisposable {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
       const serving = this.#serve(socket)
-        .catch((error: unknown) => void this.failures.push(error))
+        .catch((error: unknown) => this.#failed(error))
         .finally(() => this.#serving.delete(serving));
       this.#serving.add(serving);
     });
@@ -83,6 +84,18 @@ export class FrontServer implements AsyncDisposable {
     return `127.0.0.1:${this.port}`;
   }
 
+  /** The next of {@link failures}. */
+  nextFailure(): Promise<unknown> {
+    return new Promise((resolve) => {
+      this.#onFailure = resolve;
+    });
+  }
+
+  #failed(failure: unknown): void {
+    this.failures.push(failure);
+    this.#onFailure(failure);
+  }
+
   async #serve(socket: net.Socket): Promise<void> {
     const { signal } = this.#stop;
     const { readsProxyHeader = false, unixSocket, loginTime = 60_000 } = this.#options;
@@ -92,7 +105,7 @@ export class FrontServer implements AsyncDisposable {
     const accepted =
       proxied && (await this.contexts.server.accept(socket, { signal, bytesRead: proxied.bytesRead, ...(ends !== undefined && { ends }) }));
     if (accepted === undefined) {
-      this.failures.push('probe');
+      this.#failed('probe');
       return;
     }
     const { connection, identity, clientChain } = accepted;

@@ -1,5 +1,6 @@
 /** ocserv's control tool: who is connected, and ending a session from the gateway's side. Read first: spec "Gateway contract", section 4. */
 import type { Namespace } from './namespaces.ts';
+import type { Command } from './openconnect.ts';
 import type { Finished } from './program.ts';
 
 /** One session of `show users`, the parts that tests look at; the others are there under occtl's names too. */
@@ -29,15 +30,18 @@ export interface OcctlUser {
 export class Occtl {
   readonly #namespace: Namespace;
   readonly #socket: string;
+  readonly #command: Command;
 
-  constructor(namespace: Namespace, socket: string) {
+  constructor(namespace: Namespace, socket: string, command: Command = ['occtl']) {
     this.#namespace = namespace;
     this.#socket = socket;
+    this.#command = command;
   }
 
   /** Runs any command: `run('show', 'status')`. */
   run(...words: readonly string[]): Promise<Finished> {
-    return this.#namespace.finish('occtl', ['--socket-file', this.#socket, ...words]);
+    const [program, ...leading] = this.#command;
+    return this.#namespace.finish(program, [...leading, '--socket-file', this.#socket, ...words]);
   }
 
   /** The answer to a `show` command, parsed. Rejects if the command fails. */

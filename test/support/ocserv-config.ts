@@ -37,6 +37,8 @@ type NumberKey =
 type BooleanKey =
   | 'append-routes'
   | 'auto-select-group'
+  /** Of releases after 1.1.6, as its secret. */
+  | 'camouflage'
   | 'cisco-client-compat'
   | 'client-bypass-protocol'
   | 'compression'
@@ -60,6 +62,7 @@ type BooleanKey =
 type TextKey =
   | 'banner'
   | 'ca-cert'
+  | 'camouflage_secret'
   | 'cert-group-oid'
   | 'cert-user-oid'
   | 'compression-algo-priority'

@@ -12,6 +12,7 @@ import { type Lab, SERVER_NAME } from './lab.ts';
 import type { Namespace } from './namespaces.ts';
 import { Occtl } from './occtl.ts';
 import { DEFAULT_SETTINGS, type OcservSettings, renderOcservConfig } from './ocserv-config.ts';
+import type { Command } from './openconnect.ts';
 import { type Program, startProgram } from './program.ts';
 import { type CertificateFiles, makeAuthority, makeServerCertificate, pinOf } from './throwaway-certificates.ts';
 
@@ -56,9 +57,11 @@ export interface OcservOptions {
 
 /** A program that takes ocserv's configuration and arguments. */
 export interface OcservProgram {
-  readonly command: readonly [string, ...string[]];
+  readonly command: Command;
   /** The line by which it says that clients can come. */
   readonly ready: RegExp;
+  /** Its control tool: each speaks to its own gateway only. Default: Debian's. */
+  readonly control?: Command;
 }
 
 /** Observed: comes after the lines that say that TCP and UDP are open. DEFAULT_SETTINGS has one security module. */
@@ -96,7 +99,7 @@ export class Ocserv {
     this.gateway = lab.addresses.server.ipv4;
     this.pin = pinOf(files.certificate);
     this.authority = files.authority;
-    this.control = new Occtl(lab.server, files.controlSocket);
+    this.control = new Occtl(lab.server, files.controlSocket, program.control);
     this.#namespace = lab.server;
     this.#debugLevel = debugLevel;
     this.#what = program;

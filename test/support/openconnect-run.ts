@@ -1,4 +1,4 @@
-/** Debian's openconnect 9.01, run against a gateway of ours. Say `skip: missing('openconnect')` where you use it. */
+/** Debian's openconnect 9.01, or a drop-in for it, run against a gateway of ours. Say `skip: missing('openconnect')` where you use the former. */
 import { spawn } from 'node:child_process';
 import type { FakeGateway } from './fake-gateway.ts';
 
@@ -13,6 +13,8 @@ export interface OpenconnectOptions {
   readonly stdin?: string;
   /** Default: `/`. */
   readonly path?: string;
+  /** What to run. Default: `['openconnect']`. */
+  readonly command?: readonly [string, ...string[]];
   /** Tells it to leave, as SIGTERM does. */
   readonly leave?: AbortSignal;
 }
@@ -25,9 +27,9 @@ export async function runOpenconnect(
   gateway: Pick<FakeGateway, 'authority' | 'certificate'>,
   options: OpenconnectOptions = {},
 ): Promise<OpenconnectRun> {
-  const { args = [], stdin = '', path = '/', leave } = options;
+  const { args = [], stdin = '', path = '/', command: [program, ...leading] = ['openconnect'], leave } = options;
   const fixed = ['--non-inter', `--servercert=${gateway.certificate.pin}`];
-  const child = spawn('openconnect', [...fixed, ...args, `https://${gateway.authority}${path}`], { stdio: 'pipe' });
+  const child = spawn(program, [...leading, ...fixed, ...args, `https://${gateway.authority}${path}`], { stdio: 'pipe' });
   const timer = setTimeout(() => child.kill('SIGTERM'), LIMIT_MS);
   leave?.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
   let [stdout, stderr] = ['', ''];

@@ -10,6 +10,9 @@ import type { Exit, Program } from './program.ts';
 /** Debian's standard script, which sets addresses, routes and the resolver file. */
 export const VPNC_SCRIPT = '/usr/share/vpnc-scripts/vpnc-script';
 
+/** Debian's, the one that is replaced. */
+export const OPENCONNECT: Command = ['openconnect'];
+
 export interface OpenConnectOptions {
   /** A host or URL, as on the command line. */
   readonly gateway: string;
@@ -25,9 +28,12 @@ export interface OpenConnectOptions {
   readonly args?: readonly string[];
   /** Further lines of standard input, after the password. */
   readonly input?: string;
-  /** What to run. Default: `['openconnect']`. */
-  readonly command?: readonly [string, ...string[]];
+  /** What to run. Default: {@link OPENCONNECT}. */
+  readonly command?: Command;
 }
+
+/** A program with its first arguments. */
+export type Command = readonly [string, ...string[]];
 
 /** What openconnect says once the tunnel is configured. */
 export interface Configured {
@@ -46,11 +52,11 @@ export class OpenConnect {
   }
 
   static async start(namespace: Namespace, options: OpenConnectOptions): Promise<OpenConnect> {
-    const { gateway, pin, user, device = 'tun0', script = VPNC_SCRIPT, args = [], input = '', command = ['openconnect'] } = options;
+    const { gateway, pin, user, device = 'tun0', script = VPNC_SCRIPT, args = [], input = '', command = OPENCONNECT } = options;
     const [program, ...leading] = command;
     const all = [
       ...leading,
-      ...['-v', '--non-inter', '--interface', device, '--script', reporting(script)],
+      ...['-v', '--non-inter', '--interface', device, '--script', reportingScript(script)],
       ...(pin === undefined ? [] : ['--servercert', pin]),
       ...(user === undefined ? [] : ['--user', user.name, '--passwd-on-stdin']),
       ...args,
@@ -82,6 +88,6 @@ export class OpenConnect {
 }
 
 /** The script, followed by a line in openconnect's output that says which of its runs has ended, and how. `--script` takes a shell command. */
-function reporting(script: string): string {
+export function reportingScript(script: string): string {
   return `${script}; code=$?; echo "script $reason ended with $code"; exit $code`;
 }

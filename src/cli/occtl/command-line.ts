@@ -5,10 +5,11 @@
  * works.
  */
 import { type OptionSyntax, readArguments } from '../getopt-long.ts';
+import type { ManOption } from '../roff.ts';
 import { commandList } from './command-table.ts';
 
 /** Where ocserv's configuration has the socket unless it says otherwise. */
-const DEFAULT_SOCKET = '/var/run/occtl.socket';
+export const DEFAULT_SOCKET = '/var/run/occtl.socket';
 
 /** The release that we are a stand-in for. */
 const OCCTL_VERSION = '1.1.6';
@@ -30,14 +31,18 @@ export type OcctlCommandLine =
 
 type OptionName = 'socket-file' | 'json' | 'no-pager' | 'debug' | 'help' | 'version';
 
-const OPTIONS: readonly OptionSyntax<OptionName>[] = [
-  { name: 'socket-file', short: 's', takesArgument: true },
-  { name: 'help', short: 'h', takesArgument: false },
-  { name: 'debug', takesArgument: false },
-  { name: 'version', short: 'v', takesArgument: false },
-  { name: 'json', short: 'j', takesArgument: false },
-  { name: 'no-pager', short: 'n', takesArgument: false },
+/** In the order of help. `argument` is for the manual page: help shows none. */
+export const OPTIONS: readonly (OptionSyntax<OptionName> & ManOption)[] = [
+  { name: 'socket-file', short: 's', takesArgument: true, argument: 'file', meaning: "Specify the server's occtl socket file" },
+  { name: 'help', short: 'h', takesArgument: false, meaning: 'Show this help' },
+  { name: 'debug', takesArgument: false, meaning: 'Enable more verbose information in some commands' },
+  { name: 'version', short: 'v', takesArgument: false, meaning: "Show the program's version" },
+  { name: 'json', short: 'j', takesArgument: false, meaning: 'Use JSON formatting for output' },
+  { name: 'no-pager', short: 'n', takesArgument: false, meaning: 'Do not use a pager' },
 ];
+
+/** Where the meanings begin in help. */
+const MEANING_COLUMN = 25;
 
 /** Reads the arguments. Options end where the command begins. */
 export function readOcctlArguments(argv: readonly string[]): OcctlCommandLine {
@@ -71,17 +76,11 @@ export function readOcctlArguments(argv: readonly string[]): OcctlCommandLine {
 }
 
 export function helpText(): string {
-  return `occtl: [OPTIONS...] {COMMAND}
-
-  -s --socket-file       Specify the server's occtl socket file
-  -h --help              Show this help
-     --debug             Enable more verbose information in some commands
-  -v --version           Show the program's version
-  -j --json              Use JSON formatting for output
-  -n --no-pager          Do not use a pager
-
-${commandList(false)}
-`;
+  const options = OPTIONS.map(({ name, short, meaning }) => {
+    const words = `  ${short === undefined ? '  ' : `-${short}`} --${name}`;
+    return `${words.padEnd(MEANING_COLUMN)}${meaning}\n`;
+  });
+  return `occtl: [OPTIONS...] {COMMAND}\n\n${options.join('')}\n${commandList(false)}\n`;
 }
 
 /** Also what the prompt begins with. `ownVersion`: of this package. */

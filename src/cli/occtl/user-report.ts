@@ -4,6 +4,7 @@
  * Read first: spec "Gateway contract", section 4. Observed: layouts and the order of members, against occtl 1.1.6 (`report-peer.test.ts` compares).
  */
 import type { UserStatus } from '../../gateway/control/control-target.ts';
+import { gnutlsName } from './gnutls-names.ts';
 import { bytesText, dateText, durationText, plainText, tableRow } from './human-text.ts';
 import { type JsonRecord, renderRecords } from './json-text.ts';
 
@@ -31,7 +32,7 @@ export function usersTable(users: readonly UserStatus[], now: number): string {
   const rows = users.map((user) => {
     const { id, host, remote, device = '', connectedAt, state } = user;
     const cells = [String(id), user.user ?? NO_NAME, host, remote, insideAddress(user), device];
-    return row(cells, durationText(now - connectedAt), shortCipher(user.dtlsCipher), state);
+    return row(cells, durationText(now - connectedAt), shortCipher(user.dtlsCipher && gnutlsName(user.dtlsCipher)), state);
   });
   return header + rows.join('');
 }
@@ -172,8 +173,8 @@ function userRecord(user: UserStatus, now: number): JsonRecord {
     '_Connected at': durationText(now - user.connectedAt),
     'Full session': user.session,
     Session: shortSession(user.session),
-    ...(user.tlsCipher !== undefined && { 'TLS ciphersuite': user.tlsCipher }),
-    ...(user.dtlsCipher !== undefined && { 'DTLS cipher': user.dtlsCipher }),
+    ...(user.tlsCipher !== undefined && { 'TLS ciphersuite': gnutlsName(user.tlsCipher) }),
+    ...(user.dtlsCipher !== undefined && { 'DTLS cipher': gnutlsName(user.dtlsCipher) }),
     ...(user.cstpCompression !== undefined && { 'CSTP compression': user.cstpCompression }),
     ...(user.dtlsCompression !== undefined && { 'DTLS compression': user.dtlsCompression }),
     DNS: user.dns,

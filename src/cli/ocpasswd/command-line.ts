@@ -1,24 +1,28 @@
 /** What ocpasswd's arguments ask for, in its own words where they are wrong. Observed of ocpasswd 1.1.6; the help is its own, without whom to report to. */
-import { readArguments } from '../getopt-long.ts';
+import { type OptionSyntax, readArguments } from '../getopt-long.ts';
+import type { ManOption } from '../roff.ts';
 
-const DEFAULT_FILE = '/etc/ocserv/ocpasswd';
+export const DEFAULT_FILE = '/etc/ocserv/ocpasswd';
 
-const OPTIONS = [
-  { name: 'passwd', short: 'c', takesArgument: true, shown: 'passwd=file', meaning: 'Password file' },
-  { name: 'groupname', short: 'g', takesArgument: true, shown: 'groupname=str', meaning: "User's group name" },
-  { name: 'delete', short: 'd', takesArgument: false, shown: 'delete', meaning: 'Delete user' },
-  { name: 'lock', short: 'l', takesArgument: false, shown: 'lock', meaning: 'Lock user' },
-  { name: 'unlock', short: 'u', takesArgument: false, shown: 'unlock', meaning: 'Unlock user' },
-  { name: 'version', short: 'v', takesArgument: false, shown: 'version', meaning: 'output version information and exit' },
-  { name: 'help', short: 'h', takesArgument: false, shown: 'help', meaning: 'display extended usage information and exit' },
-] as const;
+type OptionName = 'passwd' | 'groupname' | 'delete' | 'lock' | 'unlock' | 'version' | 'help';
+
+/** In the order of help. */
+export const OPTIONS: readonly (OptionSyntax<OptionName> & ManOption)[] = [
+  { name: 'passwd', short: 'c', takesArgument: true, argument: 'file', meaning: 'Password file' },
+  { name: 'groupname', short: 'g', takesArgument: true, argument: 'str', meaning: "User's group name" },
+  { name: 'delete', short: 'd', takesArgument: false, meaning: 'Delete user' },
+  { name: 'lock', short: 'l', takesArgument: false, meaning: 'Lock user' },
+  { name: 'unlock', short: 'u', takesArgument: false, meaning: 'Unlock user' },
+  { name: 'version', short: 'v', takesArgument: false, meaning: 'output version information and exit' },
+  { name: 'help', short: 'h', takesArgument: false, meaning: 'display extended usage information and exit' },
+];
 
 const MEANING_COLUMN = 30;
 
 export const USAGE: string = `ocpasswd - OpenConnect server password utility
 Usage:  ocpasswd [ -<flag> [<val>] | --<name>[{=| }<val>] ]... [username]
 
-${OPTIONS.map(({ short, shown, meaning }) => `${`   -${short}, --${shown}`.padEnd(MEANING_COLUMN)}${meaning}`).join('\n')}
+${OPTIONS.map(helpLine).join('\n')}
 
 Options are specified by doubled hyphens and their name or by a single
 hyphen and the flag character.
@@ -26,6 +30,11 @@ hyphen and the flag character.
 This program is openconnect password (ocpasswd) utility.  It allows the
 generation and handling of a 'plain' password file used by ocserv.
 `;
+
+function helpLine({ short, name, argument, meaning }: ManOption): string {
+  const words = `   -${short}, --${name}${argument === undefined ? '' : `=${argument}`}`;
+  return `${words.padEnd(MEANING_COLUMN)}${meaning}`;
+}
 
 export type OcpasswdRequest =
   | {

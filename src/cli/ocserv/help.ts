@@ -7,7 +7,7 @@ const OCSERV_VERSION = '1.1.6';
 /** ocserv's words for what a build can do, in its order; only what we have. */
 const FEATURES = ['oath', 'radius', 'PAM', 'OIDC', 'AnyConnect'];
 
-interface OcservOption extends OptionSyntax<OcservOptionName> {
+export interface OcservOption extends OptionSyntax<OcservOptionName> {
   /** Name of the argument. */
   readonly argument?: string;
   readonly meaning: string;

@@ -5,7 +5,7 @@ import type { ConfigNotice } from '../../gateway/config/gateway-config.ts';
 import { type LoadedConfig, loadOcservConfig } from '../../gateway/config/ocserv-conf.ts';
 
 /** In the order in which they are tried. */
-const USUAL_FILES = ['/etc/ocserv/ocserv.conf', '/etc/ocserv.conf'] as const;
+export const USUAL_FILES: readonly string[] = ['/etc/ocserv/ocserv.conf', '/etc/ocserv.conf'];
 
 /** The file to read: the one that was named, or the first that is there; undefined if it cannot be read. */
 export function configFileOf(named: string | undefined): string | undefined {

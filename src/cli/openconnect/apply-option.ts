@@ -95,12 +95,14 @@ const mtu = (key: 'mtu' | 'baseMtu') =>
   });
 
 /** Seconds; nothing useful means that the gateway decides. */
-const interval = (key: 'forceDpd' | 'hostCheckInterval') =>
-  act((wishes, value) => {
-    const seconds = numberOf(value);
-    if (seconds > 0) wishes[key] = seconds * 1000;
-    else delete wishes[key];
-  });
+const forceDpd = act((wishes, value) => {
+  const seconds = numberOf(value);
+  if (seconds > 0) wishes.forceDpd = seconds * 1000;
+  else delete wishes.forceDpd;
+});
+
+/** Nothing of ours depends on its value. */
+const withoutEffect = act(() => undefined);
 
 const authMethods = (key: 'httpAuth' | 'proxyAuth', known: readonly HttpAuthMethod[]) =>
   act((wishes, value) => {
@@ -271,11 +273,9 @@ const ACTIONS: Readonly<Record<Exclude<OptionName, NotBuiltOption>, Action>> = {
     return undefined;
   },
   passtos: flag('passTos', true),
-  'force-dpd': interval('forceDpd'),
-  'queue-len': act((wishes, value, context) => {
-    const length = numberOf(value);
-    if (length === 0) context.warn('Queue length zero not permitted; using 1');
-    wishes.queueLength = Math.max(1, length);
+  'force-dpd': forceDpd,
+  'queue-len': act((_wishes, value, context) => {
+    if (numberOf(value) === 0) context.warn('Queue length zero not permitted; using 1');
   }),
   pfs: flag('pfs', true),
   'disable-ipv6': flag('ipv6', false),
@@ -306,7 +306,7 @@ const ACTIONS: Readonly<Record<Exclude<OptionName, NotBuiltOption>, Action>> = {
 
   'csd-user': user('hostCheckUser'),
   'csd-wrapper': text('hostCheckWrapper'),
-  'force-trojan': interval('hostCheckInterval'),
+  'force-trojan': withoutEffect,
 
   'no-xmlpost': flag('xmlPost', false),
   'no-http-keepalive': act((wishes, _value, context) => {

@@ -3,6 +3,7 @@ import { DEVICE_FAILED } from '../../client/vpn-session.ts';
 import { PeerMisbehavedError, SallyportError } from '../../core/errors.ts';
 import type { LogFields } from '../../core/log.ts';
 import type { Outcome } from '../../core/session/session-machine.ts';
+import { TOKEN_REFUSED } from './token-file.ts';
 
 export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
@@ -46,8 +47,9 @@ export function lastWords(outcome: Outcome, stage: Stage): LastWords {
     case 'failed':
       if (outcome.error?.code === DEVICE_FAILED)
         return failure(...deviceRefused(outcome.error.cause), ['reason', reason], ['tun failed', {}], ['ended by system', {}]);
+      if (outcome.error?.code === TOKEN_REFUSED) return failure(['reason', reason]); // observed: the bare line
       if (stage === 'logging in') return failure(['reason', reason], ['login failed', {}]);
-      if (stage === 'connecting') return failure(['reason', reason], ['tunnel failed', {}]);
+      if (stage === 'connecting') return failure(['reason', reason], ['tunnel failed', {}], ['ended unknown', {}]);
       if (stage === 'setting up') return failure(['reason', reason]);
       if (outcome.error instanceof PeerMisbehavedError)
         return failure(['reason', reason], ['ended for reason', { reason: 'Unknown packet received' }]);

@@ -5,20 +5,22 @@
  */
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import { decodeLocale, localeArguments, localeCharset } from '../../node/locale-text.ts';
+import { decodeLocale, encodeLocale, localeArguments, localeCharset } from '../../node/locale-text.ts';
 import { backgroundReport, runInBackground } from '../background.ts';
+import { outliveReaders } from '../outlive-readers.ts';
 import { type CommandLine, type CommandLineWorld, readCommandLine } from './command-line.ts';
 import { earlyAnswer } from './early-answer.ts';
 import { LineReader } from './line-reader.ts';
-import { Output } from './output.ts';
+import { Output, type TextSink } from './output.ts';
 import { runSession } from './session-command.ts';
 import type { Settings } from './settings.ts';
-import { systemWorld } from './system-world.ts';
+import { type Streams, systemWorld } from './system-world.ts';
 import { Terminal } from './terminal.ts';
 import { ownVersion } from './version.ts';
 
 /** Runs the command to its end; resolves with the exit status. `words`: what stands in front of our arguments (`sallyport openconnect …`). */
 export async function main(words: readonly string[] = []): Promise<number> {
+  outliveReaders();
   const background = backgroundReport(process.env);
   const charset = localeCharset();
   // A child in the background got its arguments decoded.
@@ -27,27 +29,34 @@ export async function main(words: readonly string[] = []): Promise<number> {
   process.title = programName; // also takes what is secret in the arguments out of sight
   const decode = (bytes: Uint8Array) => decodeLocale(bytes, charset);
   const input = new LineReader(process.stdin);
-  const world = systemWorld({ programName, input, decode });
+  const streams = streamsIn(charset);
+  const world = systemWorld({ programName, input, decode, streams });
   const ahead = background === undefined ? await wantsBackground(argv, world) : undefined;
-  if (ahead !== undefined) return parentOf(ahead, [...words, ...argv]);
+  if (ahead !== undefined) return parentOf(ahead, streams, [...words, ...argv]);
 
   const commandLine = await readCommandLine(argv, world);
-  if (commandLine.type !== 'connect') return answerEarly(commandLine, world);
+  if (commandLine.type !== 'connect') return answerEarly(commandLine, streams, world);
   const { settings } = commandLine;
   const { nonInteractive, password } = settings.login;
   const terminal = new Terminal({
     input,
     ...(process.stdin.isTTY && { keyboard: process.stdin }),
-    screen: process.stderr,
+    screen: streams.stderr,
     decode,
     nonInteractive,
     answersOnStdin: password !== undefined,
   });
-  return runSession({ settings, programName, output: outputFor(settings), terminal, background });
+  return runSession({ settings, programName, output: outputFor(settings, streams), terminal, background });
 }
 
-function outputFor({ messages, mode }: Settings): Output {
-  return new Output({ messages, mode, stdout: process.stdout, stderr: process.stderr, now: () => new Date() });
+/** What we say, in the locale's character set: the other way round than arguments and input. */
+function streamsIn(charset: string): Streams {
+  const sink = (stream: 'stdout' | 'stderr'): TextSink => ({ write: (text) => process[stream].write(encodeLocale(text, charset)) });
+  return { stdout: sink('stdout'), stderr: sink('stderr') };
+}
+
+function outputFor({ messages, mode }: Settings, streams: Streams): Output {
+  return new Output({ messages, mode, ...streams, now: () => new Date() });
 }
 
 /**
@@ -68,18 +77,18 @@ async function wantsBackground(argv: readonly string[], world: CommandLineWorld)
   return wishes.background && (mode === 'connect' || mode === 'printcookie') ? commandLine.settings : undefined;
 }
 
-async function parentOf(settings: Settings, argv: readonly string[]): Promise<number> {
+async function parentOf(settings: Settings, streams: Streams, argv: readonly string[]): Promise<number> {
   const outcome = await runInBackground([...process.argv.slice(1, 2), ...argv]);
   if (outcome.type === 'ended') return outcome.status;
-  outputFor(settings).log('info', 'in background', { pid: outcome.pid });
+  outputFor(settings, streams).log('info', 'in background', { pid: outcome.pid });
   return 0;
 }
 
-function answerEarly(commandLine: Exclude<CommandLine, { readonly type: 'connect' }>, world: CommandLineWorld): number {
+function answerEarly(commandLine: Exclude<CommandLine, { readonly type: 'connect' }>, streams: Streams, world: CommandLineWorld): number {
   const { platform, defaultScript } = world;
   const facts = { platform, defaultScript, openssl: process.versions.openssl ?? 'unknown', ownVersion: ownVersion() };
   const { stdout, stderr, status } = earlyAnswer(commandLine, facts);
-  process.stderr.write(stderr);
-  process.stdout.write(stdout);
+  streams.stderr.write(stderr);
+  streams.stdout.write(stdout);
   return status;
 }

@@ -1,11 +1,10 @@
 /**
  * The manual page sallyport-openconnect(1), made from the table of options. `tools/man-pages.ts` writes it to `docs/man`.
  */
-import { definitions, escaped, example, line, type ManSection, paragraphs, renderManPage } from '../roff.ts';
+import { definitions, escaped, example, type ManSection, optionEntry, paragraphs, renderManPage } from '../roff.ts';
 import { groupsOf } from './help.ts';
 import { OPTIONS_NOT_BUILT, PROTOCOLS } from './not-built.ts';
-import type { OptionSpec } from './option-spec.ts';
-import { OPTIONS, type OptionName } from './options.ts';
+import { OPTIONS } from './options.ts';
 import { OPENCONNECT_VERSION } from './version.ts';
 
 export function manPage(): string {
@@ -84,11 +83,4 @@ function options(): string[] {
     '.SS Understood, but not shown by \\-\\-help',
     ...others.flatMap(optionEntry),
   ];
-}
-
-function optionEntry(option: OptionSpec<OptionName>): string[] {
-  const argument = option.argument === undefined ? '' : `=\\fI${escaped(option.argument)}\\fR`;
-  const short = option.short === undefined ? '' : `\\fB\\-${option.short}\\fR, `;
-  const meaning = option.meaning.endsWith('.') ? option.meaning : `${option.meaning}.`;
-  return ['.TP', `${short}\\fB\\-\\-${escaped(option.name)}\\fR${argument}`, line([meaning, ...(option.details ?? [])].join(' '))];
 }

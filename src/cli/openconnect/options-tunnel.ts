@@ -106,7 +106,7 @@ export const TUNNEL_OPTIONS = [
     short: 'Q',
     argument: 'PACKETS',
     group: 'tunnel',
-    meaning: 'Length of the packet queues (10)',
+    meaning: 'Accepted, without effect: queues are as long as they need to be',
   },
   {
     name: 'pfs',
@@ -206,7 +206,7 @@ export const TUNNEL_OPTIONS = [
     name: 'force-trojan',
     argument: 'SECONDS',
     group: 'host-check',
-    meaning: 'Repeat the host check at this interval',
+    meaning: 'Accepted, without effect: no gateway of this protocol repeats the host check',
   },
 
   {

@@ -5,16 +5,18 @@
  *
  *   certificates ─► log-in ─► tunnel ─► `Configured as`, pid file, syslog ─► device, script ─► -b, -U ─► … ─► last words
  */
-import { closeSync, existsSync, openSync, rmSync, writeSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { startEngine } from '../../client/start-engine.ts';
 import { VpnClient } from '../../client/vpn-client.ts';
 import type { VpnSession } from '../../client/vpn-session.ts';
+import { wallClock } from '../../client/wall-clock.ts';
 import type { Credential } from '../../core/auth/login-io.ts';
 import { CancelledError, SallyportError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/session/session-machine.ts';
-import { PacketEngine } from '../../node/engine/packet-engine.ts';
+import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
-import { systemErrorText } from '../../node/system-error.ts';
+import { UnreachableError } from '../../node/tcp-dial.ts';
 import type { BackgroundReport } from '../background.ts';
 import { authenticateText, cookieText } from './authenticate-output.ts';
 import { askAboutCertificate } from './certificate-question.ts';
@@ -23,8 +25,9 @@ import { clientSettings } from './client-settings.ts';
 import { EXIT_FAILURE, EXIT_OK, lastWords, type Stage } from './exit-status.ts';
 import { loginAnswers } from './login-answers.ts';
 import type { Output } from './output.ts';
-import { networkFor, openDeviceFor } from './session-network.ts';
-import type { Settings, SystemUser } from './settings.ts';
+import { becomeUser, PID_FILE_FAILED, PidFile } from './process-wishes.ts';
+import { type DropInNetwork, networkFor, openDeviceFor } from './session-network.ts';
+import type { Settings } from './settings.ts';
 import { configuredAs, statisticsLines } from './status-text.ts';
 import { NoAnswerError, type Terminal } from './terminal.ts';
 import { loadToken } from './token-file.ts';
@@ -54,7 +57,9 @@ class SessionCommand {
   readonly #options: SessionCommandOptions;
   readonly #cancel = new AbortController();
   #session: VpnSession | undefined;
-  #pidFile: number | undefined;
+  #pidFile: PidFile | undefined;
+  /** `--setuid` could not be done: nothing goes on with more rights than were asked for. */
+  #isUserRefused = false;
 
   constructor(options: SessionCommandOptions) {
     this.#options = options;
@@ -89,8 +94,7 @@ class SessionCommand {
     const { error } = outcome;
     const { status, events } = lastWords(outcome, stage);
     for (const [event, fields] of events) {
-      // The terminal has said so; and who cancelled knows.
-      if (event === 'reason' && (error instanceof NoAnswerError || error instanceof CancelledError)) continue;
+      if (event === 'reason' && error !== undefined && isSaid(error)) continue;
       this.#options.output.log('info', event, fields);
     }
     return status;
@@ -113,10 +117,10 @@ class SessionCommand {
     const { settings, output, terminal } = this.#options;
     const { signal } = this.#cancel;
     const { certificate, userCertificate, login, hostCheck, trust } = settings;
+    const token = login.token && (await loadToken(login.token));
     const identity = certificate && (await loadCertificate(certificate, terminal, signal));
     const userIdentity = userCertificate && (await loadCertificate(userCertificate, terminal, signal));
     for (const each of [identity, userIdentity]) if (each !== undefined) warnOfExpiry(each, trust.certExpireWarning, new Date(), output);
-    const token = login.token && (await loadToken(login.token));
     return VpnClient.create(
       clientSettings(settings, {
         ...(identity !== undefined && { identity }),
@@ -141,10 +145,11 @@ class SessionCommand {
     const { settings, output } = this.#options;
     const { level } = settings.messages;
     if (engine === undefined) return EXIT_FAILURE;
+    const network = networkFor(settings.network, level, output);
     const session = client.session({
       engine,
       openDevice: openDeviceFor(settings.network, level, engine),
-      network: networkFor(settings.network, level, output),
+      network,
       configured: () => this.#configured(session),
     });
     this.#session = session;
@@ -157,7 +162,7 @@ class SessionCommand {
       if (name === 'bringing-up') stage = 'setting up';
       // A tunnel that was lost while the script ran: what it set up is there all the same.
       if (name !== 'up' && name !== 'reconnecting') return;
-      if (stage !== 'up') this.#isUp();
+      if (stage !== 'up') this.#isUp(network);
       stage = 'up';
     });
     session.on('waiting', (wait, left) => {
@@ -166,8 +171,8 @@ class SessionCommand {
     if (this.#cancel.signal.aborted) void session.stop();
     session.start(credential);
     const outcome = await session.closed;
-    this.#removePidFile();
-    return this.failed(outcome, stage);
+    this.#pidFile?.remove();
+    return this.#isUserRefused ? EXIT_FAILURE : this.failed(outcome, stage);
   }
 
   /** The tunnel is there, nothing on this machine has changed yet. */
@@ -176,42 +181,28 @@ class SessionCommand {
     const { config } = session;
     const status = session.status();
     if (config === undefined || status === undefined) return;
-    output.log('info', 'configured', { text: configuredAs({ config, status: atStart(status), datagramName: 'DTLS' }) });
-    if (config.expiresAt !== undefined) output.log('info', 'session expires', { at: wallClock(config.expiresAt) });
+    output.log('info', 'configured', { text: configuredAs({ config, status: atStart(status) }) });
+    if (config.expiresAt !== undefined) output.log('info', 'session expires', { at: wallClock(config.expiresAt).getTime() });
     if (settings.messages.syslog) {
       const { Syslog } = await import('../../node/ffi/syslog.ts');
       const syslog = new Syslog(programName);
       output.useSyslog({ log: (priority, line) => syslog.write(priority, line) });
     }
     const { background, pidFile } = settings.process;
-    if (!background || pidFile === undefined) return;
-    try {
-      this.#pidFile = openSync(pidFile, 'w', 0o666);
-    } catch (error) {
-      output.log('error', 'pid file failed', { file: pidFile, reason: systemErrorText(error) });
-      throw new SallyportError('ERR_PID_FILE', `The pid file ${pidFile} cannot be written.`, { cause: error });
-    }
+    if (background && pidFile !== undefined) this.#pidFile = PidFile.open(pidFile, output);
   }
 
   /** Device and script have done their part. */
-  #isUp(): void {
-    const { settings, background } = this.#options;
-    if (this.#pidFile !== undefined) {
-      writeSync(this.#pidFile, `${process.pid}\n`);
-      closeSync(this.#pidFile);
-    }
+  #isUp(network: DropInNetwork): void {
+    const { settings, output, background } = this.#options;
+    const { setuid } = settings.process;
+    this.#pidFile?.write();
     background?.up();
-    if (settings.process.setuid !== undefined) becomeUser(settings.process.setuid);
-  }
-
-  #removePidFile(): void {
-    const { pidFile } = this.#options.settings.process;
-    if (this.#pidFile === undefined || pidFile === undefined) return;
-    try {
-      rmSync(pidFile, { force: true });
-    } catch {
-      // After --setuid it may not be ours to remove (spec 3.5).
-    }
+    if (setuid === undefined) return;
+    network.handOver?.();
+    if (becomeUser(setuid, output)) return;
+    this.#isUserRefused = true;
+    void this.#session?.stop();
   }
 
   #listenToSignals(): void {
@@ -225,6 +216,7 @@ class SessionCommand {
     process.on('SIGHUP', () => stop('detach'));
     process.on('SIGUSR1', () => this.#showStatistics());
     process.on('SIGUSR2', () => {
+      output.log('info', 'paused');
       output.log('info', 'reconnect requested');
       this.#session?.reconnect();
     });
@@ -236,35 +228,22 @@ class SessionCommand {
     if (session?.config === undefined || status === undefined) return;
     const { config } = session;
     const { received, sent } = session.traffic();
-    const facts = { config, status, datagramName: 'DTLS' as const, received, sent, now: performance.now() };
-    const expiry = config.expiresAt === undefined ? {} : { expiresAt: new Date(wallClock(config.expiresAt)) };
+    const facts = { config, status, received, sent, now: performance.now() };
+    const expiry = config.expiresAt === undefined ? {} : { expiresAt: wallClock(config.expiresAt) };
     for (const line of statisticsLines({ ...facts, ...expiry })) this.#options.output.always(line);
   }
+}
+
+/** The terminal, the dialer or the pid file has said so; and who cancelled knows. */
+function isSaid(error: SallyportError): boolean {
+  const isTold = error instanceof NoAnswerError || error instanceof UnreachableError || error.code === PID_FILE_FAILED;
+  return isTold || error instanceof CancelledError;
 }
 
 /** Where there was no log-in nothing is known of the gateway's key: what `--servercert` and the authorities say decides. */
 const NO_PIN = `pin-sha256:${Buffer.alloc(32).toString('base64')}`;
 
-/** A rejection is told by whoever waits for the engine: without koffi there is no device. */
-function startEngine(): Promise<PacketEngine> {
-  const engine = PacketEngine.start();
-  engine.catch(() => undefined);
-  return engine;
-}
-
 /** openconnect says `connected` while no packet has gone that way. */
 function atStart(status: Parameters<typeof configuredAs>[0]['status']): typeof status {
   return status.datagram.state === 'established' ? { ...status, datagram: { ...status.datagram, state: 'connected' } } : status;
-}
-
-/** A time of the machine's clock as one of 1970's, in milliseconds. */
-function wallClock(time: number): number {
-  return Date.now() + (time - performance.now());
-}
-
-function becomeUser({ name, uid, gid }: SystemUser): void {
-  // Documented, and missing in the types.
-  (process as NodeJS.Process & { initgroups?: (user: string, group: number) => void }).initgroups?.(name, gid);
-  process.setgid?.(gid);
-  process.setuid?.(uid);
 }

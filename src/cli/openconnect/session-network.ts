@@ -10,8 +10,17 @@ import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { mergedEnvironment } from '../../node/network/script-runner.ts';
 import type { MessageLevel, NetworkSettings } from './settings.ts';
 
+/** IFNAMSIZ without its final NUL. Observed: openconnect cuts a longer name of `--interface` off and goes on. */
+const NAME_LENGTH = 15;
+
+/** What `--setuid` needs besides. */
+export interface DropInNetwork extends NetworkSetup {
+  /** This process is about to become another user. */
+  handOver?(): void;
+}
+
 /** With `--script-tun` the program gets the packets and no script is run. */
-export function networkFor(settings: NetworkSettings, logLevel: MessageLevel, log: Logger): NetworkSetup {
+export function networkFor(settings: NetworkSettings, logLevel: MessageLevel, log: Logger): DropInNetwork {
   const { script, scriptTun, interface: wantedDevice } = settings;
   if (scriptTun) return noNetworkSetup;
   return new ScriptNetwork({ command: script, logLevel, log, ...(wantedDevice !== undefined && { wantedDevice }) });
@@ -22,7 +31,8 @@ export function openDeviceFor(
   logLevel: MessageLevel,
   engine: Promise<PacketEngine>,
 ): SessionOptions['openDevice'] {
-  const { script, scriptTun, interface: name } = settings;
+  const { script, scriptTun } = settings;
+  const name = settings.interface?.slice(0, NAME_LENGTH);
   return async (config, { gateway }) => {
     if (!scriptTun) return TunDevice.open(await engine, name === undefined ? {} : { name });
     const facts = { reason: 'script-tun', gateway, pid: process.pid, logLevel } as const;

@@ -89,7 +89,6 @@ export async function settingsOf(
       udp: wishes.udp,
       ipv6: wishes.ipv6,
       passTos: wishes.passTos,
-      queueLength: wishes.queueLength,
       ...given({
         mtu: wishes.mtu,
         baseMtu: wishes.baseMtu,
@@ -105,7 +104,7 @@ export async function settingsOf(
       ...given({ interface: wishes.interface }),
     },
     identity: identityOf(wishes, context),
-    hostCheck: given({ user: wishes.hostCheckUser, wrapper: wishes.hostCheckWrapper, interval: wishes.hostCheckInterval }),
+    hostCheck: given({ user: wishes.hostCheckUser, wrapper: wishes.hostCheckWrapper }),
     process: { background: wishes.background, ...given({ pidFile: wishes.pidFile, setuid: wishes.setuid }) },
     messages: {
       level: wishes.dumpHttpTraffic && wishes.level < 2 ? 2 : wishes.level,

@@ -112,7 +112,6 @@ export interface TunnelSettings {
   readonly udpLocalPort?: number;
   readonly passTos: boolean;
   readonly forceDpd?: Millis;
-  readonly queueLength: number;
 }
 
 export interface NetworkSettings {
@@ -136,7 +135,6 @@ export type OperatingSystem = (typeof OPERATING_SYSTEMS)[number];
 export interface HostCheckSettings {
   readonly user?: SystemUser;
   readonly wrapper?: string;
-  readonly interval?: Millis;
 }
 
 export interface ProcessSettings {

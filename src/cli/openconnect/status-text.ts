@@ -7,13 +7,11 @@ import { formatCidr, formatIp } from '../../core/wire/ip-address.ts';
 export interface SessionFacts {
   readonly config: Pick<TunnelConfig, 'ipv4' | 'ipv6'>;
   readonly status: TunnelStatus;
-  /** What carries packets beside TLS. */
-  readonly datagramName: 'DTLS' | 'ESP' | 'UDP';
 }
 
 /** `Configured as 192.0.2.1 + 2001:db8::1/64, with SSL connected and DTLS connected` */
 export function configuredAs(session: SessionFacts): string {
-  const { config, status, datagramName } = session;
+  const { config, status } = session;
   const addresses = [config.ipv4 && formatIp(config.ipv4.address), config.ipv6 && ipv6Text(config.ipv6)].filter(
     (text) => text !== undefined,
   );
@@ -22,7 +20,7 @@ export function configuredAs(session: SessionFacts): string {
     status.stream,
     status.stream.state === 'established' || status.stream.state === 'connected' ? 'connected' : 'disconnected',
   );
-  return `Configured as ${addresses.join(' + ')}, with ${stream} and ${path(datagramName, status.datagram, DATAGRAM_STATES[status.datagram.state])}`;
+  return `Configured as ${addresses.join(' + ')}, with ${stream} and ${path('DTLS', status.datagram, DATAGRAM_STATES[status.datagram.state])}`;
 }
 
 function ipv6Text({ address, prefix }: InterfaceAddress): string {
@@ -30,8 +28,12 @@ function ipv6Text({ address, prefix }: InterfaceAddress): string {
 }
 
 function path(name: string, { compression }: PathStatus, state: string): string {
-  return `${name}${compression === undefined ? '' : ` + ${compression}`} ${state}`;
+  const words = compression === undefined ? '' : ` + ${COMPRESSIONS[compression] ?? compression}`;
+  return `${name}${words} ${state}`;
 }
+
+/** Observed: openconnect's names. */
+const COMPRESSIONS: Readonly<Record<string, string>> = { 'oc-lz4': 'LZ4', lzs: 'LZS' };
 
 const DATAGRAM_STATES: Readonly<Record<PathStatus['state'], string>> = {
   disabled: 'disabled',
@@ -44,9 +46,8 @@ const DATAGRAM_STATES: Readonly<Record<PathStatus['state'], string>> = {
 export interface SessionStatistics extends SessionFacts {
   readonly received: Traffic;
   readonly sent: Traffic;
-  /** The clock of {@link PathStatus.rekeyAt} and {@link hostCheckAt}. */
+  /** The clock of {@link PathStatus.rekeyAt}. */
   readonly now: Millis;
-  readonly hostCheckAt?: Millis;
   /** Wall-clock time at which the gateway ends the session. */
   readonly expiresAt?: Date;
 }
@@ -71,7 +72,6 @@ export function statisticsLines(session: SessionStatistics): string[] {
     ...(datagram.state === 'connected' && datagram.cipherSuite !== undefined ? [`DTLS ciphersuite: ${datagram.cipherSuite}`] : []),
     ...countdown('SSL rekey', stream.rekeyAt),
     ...countdown('DTLS rekey', datagram.rekeyAt),
-    ...countdown('Trojan invocation', session.hostCheckAt),
   ];
 }
 

@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { MisuseError } from '../../core/errors.ts';
 import type { CommandLineWorld } from './command-line.ts';
 import type { LineReader } from './line-reader.ts';
+import type { TextSink } from './output.ts';
 import type { SystemUser } from './settings.ts';
 
 export interface SystemWorldOptions {
@@ -13,6 +14,13 @@ export interface SystemWorldOptions {
   readonly input: LineReader;
   /** Text from outside, in the character set of the locale. */
   decode(bytes: Uint8Array): string;
+  readonly streams: Streams;
+}
+
+/** Standard output and standard error, in the character set of the locale. */
+export interface Streams {
+  readonly stdout: TextSink;
+  readonly stderr: TextSink;
 }
 
 export function systemWorld(options: SystemWorldOptions): CommandLineWorld {
@@ -31,7 +39,7 @@ export function systemWorld(options: SystemWorldOptions): CommandLineWorld {
     },
     lookupUser,
     readFile: readBounded,
-    say: (stream, line) => process[stream].write(`${line}\n`),
+    say: (stream, line) => options.streams[stream].write(`${line}\n`),
   };
 }
 

@@ -1,7 +1,7 @@
 /** The secret of a software token: given as it is, or in a file that is rewritten as the token's counter advances (spec "CLI", `--token-secret`). */
 import { readFile } from 'node:fs/promises';
 import { type ParsedTokenSecret, parseTokenSecret } from '../../core/auth/token-secret.ts';
-import { MisuseError } from '../../core/errors.ts';
+import { MisuseError, SallyportError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { replaceFile } from '../../node/replace-file.ts';
 import { systemErrorText } from '../../node/system-error.ts';
@@ -16,7 +16,10 @@ export type LoadedToken =
       keep(secret: Secret): Promise<void>;
     };
 
-/** `@file` and `/file` name a file; anything else is the secret. Throws {@link MisuseError} if the file cannot be read, or the secret is none. */
+/** Code of the error of a secret that is none, or that cannot be read. Its message is openconnect's line: tools look for it. */
+export const TOKEN_REFUSED = 'ERR_TOKEN';
+
+/** `@file` and `/file` name a file; anything else is the secret. Throws {@link SallyportError} ({@link TOKEN_REFUSED}). */
 export async function loadToken({ mode, secret }: TokenSettings): Promise<LoadedToken> {
   const file = fileOf(secret);
   const text = file === undefined ? secret : await readSecret(file);
@@ -35,16 +38,15 @@ async function readSecret(file: string): Promise<Secret> {
   try {
     return new Secret(await readFile(file, 'utf8'));
   } catch (error) {
-    throw new MisuseError(`The token's file ${file} cannot be read: ${systemErrorText(error)}.`, { cause: error });
+    throw new SallyportError(TOKEN_REFUSED, `Failed to open ${file}: ${systemErrorText(error)}`, { cause: error });
   }
 }
 
-/** openconnect's words come first: tools look for them. */
 function parsed(mode: 'totp' | 'hotp', secret: Secret): ParsedTokenSecret {
   try {
     return parseTokenSecret(mode, secret);
   } catch (error) {
     if (!(error instanceof MisuseError)) throw error;
-    throw new MisuseError(`Soft token string is invalid: ${error.message}`, { cause: error });
+    throw new SallyportError(TOKEN_REFUSED, 'Soft token string is invalid', { cause: error });
   }
 }

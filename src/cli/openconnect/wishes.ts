@@ -67,7 +67,6 @@ export interface Wishes {
   udpLocalPort?: number;
   passTos: boolean;
   forceDpd?: Millis;
-  queueLength: number;
 
   script?: string;
   scriptTun: boolean;
@@ -80,7 +79,6 @@ export interface Wishes {
 
   hostCheckUser?: SystemUser;
   hostCheckWrapper?: string;
-  hostCheckInterval?: Millis;
 
   background: boolean;
   pidFile?: string;
@@ -114,7 +112,6 @@ export function defaultWishes(): Wishes {
     udp: true,
     ipv6: true,
     passTos: false,
-    queueLength: 10,
     scriptTun: false,
     background: false,
     level: 1,

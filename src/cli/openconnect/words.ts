@@ -87,7 +87,7 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'certificate expired': { level: 0, text: 'Client certificate has expired at: {time}' },
 
   // HTTP
-  'http response': { level: 2, text: 'Got HTTP response: HTTP/{version} {status} {reason}' },
+  'http response': { level: ({ status }) => (status === 200 ? 2 : 1), text: 'Got HTTP response: HTTP/{version} {status} {reason}' },
   'http refused': { level: 0, text: 'Unexpected {status} result from server' },
   'http response header': { level: 2, text: '{line}' },
   'http response body': { level: 2, text: 'HTTP body length:  ({length})' },
@@ -105,8 +105,11 @@ const WORDS: Readonly<Record<string, Wording>> = {
   // Tunnel
   'connect answered': {
     level: ({ status }) => (status === 200 ? 1 : 0),
-    text: ({ status, version, reason }) =>
-      `Got ${status === 200 ? 'CONNECT' : 'inappropriate HTTP CONNECT'} response: HTTP/${version ?? ''} ${status ?? ''} ${reason ?? ''}`,
+    text: ({ status, version, reason, why }) => {
+      if (status === 503) return `VPN service unavailable; reason: ${why ?? '<unknown>'}`;
+      const what = status === 200 ? 'CONNECT' : 'inappropriate HTTP CONNECT';
+      return `Got ${what} response: HTTP/${version ?? ''} ${status ?? ''} ${reason ?? ''}`;
+    },
   },
   'connect header': { level: 2, text: '{name}: {value}' },
   'tunnel failed': { level: 0, text: 'Creating SSL connection failed', isBare: true },
@@ -127,6 +130,7 @@ const WORDS: Readonly<Record<string, Wording>> = {
 
   // Life and end of the session
   'in background': { level: 1, text: 'Continuing in background; pid {pid}' },
+  'user not changed': { level: 0, text: 'Failed to set {what} {id}: {reason}', isBare: true },
   'pid file failed': { level: 0, text: "Failed to open '{file}' for write: {reason}", isBare: true },
   paused: { level: 1, text: 'Caller paused the connection' },
   'reconnect requested': { level: 1, text: 'User requested reconnect' },
@@ -145,7 +149,8 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'ended by hangup': { level: 1, text: 'User detached from session (SIGHUP); exiting.' },
   'ended by gateway': { level: 0, text: 'Session terminated by server; exiting.' },
   'ended by refusal': { level: 0, text: 'Cookie was rejected by server; exiting.' },
-  'ended by system': { level: 0, text: 'Unrecoverable I/O error; exiting.' },
+  'ended by system': { level: 1, text: 'Unrecoverable I/O error; exiting.' },
+  'ended unknown': { level: 0, text: 'Unknown error; exiting.' },
   'ended for reason': { level: 0, text: '{reason}; exiting' },
 };
 

@@ -1,15 +1,15 @@
 /** The command `sallyport`: reads the command line and runs what it asks for, loading nothing else. */
 import { backgroundReport, runInBackground } from '../background.ts';
 import { ownVersion } from '../openconnect/version.ts';
+import { outliveReaders } from '../outlive-readers.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Invocation, readInvocation } from './program.ts';
 
 /** Runs to the end; resolves with the exit code. */
 export async function main(): Promise<number> {
   const args = process.argv.slice(2);
-  // Who reads our output may be gone, and the terminal too: what was set up is put back all the same.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   if (args[0] === 'openconnect') return (await import('../openconnect/main.ts')).main(['openconnect']);
+  outliveReaders();
   const background = backgroundReport(process.env);
   const invocation = readInvocation(args, {
     version: ownVersion(),

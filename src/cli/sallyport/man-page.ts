@@ -15,7 +15,7 @@ export function manPage(): string {
     ['EXIT STATUS', definitions(Object.fromEntries(EXIT_MEANINGS))],
     ['FILES', definitions(FILES)],
     ['EXAMPLES', EXAMPLES.flatMap(example)],
-    ['SEE ALSO', ['.BR sallyport\\-openconnect (1)']],
+    ['SEE ALSO', ['.BR sallyport\\-openconnect (1),', '.BR sallyport\\-ocserv (8)']],
   ];
   return renderManPage('sallyport', sections);
 }

@@ -54,6 +54,7 @@ const WORDS: Readonly<Record<string, string | undefined>> = {
   'name lookup failed': undefined,
   'tcp connect failed': undefined,
   'tls failed': undefined,
+  'host unreachable': undefined,
   'https failed': undefined,
 };
 

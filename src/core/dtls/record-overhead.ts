@@ -18,18 +18,6 @@ export function maxRecordOverhead(protection: SuiteProtection): number {
   }
 }
 
-/** The exact length of a record with this plaintext. */
-export function sealedLength(protection: SuiteProtection, plaintextLength: number): number {
-  switch (protection.kind) {
-    case 'aead':
-      return plaintextLength + maxRecordOverhead(protection);
-    case 'cbc': {
-      const encrypted = plaintextLength + MAC_LENGTHS[protection.mac] + 1; // the last byte counts the padding
-      return RECORD_HEADER_LENGTH + CBC_BLOCK_LENGTH + Math.ceil(encrypted / CBC_BLOCK_LENGTH) * CBC_BLOCK_LENGTH;
-    }
-  }
-}
-
 /** The largest plaintext whose record fits a UDP payload; negative if not even an empty one does. */
 export function largestPlaintext(protection: SuiteProtection, udpPayload: number): number {
   switch (protection.kind) {

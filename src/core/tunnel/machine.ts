@@ -97,6 +97,8 @@ export interface CloseReason {
   readonly message: string;
   /** What went wrong, where something did. */
   readonly error?: SallyportError;
+  /** Of a `log-off`: what the gateway is told, instead of that the user wants it. */
+  readonly goodbye?: string;
 }
 
 /** A tunnel's paths in words, for statistics. */

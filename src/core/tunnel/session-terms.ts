@@ -4,11 +4,11 @@
  * Policy of the host, the group and the user has been put together before (`gateway/config`); addresses are leased.
  */
 import type { CompressionName } from '../compress/compressor.ts';
+import type { SuiteProtection } from '../tls-messages/cipher-suites.ts';
 import type { Cidr } from '../wire/ip-address.ts';
 import type { TunnelConfig } from './config.ts';
 import type { KeepaliveTimes } from './keepalive.ts';
 import type { Millis } from './packet.ts';
-import type { AeadCipher } from './traffic.ts';
 
 export interface SessionTerms {
   /** Addresses, routes, names. The MTU is found when the client's connection is known. */
@@ -52,5 +52,5 @@ export interface DatagramPolicy {
   /** Only the cipher that the TLS connection has. */
   readonly matchesTlsCipher: boolean;
   /** Best first; undefined: all that there are. */
-  readonly ciphers?: readonly AeadCipher[];
+  readonly ciphers?: readonly SuiteProtection['cipher'][];
 }

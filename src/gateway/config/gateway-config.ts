@@ -146,7 +146,7 @@ export interface TlsPolicyConfig {
   readonly groups?: string;
   readonly signatures?: string;
   /** What DTLS may use, best first; undefined: all that it has. */
-  readonly dtlsCiphers?: readonly ('aes-256-gcm' | 'chacha20-poly1305' | 'aes-128-gcm')[];
+  readonly dtlsCiphers?: readonly ('aes-256-gcm' | 'chacha20-poly1305' | 'aes-128-gcm' | 'aes-256-cbc' | 'aes-128-cbc')[];
   readonly prefersServerOrder: boolean;
 }
 

@@ -144,12 +144,14 @@ export function certificateField(section: OcservSection, key: 'cert-user-oid' | 
   return undefined;
 }
 
+const SEPARATORS = /\s*[,\s]\s*/;
+
 const ALGORITHMS: Readonly<Record<string, CompressionName>> = { lz4: 'oc-lz4', 'oc-lz4': 'oc-lz4', lzs: 'lzs' };
 
-/** `lz4:9,lzs:3`: the higher number goes first; 0 takes one away. */
+/** `lz4:9,lzs:3`: the higher number goes first; 0 takes one away. Observed: blanks do as well as commas. */
 export function compressionOrder(section: OcservSection): readonly CompressionName[] {
   const key = 'compression-algo-priority';
-  const ranked = (section.text(key) ?? '').split(',').flatMap((word) => {
+  const ranked = (section.text(key) ?? '').split(SEPARATORS).flatMap((word) => {
     const [name = '', rank = ''] = word.split(':').map((part) => part.trim());
     const algorithm = ALGORITHMS[name.toLowerCase()];
     if (algorithm === undefined || !/^\d{1,4}$/.test(rank)) {

@@ -21,6 +21,7 @@ export function parseTlsPriorities(text: string): TlsPolicyConfig {
     );
   }
   const policy = tlsPolicy({ pfs: false, allowInsecureCrypto: false, gnutlsPriority: text });
+  const { dtlsCiphers, oldDtlsCiphers = [] } = policy;
   const { ciphers, ecdhCurve, sigalgs } = secureContextOptions(policy);
   return {
     minVersion: policy.minVersion,
@@ -28,7 +29,7 @@ export function parseTlsPriorities(text: string): TlsPolicyConfig {
     ...(ciphers !== undefined && { ciphers }),
     ...(ecdhCurve !== undefined && { groups: ecdhCurve }),
     ...(sigalgs !== undefined && { signatures: sigalgs }),
-    ...(policy.dtlsCiphers !== undefined && { dtlsCiphers: policy.dtlsCiphers }),
+    ...(dtlsCiphers !== undefined && { dtlsCiphers: [...dtlsCiphers, ...oldDtlsCiphers] }),
     prefersServerOrder: words.includes('%SERVER_PRECEDENCE'),
   };
 }

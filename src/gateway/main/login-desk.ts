@@ -40,7 +40,7 @@ export class LoginDesk {
   /** What workers may call, by name; the first argument is the worker's number. */
   services(): Readonly<Record<string, (worker: number, ...args: never[]) => unknown>> {
     return {
-      admits: (worker, id: number, remote: Endpoint) => this.admits(worker, id, remote),
+      admits: (worker, id: number, remote: Endpoint, local: Endpoint) => this.admits(worker, id, { remote, local }),
       begin: (worker, id: number, hints: LoginHints) => this.begin(worker, id, hints),
       answer: (worker, id: number, dialogue: string, values: FormValues) => this.answer(worker, id, dialogue, values),
       knows: (worker, id: number, dialogue: string) => this.knows(worker, id, dialogue),
@@ -49,11 +49,12 @@ export class LoginDesk {
     };
   }
 
-  /** A connection whose real address is known only now. */
-  admits(worker: number, id: number, remote: Endpoint): boolean {
+  /** A connection whose real addresses are known only now. */
+  admits(worker: number, id: number, { remote, local }: { readonly remote: Endpoint; readonly local: Endpoint }): boolean {
     const connection = this.#world.table.connectionOf(worker, id);
     if (connection.remote !== undefined) throw new MisuseError(`connection ${id} has an address already`);
     connection.remote = remote;
+    connection.local = local; // where the client has come to, which is where its datagrams come to as well
     return this.mayKnock(remote.address);
   }
 

@@ -50,7 +50,7 @@ export interface DatagramTunnel {
   readonly tunnel: number;
   /** The id of its client's hellos. */
   readonly id: Uint8Array;
-  /** Of its TLS connection: clients use the same addresses for UDP. */
+  /** Of its TLS connection, or of its proxy's: clients use the same addresses for UDP. Where the door has one address of its own, they come to that. */
   readonly local: IpAddress;
   readonly remote: IpAddress;
 }
@@ -156,7 +156,7 @@ export class UdpDoor {
     }
     if (this.#isRecent(remote)) return;
     try {
-      const local: Endpoint = { address: tunnel.local, port: this.port };
+      const local: Endpoint = { address: this.#ownAddress() ?? tunnel.local, port: this.port };
       const socket = socketFor(local, this.#options.within);
       this.#options.onFlow(tunnel.tunnel, { socket, local, remote, first: Uint8Array.from(bytes) });
     } catch (error) {
@@ -181,6 +181,12 @@ export class UdpDoor {
     const tunnels = this.#byRemote.get(formatIp(remote));
     const [tunnel] = tunnels?.size === 1 ? tunnels : [];
     return tunnel;
+  }
+
+  /** Undefined: it hears on all. */
+  #ownAddress(): IpAddress | undefined {
+    const address = parseIp(this.#options.host ?? '');
+    return address?.bytes.some((byte) => byte !== 0) === true ? address : undefined;
   }
 
   #isRecent(remote: Endpoint): boolean {

@@ -9,11 +9,11 @@
  *   client ─► LeaseWishes ──────────────┘
  */
 import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
+import type { SuiteProtection } from '../../core/tls-messages/cipher-suites.ts';
 import type { InterfaceAddress } from '../../core/tunnel/config.ts';
 import type { KeepaliveTimes } from '../../core/tunnel/keepalive.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { DatagramPolicy, SessionTerms } from '../../core/tunnel/session-terms.ts';
-import type { AeadCipher } from '../../core/tunnel/traffic.ts';
 import { type Cidr, formatCidr, type IpAddress } from '../../core/wire/ip-address.ts';
 import type { SessionPolicy } from '../config/gateway-config.ts';
 import type { KnownSession } from '../processes/auth-service.ts';
@@ -28,7 +28,7 @@ export interface TermsFacts {
     /** Where UDP is open; undefined: nowhere. */
     readonly udpPort?: number;
     /** What its `tls-priorities` leave of DTLS, best first; undefined: everything. */
-    readonly dtlsCiphers?: readonly AeadCipher[];
+    readonly dtlsCiphers?: readonly SuiteProtection['cipher'][];
     /** Of the device, in bytes: what a packet is at most where the policy has no `mtu`. */
     readonly mtu: number;
   };

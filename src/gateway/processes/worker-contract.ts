@@ -69,7 +69,7 @@ export interface WorkerMaterial {
 /** What a worker asks of main. */
 export interface DeskService {
   /** May this address be served? For connections whose real address main did not know. Banned addresses are not. */
-  admits(connection: number, remote: Endpoint): Promise<boolean>;
+  admits(connection: number, remote: Endpoint, local: Endpoint): Promise<boolean>;
   begin(connection: number, hints: LoginHints): Promise<{ readonly dialogue: string; readonly step: AuthStep }>;
   answer(connection: number, dialogue: string, values: FormValues): Promise<AuthStep | undefined>;
   knows(connection: number, dialogue: string): Promise<boolean>;
@@ -199,7 +199,7 @@ const line = z.tuple([
 ]);
 
 const SCHEMAS = {
-  admits: z.tuple([number, endpoint]),
+  admits: z.tuple([number, endpoint, endpoint]),
   begin: z.tuple([number, hints]),
   answer: z.tuple([number, text, values]),
   knows: z.tuple([number, text]),

@@ -110,7 +110,7 @@ export class Worker {
     if (reading === undefined) return undefined;
     const { header, bytesRead } = reading;
     const ends = header.ends ?? { remote, local };
-    if (await this.#options.desk.admits(connection, ends.remote)) return { ...ends, bytesRead };
+    if (await this.#options.desk.admits(connection, ends.remote, ends.local)) return { ...ends, bytesRead };
     socket.destroy();
     return undefined;
   }

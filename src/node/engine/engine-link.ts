@@ -20,7 +20,7 @@ import {
 } from './messages.ts';
 import { SharedMemory, WORD } from './shared-memory.ts';
 
-/** How long the worker has to leave its loop before it is ended by force: some poll time-outs. */
+/** How long the worker has to leave before it is ended by force: some poll time-outs. */
 const CLOSE_DEADLINE = 3000;
 
 /** One to the eventfd's counter, in the machine's byte order (little endian wherever koffi runs). */
@@ -56,7 +56,6 @@ export class EngineLink {
   readonly #ended = Promise.withResolvers<undefined>();
   #listener: LinkListener | undefined;
   #crypto: EngineCrypto = 'node';
-  #eventfd: number | undefined;
   #lastCall = 0;
   #state: 'running' | 'closing' | 'ended' = 'running';
   #failure: SallyportError | undefined;
@@ -125,8 +124,10 @@ export class EngineLink {
 
   /** Ends the worker's sleep, if it sleeps. */
   wake(): void {
-    if (this.#eventfd === undefined || Atomics.load(this.memory.words, WORD.workerSleeps) === 0) return;
-    if (Atomics.exchange(this.memory.words, WORD.workerSleeps, 0) === 1) writeSync(this.#eventfd, ONE);
+    const { words } = this.memory;
+    const eventfd = Atomics.load(words, WORD.eventfd) - 1;
+    if (eventfd < 0 || Atomics.load(words, WORD.workerSleeps) === 0) return;
+    if (Atomics.exchange(words, WORD.workerSleeps, 0) === 1) writeSync(eventfd, ONE);
   }
 
   /** What is in the ring leaves, then the worker ends and with it its device and paths. Safe to call twice. */
@@ -175,7 +176,6 @@ export class EngineLink {
         this.#listener?.message(message);
         return;
       case 'ready':
-        this.#eventfd = message.eventfd;
         this.#crypto = message.crypto;
         this.#started.resolve(undefined);
         return;
@@ -209,8 +209,6 @@ export class EngineLink {
     const wasRunning = this.#state === 'running';
     this.#state = 'ended';
     process.removeListener('exit', this.#onProcessExit);
-    if (this.#eventfd !== undefined) closeSync(this.#eventfd);
-    this.#eventfd = undefined;
     this.#closeDescriptors();
     for (const call of this.#calls.values()) call.reject(this.#gone());
     this.#calls.clear();
@@ -219,18 +217,25 @@ export class EngineLink {
     this.#ended.resolve(undefined);
   }
 
-  /** Whatever the worker still held: nothing, unless it was ended by force. */
+  /** The eventfd, and whatever the worker still held: nothing, unless it was ended by force. */
   #closeDescriptors(): void {
+    const eventfd = Atomics.exchange(this.memory.words, WORD.eventfd, 0) - 1;
+    if (eventfd >= 0) closeSync(eventfd);
     for (const [slot, held] of this.memory.descriptors.entries()) {
       if (held > 0) closeSync(held - 1);
       this.memory.descriptors[slot] = 0;
     }
   }
 
-  /** The process ends: Node waits for its threads, so this one must not sit in poll until its time-out. */
+  /**
+   * The process ends, on whatever path. Node would end the thread wherever it is: in poll it would wait for the time-out, and while koffi registers
+   * itself the whole process would abort. So the thread is told to leave, and waited for.
+   */
   #abandon(): void {
-    Atomics.store(this.memory.words, WORD.abandoned, 1);
+    const { words } = this.memory;
+    Atomics.store(words, WORD.abandoned, 1);
     this.wake();
+    Atomics.wait(words, WORD.workerLeft, 0, CLOSE_DEADLINE);
   }
 
   #gone(): SallyportError {

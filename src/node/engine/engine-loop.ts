@@ -52,8 +52,8 @@ export class EngineLoop {
     if (eventfd < 0) throw systemError('eventfd', libc.errno());
     this.#switch = new PacketSwitch(this.#context, eventfd);
     this.#warmUp = new WarmUp(this.#context);
-    // From here on main owns the eventfd: it closes it when this thread has ended, and not before.
-    this.#context.report({ type: 'ready', eventfd, crypto: this.#context.crypto });
+    Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
+    this.#context.report({ type: 'ready', crypto: this.#context.crypto });
   }
 
   /** Runs until main says stop. Closes every descriptor, however it ends. */

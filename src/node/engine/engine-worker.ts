@@ -5,6 +5,7 @@ import { MisuseError } from '../../core/errors.ts';
 import { plainError } from '../plain-error.ts';
 import type { EngineLoop } from './engine-loop.ts';
 import type { WorkerMessage, WorkerOptions } from './messages.ts';
+import { SharedMemory, WORD } from './shared-memory.ts';
 
 if (parentPort === null) throw new MisuseError('engine-worker runs in a worker thread only');
 const options = workerData as WorkerOptions;
@@ -12,8 +13,14 @@ if (options.codeCache !== undefined) enableCompileCache(options.codeCache); // a
 void run(parentPort); // an error on the way ends the thread
 
 async function run(port: NonNullable<typeof parentPort>): Promise<void> {
-  const loop = await startLoop(port);
-  loop?.run();
+  try {
+    const loop = await startLoop(port);
+    loop?.run();
+  } finally {
+    const { words } = new SharedMemory(options.memory);
+    Atomics.store(words, WORD.workerLeft, 1);
+    Atomics.notify(words, WORD.workerLeft);
+  }
 }
 
 /** Undefined if it could not start: main knows why. An error that is thrown would lose its class on the way. */

@@ -86,7 +86,7 @@ export type Command = {
 /** From the worker. `null` says only: look into the ring. */
 export type WorkerMessage =
   | null
-  | { readonly type: 'ready'; readonly eventfd: number; readonly crypto: EngineCrypto }
+  | { readonly type: 'ready'; readonly crypto: EngineCrypto }
   | { readonly type: 'start-failed'; readonly error: PlainError }
   | { readonly type: 'answer'; readonly call: number; readonly value: unknown }
   | { readonly type: 'refusal'; readonly call: number; readonly error: PlainError }

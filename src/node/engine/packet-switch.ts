@@ -24,10 +24,10 @@ import type { WorkerPath } from './worker-path.ts';
 const MAX_DEVICE_PACKETS = 64;
 
 /**
- * The longest that packets wait for main after a path was given to this thread. Main needs a fraction of it; packets in the wrong order are better
- * than packets that the kernel drops.
+ * The longest that packets wait for main after a path was given to this thread. Main needs a millisecond of it, on a busy machine a hundred. Order
+ * comes first: what does not fit into the kernel's queues meanwhile is lost, as packets may be.
  */
-const MAX_HOLD: Millis = 20;
+const MAX_HOLD: Millis = 1000;
 
 /** How often a held thread looks whether main is done. */
 const HOLD_STEP: Millis = 1;

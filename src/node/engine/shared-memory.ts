@@ -46,6 +46,10 @@ export const WORD = {
   devicePaused: 4,
   /** 1: the process is ending; the worker leaves its loop at once. */
   abandoned: 5,
+  /** The eventfd that wakes the worker, plus one; 0: it has none yet. Main closes it when the thread has ended, and not before. */
+  eventfd: 6,
+  /** 1: the worker is done, or could not start: it calls no native code any more. */
+  workerLeft: 7,
 } as const;
 
 /** What is counted of the device. */

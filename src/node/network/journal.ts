@@ -1,5 +1,5 @@
 /**
- * The journal of one set-up: what has to be undone if we do not live to undo it. Written and on the disk before each step is taken.
+ * The journal of one set-up: what has to be undone if we do not live to undo it. Written before each step is taken.
  *
  *   /run/sallyport/NAME.PID-START.jsonl        mode 0600
  *
@@ -12,7 +12,7 @@
  * Writing is synchronous. It is a few lines at a time, on a file system in memory, and nothing may happen before it is done anyway. Nothing is forced
  * to a disk: what was written outlives the process, and what the journal describes does not outlive the machine's next start.
  */
-import { closeSync, constants, ftruncateSync, openSync, readlinkSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readlinkSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { SallyportError } from '../../core/errors.ts';
@@ -112,15 +112,15 @@ export class Journal {
     }
   }
 
-  /** All is undone. Emptied first: that works even where a process that gave up root cannot remove it, and an empty journal says nothing. */
+  /** All is undone. */
   remove(): void {
-    ftruncateSync(this.#descriptor);
+    rmSync(this.release(), { force: true });
+  }
+
+  /** Lets go of the journal, which stays. Returns its file. */
+  release(): string {
     closeSync(this.#descriptor);
-    try {
-      rmSync(this.#file, { force: true });
-    } catch (error) {
-      if (!['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    }
+    return this.#file;
   }
 }
 
@@ -202,7 +202,7 @@ function fileOf(directory: string, name: string, owner: ProcessIdentity): string
   return path.join(directory, `${name}.${owner.pid}-${owner.startTime}.jsonl`);
 }
 
-/** Writes entries to the end of a file that has `size` bytes, and to the disk. Returns how many bytes they are. */
+/** Writes entries to the end of a file that has `size` bytes. Returns how many bytes they are. */
 function writeEntries(descriptor: number, entries: readonly object[], size: number): number {
   const bytes = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
   if (size + bytes.length > MAX_JOURNAL_BYTES) {

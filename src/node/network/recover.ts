@@ -8,7 +8,7 @@
  *      ├─ rename it to ours: of several recoveries one wins each journal
  *      ├─ wait until the programs that its owner had started have ended: they hold the file open
  *      ├─ undo, the latest set-up first
- *      └─ remove it; if something could not be undone, keep it for the next time
+ *      └─ remove it; if a step could not be undone, keep it for the next time
  *
  * Safe to run twice, and by several processes at once.
  */
@@ -95,7 +95,9 @@ async function recoverJournal(found: FoundJournal, scene: Scene): Promise<Recove
   try {
     const content = await readJournal(claimed.file);
     const report = content === undefined ? undefined : await undoJournal({ ...claimed, content }, scene);
-    isOver = report === undefined || report.outcome === 'undone';
+    // A script that was killed would be killed again at every start, and nothing says what it has already undone.
+    const isScriptRun = content?.header.kind === 'script' && report?.outcome === 'incomplete';
+    isOver = report === undefined || report.outcome === 'undone' || isScriptRun;
     return isOver || report === undefined ? report : { ...report, file: found.file };
   } catch (error) {
     if (!(error instanceof SallyportError) || error instanceof CancelledError) throw error;
@@ -179,6 +181,7 @@ async function replayDisconnect(what: string, { file, content }: AbandonedJourna
   const outcome = await runner.run(environment, { onStart, ...(options.signal === undefined ? {} : { signal: options.signal }) });
   const problem = describeScriptOutcome(record.command, outcome);
   const lines = [`${what} was left behind.`, problem ?? `Ran its script '${record.command}' to disconnect.`];
+  if (outcome.kind === 'killed') lines.push('It is not run again: look at addresses, routes and DNS yourself.');
   return { outcome: outcome.kind === 'killed' ? 'incomplete' : 'undone', lines };
 }
 

@@ -1,10 +1,10 @@
 /**
- * The network script of one drop-in session, with a journal: from `connect` to `disconnect` it is on the disk how to undo it, so that after a
+ * The network script of one drop-in session, with a journal: from `connect` to `disconnect` it says how to undo it, so that after a
  * crash a recovery can run the script's `disconnect` with the environment it would have had.
  *
  * Read first: spec "vpnc-script", sections 1 to 3; script-runner.ts; recover.ts.
  *
- * No secret goes to the disk. Variables are kept by a list of those that describe the network, and no others: CISCO_CSTP_OPTIONS holds every
+ * No secret is written down. Variables are kept by a list of those that describe the network, and no others: CISCO_CSTP_OPTIONS holds every
  * header of the gateway's answer, some of which are secrets (X-CSTP-Post-Auth-XML), and a proxy's URL may have a password in it. A script
  * that reads those at `disconnect` finds them unset in a recovery, and only then.
  */
@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs';
 import { type Logger, silentLogger } from '../../core/log.ts';
 import type { ProcessIdentity } from '../processes/process-identity.ts';
 import { Journal, type JournalHeader } from './journal.ts';
+import { JournalKeeper } from './journal-keeper.ts';
 import type { ScriptEnvironment, ScriptOutcome, ScriptRunner } from './script-runner.ts';
 import { stateDirectory } from './state-directory.ts';
 import { isDeviceName } from './steps.ts';
@@ -34,6 +35,7 @@ export class ScriptSession {
   readonly #directory: string;
   readonly #log: Logger;
   #journal: Journal | undefined;
+  #keeper: JournalKeeper | undefined;
 
   constructor(runner: ScriptRunner, options: { readonly directory?: string; readonly log?: Logger } = {}) {
     this.#runner = runner;
@@ -56,6 +58,16 @@ export class ScriptSession {
     return outcome;
   }
 
+  /**
+   * Before this process becomes another user: the journal stays as it is, a `reconnect` with other values changes it no more, and a keeper
+   * with today's rights removes it in the end.
+   */
+  handOver(): void {
+    if (this.#journal === undefined) return;
+    this.#keeper = new JournalKeeper(this.#journal.release());
+    this.#journal = undefined;
+  }
+
   async #attempt(write: () => void | Promise<void>): Promise<void> {
     try {
       await write();
@@ -72,9 +84,11 @@ export class ScriptSession {
     this.#journal = journal;
   }
 
-  #forget(): void {
+  async #forget(): Promise<void> {
     this.#journal?.remove();
+    await this.#keeper?.remove();
     this.#journal = undefined;
+    this.#keeper = undefined;
   }
 }
 

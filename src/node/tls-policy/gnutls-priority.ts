@@ -101,6 +101,9 @@ export function parseGnutlsPriority(text: string): TlsPreferences {
   }
   preferences = { ...preferences, versions: wantedVersions(preferences.versions, words) };
   const { versions, ciphers, macs, groups, signatures } = preferences;
+  // Observed: without TLS 1.3 GnuTLS does not take these for what OpenSSL would: the same signature on any curve.
+  const curveOnly = versions.includes('TLSv1.3') ? undefined : words.find((word) => /^\+SIGN-ECDSA-SECP\d+R1-/i.test(word));
+  if (curveOnly !== undefined) throw refused(text, curveOnly);
   if ([versions, ciphers, macs, groups, signatures].some((list) => list.length === 0)) {
     throw new MisuseError(`Failed to set GnuTLS priority string ("${text}"): No or insufficient priorities were set.`);
   }

@@ -6,8 +6,8 @@
 import { createSecureContext, getCiphers, type SecureContextOptions } from 'node:tls';
 import { MisuseError } from '../../core/errors.ts';
 import { isSha1, NORMAL, parseGnutlsPriority, type TlsPreferences } from './gnutls-priority.ts';
-import type { DtlsCipher, TlsVersion } from './tls-suites.ts';
-import { DTLS_CIPHERS, GROUPS, SIGNATURES, suiteNames, TLS_VERSIONS, TLS13_SUITES } from './tls-suites.ts';
+import type { DtlsCipher, OldDtlsCipher, TlsVersion } from './tls-suites.ts';
+import { DTLS_CIPHERS, GROUPS, OLD_DTLS_CIPHERS, SIGNATURES, suiteNames, TLS_VERSIONS, TLS13_SUITES } from './tls-suites.ts';
 
 export interface TlsPolicy {
   readonly minVersion: TlsVersion;
@@ -22,6 +22,8 @@ export interface TlsPolicy {
   readonly signatures?: readonly string[];
   /** What DTLS may offer, best first; undefined: all that it has. */
   readonly dtlsCiphers?: readonly DtlsCipher[];
+  /** What a gateway's DTLS may do besides, for old clients. */
+  readonly oldDtlsCiphers?: readonly OldDtlsCipher[];
 }
 
 export interface TlsWishes {
@@ -73,6 +75,7 @@ function policyOf(preferences: TlsPreferences, wishes: TlsWishes): TlsPolicy {
     ...(signatures.join() !== NORMAL.signatures.join() && { signatures: signatures.map((signature) => SIGNATURES[signature]) }),
     ...(wishes.gnutlsPriority !== undefined && {
       dtlsCiphers: hasAead ? preferences.ciphers.flatMap((cipher) => DTLS_CIPHERS[cipher] ?? []) : [],
+      oldDtlsCiphers: preferences.macs.includes('SHA1') ? preferences.ciphers.flatMap((cipher) => OLD_DTLS_CIPHERS[cipher] ?? []) : [],
     }),
   };
 }

@@ -12,6 +12,9 @@ export type TlsVersion = (typeof TLS_VERSIONS)[number];
 /** What DTLS with a pre-shared key can offer. */
 export type DtlsCipher = 'aes-256-gcm' | 'chacha20-poly1305' | 'aes-128-gcm';
 
+/** What DTLS has for old clients, with SHA-1. */
+export type OldDtlsCipher = 'aes-256-cbc' | 'aes-128-cbc';
+
 export const CIPHERS = ['AES-256-GCM', 'CHACHA20-POLY1305', 'AES-256-CBC', 'AES-128-GCM', 'AES-128-CBC'] as const;
 export type Cipher = (typeof CIPHERS)[number];
 
@@ -25,6 +28,11 @@ export const DTLS_CIPHERS: Readonly<Partial<Record<Cipher, DtlsCipher>>> = {
   'AES-256-GCM': 'aes-256-gcm',
   'CHACHA20-POLY1305': 'chacha20-poly1305',
   'AES-128-GCM': 'aes-128-gcm',
+};
+
+export const OLD_DTLS_CIPHERS: Readonly<Partial<Record<Cipher, OldDtlsCipher>>> = {
+  'AES-256-CBC': 'aes-256-cbc',
+  'AES-128-CBC': 'aes-128-cbc',
 };
 
 export const TLS13_SUITES: Readonly<Partial<Record<Cipher, string>>> = {

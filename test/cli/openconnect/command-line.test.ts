@@ -15,7 +15,7 @@ describe('settings', () => {
       mode: 'connect',
       login: { passwordsAllowed: true, nonInteractive: false, formEntries: [], httpAuth: ['Negotiate', 'NTLM', 'Digest'], xmlPost: true },
       connection: { proxyAuth: ['Negotiate', 'NTLM', 'Digest'], resolve: new Map(), keepAlive: true, reconnectTimeout: 300_000 },
-      tunnel: { compression: 'stateless', udp: true, ipv6: true, passTos: false, queueLength: 10 },
+      tunnel: { compression: 'stateless', udp: true, ipv6: true, passTos: false },
       network: { script: '/usr/share/vpnc-scripts/vpnc-script', scriptTun: false },
       identity: { userAgent: 'Open AnyConnect VPN Agent v9.01', versionString: 'v9.01', localHostname: 'workstation', os: 'linux-64' },
       hostCheck: {},
@@ -62,7 +62,6 @@ describe('settings', () => {
       ipv6: false,
       passTos: true,
       forceDpd: 30_000,
-      queueLength: 16,
       dtlsCiphers: 'A',
       dtls12Ciphers: 'B',
       udpLocalPort: 5000,
@@ -71,7 +70,7 @@ describe('settings', () => {
     assert.equal(connection.reconnectTimeout, 7000);
     assert.deepEqual(process, { background: true, pidFile: 'F' });
     assert.deepEqual(messages, { level: 1, timestamp: true, syslog: true, dumpHttpTraffic: false });
-    assert.deepEqual(hostCheck, { wrapper: 'W', interval: 60_000 });
+    assert.deepEqual(hostCheck, { wrapper: 'W' });
     assert.equal(trust.caFile, 'C');
     assert.equal(trust.certExpireWarning, 3 * 86_400_000);
   });

@@ -51,6 +51,7 @@ describe('the real world', () => {
     const input = new PassThrough();
     input.end(Buffer.from([0xe9, 0x0a]));
     const world = systemWorld({
+      streams: { stdout: process.stdout, stderr: process.stderr },
       programName: 'openconnect',
       input: new LineReader(input),
       decode: (bytes) => Buffer.from(bytes).toString('latin1'),

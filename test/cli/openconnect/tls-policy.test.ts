@@ -265,6 +265,7 @@ describe('--gnutls-priority, compared with openconnect', { skip: missing('openco
       'NONE:+VERS-TLS1.2:+AES-128-GCM:+ECDHE-RSA:+AEAD:+COMP-NULL:+SIGN-ALL:+GROUP-ALL',
       'SECURE256:+AES-256-CBC:+SHA384',
       'SECURE128:-AES-128-GCM:+AES-128-GCM',
+      'NORMAL:!SIGN-ALL:+SIGN-ECDSA-SECP256R1-SHA256:!VERS-TLS1.3',
     ];
     for (const priority of [...keywords, ...common]) await assertNotWeaker(priority);
   });

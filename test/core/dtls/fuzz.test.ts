@@ -140,7 +140,7 @@ describe('DTLS with hostile datagrams', () => {
     }
   });
 
-  it('keeps no more than a bounded amount, however much is sent', () => {
+  it('keeps no more than a bounded amount, however much is sent', async () => {
     const kind = kindNamed('PSK, AES-256-GCM');
     const server = serverOf(kind);
     const sink = new DatagramSink();
@@ -163,14 +163,21 @@ describe('DTLS with hostile datagrams', () => {
     };
     setFlagsFromString('--expose-gc');
     const collectGarbage: () => void = runInNewContext('gc');
-    const held = () => {
-      collectGarbage();
-      return process.memoryUsage().arrayBuffers;
+    // What is collected is given back a little later, by another thread.
+    const held = async (isEnough: (bytes: number) => boolean) => {
+      let bytes = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < 20 && !isEnough(bytes); i++) {
+        collectGarbage();
+        await new Promise((resolve) => setImmediate(resolve));
+        bytes = Math.min(bytes, process.memoryUsage().arrayBuffers);
+      }
+      return bytes;
     };
     grow();
-    const before = held();
+    const before = await held(() => false);
     for (let i = 0; i < 10; i++) grow();
-    assert.ok(held() - before < 1024 * 1024, `grew from ${before} to ${held()} bytes`);
+    const after = await held((bytes) => bytes - before < 1024 * 1024);
+    assert.ok(after - before < 1024 * 1024, `grew from ${before} to ${after} bytes`);
     assert.deepEqual(sink.records, []);
     assert.ok(server.counters.tooEarly > 20_000);
   });

@@ -4,10 +4,10 @@ import fc from 'fast-check';
 import type { HashName, Mac } from '../../../src/core/crypto/provider.ts';
 import { CbcProtection } from '../../../src/core/dtls/cbc-protection.ts';
 import { DIALECTS, type DtlsVersion, prfOf } from '../../../src/core/dtls/dialect.ts';
-import { CONTENT_TYPES, readSequence, writeRecordHeader } from '../../../src/core/dtls/record.ts';
-import { largestPlaintext, maxRecordOverhead, sealedLength } from '../../../src/core/dtls/record-overhead.ts';
+import { CONTENT_TYPES, RECORD_HEADER_LENGTH, readSequence, writeRecordHeader } from '../../../src/core/dtls/record.ts';
+import { largestPlaintext, maxRecordOverhead } from '../../../src/core/dtls/record-overhead.ts';
 import { protectionFor, type SuiteRecordProtection } from '../../../src/core/dtls/suite-protection.ts';
-import { type CipherSuite, cipherSuite } from '../../../src/core/tls-messages/cipher-suites.ts';
+import { type CipherSuite, cipherSuite, MAC_LENGTHS, type SuiteProtection } from '../../../src/core/tls-messages/cipher-suites.ts';
 import { trafficKeys } from '../../../src/core/tls-messages/key-schedule.ts';
 import { toHex } from '../../../src/core/wire/text.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
@@ -38,6 +38,12 @@ function protectionOf({ version, suite }: (typeof PROTECTIONS)[number]): SuiteRe
 function sealed(protection: SuiteRecordProtection, plaintext: Uint8Array, sequence = 1): Uint8Array {
   const room = new Uint8Array(plaintext.length + protection.maxOverhead).fill(0xa5);
   return room.slice(0, protection.seal(CONTENT_TYPES.applicationData, sequence, plaintext, room));
+}
+
+/** The exact length of a record with this plaintext. CBC: header, IV, then the plaintext with its MAC and the padding's length, in whole blocks. */
+function sealedLength(protection: SuiteProtection, plaintextLength: number): number {
+  if (protection.kind === 'aead') return plaintextLength + maxRecordOverhead(protection);
+  return RECORD_HEADER_LENGTH + 16 + Math.ceil((plaintextLength + MAC_LENGTHS[protection.mac] + 1) / 16) * 16;
 }
 
 const name = ({ version, suite }: (typeof PROTECTIONS)[number]) => `DTLS ${version}, ${suite.name}`;

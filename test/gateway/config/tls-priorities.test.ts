@@ -67,7 +67,9 @@ describe('tls-priorities', () => {
       policy.ciphers?.split(':').every((suite) => /^(ECDHE|DHE)-/.test(suite)),
       policy.ciphers,
     );
-    assert.deepEqual(policy.dtlsCiphers, ['aes-256-gcm', 'chacha20-poly1305']);
+    assert.deepEqual(policy.dtlsCiphers, ['aes-256-gcm', 'chacha20-poly1305'], 'no SHA-1, so no CBC for DTLS');
+    const normal = ['aes-256-gcm', 'chacha20-poly1305', 'aes-128-gcm', 'aes-256-cbc', 'aes-128-cbc'];
+    assert.deepEqual(parseTlsPriorities('NORMAL').dtlsCiphers, normal);
   });
 
   it('refuses by name what cannot be done, and what would let more clients in than the string', () => {

@@ -103,6 +103,16 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     door.close();
   });
 
+  it('answers from its own address where clients of a proxy have come to another', async () => {
+    const { door, flows, client, remote } = await scene();
+    door.admit({ ...tunnel, local: parseIp('192.0.2.9') ?? assert.fail() });
+    door.arrived(hello, remote);
+    assert.deepEqual(flows[0]?.flow.local.address, LOOPBACK);
+    flows[0]?.flow.socket.close();
+    client.close();
+    door.close();
+  });
+
   it('gives a client’s datagrams to its flow, which answers from the same port, and those of others back', async () => {
     const { door, flows, client, remote } = await scene();
     door.admit(tunnel);

@@ -14,6 +14,7 @@ import type { EngineLink } from '../../../src/node/engine/engine-link.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
 import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
+import { sized } from '../../support/size.ts';
 import { Arrivals, endpoint, TrafficPeer } from '../../support/traffic-peer.ts';
 
 const run = promisify(execFile);
@@ -137,6 +138,14 @@ inNamespace('packet engine', import.meta.filename, () => {
     const { status, millis } = await runFixture('exit');
     assert.equal(status, 7);
     assert.ok(millis < POLL_TIMEOUT * 0.8, `${millis} ms`);
+  });
+
+  it('lets a program end at any moment of the start, native code or not', async () => {
+    for (let i = 0; i < sized(10, 100); i++) {
+      const { status, millis } = await runFixture('exit-early');
+      assert.equal(status, 7, 'a process that aborts has none');
+      assert.ok(millis < POLL_TIMEOUT * 0.8, `${millis} ms`);
+    }
   });
 
   it('lets a program end at once whose main thread throws', async () => {

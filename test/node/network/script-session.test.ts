@@ -105,6 +105,19 @@ describe('the recovery of a script session', () => {
     assert.deepEqual(await recovering(), []);
   });
 
+  it('is tried once where the script dies of a signal, and says what is left to do', async () => {
+    await session('echo "$reason" >> log; test $reason = connect || kill -KILL $$').run(environment('connect'));
+    abandon();
+    const [report] = await recovering();
+    assert.equal(report?.outcome, 'incomplete');
+    assert.equal(report?.file, undefined);
+    assert.match(report?.lines.at(-2) ?? '', /exited abnormally \(SIGKILL\)$/);
+    assert.equal(report?.lines.at(-1), 'It is not run again: look at addresses, routes and DNS yourself.');
+    assert.deepEqual(journals(), []);
+    assert.deepEqual(await recovering(), []);
+    assert.equal(log(), 'connect\ndisconnect\n');
+  });
+
   it('happens once, however many start it', async () => {
     await session().run(environment('connect'));
     abandon();

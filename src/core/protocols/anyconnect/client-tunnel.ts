@@ -149,7 +149,7 @@ export class AnyConnectTunnel implements TunnelMachine {
 
   close(reason: CloseReason, now: Millis, out: TunnelSink): void {
     const state = this.#state;
-    if (state.name === 'open' && reason.kind === 'log-off') this.#sayGoodbye(state, 'Aborted by caller', out);
+    if (state.name === 'open' && reason.kind === 'log-off') this.#sayGoodbye(state, reason.goodbye ?? 'Aborted by caller', out);
     this.#close(reason, now, out);
   }
 

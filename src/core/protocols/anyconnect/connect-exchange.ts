@@ -85,7 +85,13 @@ export class ConnectExchange {
 
   #answered(answer: HttpResponse, now: Millis): ExchangeResult {
     const { log } = this.#options;
-    log.log('info', 'connect answered', { status: answer.status, reason: printable(answer.reason), version: answer.version });
+    const why = headerValue(answer.headers, 'X-Reason');
+    log.log('info', 'connect answered', {
+      status: answer.status,
+      reason: printable(answer.reason),
+      version: answer.version,
+      ...(why !== undefined && { why: printable(why) }),
+    });
     for (const [name, value] of answer.headers) {
       if (!SECRET_HEADERS.includes(name.toLowerCase()))
         log.log('debug', 'connect header', { name: printable(name), value: printable(value) });

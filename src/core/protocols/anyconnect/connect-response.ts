@@ -31,7 +31,7 @@ export interface ConnectResponse {
   readonly datagram: DatagramParameters | undefined;
   /** Why there is no datagram channel although one was asked for. */
   readonly datagramProblem?: string;
-  /** The gateway's address may change: look its name up again before a reconnect. */
+  /** What of the answer was left out, and why. */
   readonly warnings: readonly ConfigWarning[];
 }
 

@@ -30,7 +30,7 @@ export function gatewayTerms(terms: SessionTerms, { cipherSuite: tlsSuite }: Cli
 
 function datagramTerms(policy: DatagramPolicy, tlsSuite: string, times: KeepaliveTimes, id: Uint8Array): DatagramTerms {
   const { port, allowsPsk, allowsLegacy, matchesTlsCipher, ciphers } = policy;
-  const rank = (protection: SuiteProtection | undefined) => (protection?.kind === 'aead' ? (ciphers?.indexOf(protection.cipher) ?? 0) : -1);
+  const rank = (protection: SuiteProtection | undefined) => (protection === undefined ? -1 : (ciphers?.indexOf(protection.cipher) ?? 0));
   const isAllowed = (protection: SuiteProtection | undefined) =>
     (ciphers === undefined || rank(protection) >= 0) && (!matchesTlsCipher || isSameCipher(protection, tlsSuite));
   const pskSuites = PSK_SUITE_IDS.filter((suite) => isAllowed(cipherSuite(suite)?.protection));

@@ -197,6 +197,9 @@ describe('CONNECT at our gateway', () => {
       'ECDHE-RSA-AES128-GCM-SHA256',
       'AES128-GCM-SHA256',
     ]);
+    const old = ciphers({ ciphers: ['aes-256-gcm', 'aes-256-cbc'], allowsLegacy: true });
+    assert.deepEqual(old?.pskSuites, [0x00a9, 0x008d]);
+    assert.ok(old?.suites.includes('AES256-SHA') && !old.suites.includes('AES128-SHA'), `${old?.suites} of Cisco’s old DTLS`);
     assert.equal(ciphers({ ciphers: [] })?.allowsPsk, false);
     assert.ok((ciphers({})?.pskSuites?.length ?? 0) > 3);
   });

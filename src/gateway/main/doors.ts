@@ -132,7 +132,12 @@ export class Doors {
     const hasProxyHeader = listen.proxyProtocol;
     const known = hasProxyHeader ? undefined : (remote ?? THIS_MACHINE);
     const worker = pool.choose();
-    if (!this.#isOpen || worker === undefined || (known !== undefined && !logins.mayKnock(known.address))) {
+    if (
+      !this.#isOpen ||
+      worker === undefined ||
+      !table.waiting.hasRoom(known?.address) ||
+      (known !== undefined && !logins.mayKnock(known.address))
+    ) {
       socket.destroy();
       return;
     }

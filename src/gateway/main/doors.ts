@@ -27,10 +27,6 @@ export interface DoorsOptions {
 /** Questions to the back ends under way at once from which on they lag behind. */
 const BUSY_LOGINS = 16;
 
-/** Connections at once, log-ins included, where `max-clients` says nothing; else twice as many as may have tunnels, and some more. */
-const MAX_CONNECTIONS = 16_384;
-const SPARE_CONNECTIONS = 64;
-
 /** A unix socket's peer is a program of this machine. */
 const THIS_MACHINE: Endpoint = { address: { family: 4, bytes: Uint8Array.of(127, 0, 0, 1) }, port: 0 };
 
@@ -131,18 +127,18 @@ export class Doors {
     if (this.#queue.length > 0) this.#pace = setTimeout(() => this.#next(), this.#options.limits().acceptInterval);
   }
 
-  #isFull(): boolean {
-    const { maxClients } = this.#options.limits();
-    return this.#options.table.connectionCount >= (maxClients === 0 ? MAX_CONNECTIONS : 2 * maxClients + SPARE_CONNECTIONS);
-  }
-
   #admit({ socket, remote, local }: Knock): void {
     const { listen, table, now } = this.#options;
     const [logins, pool] = [this.#options.logins(), this.#options.pool()];
     const hasProxyHeader = listen.proxyProtocol;
     const known = hasProxyHeader ? undefined : (remote ?? THIS_MACHINE);
     const worker = pool.choose();
-    if (!this.#isOpen || worker === undefined || this.#isFull() || (known !== undefined && !logins.mayKnock(known.address))) {
+    if (
+      !this.#isOpen ||
+      worker === undefined ||
+      !table.waiting.hasRoom(known?.address) ||
+      (known !== undefined && !logins.mayKnock(known.address))
+    ) {
       socket.destroy();
       return;
     }

@@ -13,6 +13,7 @@ import type { Cidr, Endpoint } from '../../core/wire/ip-address.ts';
 import type { SessionPolicy } from '../config/gateway-config.ts';
 import type { Lease } from '../network/lease-pool.ts';
 import type { KnownSession } from '../processes/auth-service.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 export interface Connection {
   /** Names it for administrators and scripts, as long as it lasts. */
@@ -54,6 +55,7 @@ export function tunnelNetworks({ lease, terms }: Tunnel): Cidr[] {
 }
 
 export class SessionTable {
+  readonly waiting: WaitingRoom = new WaitingRoom();
   readonly #connections = new Map<number, Connection>();
   readonly #bySession = new Map<string, Tunnel>();
   /** Sessions whose tunnels are being set up, with their users: their places are taken. */
@@ -84,6 +86,7 @@ export class SessionTable {
       tunnel: undefined,
     };
     this.#connections.set(connection.id, connection);
+    this.waiting.enter(connection.id, remote?.address);
     return connection;
   }
 
@@ -135,6 +138,7 @@ export class SessionTable {
   /** The connection is a tunnel from now on. */
   open(tunnel: Tunnel): void {
     tunnel.connection.tunnel = tunnel;
+    this.waiting.leave(tunnel.connection.id);
     this.#bySession.set(tunnel.session.id, tunnel);
   }
 
@@ -156,6 +160,7 @@ export class SessionTable {
 
   disconnect(connection: Connection): void {
     this.#connections.delete(connection.id);
+    this.waiting.leave(connection.id);
   }
 }
 

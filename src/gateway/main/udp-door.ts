@@ -6,7 +6,7 @@
  *
  *   datagram ── a hello with a tunnel's id ───────────────► a new flow of that tunnel
  *            ── anything else, from a client's address ───► a flow of its tunnel, if it has just one there: perhaps a NAT has changed the port
- *            ── the rest ─────────────────────────────────► dropped, and counted
+ *            ── the rest ─────────────────────────────────► dropped
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { associationId, readFirstHello } from '../../core/dtls/first-hello.ts';
@@ -63,8 +63,6 @@ export class UdpDoor {
   readonly #recent = new Map<string, Millis>();
   /** When a tunnel last got a flow for its address alone. */
   readonly #movedAt = new Map<DatagramTunnel, Millis>();
-  /** Datagrams that belonged to nobody. */
-  dropped = 0;
 
   /** Rejects with {@link NetworkError} for an address that is taken or not ours. */
   static async open(options: UdpDoorOptions): Promise<UdpDoor> {
@@ -155,11 +153,7 @@ export class UdpDoor {
   /** What came to this port. Also for datagrams that came to a flow's socket before it was connected, from somebody else. */
   arrived(bytes: Uint8Array, remote: Endpoint): void {
     const tunnel = this.#saidBy(bytes) ?? this.#onlyTunnelOf(remote.address);
-    if (tunnel === undefined) {
-      this.dropped++;
-      return;
-    }
-    if (this.#isRecent(remote)) return;
+    if (tunnel === undefined || this.#isRecent(remote)) return;
     try {
       const local: Endpoint = { address: this.#ownAddress() ?? tunnel.local, port: this.port };
       const socket = socketFor(local, this.#options.within);
@@ -167,7 +161,6 @@ export class UdpDoor {
     } catch (error) {
       // No route back, no descriptors left: the client stays on TLS, and tries again.
       if (!(error instanceof SallyportError)) throw error;
-      this.dropped++;
     }
   }
 

@@ -93,7 +93,7 @@ export class WorkerPool {
   }
 
   packets(worker: number, packets: readonly Uint8Array[]): void {
-    this.#members[worker]?.child?.rpc.notify('packets', [packets]);
+    this.#members[worker]?.child?.rpc.offer('packets', [packets]);
   }
 
   /** Undefined while it is not there. */

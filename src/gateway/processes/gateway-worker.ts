@@ -59,8 +59,8 @@ async function startWorker(rpc: Rpc, setup: WorkerSetup): Promise<Worker> {
   const notify: DeskNotices = {
     closed: (tunnel, end) => rpc.notify('closed', [tunnel, end]),
     disconnected: (connection) => rpc.notify('disconnected', [connection]),
-    forward: (packets) => rpc.notify('forward', [packets]),
-    strayed: (datagram, from) => rpc.notify('strayed', [datagram, from]),
+    forward: (packets) => rpc.offer('forward', [packets]),
+    strayed: (datagram, from) => rpc.offer('strayed', [datagram, from]),
   };
   const packets = new DeviceSwitch(device, { forward: notify.forward });
   const log = remoteLogger(rpc, setup.logLevel);

@@ -36,6 +36,9 @@ type RpcMessage =
 /** Calls of the other side that are under way: more than any worker has connections. */
 const MAX_UNDER_WAY = 16_384;
 
+/** Notices that may be lost, on their way at once: bursts of packets, so some megabytes. */
+const MAX_OFFERS = 64;
+
 /** Depth of values: no message of ours has half of it. */
 const MAX_DEPTH = 16;
 
@@ -60,6 +63,9 @@ export class Rpc {
   readonly #calls = new Map<number, Call>();
   #lastId = 0;
   #underWay = 0;
+  #offers = 0;
+  /** Offers that the other side had no time for. */
+  lost = 0;
   #isClosed = false;
 
   constructor(channel: Channel, options: RpcOptions) {
@@ -84,6 +90,18 @@ export class Rpc {
     if (!this.#isClosed) return this.#send({ type: 'notice', name, args }, handle, sent);
     sent();
     return false;
+  }
+
+  /** Tells the other side what may be lost, as packets may: it is, while {@link MAX_OFFERS} of them have not left. */
+  offer(name: string, args: readonly unknown[]): void {
+    if (this.#offers >= MAX_OFFERS) {
+      this.lost++;
+      return;
+    }
+    this.#offers++;
+    this.notify(name, args, undefined, () => {
+      this.#offers--;
+    });
   }
 
   /** The other side's functions as an object: each of its methods is a {@link call}. */

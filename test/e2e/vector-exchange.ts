@@ -65,12 +65,8 @@ export function visitsOf(vector: string): readonly Visit[] {
 
 const GROUPS_OF_ALICE = ['staff', 'guests'];
 
-export interface DaemonUnderTest extends OcservProgram {
-  readonly name: 'ocserv' | 'ours';
-}
-
 /** Starts the daemon, connects, and returns the lines of all its answers, visit by visit. */
-export async function answersOf(vector: string, daemon: DaemonUnderTest): Promise<string[][]> {
+export async function answersOf(vector: string, daemon: OcservProgram): Promise<string[][]> {
   await using lab = await Lab.open();
   await using scene = await Scene.set(lab, vector);
   const [command, ...leading] = daemon.command;
@@ -78,8 +74,25 @@ export async function answersOf(vector: string, daemon: DaemonUnderTest): Promis
   const program = await lab.server.start(command, args, { env: { PATH: `${scene.tools}:${process.env.PATH}` } });
   await program.waitFor(daemon.ready);
   const answers: string[][] = [];
-  for (const visit of visitsOf(vector)) answers.push(await scene.visit(visit));
+  for (const visit of visitsOf(vector)) {
+    answers.push(withoutFolder(await scene.visit(visit), path.dirname(scene.file)));
+  }
   return answers;
+}
+
+/** As if the folder were called `@FOLDER@`, with a page's length as it would be then. */
+function withoutFolder(lines: readonly string[], folder: string): string[] {
+  const all: string[] = [];
+  let lengthAt = 0;
+  for (const line of lines) {
+    const plain = line.replaceAll(folder, '@FOLDER@');
+    if (line.startsWith('Content-Length: ')) lengthAt = all.length;
+    if (line.startsWith('< ')) {
+      all[lengthAt] = all[lengthAt]?.replace(/\d+/, (length) => String(Number(length) - (line.length - plain.length))) ?? '';
+    }
+    all.push(plain);
+  }
+  return all;
 }
 
 class Scene implements AsyncDisposable {
@@ -139,9 +152,9 @@ class Scene implements AsyncDisposable {
     const { program } = connection;
     await Promise.race([connection.up(), program.finish()]);
     // With what it says for the reason: what a gateway answers then is not in its output.
-    if (!program.isRunning) return [...answersIn(program.output), ...program.output.trim().split('\n').slice(-3)];
+    if (!program.isRunning) return [...answersIn(program.stdout), ...program.output.trim().split('\n').slice(-3)];
     await connection.disconnect();
-    return answersIn(program.output);
+    return answersIn(program.stdout); // forms are asked on the other
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

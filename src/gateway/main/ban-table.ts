@@ -67,7 +67,7 @@ export class BanTable {
   /** Counts points for an address. While it is banned they add up, but the ban ends no later. */
   add(address: IpAddress, points: number, now: number): BanVerdict {
     if (points <= 0 || this.#settings.maxScore <= 0) return 'counted';
-    const key = keyOf(address);
+    const key = clientKey(address);
     const entry = this.#current(key, now) ?? { score: 0, lastPointsAt: now, bannedUntil: undefined, isLocal: this.#isLocal(address) };
     entry.score = Math.min(entry.score + points, MAX_SCORE);
     entry.lastPointsAt = now;
@@ -85,13 +85,13 @@ export class BanTable {
 
   /** Whether a connection from there is to be refused. */
   isBanned(address: IpAddress, now: number): boolean {
-    const entry = this.#current(keyOf(address), now);
+    const entry = this.#current(clientKey(address), now);
     return entry?.bannedUntil !== undefined && !entry.isLocal;
   }
 
   /** Ends a ban and forgets the points; false if there is nothing known of the address. */
   unban(address: IpAddress): boolean {
-    const key = keyOf(address);
+    const key = clientKey(address);
     return this.#banned.delete(key) || this.#scored.delete(key);
   }
 
@@ -137,7 +137,8 @@ function keep(table: Map<string, Scored>, key: string, entry: Scored, limit: num
   if (oldest !== undefined) table.delete(oldest);
 }
 
-function keyOf(address: IpAddress): string {
+/** By what a client is counted: its address, or its /64. */
+export function clientKey(address: IpAddress): string {
   const plain = unmapped(address);
   return formatIp(plain.family === 4 ? plain : networkOf({ address: plain, prefix: IPV6_CLIENT_PREFIX }).address);
 }

@@ -55,14 +55,20 @@ export class LoginDesk {
     if (connection.remote !== undefined) throw new MisuseError(`connection ${id} has an address already`);
     connection.remote = remote;
     connection.local = local; // where the client has come to, which is where its datagrams come to as well
-    return this.mayKnock(remote.address);
+    if (!this.mayKnock(remote.address)) return false;
+    this.#world.table.waiting.enter(id, remote.address);
+    return true;
   }
 
   /** Counts a connection from there; false: it is to be refused. */
   mayKnock(remote: IpAddress): boolean {
-    const { bans, config, now, log } = this.#world;
+    const { bans, config, table, now, log } = this.#world;
     if (bans.isBanned(remote, now())) {
       log.log('debug', 'refused a banned address', { address: formatIp(remote) });
+      return false;
+    }
+    if (!table.waiting.hasRoom(remote)) {
+      log.log('debug', 'refused an address with too many connections', { address: formatIp(remote), all: table.waiting.size });
       return false;
     }
     this.#score(remote, config().bans.pointsConnection);
@@ -95,7 +101,9 @@ export class LoginDesk {
 
   async session(worker: number, id: number, cookie: Secret): Promise<WorkerSession | undefined> {
     const connection = this.#world.table.connectionOf(worker, id);
+    if (connection.tunnel !== undefined) throw new MisuseError(`connection ${id} has a tunnel already`);
     const known = await this.#world.auth.session(cookie, addressOf(connection).address);
+    if (connection.tunnel !== undefined) throw new MisuseError(`connection ${id} has a tunnel already`);
     connection.known = known;
     if (known === undefined) return undefined;
     connection.state = 'authenticated';

@@ -13,6 +13,7 @@ import type { Cidr, Endpoint } from '../../core/wire/ip-address.ts';
 import type { SessionPolicy } from '../config/gateway-config.ts';
 import type { Lease } from '../network/lease-pool.ts';
 import type { KnownSession } from '../processes/auth-service.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 export interface Connection {
   /** Names it for administrators and scripts, as long as it lasts. */
@@ -54,8 +55,11 @@ export function tunnelNetworks({ lease, terms }: Tunnel): Cidr[] {
 }
 
 export class SessionTable {
+  readonly waiting: WaitingRoom = new WaitingRoom();
   readonly #connections = new Map<number, Connection>();
   readonly #bySession = new Map<string, Tunnel>();
+  /** Sessions whose tunnels are being set up, with their users: their places are taken. */
+  readonly #arriving = new Map<string, string>();
   #onEmptied: () => void = () => undefined;
   #lastId = 0;
 
@@ -82,6 +86,7 @@ export class SessionTable {
       tunnel: undefined,
     };
     this.#connections.set(connection.id, connection);
+    this.waiting.enter(connection.id, remote?.address);
     return connection;
   }
 
@@ -107,6 +112,21 @@ export class SessionTable {
     return this.#bySession.get(session);
   }
 
+  /** How many have a tunnel, or will in a moment: of all sessions but one, of a user or of everybody. */
+  countOthers(session: string, user?: string): number {
+    const sessions = new Set<string>();
+    for (const [id, tunnel] of this.#bySession) if (user === undefined || tunnel.session.user === user) sessions.add(id);
+    for (const [id, name] of this.#arriving) if (user === undefined || name === user) sessions.add(id);
+    sessions.delete(session);
+    return sessions.size;
+  }
+
+  /** Takes a place for a session while its tunnel is being set up; returns what gives it back. */
+  reserve(session: string, user: string): () => void {
+    this.#arriving.set(session, user);
+    return () => void this.#arriving.delete(session);
+  }
+
   ofUser(user: string): Tunnel[] {
     return [...this.#bySession.values()].filter(({ session }) => session.user === user);
   }
@@ -118,10 +138,11 @@ export class SessionTable {
   /** The connection is a tunnel from now on. */
   open(tunnel: Tunnel): void {
     tunnel.connection.tunnel = tunnel;
+    this.waiting.leave(tunnel.connection.id);
     this.#bySession.set(tunnel.session.id, tunnel);
   }
 
-  /** The tunnel is gone; its connection may stay a moment longer. */
+  /** The tunnel is gone; its connection's end follows. */
   close(tunnel: Tunnel): void {
     if (this.#bySession.get(tunnel.session.id) === tunnel) this.#bySession.delete(tunnel.session.id);
     tunnel.connection.tunnel = undefined;
@@ -139,6 +160,7 @@ export class SessionTable {
 
   disconnect(connection: Connection): void {
     this.#connections.delete(connection.id);
+    this.waiting.leave(connection.id);
   }
 }
 

@@ -43,6 +43,7 @@ function main(): void {
         log?.setLevel(setup.config.logLevel);
       },
       closeTunnel: (tunnel: number, reason: DisconnectReason, manner: ClosingManner) => running().closeTunnel(tunnel, reason, manner),
+      drop: (connection: number) => running().drop(connection),
       reports: () => running().reports(),
       connection: (arrival: Arrival, socket: Socket) => running().serve(arrival, socket),
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>
@@ -63,8 +64,8 @@ async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Pro
   const notify: DeskNotices = {
     closed: (tunnel, end) => rpc.notify('closed', [tunnel, end]),
     disconnected: (connection) => rpc.notify('disconnected', [connection]),
-    forward: (packets) => rpc.notify('forward', [packets]),
-    strayed: (datagram, from) => rpc.notify('strayed', [datagram, from]),
+    forward: (packets) => rpc.offer('forward', [packets]),
+    strayed: (datagram, from) => rpc.offer('strayed', [datagram, from]),
   };
   const packets = new DeviceSwitch(device, { forward: notify.forward });
   const worker = await Worker.start({ setup, notify, log, device: packets, desk: rpc.remote<DeskService>() });

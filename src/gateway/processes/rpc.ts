@@ -39,6 +39,9 @@ const MAX_UNDER_WAY = 16_384;
 /** Characters that are shown of a name that nobody serves. */
 const MAX_SHOWN_NAME = 32;
 
+/** Notices that may be lost, on their way at once: bursts of packets, so some megabytes. */
+const MAX_OFFERS = 64;
+
 /** Depth of values: no message of ours has half of it. */
 const MAX_DEPTH = 16;
 
@@ -63,6 +66,9 @@ export class Rpc {
   readonly #calls = new Map<number, Call>();
   #lastId = 0;
   #underWay = 0;
+  #offers = 0;
+  /** Offers that the other side had no time for. */
+  lost = 0;
   #isClosed = false;
 
   constructor(channel: Channel, options: RpcOptions) {
@@ -87,6 +93,18 @@ export class Rpc {
     if (!this.#isClosed) return this.#send({ type: 'notice', name, args }, handle, sent);
     sent();
     return false;
+  }
+
+  /** Tells the other side what may be lost, as packets may: it is, while {@link MAX_OFFERS} of them have not left. */
+  offer(name: string, args: readonly unknown[]): void {
+    if (this.#offers >= MAX_OFFERS) {
+      this.lost++;
+      return;
+    }
+    this.#offers++;
+    this.notify(name, args, undefined, () => {
+      this.#offers--;
+    });
   }
 
   /** The other side's functions as an object: each of its methods is a {@link call}. */

@@ -27,6 +27,8 @@ export interface WorkerService {
   start(setup: WorkerSetup): Promise<void>;
   /** Ends a tunnel with a word to its client; answered when its connection is closed or nearly so. */
   closeTunnel(tunnel: number, reason: DisconnectReason, manner: ClosingManner): Promise<void>;
+  /** Ends a connection that has no tunnel. */
+  drop(connection: number): Promise<void>;
   reports(): Promise<readonly TunnelReport[]>;
   /** New connections see the new configuration; tunnels keep theirs. */
   reload(setup: WorkerSetup): Promise<void>;

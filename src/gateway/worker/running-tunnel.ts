@@ -57,8 +57,6 @@ export class RunningTunnel {
   #isPaused = false;
   #ending: DisconnectReason | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Packets that were over the rate, or for a client that does not take them. */
-  dropped = 0;
 
   constructor(options: RunningTunnelOptions) {
     const { lease, machine, device, now } = options;
@@ -130,10 +128,7 @@ export class RunningTunnel {
     this.#activeAt = now;
     for (const packet of packets) {
       const length = packet.end - packet.start;
-      if (isOver(this.#receiveRate, packet, now)) {
-        this.dropped++;
-        continue;
-      }
+      if (isOver(this.#receiveRate, packet, now)) continue;
       this.#received += length;
       this.#options.device.write([packet]);
     }
@@ -141,15 +136,10 @@ export class RunningTunnel {
 
   /** To the client. */
   #send(packets: readonly Packet[]): void {
-    if (this.#isPaused) {
-      // The device is everybody's: it does not wait for one client.
-      this.dropped += packets.length;
-      return;
-    }
+    if (this.#isPaused) return; // the device is everybody's: it does not wait for one client
     const now = this.#options.now();
     this.#activeAt = now;
     const within = this.#sendRate === undefined ? packets : packets.filter((packet) => !isOver(this.#sendRate, packet, now));
-    this.dropped += packets.length - within.length;
     for (const packet of within) this.#sent += packet.end - packet.start;
     this.#driver.send(within);
   }

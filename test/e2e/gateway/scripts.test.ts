@@ -10,7 +10,7 @@ import { OPENCONNECT } from '../../support/openconnect.ts';
 import { type SceneOptions, skip, TunnelScene } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 60_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: 120_000 };
 
 /** Of the contract: everything else is the gateway's own environment. */
 const VARIABLES =

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { NetworkError, PeerMisbehavedError, PeerRefusedError, SallyportError } from '../../../src/core/errors.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { type Channel, Rpc, type RpcOptions } from '../../../src/gateway/processes/rpc.ts';
@@ -121,6 +122,18 @@ describe('calls between processes', () => {
     assert.deepEqual(await taken, ['a', handle]);
     ours.notify('broken', []);
     assert.match((await told).message, /no/);
+  });
+
+  it('lose offers that the other side has no time for, and count them', async () => {
+    let taken = 0;
+    const { ours } = pair({ serves: { packets: () => taken++ } });
+    for (let i = 0; i < 100; i++) ours.offer('packets', [i]);
+    assert.equal(ours.lost, 100 - 64);
+    await setImmediate();
+    assert.equal(taken, 64);
+    ours.offer('packets', [0]);
+    await setImmediate();
+    assert.equal(taken, 65, 'there is room again');
   });
 
   it('bound how deep a message may be, and what kinds there are', async () => {

@@ -36,11 +36,11 @@ type RpcMessage =
 /** Calls of the other side that are under way: more than any worker has connections. */
 const MAX_UNDER_WAY = 16_384;
 
-/** Characters that are shown of a name that nobody serves. */
-const MAX_SHOWN_NAME = 32;
-
 /** Notices that may be lost, on their way at once: bursts of packets, so some megabytes. */
 const MAX_OFFERS = 64;
+
+/** Characters that are shown of a name that nobody serves. */
+const MAX_SHOWN_NAME = 32;
 
 /** Depth of values: no message of ours has half of it. */
 const MAX_DEPTH = 16;

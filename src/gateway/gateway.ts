@@ -1,13 +1,16 @@
 /**
  * A gateway: its main process. Puts the parts together, and takes them apart in the right order.
  *
- *   start:   configuration ─► auth ─► device, addresses ─► workers ─► UDP ─► TCP
+ *   start:   configuration ─► ports ─► auth ─► device, addresses ─► workers ─► clients are let in
  *   reload:  configuration ─► auth, bans, workers; sessions stay as they are
  *   stop:    no new connections ─► drain ─► sessions end, scripts run ─► workers, auth ─► device
  *
  * Read first: docs/ARCHITECTURE.md, "The gateway's processes".
  */
+import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import { NetworkError, type SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
@@ -27,7 +30,7 @@ import { Statistics } from './main/statistics.ts';
 import { workerMaterial } from './main/worker-material.ts';
 import { WorkerPool } from './main/worker-pool.ts';
 import type { DisconnectReason } from './processes/auth-service.ts';
-import type { WorkerSetup } from './processes/worker-contract.ts';
+import type { ClosingManner, WorkerSetup } from './processes/worker-contract.ts';
 
 export interface GatewayOptions {
   /** Reads the configuration; called again for each reload. Rejects with what is wrong with it. */
@@ -66,14 +69,15 @@ type Undo = () => unknown;
 
 export class Gateway {
   readonly control: ControlTarget;
-  /** Resolves when it has stopped, asked or not. */
-  readonly stopped: Promise<void>;
+  /** Resolves when it has stopped: with why, where nobody asked for it. */
+  readonly stopped: Promise<SallyportError | undefined>;
   readonly #parts: Parts;
   readonly #undo: Undo[];
-  readonly #hasStopped: () => void;
+  readonly #hasStopped: (why: SallyportError | undefined) => void;
   readonly #tidy: NodeJS.Timeout;
   #state: GatewayStatus['state'] = 'online';
   #stopping: Promise<void> | undefined;
+  #reloading: Promise<void> = Promise.resolve();
 
   /** Resolves when clients can come. Rejects with why they cannot, and leaves nothing. */
   static async start(options: GatewayOptions): Promise<Gateway> {
@@ -81,7 +85,7 @@ export class Gateway {
     try {
       return new Gateway(await assemble(options, undo), undo);
     } catch (error) {
-      await undoAll(undo);
+      await undoAll(undo, options.log);
       throw error;
     }
   }
@@ -89,7 +93,7 @@ export class Gateway {
   private constructor(parts: Parts, undo: Undo[]) {
     this.#parts = parts;
     this.#undo = undo;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<SallyportError | undefined>();
     this.stopped = promise;
     this.#hasStopped = resolve;
     const { table, desk, pool, auth, bans, statistics, events } = parts;
@@ -120,20 +124,11 @@ export class Gateway {
     return this.#parts.pool.pids;
   }
 
-  /** Rejects with what is wrong with the new configuration; the old one stays then. */
-  async reload(): Promise<void> {
-    const { options, auth, bans, statistics, network, pool } = this.#parts;
-    const { config, notices } = await options.load();
-    logNotices(options.log, notices);
-    const setup = { ...this.#parts.setup, config, material: await workerMaterial(config) };
-    await network.configure(config);
-    await auth.service.reload(config);
-    bans.configure(config.bans, localNetworks());
-    statistics.configure(config.control.statisticsPeriod);
-    this.#parts.config = config;
-    this.#parts.setup = setup;
-    await Promise.all(pool.services.map((service) => service.reload(setup)));
-    options.log.log('info', 'configuration reloaded');
+  /** Rejects with what is wrong with the new configuration; the old one stays then. One after the other. */
+  reload(): Promise<void> {
+    const done = this.#reloading.then(() => this.#reload());
+    this.#reloading = done.catch(() => undefined);
+    return done;
   }
 
   /** Gives back at once what belongs to sessions that are over; else it happens now and then. */
@@ -149,27 +144,51 @@ export class Gateway {
     else this.#parts.doors.open();
   }
 
-  /** Ends every session, and then itself. Safe to call twice. */
+  /** Ends every session, and then itself. Safe to call twice. Never rejects: what cannot be taken back is logged. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
+    return this.#end(undefined);
+  }
+
+  #end(why: SallyportError | undefined): Promise<void> {
+    this.#stopping ??= this.#stop().finally(() => this.#hasStopped(why));
     return this.#stopping;
   }
 
   async #stop(): Promise<void> {
-    const { doors, desk, table, config } = this.#parts;
+    const { doors, desk, table, config, options } = this.#parts;
     this.#state = 'stopping';
     clearInterval(this.#tidy);
+    await this.#reloading;
     doors.close();
     if (table.tunnelCount > 0) await table.emptied(config.limits.drain);
-    await desk.disconnectAll();
-    await undoAll(this.#undo);
-    this.#hasStopped();
+    this.#undo.push(() => desk.disconnectAll());
+    await undoAll(this.#undo, options.log);
+  }
+
+  async #reload(): Promise<void> {
+    if (this.#stopping !== undefined) return;
+    const { options, auth, bans, statistics, network, pool, config: before, setup: setupBefore } = this.#parts;
+    const { config, notices } = await options.load();
+    logNotices(options.log, notices);
+    const setup = { ...setupBefore, config, material: await workerMaterial(config) };
+    try {
+      await Promise.all(pool.services.map((service) => service.reload(setup)));
+      await network.configure(config);
+      await auth.service.reload(config);
+    } catch (error) {
+      await Promise.allSettled([...pool.services.map((service) => service.reload(setupBefore)), network.configure(before)]);
+      throw error;
+    }
+    bans.configure(config.bans, localNetworks());
+    statistics.configure(config.control.statisticsPeriod);
+    this.#parts.config = config;
+    this.#parts.setup = setup;
+    options.log.log('info', 'configuration reloaded');
   }
 
   #authEnded(how: string): void {
     if (this.#stopping !== undefined) return;
-    this.#parts.options.log.log('error', 'the auth process has died: the gateway stops', { how });
-    void this.stop();
+    void this.#end(new NetworkError(`The auth process has died (${how}), and the gateway with it. Its log says why; start it again.`));
   }
 }
 
@@ -177,11 +196,20 @@ export class Gateway {
 async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const { log, load, serverName, inherited } = options;
   const { config } = await load(); // its notices are said by whoever runs us
+  const table = new SessionTable();
+  const doors = await Doors.make({
+    ...{ listen: config.listen, table, now: Date.now },
+    limits: () => parts.config.limits,
+    logins: () => logins,
+    pool: () => pool,
+    ...(inherited !== undefined && { inherited }),
+  });
+  undo.push(() => doors.close());
+  await mkdir(dirname(config.processes.socketFile), { recursive: true });
   const material = await workerMaterial(config);
   const bans = new BanTable(config.bans, localNetworks());
   const statistics = new Statistics(config.control.statisticsPeriod, Date.now());
   const events = new SessionEvents();
-  const table = new SessionTable();
   const stateFile = `${config.processes.socketFile}.sessions`;
   const auth = await startAuthProcess({ config, stateFile }, { log, onFailed: (remote) => logins.loginFailed(remote) });
   undo.push(() => auth.child.end());
@@ -205,7 +233,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     ...{ auth: auth.service, table, statistics, events, network, log, now: Date.now },
     config: () => parts.config,
     udpPort: () => doors.udpPort,
-    endTunnel: (tunnel, reason) => endTunnel(pool, desk, tunnel, reason),
+    endTunnel: (tunnel, reason, manner = 'goodbye') => endTunnel(pool, desk, tunnel, reason, manner),
     admit: (tunnel) => {
       exchange.attach(tunnelNetworks(tunnel), tunnel.connection.worker);
       doors.admit(tunnel);
@@ -234,24 +262,20 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   undo.push(() => pool.close());
   await pool.start();
   logRights(log, config);
-  const doors = await Doors.make({
-    listen: config.listen,
-    limits: () => parts.config.limits,
-    table,
-    logins,
-    pool,
-    now: Date.now,
-    ...(inherited !== undefined && { inherited }),
-  });
-  undo.push(() => doors.close());
   return Object.assign(parts, { desk, pool, doors });
 }
 
 /** Resolves when the tunnel is gone from the table, whoever had to see to it. */
-async function endTunnel(pool: WorkerPool, desk: SessionDesk, tunnel: Tunnel, reason: DisconnectReason): Promise<void> {
+async function endTunnel(
+  pool: WorkerPool,
+  desk: SessionDesk,
+  tunnel: Tunnel,
+  reason: DisconnectReason,
+  manner: ClosingManner,
+): Promise<void> {
   const { worker } = tunnel.connection;
   const service = pool.service(worker);
-  const asked = service?.closeTunnel(tunnel.id, reason) ?? Promise.resolve();
+  const asked = service?.closeTunnel(tunnel.id, reason, manner) ?? Promise.resolve();
   const limit = Promise.withResolvers<void>();
   const timer = setTimeout(limit.resolve, TUNNEL_END_LIMIT);
   await Promise.race([asked.catch(() => undefined), limit.promise]);
@@ -271,8 +295,15 @@ async function tidy({ auth, network, table, options }: Parts): Promise<void> {
   }
 }
 
-async function undoAll(undo: Undo[]): Promise<void> {
-  for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+/** Every step, whatever becomes of the others. */
+async function undoAll(undo: Undo[], log: Logger): Promise<void> {
+  for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
+    try {
+      await step();
+    } catch (error) {
+      log.log('error', 'something could not be taken back', { reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
 }
 
 /** What an administrator has to know of where secrets are: docs/threats.md. */

@@ -4,6 +4,9 @@
  * Read first: RFC 6066 §3 (the name that a client asks for) and §8 (OCSP stapling). No renegotiation, TLS 1.2 and 1.3 unless the host says otherwise.
  *
  * Nothing listens here: whoever owns the sockets hands them in one by one, PROXY header read off.
+ *
+ * A resumed session brings along the client certificate that it was made with, judged by the authority of the host that it was made for. So with several
+ * hosts no session is ever resumed: a client of one of them would be let in to another.
  */
 import { constants, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -44,7 +47,10 @@ export interface AcceptedTls {
 /** How long a client may take for its handshake: a slow phone on a slow line needs a few seconds. */
 const HANDSHAKE_LIMIT_MS = 20_000;
 
-/** What sessions are resumed by, so that they are with client certificates as well. */
+/**
+ * What sessions are resumed by, so that they are with client certificates as well. The name of the host is no part of it: OpenSSL looks up a session
+ * before it tells us the name that the client asks for.
+ */
 const SESSION_CONTEXT = 'sallyport';
 
 /** Issuers of a client's certificate that are looked at. */
@@ -69,12 +75,13 @@ export class TlsServer {
 
   /** The first is the default host. Throws {@link MisuseError} if OpenSSL refuses what one of them is made of. */
   constructor(identities: readonly TlsIdentity[]) {
-    const hosts = identities.map((identity) => ({ identity, context: contextOf(identity) }));
+    const resumes = identities.length === 1;
+    const hosts = identities.map((identity) => ({ identity, context: contextOf(identity, resumes) }));
     const [first] = hosts;
     if (first === undefined) throw new MisuseError('A TLS server needs a certificate.');
     this.#default = first;
     this.#hosts = new Map(hosts.map((host) => [host.identity.name, host]));
-    this.#oracle = oracleOf(identities);
+    this.#oracle = oracleOf(identities, resumes);
     const wishes = identities.map(({ clientCertificates }) => clientCertificates);
     // Which host it is is known too late to change what is asked for: who wants more looks at the answer itself.
     this.#wish = wishes.every((wish) => wish === 'required') ? 'required' : wishes.every((wish) => wish === 'no') ? 'no' : 'optional';
@@ -92,6 +99,9 @@ export class TlsServer {
         return undefined;
       }
       const { socket, host } = handshaken;
+      // Nothing offers it; were OpenSSL to do it all the same, nobody could tell whose session it was.
+      if (this.#hosts.size > 1 && socket.isSessionReused())
+        throw new NetworkError('The client resumed a session: of which host is not known.');
       const ends = options.ends ?? endsOf(raw);
       const shown = socket.getX509Certificate()?.raw;
       if (shown === undefined) throw new NetworkError('The client left after its handshake.');
@@ -157,9 +167,9 @@ export class TlsServer {
   }
 }
 
-function contextOf({ name, tls }: TlsIdentity): SecureContext {
+function contextOf({ name, tls }: TlsIdentity, resumes: boolean): SecureContext {
   try {
-    return createSecureContext(settingsOf(tls));
+    return createSecureContext(settingsOf(tls, resumes));
   } catch (error) {
     const host = name === undefined ? 'the default host' : `the host ${name}`;
     throw new MisuseError(`TLS of ${host} cannot be set up: ${reasonOf(error instanceof Error ? error : new Error(String(error)))}.`, {
@@ -168,16 +178,21 @@ function contextOf({ name, tls }: TlsIdentity): SecureContext {
   }
 }
 
-function settingsOf(tls: SecureContextOptions): SecureContextOptions {
-  return { sessionIdContext: SESSION_CONTEXT, ...tls, secureOptions: (tls.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION };
+/** Without tickets that hold a session there are only those that name one (TLS 1.3 again, session ids): and a server of node:tls remembers none. */
+function settingsOf(tls: SecureContextOptions, resumes: boolean): SecureContextOptions {
+  const always = (tls.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION;
+  return {
+    ...{ sessionIdContext: SESSION_CONTEXT, ...tls },
+    secureOptions: resumes ? always : always | constants.SSL_OP_NO_TICKET,
+  };
 }
 
-function oracleOf(identities: readonly TlsIdentity[]): Server {
+function oracleOf(identities: readonly TlsIdentity[], resumes: boolean): Server {
   const responses = identities.flatMap(({ tls, ocspResponse }) =>
     ocspResponse === undefined ? [] : certificatesOf(tls).map((certificate) => ({ certificate, response: Buffer.from(ocspResponse) })),
   );
   // For a client that asks for no name, node:tls looks at the server's own certificate.
-  const oracle = createServer(settingsOf(identities[0]?.tls ?? {}));
+  const oracle = createServer(settingsOf(identities[0]?.tls ?? {}, resumes));
   if (responses.length === 0) return oracle; // without a listener, nothing waits for an answer
   oracle.on('OCSPRequest', (certificate: Buffer, _issuer: Buffer, answer: (error: Error | null, response: Buffer | null) => void) => {
     answer(null, responses.find((known) => known.certificate.equals(certificate))?.response ?? null);

@@ -47,6 +47,8 @@ export interface OcservOptions {
   /** Settings of single users and groups, by name. */
   readonly perUser?: Readonly<Record<string, OcservSettings>>;
   readonly perGroup?: Readonly<Record<string, OcservSettings>>;
+  /** Virtual hosts by name: what differs from `settings`. */
+  readonly virtualHosts?: Readonly<Record<string, OcservSettings>>;
   /** An AnyConnect profile (XML) that clients may download. */
   readonly userProfile?: string;
   /** ocserv's own, 1 to 9. Default 1. */
@@ -123,7 +125,8 @@ export class Ocserv {
       ...DEFAULT_SETTINGS,
       ...options.settings,
     };
-    writeFileSync(path.join(folder, CONFIG_FILE), renderOcservConfig(settings));
+    const hosts = Object.entries(options.virtualHosts ?? {}).map(([name, own]) => `[vhost:${name}]\n${renderOcservConfig(own)}`);
+    writeFileSync(path.join(folder, CONFIG_FILE), `${renderOcservConfig(settings)}${hosts.join('')}`);
     const ocserv = new Ocserv(lab, files, settings, options);
     await ocserv.#run();
     return ocserv;

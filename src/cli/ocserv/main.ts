@@ -34,8 +34,10 @@ export async function main(words: readonly string[] = []): Promise<number> {
   say(text);
   if (options.testsConfig || status !== 0) return status;
   if (background === undefined && !options.foreground) {
-    const outcome = await runInBackground(process.argv.slice(1));
-    return outcome.type === 'up' ? 0 : outcome.status;
+    const outcome = await runInBackground(process.argv.slice(1), 'left');
+    if (outcome.type === 'up') return 0;
+    say(outcome.said === '' ? `error: it has ended before clients could come, with status ${outcome.status}\n` : outcome.said);
+    return outcome.status;
   }
   if (options.changesFolder && !options.foreground) process.chdir('/');
   return runGateway({
@@ -45,6 +47,7 @@ export async function main(words: readonly string[] = []): Promise<number> {
     ...(options.debugLevel !== undefined && { logLevel: options.debugLevel }),
     ...(options.pidFile !== undefined && { pidFile: path.resolve(start, options.pidFile) }),
     onReady: () => background?.up(),
+    onFailure: (reason) => background?.failed(`error: ${reason}\n`),
   });
 }
 

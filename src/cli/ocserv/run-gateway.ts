@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly pidFile?: string;
   /** Clients can come. */
   readonly onReady?: () => void;
+  /** What the log has been told of why it ends with status 1. */
+  readonly onFailure?: (reason: string) => void;
 }
 
 /** Resolves with the exit status when the gateway has stopped. */
@@ -33,7 +35,9 @@ export async function runGateway(options: RunOptions): Promise<number> {
     await run(options);
     return 0;
   } catch (error) {
-    log.log('error', error instanceof SallyportError ? error.message : String(error instanceof Error ? error.stack : error));
+    const reason = error instanceof SallyportError ? error.message : String(error instanceof Error ? error.stack : error);
+    log.log('error', reason);
+    options.onFailure?.(reason);
     return 1;
   }
 }
@@ -74,7 +78,8 @@ async function run(options: RunOptions): Promise<void> {
     closers.push(listenToSignals(gateway, log, manager, told));
     told(manager.ready('Clients can come.'));
     onReady?.();
-    await gateway.stopped;
+    const failure = await gateway.stopped;
+    if (failure !== undefined) throw failure;
   } finally {
     await gateway.stop();
     for (const close of closers.reverse()) await close();

@@ -41,7 +41,9 @@ async function certificateHolder(
 ): Promise<ShownIdentity['certificate'] | undefined> {
   const { certificateUser = DEFAULT_USER_FIELD, certificateGroup } = host.config.auth;
   try {
-    const refusal = await host.revocations?.refusalOf(chain);
+    const foreign =
+      host.authority === undefined ? 'this host has no authority of client certificates' : await host.authority.refusalOf(chain);
+    const refusal = foreign ?? (await host.revocations?.refusalOf(chain));
     if (refusal !== undefined) {
       log(refusal);
       return undefined;

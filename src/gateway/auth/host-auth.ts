@@ -7,6 +7,7 @@ import type { Logger } from '../../core/log.ts';
 import type { AuthMethod, HostConfig } from '../config/gateway-config.ts';
 import type { Accounting } from './accounting.ts';
 import type { PasswordBackEnd } from './back-end.ts';
+import { ClientAuthority } from './client-authority.ts';
 import { OidcVerifier } from './oidc-verifier.ts';
 import { OtpFile } from './otp-file.ts';
 import { PamAccounting } from './pam-accounting.ts';
@@ -37,6 +38,8 @@ export class HostAuth {
   /** Those that ask nothing first: who can take one of them is not asked for a password. */
   readonly ways: readonly Way[];
   readonly accounting: Accounting | undefined;
+  /** Undefined: nobody's certificate is good here. */
+  readonly authority: ClientAuthority | undefined;
   readonly revocations: RevocationLists | undefined;
 
   constructor(config: HostConfig, world: AuthWorld) {
@@ -48,6 +51,7 @@ export class HostAuth {
       .sort((a, b) => Number(a.password !== undefined) - Number(b.password !== undefined));
     this.accounting = accounting === undefined ? undefined : accountingOf(accounting, world);
     const { revocationList, clientAuthority } = config.tls;
+    this.authority = clientAuthority === undefined ? undefined : new ClientAuthority(clientAuthority, world);
     this.revocations = revocationList === undefined ? undefined : new RevocationLists(revocationList, clientAuthority, world);
   }
 

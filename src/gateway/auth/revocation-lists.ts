@@ -12,9 +12,7 @@ import { toHex } from '../../core/wire/text.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { certificateParts } from './certificate-names.ts';
 import { CurrentFile } from './current-file.ts';
-
-/** Lists of one file, and certificates of the file with authorities. */
-const MAX_BLOCKS = 256;
+import { derBlocks } from './pem-blocks.ts';
 
 /** Names of hashes by the signature's algorithm; null: the algorithm has its own (RFC 8410). */
 const HASHES: ReadonlyMap<string, string | null> = new Map([
@@ -146,13 +144,6 @@ function isSignedBy({ algorithm, signed, signature }: RevocationList, key: KeyOb
   } catch {
     return false; // a key of another kind than the signature
   }
-}
-
-/** The blocks of a PEM file with this label; a file that is DER is one block. */
-function derBlocks(content: Buffer, label: string): readonly Uint8Array[] {
-  if (content[0] === BER.sequence) return [content];
-  const blocks = content.toString('latin1').matchAll(new RegExp(`-----BEGIN ${label}-----([^-]*)-----END ${label}-----`, 'g'));
-  return [...blocks].slice(0, MAX_BLOCKS).map(([, text = '']) => Buffer.from(text, 'base64'));
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

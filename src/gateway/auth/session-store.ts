@@ -40,24 +40,3 @@ export interface SessionStore {
   remove(id: string): void;
   close(): void;
 }
-
-/** Of one process: nothing outlives it. */
-export class MemorySessionStore implements SessionStore {
-  readonly #sessions = new Map<string, StoredSession>();
-
-  load(): readonly StoredSession[] {
-    return [...this.#sessions.values()];
-  }
-
-  save(session: StoredSession): void {
-    this.#sessions.set(session.id, session);
-  }
-
-  remove(id: string): void {
-    this.#sessions.delete(id);
-  }
-
-  close(): void {
-    // Nothing is open.
-  }
-}

@@ -14,11 +14,15 @@ const SCHEMA_VERSION = 1;
 
 export class SqliteSessionStore implements SessionStore {
   readonly #database: DatabaseSync;
+  readonly #log: Logger;
   readonly #save: StatementSync;
   readonly #remove: StatementSync;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, log: Logger) {
     this.#database = database;
+    this.#log = log;
+    const { quick_check: verdict } = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
+    if (verdict !== 'ok') throw new SallyportError('ERR_SESSION_STORE', verdict);
     // NORMAL: a power cut may cost the last moments, never the file.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
@@ -40,24 +44,34 @@ export class SqliteSessionStore implements SessionStore {
         cause,
       });
     }
+    const database = new DatabaseSync(file);
     try {
-      return new SqliteSessionStore(new DatabaseSync(file));
+      return new SqliteSessionStore(database, log);
     } catch (error) {
+      database.close();
       log.log('warn', 'the file of sessions is damaged and was put aside: people have to log in again', {
         file: `${file}.damaged`,
         reason: systemErrorText(error),
       });
       renameSync(file, `${file}.damaged`);
       closeSync(openSync(file, 'ax', OWNER_ONLY));
-      return new SqliteSessionStore(new DatabaseSync(file));
+      return new SqliteSessionStore(new DatabaseSync(file), log);
     }
   }
 
+  /** A record that cannot be read is dropped: its session is over, and all others go on. */
   load(): readonly StoredSession[] {
-    return this.#database
-      .prepare('SELECT record FROM sessions')
-      .all()
-      .flatMap(({ record }) => (record instanceof Uint8Array ? [deserialize(record) as StoredSession] : [])); // written by save() alone
+    const sessions: StoredSession[] = [];
+    for (const { id, record } of this.#database.prepare('SELECT id, record FROM sessions').all()) {
+      const session = sessionOf(record);
+      if (session !== undefined && session.id === id) {
+        sessions.push(session);
+        continue;
+      }
+      this.#log.log('warn', 'a session in the file is damaged and was dropped: who had it has to log in again');
+      this.#remove.run(id ?? null);
+    }
+    return sessions;
   }
 
   save(session: StoredSession): void {
@@ -71,4 +85,30 @@ export class SqliteSessionStore implements SessionStore {
   close(): void {
     if (this.#database.isOpen) this.#database.close();
   }
+}
+
+/** Undefined: not what save() writes. */
+function sessionOf(record: unknown): StoredSession | undefined {
+  if (!(record instanceof Uint8Array)) return undefined;
+  let value: unknown;
+  try {
+    value = deserialize(record);
+  } catch {
+    return undefined; // v8's error says nothing that helps
+  }
+  return hasMembers(value) ? value : undefined;
+}
+
+/** The members that a session is kept by; who could write others into the file could write good ones. */
+function hasMembers(value: unknown): value is StoredSession {
+  if (typeof value !== 'object' || value === null) return false;
+  const members = new Map<string, unknown>(Object.entries(value));
+  const isOf = (type: 'string' | 'number' | 'boolean', ...names: readonly (keyof StoredSession)[]) =>
+    names.every((name) => typeof members.get(name) === type);
+  return (
+    isOf('string', 'id', 'user', 'cookieHash', 'userAgent') &&
+    isOf('number', 'createdAt', 'expiresAt') &&
+    isOf('boolean', 'isOpen', 'hasCertificate') &&
+    [members.get('remote'), members.get('local')].every((end) => typeof end === 'object' && end !== null)
+  );
 }

@@ -1,13 +1,14 @@
-/** Looks at the files that a configuration names, so that what is missing is said at start and not at the first log-in. */
+/** Looks at the files and accounts that a configuration names, so that what is missing is said at start and not at the first log-in. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
+import { isKnownAccount } from '../../node/ffi/accounts.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { type ConfigReport, type Place, WHOLE_FILE } from './config-report.ts';
 import type { AuthMethod, CertificatePair, GatewayConfig, HostConfig } from './gateway-config.ts';
 
 /**
- * A gateway without its certificate and key is no use: errors. All other files can come later: warnings. `text`: the configuration as written, in which
+ * A gateway without its certificate and key is no use, nor one whose workers cannot start: errors. All other files can come later: warnings. `text`: the configuration as written, in which
  * the places of the names are found.
  */
 export async function checkFiles(config: GatewayConfig, text: string, report: ConfigReport): Promise<void> {
@@ -16,6 +17,7 @@ export async function checkFiles(config: GatewayConfig, text: string, report: Co
     error: (file, message) => report.error(placeOf(file, lines), message),
     warning: (file, message) => report.warning(placeOf(file, lines), message),
   };
+  checkAccounts(config, lines, report);
   const seen = new Set<string>();
   for (const host of config.hosts) {
     for (const pair of host.tls.certificates) await checkPair(pair, complaints);
@@ -25,6 +27,15 @@ export async function checkFiles(config: GatewayConfig, text: string, report: Co
       const trouble = await unreadable(file);
       if (trouble !== undefined) complaints.warning(file, `${what} '${file}' cannot be read: ${trouble}`);
     }
+  }
+}
+
+/** Observed: ocserv refuses names that the system does not know, in these words, with -t as well. */
+function checkAccounts({ processes }: GatewayConfig, lines: readonly string[], report: ConfigReport): void {
+  for (const kind of ['user', 'group'] as const) {
+    if (isKnownAccount(kind, processes[kind])) continue;
+    const index = lines.findIndex((line) => new RegExp(`^\\s*(?:run-as-)?${kind}\\s*=`).test(line));
+    report.error({ line: index + 1 }, `unknown ${kind}: ${processes[kind]}`);
   }
 }
 

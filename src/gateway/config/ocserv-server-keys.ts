@@ -57,7 +57,8 @@ export const LISTENING_KEYS = [
     scope: 'global',
     reload: 'yes',
     meaning: 'system call filter of the workers',
-    unsupported: 'Node needs more system calls than such a filter leaves; workers always run without privileges',
+    unsupported:
+      'a filter that leaves Node the calls that it needs is always there; what else fences a worker in is run-as-user and chroot-dir',
   },
   {
     name: 'sec-mod-scale',

@@ -35,7 +35,7 @@ export const SERVER_TABLES: ServerTables = {
   listen: table({
     host: text.optional(),
     'udp-host': text.optional(),
-    'tcp-port': port.default(443),
+    'tcp-port': port.or(z.literal(0)).default(443),
     udp: z.boolean().default(true),
     'udp-port': port.optional(),
     'unix-socket': path.optional(),
@@ -43,11 +43,12 @@ export const SERVER_TABLES: ServerTables = {
     'proxy-protocol': z.boolean().default(false),
   })
     .prefault({})
+    .refine((listen) => listen['tcp-port'] > 0 || listen['unix-socket'] !== undefined, 'without a TCP port (0) a unix-socket is needed')
     .transform(({ udp, ...listen }) => ({
       ...given({
         host: listen.host,
         udpHost: listen['udp-host'],
-        udpPort: udp ? (listen['udp-port'] ?? listen['tcp-port']) : undefined,
+        udpPort: udp ? (listen['udp-port'] ?? (listen['tcp-port'] || undefined)) : undefined,
         unixSocket: listen['unix-socket'],
         networkNamespace: listen['network-namespace'],
       }),

@@ -87,9 +87,11 @@ export class ControlDesk implements ControlTarget {
   }
 
   async disconnectId(id: number): Promise<boolean> {
-    const tunnel = this.#options.table.find(id)?.tunnel;
-    if (tunnel === undefined) return false;
-    await this.#options.desk.disconnect(tunnel);
+    const { table, desk, pool } = this.#options;
+    const connection = table.find(id);
+    if (connection === undefined) return false;
+    if (connection.tunnel !== undefined) await desk.disconnect(connection.tunnel);
+    else await pool.service(connection.worker)?.drop(id);
     return true;
   }
 

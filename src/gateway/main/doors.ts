@@ -16,8 +16,9 @@ export interface DoorsOptions {
   /** Of the configuration of now. */
   readonly limits: () => LimitConfig;
   readonly table: SessionTable;
-  readonly logins: LoginDesk;
-  readonly pool: WorkerPool;
+  /** Made after the doors: a gateway that cannot have its ports does nothing else. */
+  readonly logins: () => LoginDesk;
+  readonly pool: () => WorkerPool;
   readonly inherited?: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -50,7 +51,7 @@ export class Doors {
           ...{ port: udpPort, now, inherited: inherited?.udp ?? [] },
           ...(udpHost !== undefined && { host: udpHost }),
           ...(networkNamespace !== undefined && { within: <T>(make: () => T) => inNetworkNamespace(networkNamespace, make) }),
-          onFlow: (tunnel, flow) => options.pool.flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
+          onFlow: (tunnel, flow) => options.pool().flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
         });
       }
       doors.#tcp = await TcpDoor.open(listen, (knock) => doors.#knocked(knock), inherited?.tcp ?? []);
@@ -114,9 +115,8 @@ export class Doors {
 
   /** Connections wait their turn while log-ins pile up (`rate-limit-ms`). */
   #knocked(knock: Knock): void {
-    const { logins, limits } = this.#options;
-    const { acceptInterval } = limits();
-    if (this.#queue.length === 0 && (acceptInterval === 0 || logins.underWay < BUSY_LOGINS)) this.#admit(knock);
+    const { acceptInterval } = this.#options.limits();
+    if (this.#queue.length === 0 && (acceptInterval === 0 || this.#options.logins().underWay < BUSY_LOGINS)) this.#admit(knock);
     else if (this.#queue.length >= BACKLOG) knock.socket.destroy();
     else if (this.#queue.push(knock) === 1) this.#pace = setTimeout(() => this.#next(), acceptInterval);
   }
@@ -128,7 +128,8 @@ export class Doors {
   }
 
   #admit({ socket, remote, local }: Knock): void {
-    const { listen, logins, pool, table, now } = this.#options;
+    const { listen, table, now } = this.#options;
+    const [logins, pool] = [this.#options.logins(), this.#options.pool()];
     const hasProxyHeader = listen.proxyProtocol;
     const known = hasProxyHeader ? undefined : (remote ?? THIS_MACHINE);
     const worker = pool.choose();

@@ -101,7 +101,9 @@ export class LoginDesk {
 
   async session(worker: number, id: number, cookie: Secret): Promise<WorkerSession | undefined> {
     const connection = this.#world.table.connectionOf(worker, id);
+    if (connection.tunnel !== undefined) throw new MisuseError(`connection ${id} has a tunnel already`);
     const known = await this.#world.auth.session(cookie, addressOf(connection).address);
+    if (connection.tunnel !== undefined) throw new MisuseError(`connection ${id} has a tunnel already`);
     connection.known = known;
     if (known === undefined) return undefined;
     connection.state = 'authenticated';

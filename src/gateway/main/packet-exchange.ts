@@ -11,8 +11,6 @@ import type { Cidr } from '../../core/wire/ip-address.ts';
 export class PacketExchange {
   readonly #workers = new AddressTable<number>();
   readonly #deliver: (worker: number, packets: readonly Uint8Array[]) => void;
-  /** Packets for nobody. */
-  unclaimed = 0;
 
   constructor(deliver: (worker: number, packets: readonly Uint8Array[]) => void) {
     this.#deliver = deliver;
@@ -32,8 +30,7 @@ export class PacketExchange {
     const sorted = new Map<number, Uint8Array[]>();
     for (const packet of packets) {
       const worker = isIpPacket(packet, 0, packet.length) ? this.#workers.ofPacket(packet, 0) : undefined;
-      if (worker === undefined || worker === from) this.unclaimed++;
-      else sorted.set(worker, [...(sorted.get(worker) ?? []), packet]);
+      if (worker !== undefined && worker !== from) sorted.set(worker, [...(sorted.get(worker) ?? []), packet]);
     }
     for (const [worker, own] of sorted) this.#deliver(worker, own);
   }

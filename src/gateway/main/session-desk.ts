@@ -14,14 +14,22 @@ import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
 import type { GatewayConfig, HostConfig, SessionPolicy } from '../config/gateway-config.ts';
 import { resolvePolicy } from '../config/session-policy.ts';
+import type { Lease as AddressLease } from '../network/lease-pool.ts';
 import { sessionTerms } from '../network/policy-terms.ts';
 import type { SessionOpening } from '../network/session-network.ts';
-import type { AuthService, DisconnectReason, KnownSession, SessionUsage } from '../processes/auth-service.ts';
-import type { Lease, SessionLimits, TunnelEnd } from '../processes/worker-contract.ts';
+import {
+  type AuthService,
+  type DisconnectReason,
+  type KnownSession,
+  keepsCookieAfter,
+  type SessionUsage,
+} from '../processes/auth-service.ts';
+import type { ClosingManner, Lease, SessionLimits, TunnelEnd } from '../processes/worker-contract.ts';
 import { DEFAULT_LINK_MTU, type GatewayNetwork } from './gateway-network.ts';
 import type { SessionEvents } from './session-events.ts';
 import { addressOf, type Connection, knownBy, type SessionTable, type Tunnel } from './session-table.ts';
 import type { Statistics } from './statistics.ts';
+import { StepQueue } from './step-queue.ts';
 
 export interface DeskWorld {
   /** The configuration of now. */
@@ -34,7 +42,7 @@ export interface DeskWorld {
   /** Of UDP, open; undefined: there is none. */
   readonly udpPort: () => number | undefined;
   /** Asks the tunnel's worker to end it; resolves when its client was told, or its worker is gone. */
-  readonly endTunnel: (tunnel: Tunnel, reason: DisconnectReason) => Promise<void>;
+  readonly endTunnel: (tunnel: Tunnel, reason: DisconnectReason, manner?: ClosingManner) => Promise<void>;
   /** Datagrams of this tunnel are let in, or not any more. */
   readonly admit: (tunnel: Tunnel) => void;
   readonly dismiss: (tunnel: Tunnel) => void;
@@ -42,6 +50,8 @@ export interface DeskWorld {
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
+
+const NOTHING_USED: SessionUsage = { received: 0, sent: 0, duration: 0 };
 
 /** Why the client is told no: without the reason, which is for the log. */
 const REFUSALS = {
@@ -51,8 +61,8 @@ const REFUSALS = {
 
 export class SessionDesk {
   readonly #world: DeskWorld;
-  /** What is under way for a session: the next step waits for it. */
-  readonly #steps = new Map<string, Promise<unknown>>();
+  /** By session. */
+  readonly #steps = new StepQueue();
   /** Tunnels that are gone, and what for, until that is dealt with. */
   readonly #ends = new Map<Tunnel, TunnelEnd>();
 
@@ -68,17 +78,17 @@ export class SessionDesk {
   /** Throws {@link PeerRefusedError} with what the client may be told. */
   lease(worker: number, id: number, session: string, wishes: LeaseWishes): Promise<Lease> {
     const { connection, known } = knownBy(this.#world.table, worker, id, session);
-    return this.#after(session, () => this.#lease(connection, known, wishes));
+    return this.#steps.run(session, () => this.#lease(connection, known, wishes));
   }
 
   async opened(worker: number, id: number, datagramId: Uint8Array | undefined): Promise<void> {
-    const { auth, admit, events, log, now } = this.#world;
+    const { auth, admit, events, network, log, now } = this.#world;
     const tunnel = this.#world.table.tunnelOf(worker, id);
     if (tunnel.isOpen) throw new MisuseError(`tunnel ${id} is open already`);
     tunnel.datagramId = datagramId;
     tunnel.isOpen = true;
     admit(tunnel);
-    const { session, lease, device } = tunnel;
+    const { session, lease, device, wishes } = tunnel;
     const remote = addressOf(tunnel.connection).address;
     events.publish({ type: 'connected', ...eventFacts(tunnel, now()) });
     log.log('info', 'user connected', { user: session.user, id, remote: formatIp(remote) });
@@ -88,35 +98,33 @@ export class SessionDesk {
       ...(ipv4 !== undefined && { ipv4: ipv4.address }),
       ...(ipv6 !== undefined && { ipv6: ipv6.address }),
     });
+    // Observed: ocserv runs this script each time, a moment after the first one, though the first was told the name as well.
+    if (wishes.hostname !== undefined) await network.sessions.updateHost(session.id, wishes.hostname);
   }
 
   async reported(worker: number, id: number, usage: SessionUsage): Promise<void> {
     await this.#world.auth.reported(this.#world.table.tunnelOf(worker, id).session.id, usage);
   }
 
-  /** The worker's word that a tunnel is gone. */
+  /** The worker's word that a tunnel is gone. Nothing is to be done for one that was forgotten meanwhile. */
   closed(worker: number, id: number, end: TunnelEnd): void {
-    const tunnel = this.#world.table.tunnelOf(worker, id);
-    this.#ends.set(tunnel, end);
-    this.#world.table.close(tunnel);
-    this.#track(tunnel.session.id, () => this.#finish(tunnel));
+    const { table } = this.#world;
+    const connection = table.find(id);
+    if (connection?.worker === worker && connection.tunnel !== undefined) this.#close(connection.tunnel, end);
   }
 
+  /** The connection is gone, and with it a tunnel of which nothing was said. */
   disconnected(worker: number, id: number): void {
-    const connection = this.#world.table.connectionOf(worker, id);
-    if (connection.tunnel === undefined) {
-      this.#world.table.disconnect(connection);
-      return;
-    }
-    this.closed(worker, id, { reason: 'unspecified error', keepsCookie: true, received: 0, sent: 0, duration: 0 });
-    this.#world.table.disconnect(connection);
+    const { table } = this.#world;
+    const connection = table.connectionOf(worker, id);
+    if (connection.tunnel !== undefined)
+      this.#close(connection.tunnel, { ...NOTHING_USED, reason: 'unspecified error', keepsCookie: true });
+    table.disconnect(connection);
   }
 
   /** A tunnel that its worker was told to end, and of which it has said nothing since. */
   forget(tunnel: Tunnel, reason: DisconnectReason): void {
-    const { connection, id } = tunnel;
-    if (connection.tunnel !== tunnel) return;
-    this.closed(connection.worker, id, { reason, keepsCookie: false, received: 0, sent: 0, duration: 0 });
+    if (tunnel.connection.tunnel === tunnel) this.#close(tunnel, { ...NOTHING_USED, reason, keepsCookie: keepsCookieAfter(reason) });
   }
 
   /** What workers may call, by name; the first argument is the worker's number. */
@@ -148,12 +156,13 @@ export class SessionDesk {
   /** At the end of the gateway: every tunnel, one beside the other. Cookies stay good for a gateway that starts again. */
   async disconnectAll(): Promise<void> {
     const { table, endTunnel } = this.#world;
-    await Promise.all([...table.tunnels].map((tunnel) => endTunnel(tunnel, 'unspecified')));
-    await Promise.all(this.#steps.values());
+    // Observed of ocserv: no goodbye, after which openconnect would end. So clients come back to a gateway that starts again.
+    await Promise.all([...table.tunnels].map((tunnel) => endTunnel(tunnel, 'unspecified', 'silence')));
+    await this.#steps.settled();
   }
 
   async #lease(connection: Connection, known: KnownSession, wishes: LeaseWishes): Promise<Lease> {
-    const { table, network, config, log, now } = this.#world;
+    const { table, network, config, log } = this.#world;
     const host = hostOf(config(), known.host);
     const { policy, notices } = await resolvePolicy(host, {
       user: known.user,
@@ -163,33 +172,41 @@ export class SessionDesk {
     for (const { file, line, message } of notices) log.log('warn', 'a supplemental file is not right', { file, line, message });
     await this.#takeOver(known.id);
     this.#checkRoom(known, policy.maxSameClients);
-    const grant = await network.sessions.open({
-      policy,
-      request: {
-        ...{ session: known.id, user: known.user, pools: { ...host.pools, ...policy.pools } },
-        ...{ wantsIpv4: wishes.wantsIpv4, wantsIpv6: wishes.wantsIpv6 },
-        ...(policy.explicitIpv4 !== undefined && { explicitIpv4: policy.explicitIpv4 }),
-        ...(policy.explicitIpv6 !== undefined && { explicitIpv6: policy.explicitIpv6 }),
-      },
-      facts: scriptFacts(connection, known, wishes),
-    });
-    if (table.find(connection.id) !== connection) {
-      await network.sessions.close(known.id, NOTHING_USED); // gone while the script ran
-      throw new PeerRefusedError('The client has left.');
+    const giveBack = table.reserve(known.id, known.user);
+    try {
+      const grant = await network.sessions.open(openingOf(connection, { host, known, policy, wishes }));
+      for (const session of grant.displaced) this.#track(session, () => this.#endSession(session, 'unspecified'));
+      return await this.#undoing(known.id, () => this.#opened(connection, { host, known, policy, wishes }, grant.lease));
+    } finally {
+      giveBack();
     }
-    for (const session of grant.displaced) void this.#endSession(session, 'unspecified');
+  }
+
+  /** What a session has of the network is given back where what follows fails. */
+  async #undoing<T>(session: string, step: () => T): Promise<T> {
+    try {
+      return step();
+    } catch (error) {
+      await this.#world.network.sessions.close(session, NOTHING_USED);
+      throw error;
+    }
+  }
+
+  #opened(connection: Connection, { host, known, policy, wishes }: Opening, lease: AddressLease): Lease {
+    const { table, network, now } = this.#world;
+    if (table.find(connection.id) !== connection) throw new PeerRefusedError('The client has left.'); // while the script ran
     const udpPort = this.#world.udpPort();
     const { dtlsCiphers } = host.tls.policy;
     const terms = sessionTerms(
       {
-        ...{ policy, session: known, lease: grant.lease, wishes },
+        ...{ policy, session: known, lease, wishes },
         host: { mtu: DEFAULT_LINK_MTU, ...(udpPort !== undefined && { udpPort }), ...(dtlsCiphers !== undefined && { dtlsCiphers }) },
         clientNetworks: network.routes.othersThan(known.id),
       },
       { now: 0, date: now(), random: Math.random() },
     );
     table.open({
-      ...{ id: connection.id, connection, session: known, policy, lease: grant.lease, terms, wishes, device: network.device },
+      ...{ id: connection.id, connection, session: known, policy, lease, terms, wishes, device: network.device },
       ...{ datagramId: undefined, isOpen: false },
     });
     return { tunnel: connection.id, terms, limits: limitsOf(policy, terms, known.createdAt, now()) };
@@ -206,12 +223,11 @@ export class SessionDesk {
   #checkRoom({ user, id }: KnownSession, maxSameClients: number): void {
     const { table, config, log } = this.#world;
     const { maxClients } = config().limits;
-    if (maxClients > 0 && table.tunnelCount >= maxClients) {
+    if (maxClients > 0 && table.countOthers(id) >= maxClients) {
       log.log('warn', 'max-clients is reached', { user, maxClients });
       throw new PeerRefusedError(REFUSALS.full);
     }
-    const others = table.ofUser(user).filter(({ session }) => session.id !== id);
-    if (maxSameClients > 0 && others.length >= maxSameClients) {
+    if (maxSameClients > 0 && table.countOthers(id, user) >= maxSameClients) {
       log.log('warn', 'max-same-clients is reached', { user, maxSameClients });
       throw new PeerRefusedError(REFUSALS.sameUser);
     }
@@ -220,11 +236,17 @@ export class SessionDesk {
   async #endSession(session: string, reason: DisconnectReason): Promise<void> {
     const tunnel = this.#world.table.ofSession(session);
     if (tunnel === undefined) {
-      await this.#world.auth.closed(session, { reason, keepsCookie: false, received: 0, sent: 0, duration: 0 });
+      await this.#world.auth.closed(session, { ...NOTHING_USED, reason, keepsCookie: false });
       this.#world.network.sessions.end(session);
       return;
     }
     await this.#world.endTunnel(tunnel, reason);
+  }
+
+  #close(tunnel: Tunnel, end: TunnelEnd): void {
+    this.#ends.set(tunnel, end);
+    this.#world.table.close(tunnel);
+    this.#track(tunnel.session.id, () => this.#finish(tunnel));
   }
 
   /** Takes back what {@link SessionDesk.lease} set up. Once, whoever comes first. */
@@ -236,36 +258,26 @@ export class SessionDesk {
     dismiss(tunnel);
     const { session, connection } = tunnel;
     const { reason, keepsCookie, received, sent, duration } = end;
-    await network.sessions.close(session.id, { received, sent, duration });
-    if (!keepsCookie) network.sessions.end(session.id);
     statistics.sessionEnded({ reason, received, sent, duration }, now());
     if (tunnel.isOpen) {
       events.publish({ type: 'disconnected', ...eventFacts(tunnel, now()), reason, duration });
       log.log('info', 'user disconnected', { user: session.user, id: connection.id, reason, received, sent });
     }
-    await auth.closed(session.id, end);
-  }
-
-  /** Runs a step of a session when those before it are done. */
-  #after<T>(session: string, step: () => Promise<T>): Promise<T> {
-    const before = this.#steps.get(session) ?? Promise.resolve();
-    const now = before.then(step, step);
-    const settled = now.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#steps.set(session, settled);
-    void settled.then(() => {
-      if (this.#steps.get(session) === settled) this.#steps.delete(session);
-    });
-    return now;
+    try {
+      await network.sessions.close(session.id, { received, sent, duration });
+    } finally {
+      if (!keepsCookie) network.sessions.end(session.id);
+      if (tunnel.isOpen || !keepsCookie) await auth.closed(session.id, end);
+    }
   }
 
   /** A step that nobody waits for: that it failed is for the log. */
   #track(session: string, step: () => Promise<void>): void {
-    this.#after(session, step).catch((error: unknown) =>
-      this.#world.log.log('error', 'the end of a session failed', { reason: error instanceof Error ? error.message : String(error) }),
-    );
+    this.#steps
+      .run(session, step)
+      .catch((error: unknown) =>
+        this.#world.log.log('error', 'the end of a session failed', { reason: error instanceof Error ? error.message : String(error) }),
+      );
   }
 }
 
@@ -276,20 +288,35 @@ function hostOf(config: GatewayConfig, name: string | undefined): HostConfig {
   return host;
 }
 
-const NOTHING_USED: SessionUsage = { received: 0, sent: 0, duration: 0 };
+/** All that a session is opened with. */
+interface Opening {
+  readonly host: HostConfig;
+  readonly known: KnownSession;
+  readonly policy: SessionPolicy;
+  readonly wishes: LeaseWishes;
+}
 
-function scriptFacts(connection: Connection, known: KnownSession, wishes: LeaseWishes): SessionOpening['facts'] {
+function openingOf(connection: Connection, { host, known, policy, wishes }: Opening): SessionOpening {
   const { remote, local = addressOf(connection) } = connection;
   const { hostname, userAgent, deviceType, devicePlatform } = wishes;
   return {
-    ...{ id: connection.id, user: known.user, remote: (remote ?? local).address, local: local.address },
-    ...(known.group !== undefined && { group: known.group }),
-    ...(known.host !== undefined && { host: known.host }),
-    client: {
-      userAgent,
-      ...(hostname !== undefined && { hostname }),
-      ...(deviceType !== undefined && { deviceType }),
-      ...(devicePlatform !== undefined && { devicePlatform }),
+    policy,
+    request: {
+      ...{ session: known.id, user: known.user, pools: { ...host.pools, ...policy.pools } },
+      ...{ wantsIpv4: wishes.wantsIpv4, wantsIpv6: wishes.wantsIpv6 },
+      ...(policy.explicitIpv4 !== undefined && { explicitIpv4: policy.explicitIpv4 }),
+      ...(policy.explicitIpv6 !== undefined && { explicitIpv6: policy.explicitIpv6 }),
+    },
+    facts: {
+      ...{ id: connection.id, user: known.user, remote: (remote ?? local).address, local: local.address },
+      ...(known.group !== undefined && { group: known.group }),
+      ...(known.host !== undefined && { host: known.host }),
+      client: {
+        userAgent,
+        ...(hostname !== undefined && { hostname }),
+        ...(deviceType !== undefined && { deviceType }),
+        ...(devicePlatform !== undefined && { devicePlatform }),
+      },
     },
   };
 }

@@ -58,6 +58,8 @@ export class SessionTable {
   readonly waiting: WaitingRoom = new WaitingRoom();
   readonly #connections = new Map<number, Connection>();
   readonly #bySession = new Map<string, Tunnel>();
+  /** Sessions whose tunnels are being set up, with their users: their places are taken. */
+  readonly #arriving = new Map<string, string>();
   #onEmptied: () => void = () => undefined;
   #lastId = 0;
 
@@ -110,6 +112,21 @@ export class SessionTable {
     return this.#bySession.get(session);
   }
 
+  /** How many have a tunnel, or will in a moment: of all sessions but one, of a user or of everybody. */
+  countOthers(session: string, user?: string): number {
+    const sessions = new Set<string>();
+    for (const [id, tunnel] of this.#bySession) if (user === undefined || tunnel.session.user === user) sessions.add(id);
+    for (const [id, name] of this.#arriving) if (user === undefined || name === user) sessions.add(id);
+    sessions.delete(session);
+    return sessions.size;
+  }
+
+  /** Takes a place for a session while its tunnel is being set up; returns what gives it back. */
+  reserve(session: string, user: string): () => void {
+    this.#arriving.set(session, user);
+    return () => void this.#arriving.delete(session);
+  }
+
   ofUser(user: string): Tunnel[] {
     return [...this.#bySession.values()].filter(({ session }) => session.user === user);
   }
@@ -125,7 +142,7 @@ export class SessionTable {
     this.#bySession.set(tunnel.session.id, tunnel);
   }
 
-  /** The tunnel is gone; its connection may stay a moment longer. */
+  /** The tunnel is gone; its connection's end follows. */
   close(tunnel: Tunnel): void {
     if (this.#bySession.get(tunnel.session.id) === tunnel) this.#bySession.delete(tunnel.session.id);
     tunnel.connection.tunnel = undefined;

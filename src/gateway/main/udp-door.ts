@@ -6,11 +6,11 @@
  *
  *   datagram ── a hello with a tunnel's id ───────────────► a new flow of that tunnel
  *            ── anything else, from a client's address ───► a flow of its tunnel, if it has just one there: perhaps a NAT has changed the port
- *            ── the rest ─────────────────────────────────► dropped, and counted
+ *            ── the rest ─────────────────────────────────► dropped
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { associationId, readFirstHello } from '../../core/dtls/first-hello.ts';
-import { NetworkError, SallyportError } from '../../core/errors.ts';
+import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, formatIp, type IpAddress, parseIp } from '../../core/wire/ip-address.ts';
 import { toHex } from '../../core/wire/text.ts';
@@ -62,8 +62,8 @@ export class UdpDoor {
   readonly #byId = new Map<string, DatagramTunnel>();
   readonly #byRemote = new Map<string, Set<DatagramTunnel>>();
   readonly #recent = new Map<string, Millis>();
-  /** Datagrams that belonged to nobody. */
-  dropped = 0;
+  /** When a tunnel last got a flow for its address alone. */
+  readonly #movedAt = new Map<DatagramTunnel, Millis>();
 
   /** Rejects with {@link NetworkError} for an address that is taken or not ours. */
   static async open(options: UdpDoorOptions): Promise<UdpDoor> {
@@ -86,9 +86,11 @@ export class UdpDoor {
     return this.#sockets[0]?.address().port ?? this.#options.port;
   }
 
-  /** Datagrams of this tunnel are let in from now on. */
+  /** Datagrams of this tunnel are let in from now on. Throws {@link MisuseError} for an id that another one has. */
   admit(tunnel: DatagramTunnel): void {
-    this.#byId.set(toHex(tunnel.id), tunnel);
+    const id = toHex(tunnel.id);
+    if (this.#byId.has(id)) throw new MisuseError(`tunnel ${tunnel.tunnel} has the datagram id of another one`);
+    this.#byId.set(id, tunnel);
     const remote = formatIp(tunnel.remote);
     const others = this.#byRemote.get(remote);
     if (others === undefined) this.#byRemote.set(remote, new Set([tunnel]));
@@ -97,7 +99,8 @@ export class UdpDoor {
 
   /** The tunnel is gone. */
   dismiss(tunnel: DatagramTunnel): void {
-    this.#byId.delete(toHex(tunnel.id));
+    if (this.#byId.get(toHex(tunnel.id)) === tunnel) this.#byId.delete(toHex(tunnel.id));
+    this.#movedAt.delete(tunnel);
     const remote = formatIp(tunnel.remote);
     const others = this.#byRemote.get(remote);
     others?.delete(tunnel);
@@ -151,11 +154,7 @@ export class UdpDoor {
   /** What came to this port. Also for datagrams that came to a flow's socket before it was connected, from somebody else. */
   arrived(bytes: Uint8Array, remote: Endpoint): void {
     const tunnel = this.#saidBy(bytes) ?? this.#onlyTunnelOf(remote.address);
-    if (tunnel === undefined) {
-      this.dropped++;
-      return;
-    }
-    if (this.#isRecent(remote)) return;
+    if (tunnel === undefined || this.#isRecent(remote)) return;
     try {
       const local: Endpoint = { address: this.#ownAddress() ?? tunnel.local, port: this.port };
       const socket = socketFor(local, this.#options.within);
@@ -163,7 +162,6 @@ export class UdpDoor {
     } catch (error) {
       // No route back, no descriptors left: the client stays on TLS, and tries again.
       if (!(error instanceof SallyportError)) throw error;
-      this.dropped++;
     }
   }
 
@@ -181,6 +179,11 @@ export class UdpDoor {
   #onlyTunnelOf(remote: IpAddress): DatagramTunnel | undefined {
     const tunnels = this.#byRemote.get(formatIp(remote));
     const [tunnel] = tunnels?.size === 1 ? tunnels : [];
+    if (tunnel === undefined) return undefined;
+    // Anybody can write that address on an envelope: once in a while is enough for a NAT, and too little for a flood.
+    const now = this.#options.now();
+    if (now < (this.#movedAt.get(tunnel) ?? Number.NEGATIVE_INFINITY) + FLOW_INTERVAL) return undefined;
+    this.#movedAt.set(tunnel, now);
     return tunnel;
   }
 

@@ -14,6 +14,7 @@ import type { Flow } from './udp-door.ts';
 
 /** A worker that dies at once is not started again at once. */
 const RESTART_PAUSE: Millis = 1000;
+const MAX_RESTART_PAUSE: Millis = 60_000;
 
 export interface WorkerPoolOptions {
   readonly count: number;
@@ -31,6 +32,7 @@ interface Member {
   child: GatewayChild | undefined;
   service: WorkerService | undefined;
   connections: number;
+  restartPause: Millis;
 }
 
 export class WorkerPool {
@@ -45,6 +47,7 @@ export class WorkerPool {
       child: undefined,
       service: undefined,
       connections: 0,
+      restartPause: RESTART_PAUSE,
     }));
   }
 
@@ -123,10 +126,16 @@ export class WorkerPool {
       queues[number],
     );
     member.child = child;
-    void child.ended.then((how) => this.#ended(member, how));
-    const service = child.rpc.remote<WorkerService>();
-    await service.start(setup());
-    member.service = service;
+    void child.ended.then((how) => this.#ended(member, child, how));
+    try {
+      const service = child.rpc.remote<WorkerService>();
+      await service.start(setup());
+      member.service = service;
+    } catch (error) {
+      await child.end();
+      throw error;
+    }
+    member.restartPause = RESTART_PAUSE;
     log.log('debug', 'worker ready', { worker: number, pid: child.pid });
   }
 
@@ -136,7 +145,8 @@ export class WorkerPool {
     void member.child?.end();
   }
 
-  #ended(member: Member, how: string): void {
+  #ended(member: Member, child: GatewayChild, how: string): void {
+    if (member.child !== child) return;
     const { log, onGone } = this.#options;
     const wasReady = member.service !== undefined;
     member.child = undefined;
@@ -145,14 +155,20 @@ export class WorkerPool {
     onGone(member.number);
     if (this.#isClosing || !wasReady) return;
     log.log('error', 'worker has died', { worker: member.number, how });
-    setTimeout(() => this.#restart(member), RESTART_PAUSE);
+    this.#restartLater(member);
+  }
+
+  /** Each time that it fails it takes longer until the next. */
+  #restartLater(member: Member): void {
+    setTimeout(() => this.#restart(member), member.restartPause);
+    member.restartPause = Math.min(2 * member.restartPause, MAX_RESTART_PAUSE);
   }
 
   #restart(member: Member): void {
     if (this.#isClosing) return;
     this.#start(member).catch((error: unknown) => {
       this.#options.log.log('error', 'worker could not be started', { worker: member.number, reason: String(error) });
-      setTimeout(() => this.#restart(member), RESTART_PAUSE);
+      if (!this.#isClosing) this.#restartLater(member);
     });
   }
 }

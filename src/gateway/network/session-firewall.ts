@@ -30,11 +30,16 @@ export interface SessionFirewallOptions {
 /** Routes, no-routes, ports and name servers of one session together. */
 export const MAX_RULES = 4096;
 
+/** A session's chain with what it is made from. */
+interface RestrictedSession extends SessionChain {
+  readonly restriction: Restriction;
+}
+
 export class SessionFirewall {
   readonly #device: string;
   readonly #table: string;
   readonly #machine: Machine;
-  readonly #sessions = new Map<string, SessionChain>();
+  readonly #sessions = new Map<string, RestrictedSession>();
   #isThere = false;
   #lastNumber = 0;
   /** Transactions are made one after the other. */
@@ -68,15 +73,21 @@ export class SessionFirewall {
       throw new SallyportError('ERR_FIREWALL', `A session is restricted by at most ${MAX_RULES} routes and ports, not ${rules}.`);
     await this.#inTurn(async () => {
       const before = this.#sessions.get(session);
-      const after = { table: this.#table, number: ++this.#lastNumber, sources };
+      const after = { table: this.#table, number: ++this.#lastNumber, sources, restriction };
       const sessions = new Map([...this.#sessions, [session, after] as const]);
-      await this.#apply([
-        ...(this.#isThere ? [] : tableLines(this.#device)),
+      const change = [
         `flush chain inet ${this.#table} networks`, // they may lead to the chains that go
         ...(before === undefined ? [] : removeSessionLines(before)),
         ...addSessionLines(after, restriction),
         ...networkLines(this.#table, [...sessions.values()]),
-      ]);
+      ];
+      try {
+        await this.#apply([...(this.#isThere ? [] : tableLines(this.#device)), ...change]);
+      } catch (error) {
+        // Somebody has flushed all rules of this machine, as a restart of its firewall does: then all of ours are made anew.
+        if (!this.#isThere || (await this.#tables()).includes(this.#table)) throw error;
+        await this.#apply(this.#wholeTable([...[...this.#sessions].filter(([id]) => id !== session).map(([, chain]) => chain), after]));
+      }
       this.#isThere = true;
       this.#sessions.set(session, after);
     });
@@ -88,7 +99,12 @@ export class SessionFirewall {
       const chain = this.#sessions.get(session);
       if (chain === undefined) return;
       this.#sessions.delete(session);
-      await this.#apply([...networkLines(this.#table, [...this.#sessions.values()]), ...removeSessionLines(chain)]);
+      try {
+        await this.#apply([...networkLines(this.#table, [...this.#sessions.values()]), ...removeSessionLines(chain)]);
+      } catch (error) {
+        if ((await this.#tables()).includes(this.#table)) throw error;
+        await this.#apply(this.#wholeTable([...this.#sessions.values()]));
+      }
     });
   }
 
@@ -100,6 +116,15 @@ export class SessionFirewall {
       this.#sessions.clear();
       await this.#apply(dropTableLines(this.#table));
     });
+  }
+
+  /** The table with these sessions, from nothing. */
+  #wholeTable(chains: readonly RestrictedSession[]): string[] {
+    return [
+      ...tableLines(this.#device),
+      ...chains.flatMap((chain) => addSessionLines(chain, chain.restriction)),
+      ...networkLines(this.#table, chains),
+    ];
   }
 
   async #tables(): Promise<string[]> {

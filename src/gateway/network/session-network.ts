@@ -84,9 +84,16 @@ export class SessionNetwork {
     if (told === undefined) return;
     this.#open.delete(session);
     const { routes, firewall, scripts } = this.#options;
-    await scripts.run('disconnect', { ...told, usage });
-    await routes.remove(session);
-    await firewall.release(session);
+    const steps = [() => scripts.run('disconnect', { ...told, usage }), () => routes.remove(session), () => firewall.release(session)];
+    const failures: unknown[] = [];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error); // what comes after it is taken back all the same
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** The session is over: others may have its addresses. Safe to call twice. */

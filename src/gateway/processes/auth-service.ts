@@ -81,6 +81,11 @@ export type DisconnectReason =
   | 'anyconnect client disconnected'
   | 'TCP health probe';
 
+/** Whether a client that the gateway has disconnected for this may come back with its cookie. */
+export function keepsCookieAfter(reason: DisconnectReason): boolean {
+  return reason === 'unspecified' || reason === 'idle timeout';
+}
+
 export interface SessionListing {
   readonly id: string;
   readonly user: string;

@@ -17,7 +17,7 @@ import { giveUpRights } from './give-up-rights.ts';
 import { parentChannel } from './process-channel.ts';
 import { remoteLogger } from './remote-logger.ts';
 import { Rpc } from './rpc.ts';
-import type { Arrival, DeskNotices, DeskService, WorkerSetup } from './worker-contract.ts';
+import type { Arrival, ClosingManner, DeskNotices, DeskService, WorkerSetup } from './worker-contract.ts';
 
 function main(): void {
   const channel = parentChannel();
@@ -37,7 +37,8 @@ function main(): void {
         worker = await startWorker(rpc, setup);
       },
       reload: (setup: WorkerSetup) => running().reload(setup),
-      closeTunnel: (tunnel: number, reason: DisconnectReason) => running().closeTunnel(tunnel, reason),
+      closeTunnel: (tunnel: number, reason: DisconnectReason, manner: ClosingManner) => running().closeTunnel(tunnel, reason, manner),
+      drop: (connection: number) => running().drop(connection),
       reports: () => running().reports(),
       connection: (arrival: Arrival, socket: Socket) => running().serve(arrival, socket),
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>

@@ -8,7 +8,7 @@
  * {@link Guards} where the other side may have fallen into an attacker's hands (a worker).
  */
 import type { SendHandle } from 'node:child_process';
-import { MisuseError, NetworkError, PeerMisbehavedError, type SallyportError } from '../../core/errors.ts';
+import { MisuseError, NetworkError, PeerMisbehavedError, SallyportError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { type PlainError, plainError, revivedError } from '../../node/plain-error.ts';
 
@@ -38,6 +38,9 @@ const MAX_UNDER_WAY = 16_384;
 
 /** Notices that may be lost, on their way at once: bursts of packets, so some megabytes. */
 const MAX_OFFERS = 64;
+
+/** Characters that are shown of a name that nobody serves. */
+const MAX_SHOWN_NAME = 32;
 
 /** Depth of values: no message of ours has half of it. */
 const MAX_DEPTH = 16;
@@ -178,9 +181,20 @@ export class Rpc {
     const { serves, guards, peer } = this.#options;
     const served = Object.hasOwn(serves, name) ? serves[name] : undefined;
     const guard = guards === undefined ? identity : guards[name];
-    if (served === undefined || guard === undefined) throw new MisuseError(`${peer} called ${JSON.stringify(name)}, which is not for it`);
-    const checked = guard(args);
+    if (served === undefined || guard === undefined)
+      throw new MisuseError(`${peer} called ${JSON.stringify(String(name).slice(0, MAX_SHOWN_NAME))}, which is not for it`);
+    const checked = this.#checked(name, guard, args);
     return await (served as (...all: unknown[]) => unknown)(...checked, ...(handle === undefined ? [] : [handle]));
+  }
+
+  /** Whatever a guard throws, no value of the other side's gets into a message or a log by it. */
+  #checked(name: string, guard: (args: unknown) => readonly unknown[], args: readonly unknown[]): readonly unknown[] {
+    try {
+      return guard(args);
+    } catch (cause) {
+      const why = cause instanceof SallyportError ? cause.message : 'its arguments cannot be';
+      throw new PeerMisbehavedError(`${this.#options.peer} called ${JSON.stringify(name)}: ${why}`, { cause });
+    }
   }
 
   #settle(id: number): Call | undefined {

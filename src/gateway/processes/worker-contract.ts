@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import type { AuthStep, LoginHints } from '../../core/auth/dialogue.ts';
 import type { FormValues } from '../../core/auth/form.ts';
+import { PeerMisbehavedError } from '../../core/errors.ts';
 import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
 import { Secret } from '../../core/secret.ts';
 import type { TunnelStatus } from '../../core/tunnel/machine.ts';
@@ -18,18 +19,23 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import type { HostMaterial } from '../worker/host-material.ts';
 import type { DisconnectReason, SessionUsage } from './auth-service.ts';
-import type { LogNotices } from './remote-logger.ts';
+import { LINE_LIMITS, type LogNotices } from './remote-logger.ts';
 
 /** What main asks of a worker. */
 export interface WorkerService {
   /** The first call; main goes on when it is answered. */
   start(setup: WorkerSetup): Promise<void>;
   /** Ends a tunnel with a word to its client; answered when its connection is closed or nearly so. */
-  closeTunnel(tunnel: number, reason: DisconnectReason): Promise<void>;
+  closeTunnel(tunnel: number, reason: DisconnectReason, manner: ClosingManner): Promise<void>;
+  /** Ends a connection that has no tunnel. */
+  drop(connection: number): Promise<void>;
   reports(): Promise<readonly TunnelReport[]>;
   /** New connections see the new configuration; tunnels keep theirs. */
   reload(setup: WorkerSetup): Promise<void>;
 }
+
+/** `goodbye`: the client is told that the session is over. `silence`: for it the connection breaks, and it tries to come back. */
+export type ClosingManner = 'goodbye' | 'silence';
 
 /** Notices of main. */
 export interface WorkerNotices {
@@ -137,8 +143,10 @@ export interface TunnelReport extends SessionUsage {
 const MAX_TEXT = 1024;
 const MAX_CERTIFICATES = 10;
 const MAX_CERTIFICATE_BYTES = 16_384;
-const MAX_VALUES = 32;
+/** More than the words of one request come to, in number and in characters. */
+const MAX_VALUES = 48;
 const MAX_ANSWER = 8192;
+const MAX_TOKEN = 16_384;
 const MAX_COOKIE = 4096;
 const MAX_FORWARDED = 256;
 const MAX_PACKET = 65_535;
@@ -160,7 +168,7 @@ const hints = z.object({
   userAgent: text,
   group: text.optional(),
   certificateChain: z.array(bytes(MAX_CERTIFICATE_BYTES)).max(MAX_CERTIFICATES).optional(),
-  bearer: secret(MAX_ANSWER).optional(),
+  bearer: secret(MAX_TOKEN).optional(),
   boundKey: bytes(MAX_KEY).optional(),
 });
 const wishes = z.object({
@@ -192,10 +200,18 @@ const end = z.object({
   keepsCookie: z.boolean(),
 });
 
+/** Fields of {@link LoginHints} and {@link LeaseWishes}. */
+const OWN_FIELDS: ReadonlySet<string> = new Set([...Object.keys(hints.shape), ...Object.keys(wishes.shape)]);
+
+/** Faults that one message is told of. */
+const MAX_FAULTS = 3;
+
 const line = z.tuple([
   z.enum(['error', 'warn', 'info', 'debug', 'trace']),
-  text,
-  z.record(text, z.union([z.string().max(MAX_ANSWER), z.number(), z.boolean()])),
+  z.string().max(LINE_LIMITS.event),
+  z
+    .record(z.string().max(LINE_LIMITS.name), z.union([z.string().max(LINE_LIMITS.value), z.number(), z.boolean()]))
+    .refine((fields) => Object.keys(fields).length <= LINE_LIMITS.fields, `at most ${LINE_LIMITS.fields} fields`),
 ]);
 
 const SCHEMAS = {
@@ -216,7 +232,30 @@ const SCHEMAS = {
   log: line,
 } satisfies Record<keyof DeskService | keyof DeskNotices | keyof LogNotices, z.ZodType>;
 
-/** For main's end of the channel to a worker. */
-export const WORKER_GUARDS: Readonly<Record<string, (args: unknown) => readonly unknown[]>> = Object.fromEntries(
-  Object.entries(SCHEMAS).map(([name, schema]) => [name, (args: unknown) => schema.parse(args) as readonly unknown[]]),
-);
+type Guard = (args: unknown) => readonly unknown[];
+
+/** For main's end of the channel to a worker. What they say of arguments that cannot be has none of them in it: it goes into the log. */
+export const WORKER_GUARDS: Readonly<Record<string, Guard>> = {
+  ...Object.fromEntries(Object.entries(SCHEMAS).map(([name, schema]) => [name, guardOf(schema)])),
+  log: guardedLine,
+};
+
+function guardOf(schema: z.ZodType): Guard {
+  return (args) => {
+    const { success, data, error } = schema.safeParse(args);
+    if (success) return data as readonly unknown[];
+    throw new PeerMisbehavedError(`its arguments cannot be: ${error.issues.slice(0, MAX_FAULTS).map(faultOf).join(', ')}`);
+  };
+}
+
+/** Where a value is wrong and how: the names on the way are the client's words where they are not those of our own fields. */
+function faultOf({ path, code }: z.core.$ZodIssue): string {
+  const names = path.map((step) => (typeof step === 'string' && !OWN_FIELDS.has(step) ? '…' : String(step)));
+  return `[${names.join('.')}] ${code}`;
+}
+
+/** A line too long is not worth a worker with everybody's sessions on it: that there was one is told in its place. */
+function guardedLine(args: unknown): readonly unknown[] {
+  const { success, data } = line.safeParse(args);
+  return success ? data : ['warn', 'a line of the log was dropped: no worker writes such', {}];
+}

@@ -25,8 +25,6 @@ export class DeviceSwitch {
   readonly #device: SharedDevice;
   readonly #forward: ((packets: readonly Uint8Array[]) => void) | undefined;
   readonly #tunnels = new AddressTable<PacketTaker>();
-  /** Packets from the device for nobody. */
-  unclaimed = 0;
 
   constructor(device: SharedDevice, { forward }: DeviceSwitchOptions = {}) {
     this.#device = device;
@@ -67,9 +65,7 @@ export class DeviceSwitch {
         taker?.(packets.slice(from, i));
         [from, taker] = [i, own];
       }
-      if (own !== undefined) continue;
-      if (forward === undefined) this.unclaimed++;
-      else foreign.push(packetBytes(packet).slice());
+      if (own === undefined && forward !== undefined) foreign.push(packetBytes(packet).slice());
     }
     taker?.(from === 0 ? packets : packets.slice(from));
     if (foreign.length > 0) forward?.(foreign);

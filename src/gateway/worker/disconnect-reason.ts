@@ -5,7 +5,7 @@
  */
 import { PEER_DEAD } from '../../core/tunnel/keepalive.ts';
 import type { CloseReason } from '../../core/tunnel/machine.ts';
-import type { DisconnectReason } from '../processes/auth-service.ts';
+import { type DisconnectReason, keepsCookieAfter } from '../processes/auth-service.ts';
 import type { TunnelEnd } from '../processes/worker-contract.ts';
 
 /** `asked`: what this gateway ended it for, if it did. */
@@ -13,7 +13,7 @@ export function disconnectReasonOf(
   { kind, error }: CloseReason,
   asked: DisconnectReason | undefined,
 ): Pick<TunnelEnd, 'reason' | 'keepsCookie'> {
-  if (asked !== undefined) return { reason: asked, keepsCookie: asked === 'unspecified' || asked === 'idle timeout' };
+  if (asked !== undefined) return { reason: asked, keepsCookie: keepsCookieAfter(asked) };
   switch (kind) {
     case 'log-off':
       return { reason: 'user disconnected', keepsCookie: false };

@@ -14,7 +14,7 @@ import { TunnelDriver } from '../../node/driver/tunnel-driver.ts';
 import { interfaceMtu } from '../../node/interface-mtu.ts';
 import type { TlsConnection } from '../../node/tls-connection.ts';
 import type { DisconnectReason, SessionUsage } from '../processes/auth-service.ts';
-import type { Lease, TunnelEnd, TunnelReport } from '../processes/worker-contract.ts';
+import type { ClosingManner, Lease, TunnelEnd, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { disconnectReasonOf } from './disconnect-reason.ts';
 
@@ -57,8 +57,6 @@ export class RunningTunnel {
   #isPaused = false;
   #ending: DisconnectReason | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Packets that were over the rate, or for a client that does not take them. */
-  dropped = 0;
 
   constructor(options: RunningTunnelOptions) {
     const { lease, machine, device, now } = options;
@@ -108,10 +106,11 @@ export class RunningTunnel {
     this.#driver.datagramArrived(path);
   }
 
-  /** Ends it with a word to the client; resolves when its paths are closed. */
-  async close(reason: DisconnectReason): Promise<void> {
+  /** Ends it, with a word to the client or so that it comes back; resolves when its paths are closed. */
+  async close(reason: DisconnectReason, manner: ClosingManner = 'goodbye'): Promise<void> {
     this.#ending ??= reason;
-    await this.#driver.close({ kind: 'expired', message: `The session was ended: ${reason}.` });
+    const why: CloseReason = { kind: 'expired', message: `The session was ended: ${reason}.` };
+    await (manner === 'goodbye' ? this.#driver.close(why) : this.#driver.abandon(why));
     await this.#gone.promise;
   }
 
@@ -129,10 +128,7 @@ export class RunningTunnel {
     this.#activeAt = now;
     for (const packet of packets) {
       const length = packet.end - packet.start;
-      if (isOver(this.#receiveRate, packet, now)) {
-        this.dropped++;
-        continue;
-      }
+      if (isOver(this.#receiveRate, packet, now)) continue;
       this.#received += length;
       this.#options.device.write([packet]);
     }
@@ -140,15 +136,10 @@ export class RunningTunnel {
 
   /** To the client. */
   #send(packets: readonly Packet[]): void {
-    if (this.#isPaused) {
-      // The device is everybody's: it does not wait for one client.
-      this.dropped += packets.length;
-      return;
-    }
+    if (this.#isPaused) return; // the device is everybody's: it does not wait for one client
     const now = this.#options.now();
     this.#activeAt = now;
     const within = this.#sendRate === undefined ? packets : packets.filter((packet) => !isOver(this.#sendRate, packet, now));
-    this.dropped += packets.length - within.length;
     for (const packet of within) this.#sent += packet.end - packet.start;
     this.#driver.send(within);
   }

@@ -10,7 +10,7 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { TlsConnection } from '../../node/tls-connection.ts';
 import { PortableUdpSocket } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
-import type { DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
+import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { RunningTunnel } from './running-tunnel.ts';
 
@@ -25,13 +25,15 @@ export interface TunnelHostOptions {
 export class TunnelHost {
   readonly #options: TunnelHostOptions;
   readonly #tunnels = new Map<number, RunningTunnel>();
+  /** Tunnels that main has ended before they began. */
+  readonly #doomed = new Set<number>();
 
   constructor(options: TunnelHostOptions) {
     this.#options = options;
   }
 
-  /** The connection is the tunnel's from here on. `rest`: what came behind the request. */
-  async start(lease: Lease, plan: TunnelPlan, connection: TlsConnection, rest: Uint8Array): Promise<void> {
+  /** The connection is the tunnel's from here on. `rest`: what came behind the request. Resolves when the tunnel is over. */
+  async run(lease: Lease, plan: TunnelPlan, connection: TlsConnection, rest: Uint8Array): Promise<void> {
     const { desk, notify, device, log, now } = this.#options;
     try {
       // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
@@ -40,11 +42,17 @@ export class TunnelHost {
       connection.destroy();
       throw error;
     }
+    if (this.#doomed.delete(lease.tunnel)) {
+      connection.destroy();
+      return;
+    }
+    const over = Promise.withResolvers<void>();
     const tunnel = new RunningTunnel({
       ...{ lease, device, now, machine: plan.machine },
       onClosed: (end) => {
         this.#tunnels.delete(lease.tunnel);
         notify.closed(lease.tunnel, end);
+        over.resolve();
       },
       onReport: (usage) => {
         desk.reported(lease.tunnel, usage).catch((error: unknown) => log.log('warn', 'a report was lost', { reason: String(error) }));
@@ -52,6 +60,12 @@ export class TunnelHost {
     });
     this.#tunnels.set(lease.tunnel, tunnel);
     tunnel.start(connection, plan.exporter, rest);
+    await over.promise;
+  }
+
+  /** The connection that a tunnel of this number could have begun on is gone. */
+  forget(id: number): void {
+    this.#doomed.delete(id);
   }
 
   /** A new flow of a tunnel, or of one that has gone meanwhile. */
@@ -69,8 +83,10 @@ export class TunnelHost {
   }
 
   /** Resolves when the tunnel is gone; at once if it is already. */
-  async close(id: number, reason: DisconnectReason): Promise<void> {
-    await this.#tunnels.get(id)?.close(reason);
+  async close(id: number, reason: DisconnectReason, manner: ClosingManner): Promise<void> {
+    const tunnel = this.#tunnels.get(id);
+    if (tunnel === undefined) this.#doomed.add(id);
+    else await tunnel.close(reason, manner);
   }
 
   /** Packets that other workers have read from the device. */

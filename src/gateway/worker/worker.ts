@@ -16,7 +16,7 @@ import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import type { AcceptedTls } from '../../node/tls-server.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
-import type { Arrival, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
+import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
@@ -41,6 +41,7 @@ export class Worker {
   readonly #tunnels: TunnelHost;
   readonly #protocol: GatewayProtocol;
   readonly #cancel = new AbortController();
+  readonly #sockets = new Map<number, Socket>();
   #setup: WorkerSetup;
   readonly #hosts: HostContexts;
 
@@ -63,19 +64,28 @@ export class Worker {
     this.#setup = setup;
   }
 
-  /** Serves a connection to its end, or to its tunnel. */
+  /** Serves a connection to its end, its tunnel's included. */
   async serve(arrival: Arrival, socket: Socket): Promise<void> {
     const { notify, log } = this.#options;
+    const { connection } = arrival;
+    this.#sockets.set(connection, socket);
     try {
-      const isTunnel = await this.#serve(arrival, socket);
-      if (!isTunnel) notify.disconnected(arrival.connection);
+      await this.#serve(arrival, socket);
     } catch (error) {
       socket.destroy();
-      notify.disconnected(arrival.connection);
       const reason = error instanceof Error ? error.message : String(error);
       if (error instanceof SallyportError) log.log('debug', 'connection ended', { reason });
       else log.log('error', 'connection failed', { reason });
+    } finally {
+      this.#sockets.delete(connection);
+      this.#tunnels.forget(connection);
+      notify.disconnected(connection);
     }
+  }
+
+  /** Ends a connection that has no tunnel yet, without a word. */
+  drop(connection: number): void {
+    this.#sockets.get(connection)?.destroy();
   }
 
   flow(tunnel: number, remote: Endpoint, first: Uint8Array, socket: UdpSocket): Promise<void> {
@@ -86,21 +96,20 @@ export class Worker {
     this.#tunnels.deliver(packets);
   }
 
-  closeTunnel(tunnel: number, reason: DisconnectReason): Promise<void> {
-    return this.#tunnels.close(tunnel, reason);
+  closeTunnel(tunnel: number, reason: DisconnectReason, manner: ClosingManner): Promise<void> {
+    return this.#tunnels.close(tunnel, reason, manner);
   }
 
   reports(): TunnelReport[] {
     return this.#tunnels.reports();
   }
 
-  async #serve(arrival: Arrival, socket: Socket): Promise<boolean> {
+  async #serve(arrival: Arrival, socket: Socket): Promise<void> {
     const ends = await this.#endsOf(arrival, socket);
-    if (ends === undefined) return false;
+    if (ends === undefined) return;
     const { bytesRead, remote, local } = ends;
     const accepted = await this.#hosts.server.accept(socket, { ends: { remote, local }, bytesRead, signal: this.#cancel.signal });
-    if (accepted === undefined) return false; // a health probe
-    return this.#serveHttp(arrival, accepted);
+    if (accepted !== undefined) await this.#serveHttp(arrival, accepted); // else a health probe
   }
 
   /** Where the client is; undefined: it is not wanted, or has left. */
@@ -115,7 +124,7 @@ export class Worker {
     return undefined;
   }
 
-  async #serveHttp(arrival: Arrival, accepted: AcceptedTls): Promise<boolean> {
+  async #serveHttp(arrival: Arrival, accepted: AcceptedTls): Promise<void> {
     const { desk, log } = this.#options;
     const { config, material, serverName } = this.#setup;
     const { connection: tls, identity, certificate, clientChain } = accepted;
@@ -135,7 +144,7 @@ export class Worker {
       ...{ facts, log, loginTime: config.limits.loginTime },
       runs: ({ session, plan, early }: TunnelHandOver) => {
         const lease = (session as LeasedSession).lastLease; // the visitor below makes all sessions
-        if (lease !== undefined) tunnel = this.#tunnels.start(lease, plan, tls, early);
+        if (lease !== undefined) tunnel = this.#tunnels.run(lease, plan, tls, early);
       },
     });
     const issuer = this.#hosts.issuerOf(certificate);
@@ -149,9 +158,8 @@ export class Worker {
       }),
     });
     try {
-      const outcome = await this.#protocol.serve(connection, visitor);
+      await this.#protocol.serve(connection, visitor);
       await tunnel;
-      return outcome === 'tunnel';
     } finally {
       await connection.close();
     }

@@ -122,6 +122,12 @@ export class TunnelDriver {
     await Promise.all(this.#pending);
   }
 
+  /** Ends the tunnel without a word to the peer, which takes it for a broken connection and may come back. Resolves as {@link close}. */
+  async abandon(reason: CloseReason): Promise<void> {
+    if (!this.#isClosed) this.#end(reason);
+    await Promise.all(this.#pending);
+  }
+
   status(): ReturnType<TunnelMachine['status']> {
     return this.#machine.status(this.#world.now());
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { configFileOf, testConfig } from '../../../src/cli/ocserv/test-config.ts';
 import { ConfigFolder, VECTOR_NAMES } from '../../gateway/config/config-folder.ts';
@@ -28,6 +29,17 @@ describe('--test-config', () => {
     const { status, text } = await testConfig(folder.vector('debian-sample'));
     assert.equal(status, 0);
     assert.match(text, /^warning: .*debian-sample\.conf:11: 'isolate-workers' has no effect here: /m);
+  });
+
+  it('ends with 1 for workers that cannot run as who they are to, and says the lines', async () => {
+    const text = readFileSync(folder.vector('minimal'), 'utf8');
+    const file = folder.write('accounts.conf', `run-as-user = no-such-user\nrun-as-group = no-such-group\n${text}`);
+    const test = await testConfig(file);
+    assert.equal(test.status, 1);
+    assert.ok(test.text.includes(`error: ${file}:1: unknown user: no-such-user\n`), test.text);
+    assert.ok(test.text.includes(`error: ${file}:2: unknown group: no-such-group\n`), test.text);
+    const numbers = folder.write('numbers.conf', `run-as-user = 65534\nrun-as-group = 65534\n${text}`);
+    assert.equal((await testConfig(numbers)).status, 0);
   });
 
   it('ends with 1 for any other, and says all that is wrong, with lines', async () => {

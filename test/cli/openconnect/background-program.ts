@@ -27,6 +27,10 @@ if (report === undefined) {
     case 'fails':
       process.exitCode = 3;
       break;
+    case 'fails with a reason':
+      report.failed('no luck\n');
+      process.exitCode = 4;
+      break;
     case 'is killed':
       process.kill(process.pid, 'SIGKILL');
       break;

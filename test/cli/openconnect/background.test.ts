@@ -36,8 +36,12 @@ describe('a command in the background', { skip: process.platform === 'win32' && 
   });
 
   it('gives its parent its status if it ends before it is up, and 1 if it is killed', async () => {
-    assert.deepEqual((await outcomeOf(await start('fails'))).outcome, { type: 'ended', status: 3 });
-    assert.deepEqual((await outcomeOf(await start('is killed'))).outcome, { type: 'ended', status: 1 });
+    assert.deepEqual((await outcomeOf(await start('fails'))).outcome, { type: 'ended', status: 3, said: '' });
+    assert.deepEqual((await outcomeOf(await start('is killed'))).outcome, { type: 'ended', status: 1, said: '' });
+  });
+
+  it('hands on what it gives as its reason, before it is up', async () => {
+    assert.deepEqual((await outcomeOf(await start('fails with a reason'))).outcome, { type: 'ended', status: 4, said: 'no luck\n' });
   });
 
   it('gets the signals that a terminal sends to its parent', async () => {
@@ -49,7 +53,7 @@ describe('a command in the background', { skip: process.platform === 'win32' && 
       const program = await start('waits for a signal');
       await program.waitFor(/^waiting$/m);
       program.signal(signal);
-      assert.deepEqual((await outcomeOf(program)).outcome, { type: 'ended', status });
+      assert.deepEqual((await outcomeOf(program)).outcome, { type: 'ended', status, said: '' });
     }
   });
 });

@@ -1,22 +1,29 @@
 /**
- * What goes wrong under a tunnel to our gateway, and how openconnect and the session get over it: UDP blocked, lost, reordered, from another port; TLS
+ * What goes wrong under a tunnel to our gateway, and how openconnect (our client, where it says so) and the session get over it: UDP blocked, lost, reordered, from another port; TLS
  * silent or reset; another address; a worker killed; the gateway restarted.
  *
  * Read first: spec "AnyConnect", sections 7.9, 9.1, 9.2, 10.1 and 10.2.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { DROP_IN } from '../../support/drop-in.ts';
+import { OPENCONNECT } from '../../support/openconnect.ts';
 import { sized } from '../../support/size.ts';
 import { cipherOfDatagrams, INSIDE, logIn, skip } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: sized(90_000, 300_000) };
+const OPTIONS = { skip, concurrency: 2, timeout: sized(240_000, 900_000) };
 
 /** openconnect asks after so many seconds of silence, and gives a path up after twice as many. */
 const DPD_SECONDS = 2;
 const FORCE_DPD = ['--force-dpd', String(DPD_SECONDS)];
 
-const LONG_TRANSFER = { up: sized(30e6, 200e6), down: sized(30e6, 200e6) };
+const CLIENTS = [
+  ['openconnect', OPENCONNECT],
+  ['our client', DROP_IN],
+] as const;
+
+const LONG_TRANSFER = { up: sized(20e6, 200e6), down: sized(20e6, 200e6) };
 
 describe('a tunnel to our gateway, with a UDP that', OPTIONS, () => {
   it('is dropped from the start, goes by TLS at once, and by DTLS when it is back', async () => {
@@ -34,20 +41,22 @@ describe('a tunnel to our gateway, with a UDP that', OPTIONS, () => {
     await scene.disconnect(client);
   });
 
-  it('stops in the middle of a transfer, goes on by TLS, and every byte arrives', async () => {
-    await using scene = await openGateway({ settings: { dpd: DPD_SECONDS } });
-    const client = await scene.connect({ args: FORCE_DPD });
-    await cipherOfDatagrams(client);
-    const mark = client.program.output.length;
-    const transfer = scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
-    await scene.carried('tun0', 5e6);
-    await scene.faults.block({ protocol: 'udp' });
-    await client.program.waitFor(/DTLS Dead Peer Detection detected dead peer|DTLS handshake/, { after: mark });
-    await scene.carried('tun0', 2e6);
-    await transfer;
-    assert.doesNotMatch(client.program.output, /script attempt-reconnect/, 'the session is the same');
-    await scene.disconnect(client);
-  });
+  for (const [name, command] of CLIENTS) {
+    it(`stops in the middle of a transfer, goes on by TLS, and every byte arrives: ${name}`, async () => {
+      await using scene = await openGateway({ command, settings: { dpd: DPD_SECONDS } });
+      const client = await scene.connect({ args: FORCE_DPD });
+      await cipherOfDatagrams(client);
+      const mark = client.program.output.length;
+      const transfer = scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
+      await scene.carried('tun0', 5e6);
+      await scene.faults.block({ protocol: 'udp' });
+      await client.program.waitFor(/DTLS Dead Peer Detection detected dead peer|DTLS handshake|datagram down/, { after: mark });
+      await scene.carried('tun0', 2e6);
+      await transfer;
+      assert.doesNotMatch(client.program.output, /script attempt-reconnect/, 'the session is the same');
+      await scene.disconnect(client);
+    });
+  }
 
   it('loses, doubles and reorders, lets no packet through twice, and every byte arrives', async () => {
     await using scene = await openGateway({ relay: { seed: 20 } });
@@ -82,37 +91,41 @@ describe('a tunnel to our gateway, with a UDP that', OPTIONS, () => {
 });
 
 describe('a session at our gateway', OPTIONS, () => {
-  it('whose client falls silent is dropped, and its cookie stays', async () => {
-    await using scene = await openGateway({ settings: { dpd: DPD_SECONDS } });
-    const client = await scene.connect();
-    const { ipv4, ipv6 } = await client.configured();
-    await scene.faults.block({ protocol: 'tcp' }, { protocol: 'udp' });
-    await scene.ocserv.program.waitFor(/user disconnected .*reason="DPD timeout"/);
-    assert.equal((await scene.ocserv.control.sessions()).length, 1);
-    await scene.faults.clear();
-    client.program.signal('SIGUSR2');
-    await client.program.waitFor(/script reconnect ended with 0/);
-    await scene.assertAnswers();
-    const [user] = await scene.ocserv.control.users();
-    assert.deepEqual([user?.IPv4, `${user?.IPv6}/128`], [ipv4, ipv6]);
-    await scene.disconnect(client);
-  });
+  for (const [name, command] of CLIENTS) {
+    it(`whose client falls silent is dropped, and its cookie stays: ${name}`, async () => {
+      await using scene = await openGateway({ command, settings: { dpd: DPD_SECONDS } });
+      const client = await scene.connect();
+      const { ipv4, ipv6 } = await client.configured();
+      await scene.faults.block({ protocol: 'tcp' }, { protocol: 'udp' });
+      await scene.ocserv.program.waitFor(/user disconnected .*reason="DPD timeout"/);
+      assert.equal((await scene.ocserv.control.sessions()).length, 1);
+      await scene.faults.clear();
+      client.program.signal('SIGUSR2');
+      await client.program.waitFor(/script reconnect ended with 0/);
+      await scene.assertAnswers();
+      const [user] = await scene.ocserv.control.users();
+      assert.deepEqual([user?.IPv4, `${user?.IPv6}/128`], [ipv4, ipv6]);
+      await scene.disconnect(client);
+    });
+  }
 
-  it('comes back with its addresses when its connection was reset in the middle of a transfer, and no byte is lost', async () => {
-    await using scene = await openGateway({ relay: {} });
-    const client = await scene.connect();
-    const { ipv4, ipv6 } = await client.configured();
-    const mark = client.program.output.length;
-    const transfer = scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
-    await scene.carried('tun0', 5e6);
-    await scene.relay.resetTcp();
-    await client.program.waitFor(/script reconnect ended with 0/, { after: mark });
-    await transfer;
-    const [user, ...others] = (await scene.ocserv.control.users()).filter(({ State }) => State === 'connected');
-    assert.deepEqual(others, []);
-    assert.deepEqual([user?.IPv4, `${user?.IPv6}/128`], [ipv4, ipv6]);
-    await scene.disconnect(client);
-  });
+  for (const [name, command] of CLIENTS) {
+    it(`comes back with its addresses when its connection was reset in the middle of a transfer, and no byte is lost: ${name}`, async () => {
+      await using scene = await openGateway({ command, relay: {} });
+      const client = await scene.connect();
+      const { ipv4, ipv6 } = await client.configured();
+      const mark = client.program.output.length;
+      const transfer = scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
+      await scene.carried('tun0', 5e6);
+      await scene.relay.resetTcp();
+      await client.program.waitFor(/script reconnect ended with 0/, { after: mark });
+      await transfer;
+      const [user, ...others] = (await scene.ocserv.control.users()).filter(({ State }) => State === 'connected');
+      assert.deepEqual(others, []);
+      assert.deepEqual([user?.IPv4, `${user?.IPv6}/128`], [ipv4, ipv6]);
+      await scene.disconnect(client);
+    });
+  }
 
   it('goes over to another client that brings its cookie from another address, unless deny-roaming is set', async () => {
     for (const denies of [false, true]) {
@@ -137,21 +150,20 @@ describe('a session at our gateway', OPTIONS, () => {
     }
   });
 
-  it('outlives a restart of the gateway: the same cookie, the same addresses', async () => {
-    await using scene = await openGateway({ relay: {} });
-    const client = await scene.connect();
-    const { ipv4, ipv6 } = await client.configured();
-    await scene.faults.block({ protocol: 'tcp' }, { protocol: 'udp' }); // so that it cannot say goodbye
-    await scene.ocserv.restart();
-    await scene.relay.resetTcp();
-    await scene.faults.clear();
-    client.program.signal('SIGUSR2');
-    await client.program.waitFor(/script reconnect ended with 0/);
-    await scene.assertAnswers();
-    const [user] = await scene.ocserv.control.users();
-    assert.deepEqual([user?.IPv4, `${user?.IPv6}/128`], [ipv4, ipv6]);
-    await scene.disconnect(client);
-  });
+  for (const [name, command] of CLIENTS) {
+    it(`outlives a restart of the gateway, the same cookie, the same addresses: ${name}`, async () => {
+      await using scene = await openGateway({ command });
+      const client = await scene.connect();
+      const { ipv4, ipv6 } = await client.configured();
+      await scene.ocserv.restart();
+      client.program.signal('SIGUSR2');
+      await client.program.waitFor(/script reconnect ended with 0/);
+      await scene.assertAnswers();
+      const [user] = await scene.ocserv.control.users();
+      assert.deepEqual([user?.IPv4, `${user?.IPv6}/128`], [ipv4, ipv6]);
+      await scene.disconnect(client);
+    });
+  }
 
   it('is not harmed by the end of another worker, and comes back after that of its own', async () => {
     await using scene = await openGateway({ debugLevel: 3 });
@@ -175,6 +187,34 @@ describe('a session at our gateway', OPTIONS, () => {
     await scene.assertAnswers();
     await other.disconnect();
     await scene.disconnect(client);
+  });
+
+  it('ends with the gateway when the auth process dies: code 1, why, and no trace of it', async () => {
+    await using scene = await openGateway();
+    await scene.connect();
+    const { stdout } = await scene.ocserv.control.run('--json', 'show', 'status');
+    process.kill(Number((JSON.parse(stdout) as Record<string, unknown>)['Sec-mod PID']), 'SIGKILL');
+    assert.equal((await scene.ocserv.program.finish()).code, 1, scene.ocserv.log);
+    assert.match(scene.ocserv.log, /The auth process has died \(.*\), and the gateway with it/);
+    assert.doesNotMatch(await scene.lab.server.run('ip', ['link']), /vpns/);
+  });
+
+  it('that was left for a while is there when its client comes back, on another machine as well', async () => {
+    await using scene = await openGateway();
+    const cookie = await logIn(scene);
+    const byCookie = { args: ['--cookie-on-stdin'], input: `${cookie}\n` };
+    const client = await scene.connect(byCookie);
+    const { ipv4, ipv6 } = await client.configured();
+    client.program.signal('SIGHUP'); // detach: it leaves without a word
+    assert.equal((await client.program.finish()).code, 0, client.program.describe());
+    await scene.ocserv.program.waitFor(/user disconnected /);
+    const other = await scene.start({ ...byCookie, namespace: scene.lab.router });
+    await other.up();
+    const again = await other.configured();
+    assert.deepEqual([again.ipv4, again.ipv6], [ipv4, ipv6]);
+    await other.disconnect();
+    const late = await scene.start(byCookie);
+    assert.equal((await late.program.finish()).code, 2, 'logged off is over');
   });
 
   it('ends with code 2 where the cookie is known no more', async () => {

@@ -4,10 +4,13 @@
  * Read first: spec "Gateway contract", sections 2.2 and 3.
  */
 import assert from 'node:assert/strict';
+import type { webcrypto } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { FreeRadius } from '../../support/freeradius.ts';
+import { OUR_GATEWAY } from '../../support/gateway-program.ts';
 import { Lab } from '../../support/lab.ts';
 import { ALICE, Ocserv, type OcservOptions } from '../../support/ocserv.ts';
 import { OPENCONNECT } from '../../support/openconnect.ts';
@@ -18,7 +21,7 @@ import { ALICES_LINE, type LoginLab } from '../login-lab.ts';
 import { skip } from '../tunnel-scene.ts';
 import { openLogin } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 60_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: 120_000 };
 
 describe('log-in to our gateway with a certificate', OPTIONS, () => {
   let pki: Pki;
@@ -88,7 +91,6 @@ describe('log-in to our gateway with a certificate', OPTIONS, () => {
 
 /** A machine that is set up before our gateway starts on it. */
 async function gatewayOn(lab: Lab, auth: string): Promise<(user: string, input: string) => Promise<Finished>> {
-  const { OUR_GATEWAY } = await import('../../support/gateway-program.ts');
   const gateway = await Ocserv.start(lab, { program: OUR_GATEWAY, settings: { auth: [auth] } });
   const [program, ...leading] = OPENCONNECT;
   return (user, input) =>
@@ -149,5 +151,31 @@ if (&User-Name == "bob" && !&State) {
     assert.match(bob.stderr, /Code from your token, please:/);
     assert.equal((await logIn('alice', 'wrong\n'.repeat(3))).code, 1);
     assert.equal((await logIn('bob', 'any\nwrong\n')).code, 1);
+  });
+});
+
+describe('log-in to our gateway by a token of an OpenID provider', OPTIONS, () => {
+  it('lets in whose token the provider has signed, as openconnect sends it', async () => {
+    await using lab = await Lab.open();
+    const [own, others] = [await generateKeyPair('ES256'), await generateKeyPair('ES256')];
+    const file = path.join(lab.folder, 'oidc.json');
+    const keys = path.join(lab.folder, 'keys.json');
+    writeFileSync(keys, JSON.stringify({ keys: [{ ...(await exportJWK(own.publicKey)), alg: 'ES256' }] }));
+    const claims = { aud: 'vpn', iss: 'https://id.test' };
+    writeFileSync(file, JSON.stringify({ jwks_file: keys, user_name_claim: 'preferred_username', required_claims: claims }));
+    const gateway = await Ocserv.start(lab, { program: OUR_GATEWAY, settings: { auth: [`oidc[config=${file}]`] } });
+    const logIn = async (key: webcrypto.CryptoKey, more: object = {}) => {
+      const token = new SignJWT({ ...claims, preferred_username: 'alice', ...more }).setProtectedHeader({ alg: 'ES256' });
+      const text = await token.setExpirationTime('10m').sign(key);
+      const args = ['--cookieonly', '--token-mode=oidc', `--token-secret=${text}`, '--servercert', gateway.pin, gateway.gateway];
+      const run = await lab.client.finish('openconnect', args);
+      assert.ok(!gateway.log.includes(text), 'the token is in the log');
+      return run;
+    };
+    const run = await logIn(own.privateKey);
+    assert.equal(run.code, 0, run.output);
+    assert.equal((await gateway.control.sessions())[0]?.Username, 'alice');
+    assert.equal((await logIn(others.privateKey)).code, 1, 'signed by somebody else');
+    assert.equal((await logIn(own.privateKey, { aud: 'web' })).code, 1, 'for another service');
   });
 });

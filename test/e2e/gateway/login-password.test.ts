@@ -14,7 +14,7 @@ import { ALICES_LINE, type LoginLab } from '../login-lab.ts';
 import { skip } from '../tunnel-scene.ts';
 import { openLogin } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 60_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: 120_000 };
 
 /** What openconnect prints of a session: its cookie. */
 const COOKIE = /^(?:openconnect_strapkey=\S+; )?webvpn=[A-Za-z0-9+/]{43}=\n$/;

@@ -16,7 +16,7 @@ import { ping } from '../../support/traffic.ts';
 import { cipherOfDatagrams, INSIDE, logIn, skip, type TunnelScene } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: sized(90_000, 300_000) };
+const OPTIONS = { skip, concurrency: 2, timeout: sized(240_000, 900_000) };
 
 const STAFF: readonly OcservUser[] = [
   { ...ALICE, groups: ['staff'] },

@@ -45,6 +45,9 @@ async function scene(auth: AuthConfig, more: HostWishes = {}): Promise<AuthScene
   return opened;
 }
 
+/** A host that takes this authority's clients. */
+const trusting = (pki: Pki): HostWishes => ({ tls: { clientAuthority: pki.root.certificatePath } });
+
 const ALONE: AuthConfig = { required: [{ method: 'certificate' }], alternatives: [] };
 const BOTH: AuthConfig = { required: [{ method: 'plain' }, { method: 'certificate' }], alternatives: [] };
 const EITHER: AuthConfig = { required: [{ method: 'plain' }], alternatives: [{ method: 'certificate' }] };
@@ -90,18 +93,50 @@ describe('names in certificates', { skip: missing('openssl') }, () => {
 describe('log-in by certificate', { skip: missing('openssl') }, () => {
   it('admits at once where there is no group to choose', async () => {
     using pki = new Pki();
-    await using auth = await scene(ALONE);
+    await using auth = await scene(ALONE, trusting(pki));
     const { step } = await auth.service.begin(auth.hints({ certificateChain: chainOf(pki.issueClient({ uid: 'alice' })) }));
     assert.equal(step.type === 'admitted' && step.user, 'alice');
     const [listed] = await auth.service.sessions();
     assert.equal(listed?.hasCertificate, true);
   });
 
+  it('is for who the host’s own authority has vouched for, whatever a worker says', async () => {
+    using pki = new Pki();
+    using stranger = new Pki();
+    await using auth = await scene(ALONE, trusting(pki));
+    const begin = async (chain: readonly Uint8Array[]) => (await auth.service.begin(auth.hints({ certificateChain: chain }))).step.type;
+    const between = pki.issueAuthority();
+    const [alice, below, server] = [
+      pki.issueClient({ uid: 'alice' }),
+      pki.issueClient({ uid: 'alice', issuer: between }),
+      pki.issueServer(),
+    ];
+    assert.equal(await begin(chainOf(alice)), 'admitted');
+    assert.equal(await begin(chainOf(alice, pki.root)), 'admitted');
+    assert.equal(await begin(chainOf(below, between)), 'admitted');
+    assert.equal(await begin(chainOf(below)), 'refused', 'its issuer is not there');
+    const theirs = stranger.issueClient({ uid: 'alice' });
+    assert.equal(await begin(chainOf(theirs)), 'refused', 'of another authority with the same name');
+    assert.equal(await begin(chainOf(theirs, stranger.root, pki.root, alice)), 'refused', 'whatever comes with it');
+    const forged = pki.issueClient({ uid: 'alice', issuer: server });
+    assert.equal(await begin(chainOf(forged, server)), 'refused', 'issued by who may not issue');
+    assert.equal(await begin([Uint8Array.of(0x30, 0x00)]), 'refused');
+    auth.now += 100 * 365 * 86_400_000;
+    assert.equal(await begin(chainOf(alice)), 'refused', 'its time is over');
+  });
+
+  it('is for nobody where the host has no authority', async () => {
+    using pki = new Pki();
+    await using auth = await scene(ALONE);
+    const { step } = await auth.service.begin(auth.hints({ certificateChain: chainOf(pki.issueClient({ uid: 'alice' })) }));
+    assert.equal(step.type, 'refused');
+  });
+
   it('asks for the group in ocserv’s words, with those of the certificate first', async () => {
     using pki = new Pki();
     const chain = chainOf(pki.issueClient({ uid: 'alice', organizationalUnit: 'staff' }));
     const groups = [{ name: 'x1', label: 'Group X' }];
-    await using auth = await scene(ALONE, { login: { groups, defaultGroupLabel: 'DEF' } });
+    await using auth = await scene(ALONE, { ...trusting(pki), login: { groups, defaultGroupLabel: 'DEF' } });
     const { dialogue, step } = await auth.service.begin(auth.hints({ certificateChain: chain }));
     const form = formOf(step);
     assert.equal(form.message, 'Please select your group.');
@@ -121,9 +156,9 @@ describe('log-in by certificate', { skip: missing('openssl') }, () => {
 
   it('refuses a client without a certificate, and one without the field, whatever else it could do', async () => {
     using pki = new Pki();
-    await using alone = await scene(ALONE);
+    await using alone = await scene(ALONE, trusting(pki));
     assert.equal((await alone.service.begin(alone.hints())).step.type, 'refused');
-    await using either = await scene(EITHER);
+    await using either = await scene(EITHER, trusting(pki));
     const nameless = chainOf(pki.issueClient({ commonName: 'alice' }));
     assert.equal((await either.service.begin(either.hints({ certificateChain: nameless }))).step.type, 'refused');
     assert.deepEqual(
@@ -134,7 +169,7 @@ describe('log-in by certificate', { skip: missing('openssl') }, () => {
 
   it('takes either of two ways', async () => {
     using pki = new Pki();
-    await using auth = await scene(EITHER);
+    await using auth = await scene(EITHER, trusting(pki));
     const byCertificate = await auth.service.begin(auth.hints({ certificateChain: chainOf(pki.issueClient({ uid: 'alice' })) }));
     assert.equal(byCertificate.step.type, 'admitted');
     assert.equal((await auth.logInAs('alice', 'pw')).type, 'admitted');
@@ -143,7 +178,7 @@ describe('log-in by certificate', { skip: missing('openssl') }, () => {
   it('needs both where both are asked for, of the same user', async () => {
     using pki = new Pki();
     const chain = chainOf(pki.issueClient({ uid: 'alice', organizationalUnit: 'staff' }));
-    await using auth = await scene(BOTH);
+    await using auth = await scene(BOTH, trusting(pki));
     const logIn = (username: string, password: string) => auth.logIn([{ username }, { password }], { certificateChain: chain });
     assert.equal((await logIn('alice', 'pw')).type, 'admitted');
     assert.equal((await logIn('alice', 'wrong')).type, 'ask');
@@ -154,7 +189,7 @@ describe('log-in by certificate', { skip: missing('openssl') }, () => {
   it('gives no group that the certificate does not have', async () => {
     using pki = new Pki();
     const chain = chainOf(pki.issueClient({ uid: 'alice', organizationalUnit: 'guests' }));
-    await using auth = await scene(BOTH, { login: { groups: [{ name: 'staff', label: 'staff' }] } });
+    await using auth = await scene(BOTH, { ...trusting(pki), login: { groups: [{ name: 'staff', label: 'staff' }] } });
     const own = await auth.logIn([{ username: 'alice' }, { password: 'pw' }], { certificateChain: chain });
     assert.equal(own.type === 'admitted' && own.group, 'guests');
     const other = await auth.logIn([{ username: 'alice', group_list: 'staff' }, { password: 'pw' }], { certificateChain: chain });

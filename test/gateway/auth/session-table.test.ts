@@ -2,15 +2,19 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
+import { serialize } from 'node:v8';
 import { silentLogger } from '../../../src/core/log.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { Accounting } from '../../../src/gateway/auth/accounting.ts';
-import { MemorySessionStore, type SessionStore } from '../../../src/gateway/auth/session-store.ts';
+import type { SessionStore } from '../../../src/gateway/auth/session-store.ts';
 import { type Admitted, SessionTable } from '../../../src/gateway/auth/session-table.ts';
 import { SqliteSessionStore } from '../../../src/gateway/auth/sqlite-session-store.ts';
 import type { SessionLifeConfig, SessionPolicy } from '../../../src/gateway/config/gateway-config.ts';
 import type { DisconnectReason, SessionEnd } from '../../../src/gateway/processes/auth-service.ts';
+import { RecordedLog } from '../../support/forms.ts';
+import { MemorySessionStore } from '../../support/memory-session-store.ts';
 import { ip, START } from './auth-scene.ts';
 
 const HOME = ip('192.0.2.7');
@@ -239,4 +243,35 @@ describe('session store', () => {
       }
     });
   }
+
+  it('of SQLite drops the records that it cannot read, says so, and keeps the others', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-store-'));
+    try {
+      const file = path.join(folder, 'sessions.db');
+      const first = await SqliteSessionStore.open(file, silentLogger);
+      const cookie = new TableScene(first).table.admit(ALICE);
+      first.close();
+      const raw = new DatabaseSync(file);
+      const insert = raw.prepare('INSERT INTO sessions (id, record) VALUES (?, ?)');
+      for (const [id, record] of [
+        ['no record', Buffer.from('nonsense')],
+        ['cut', Buffer.from(serialize({ id: 'cut' })).subarray(0, 5)],
+        ['other', serialize({ id: 'other', user: 'mallory' })],
+        ['null', serialize(null)],
+      ] as const) {
+        insert.run(id, record);
+      }
+      raw.close();
+      const log = new RecordedLog();
+      const store = await SqliteSessionStore.open(file, log);
+      const table = new TableScene(store);
+      assert.equal(log.lines.filter((line) => /^warn .*damaged/.test(line)).length, 4);
+      assert.ok((await table.idOf(cookie)) !== undefined);
+      assert.equal(store.load().length, 1);
+      assert.equal(log.lines.length, 4, 'once');
+      store.close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 });

@@ -226,6 +226,22 @@ inNamespace(
       });
     });
 
+    it('makes all its rules anew after somebody has flushed those of this machine', async () => {
+      await scene(async (_, firewall, fates) => {
+        const bob = from('10.77.0.60');
+        const flush = () => execFileSync('nft', ['flush', 'ruleset']);
+        await firewall.restrict('alice', ALICE, restriction({ routes: ['10.1.0.0/16'] }));
+        flush();
+        await firewall.restrict('bob', [cidr('10.77.0.60/32')], restriction({ routes: ['10.2.0.0/16'] }));
+        await fates('refused', [alice('10.2.1.1'), bob('10.1.1.1')]);
+        await fates('passed', [alice('10.1.1.1'), bob('10.2.1.1')]);
+        flush();
+        await firewall.release('bob');
+        await fates('refused', [alice('10.2.1.1')]);
+        await fates('passed', [bob('10.1.1.1')]);
+      });
+    });
+
     it('refuses a session whose rules cannot be set, and leaves the others as they are', async () => {
       await scene(async (opened, firewall, fates) => {
         await firewall.restrict('alice', ALICE, restriction({ routes: ['10.1.0.0/16'] }));

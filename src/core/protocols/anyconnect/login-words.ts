@@ -25,6 +25,9 @@ export interface LoginWords {
 const MAX_NAME_BYTES = 63;
 const MAX_VALUE_BYTES = 4096;
 
+/** Characters of a field's name: those that gateways ask for have fewer than half. */
+const MAX_FIELD_NAME = 64;
+
 /** Answers that one request has. */
 const MAX_ANSWERS = 32;
 
@@ -65,7 +68,8 @@ function words(type: LoginWords['type'], fields: Fields, documentGroup: string |
   const username = answerTo(LOGIN_FIELDS.username)?.reveal();
   const isTooLong = (value: string | undefined, limit: number) => value !== undefined && utf8(value).length > limit;
   if (isTooLong(group, MAX_NAME_BYTES) || isTooLong(username, MAX_NAME_BYTES)) return undefined;
-  if (answers.some(([, value]) => isTooLong(value.reveal(), MAX_VALUE_BYTES))) return undefined;
+  if (answers.some(([name, value]) => name.length > MAX_FIELD_NAME || isTooLong(value.reveal(), MAX_VALUE_BYTES))) return undefined;
+  if (isTooLong(sessionToken?.reveal(), MAX_VALUE_BYTES)) return undefined;
   return {
     type,
     ...(group !== undefined && { group }),

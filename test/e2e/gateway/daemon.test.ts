@@ -1,0 +1,53 @@
+/** Our gateway as a daemon: who starts it is let go when clients can come, and hears why they cannot. */
+import assert from 'node:assert/strict';
+import { readFileSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { assertBuilt } from '../../support/drop-in.ts';
+import { OUR_GATEWAY } from '../../support/gateway-program.ts';
+import { Lab } from '../../support/lab.ts';
+import { Ocserv } from '../../support/ocserv.ts';
+import { gatewayPids } from '../../support/process-view.ts';
+import { missing } from '../../support/requirements.ts';
+
+describe('our gateway as a daemon', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openssl'), timeout: 120_000 }, () => {
+  let lab: Lab;
+  let foreground: Ocserv;
+  let pidFile: string;
+  let arguments_: readonly string[];
+
+  before(async () => {
+    assertBuilt();
+    lab = await Lab.open();
+    foreground = await Ocserv.start(lab, { program: OUR_GATEWAY });
+    pidFile = path.join(foreground.folder, 'pid');
+    arguments_ = [...OUR_GATEWAY.command, '--config', path.join(foreground.folder, 'ocserv.conf'), '--pid-file', pidFile];
+  });
+
+  after(() => lab?.close());
+
+  it('says on the terminal of who starts it why clients cannot come, and ends with 1', async () => {
+    const [program = '', ...args] = arguments_;
+    const second = await lab.server.start(program, args);
+    const { code, output } = await second.finish();
+    assert.equal(code, 1);
+    assert.match(output, /^error: .*File exists|^error: .*EADDRINUSE/m, 'of what the first has');
+  });
+
+  it('lets go of input and outputs in all of its processes, so that a shell that reads them goes on', async () => {
+    await foreground.stop();
+    const shell = await lab.server.start('sh', ['-c', 'said=$("$@" 2>&1); echo "it is up with $? and said $said."', 'sh', ...arguments_]);
+    const { code, output } = await shell.finish();
+    assert.equal(code, 0);
+    assert.match(output, /^it is up with 0 and said .*\.$/ms);
+    const pids = gatewayPids(lab.server);
+    try {
+      assert.equal(pids.main, Number(readFileSync(pidFile, 'utf8')));
+      for (const pid of [pids.main, pids.auth, ...pids.workers]) {
+        for (const fd of [0, 1, 2]) assert.equal(readlinkSync(`/proc/${pid}/fd/${fd}`), '/dev/null', `${fd} of ${pid}`);
+      }
+    } finally {
+      process.kill(pids.main, 'SIGTERM');
+    }
+  });
+});

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { PeerRefusedError } from '../../../src/core/errors.ts';
+import { silentLogger } from '../../../src/core/log.ts';
+import type { SessionPolicy } from '../../../src/gateway/config/gateway-config.ts';
+import { SessionDesk } from '../../../src/gateway/main/session-desk.ts';
+import { SessionEvents } from '../../../src/gateway/main/session-events.ts';
+import { SessionTable } from '../../../src/gateway/main/session-table.ts';
+import { Statistics } from '../../../src/gateway/main/statistics.ts';
+import { ClientRoutes } from '../../../src/gateway/network/client-routes.ts';
+import { LeasePool } from '../../../src/gateway/network/lease-pool.ts';
+import { SessionFirewall } from '../../../src/gateway/network/session-firewall.ts';
+import { SessionNetwork } from '../../../src/gateway/network/session-network.ts';
+import { SessionScripts } from '../../../src/gateway/network/session-scripts.ts';
+import type { AuthService } from '../../../src/gateway/processes/auth-service.ts';
+import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
+import { sampleConfig, sampleHost } from '../config-samples.ts';
+import { cidr, ip } from '../network/lease-requests.ts';
+
+const WORKER = 0;
+const WISHES = { wantsIpv4: true, wantsIpv6: false, isMobile: false, userAgent: 'test' };
+const NOW = 1_700_000_000_000;
+
+/** A desk whose device takes its time: `passes` lets the openings go on that wait for it. */
+function makeDesk(policy: Partial<SessionPolicy> = {}) {
+  const table = new SessionTable();
+  const waiting: (() => void)[] = [];
+  const device = {
+    name: 'vpns0',
+    addPools: () => new Promise<void>((resolve) => void waiting.push(resolve)),
+    covers: () => true,
+  };
+  const leases = new LeasePool({ crypto: new NodeCrypto() });
+  const routes = new ClientRoutes({ device: device.name, log: silentLogger });
+  const firewall = new SessionFirewall({ device: device.name });
+  const scripts = new SessionScripts({ scripts: {}, log: silentLogger });
+  const sessions = new SessionNetwork({ device, leases, routes, firewall, scripts });
+  const closed: string[] = [];
+  const ended: number[] = [];
+  const host = sampleHost({ policy });
+  const config = { ...sampleConfig({ ...host, pools: { ...host.pools, ipv4: cidr('10.77.0.0/24') } }) };
+  const auth: Pick<AuthService, 'opened' | 'closed'> = {
+    opened: () => Promise.resolve(),
+    closed: (session) => Promise.resolve(void closed.push(session)),
+  };
+  const desk: SessionDesk = new SessionDesk({
+    ...{ table, log: silentLogger, events: new SessionEvents(), statistics: new Statistics(1_000, NOW), now: () => NOW },
+    auth: auth as AuthService,
+    network: { sessions, routes, device: device.name },
+    config: () => config,
+    udpPort: () => undefined,
+    endTunnel: (tunnel, reason) => {
+      ended.push(tunnel.id);
+      desk.forget(tunnel, reason);
+      return Promise.resolve();
+    },
+    ...{ admit: () => undefined, dismiss: () => undefined },
+  });
+  /** A connection that has shown a session's cookie. */
+  const connect = (session: string, user = 'alice') => {
+    const connection = table.connect(WORKER, { address: ip('192.0.2.1'), port: 1 }, { address: ip('192.0.2.2'), port: 443 }, NOW);
+    connection.known = { id: session, user, createdAt: NOW, userAgent: 'test' };
+    return connection;
+  };
+  return { table, desk, leases, connect, closed, ended, waiting, passes: () => void waiting.splice(0).forEach((go) => void go()) };
+}
+
+type Desk = ReturnType<typeof makeDesk>;
+
+const lease = ({ desk }: Desk, id: number, session: string) => desk.lease(WORKER, id, session, WISHES);
+
+/** Lets openings go on until a promise is settled. */
+async function through<T>({ passes }: Desk, promise: Promise<T>): Promise<T> {
+  const timer = setInterval(passes, 1);
+  try {
+    return await promise;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+async function waits({ waiting }: Desk, count: number): Promise<void> {
+  while (waiting.length < count) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('the desk of the sessions', { timeout: 10_000 }, () => {
+  it('gives a session one tunnel when its cookie comes twice at once: the later one', async () => {
+    const scene = makeDesk();
+    const [first, second] = [scene.connect('s'), scene.connect('s')];
+    await through(scene, Promise.all([lease(scene, first.id, 's'), lease(scene, second.id, 's')]));
+    assert.deepEqual(scene.ended, [first.id]);
+    assert.equal(scene.table.ofSession('s')?.connection, second);
+    assert.equal(first.tunnel, undefined);
+    assert.equal(scene.table.tunnelCount, 1);
+  });
+
+  it('counts those whose tunnels are being set up (max-same-clients)', async () => {
+    const scene = makeDesk({ maxSameClients: 1 });
+    const [first, second, other] = [scene.connect('s1'), scene.connect('s2'), scene.connect('s3', 'bob')];
+    const opening = lease(scene, first.id, 's1');
+    await waits(scene, 1);
+    await assert.rejects(lease(scene, second.id, 's2'), PeerRefusedError);
+    await through(scene, Promise.all([opening, lease(scene, other.id, 's3')]));
+    assert.equal(scene.table.tunnelCount, 2);
+  });
+
+  it('gives a place back when the setting up fails', async () => {
+    const scene = makeDesk({ maxSameClients: 1 });
+    const [first, second] = [scene.connect('s1'), scene.connect('s2')];
+    const opening = lease(scene, first.id, 's1');
+    await waits(scene, 1);
+    scene.desk.disconnected(WORKER, first.id);
+    await assert.rejects(through(scene, opening), PeerRefusedError);
+    await through(scene, lease(scene, second.id, 's2'));
+    assert.deepEqual([...scene.table.connections], [second]);
+  });
+
+  it('forgets a connection with its tunnel, and keeps the session for who comes back', async () => {
+    const scene = makeDesk();
+    const first = scene.connect('s');
+    const { terms } = await through(scene, lease(scene, first.id, 's'));
+    await scene.desk.opened(WORKER, first.id, undefined);
+    scene.desk.disconnected(WORKER, first.id);
+    assert.deepEqual([scene.table.connectionCount, scene.table.tunnelCount], [0, 0]);
+    const again = scene.connect('s');
+    const { terms: termsAgain } = await through(scene, lease(scene, again.id, 's'));
+    assert.deepEqual(termsAgain.config.ipv4, terms.config.ipv4);
+    assert.deepEqual(scene.closed, ['s'], 'its end came before its return');
+  });
+
+  it('ends a session cookie and all for an administrator, and its addresses are free', async () => {
+    const scene = makeDesk();
+    const { id } = scene.connect('s');
+    await through(scene, lease(scene, id, 's'));
+    const tunnel = scene.table.ofSession('s') ?? assert.fail();
+    await scene.desk.disconnect(tunnel);
+    await scene.desk.disconnectAll(); // what is under way is done then
+    assert.equal(scene.leases.leaseOf('s'), undefined);
+    assert.deepEqual(scene.closed, ['s']);
+  });
+});

@@ -1,0 +1,148 @@
+/** Whatever a client says, what the worker tells main of it passes main's guards: a message that does not would end the worker, with everybody's tunnels. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { AuthStep } from '../../../src/core/auth/dialogue.ts';
+import type { HttpRequest } from '../../../src/core/http/message.ts';
+import { Secret } from '../../../src/core/secret.ts';
+import { toBase64 } from '../../../src/core/wire/text.ts';
+import { remoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
+import { type DeskService, WORKER_GUARDS } from '../../../src/gateway/processes/worker-contract.ts';
+import { workerVisitor } from '../../../src/gateway/worker/worker-visitor.ts';
+import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
+import { Door, FACTS, post, replyDocument } from '../../support/gateway-door.ts';
+
+const ID = toBase64(new Uint8Array(32));
+const QUESTION: AuthStep = { type: 'ask', form: { id: 'main', fields: [{ kind: 'password', name: 'password', label: 'Password:' }] } };
+
+/** A worker's end of the channel, and main's guards at the other. */
+function guardedWorker() {
+  let calls = 0;
+  const passed = (name: string, args: readonly unknown[]) => {
+    calls++;
+    return (WORKER_GUARDS[name] ?? assert.fail(name))(args);
+  };
+  const answers: Partial<Record<keyof DeskService, unknown>> = {
+    begin: { dialogue: ID, step: QUESTION },
+    answer: QUESTION,
+    knows: true,
+    session: { id: 's', user: 'alice' },
+    endSession: undefined,
+  };
+  const desk = new Proxy({} as DeskService, {
+    get: (_, name: keyof DeskService) => (name in answers ? asked(name) : undefined),
+  });
+  const asked =
+    (name: keyof DeskService) =>
+    async (...args: unknown[]) => {
+      passed(name, args);
+      return answers[name];
+    };
+  const lines: unknown[] = [];
+  const notify = (name: string, args: readonly unknown[]) => {
+    assert.deepEqual(passed(name, args), args, 'the line is not dropped');
+    lines.push(args);
+    return true;
+  };
+  const log = remoteLogger({ notify }, 9);
+  const host = { serverName: '', certificate: new Uint8Array(0), headers: [], cookieTimeout: 0, needsCertificate: false };
+  const visitor = workerVisitor({ ...{ connection: 1, desk, host, log }, crypto: new NodeCrypto(), now: () => 0 });
+  return { visitor, log, lines, calls: () => calls };
+}
+
+async function served(request: HttpRequest): Promise<number> {
+  const { visitor, lines, calls } = guardedWorker();
+  const door = new Door(visitor, FACTS);
+  const answer = await door.exchange(request);
+  assert.doesNotMatch(JSON.stringify(lines), /request failed/);
+  assert.notEqual(typeof answer === 'string' ? undefined : answer.status, 503);
+  door.leave();
+  await door.end;
+  return calls();
+}
+
+const size = fc.oneof(fc.nat(80), fc.constantFrom(63, 64, 65, 1024, 1400, 4096, 4097, 8193, 16_000));
+const word = fc.tuple(fc.constantFrom('a', 'password', 'username', 'ü', '_'), size).map(([start, length]) => start.padEnd(length, 'x'));
+const value = fc.tuple(fc.constantFrom('', 'alice', 'ü', '<', '\0'), size).map(([start, length]) => start.padEnd(length, 'y'));
+const fields = fc.array(fc.tuple(word, value), { maxLength: 40 }).map((all) => all.map(([name, own], i) => [`${name}${i}`, own] as const));
+const escaped = (text: string) => text.replace(/[<&\0]/g, '_');
+const document = fields.map((all) =>
+  replyDocument(`<auth>${all.map(([name, own]) => `<${name}>${escaped(own)}</${name}>`).join('')}</auth>`),
+);
+const form = fields.map((all) => all.map(([name, own]) => `${encodeURIComponent(name)}=${encodeURIComponent(own)}`).join('&'));
+const logout = value.map((token) =>
+  `${replyDocument(`<session-token>${escaped(token)}</session-token>`)}`.replace('"auth-reply"', '"logout"'),
+);
+const body = fc.oneof(document, form, logout, fc.string({ unit: 'binary', maxLength: 300 }));
+const headers = fc
+  .record({ 'User-Agent': value, Authorization: value.map((token) => `Bearer ${token.replace(/[^a-y]/g, '')}`) })
+  .map((all) => {
+    return Object.entries(all).map(([name, own]) => [name, own.replace(/[^ -~]/g, '_')] as const);
+  });
+
+describe('what a worker tells main of its clients', () => {
+  it('passes the guards, whatever a client posts', async () => {
+    let calls = 0;
+    await fc.assert(
+      fc.asyncProperty(body, headers, async (posted, withHeaders) => {
+        calls += await served(post('/auth', posted, withHeaders));
+      }),
+      { numRuns: 300 },
+    );
+    assert.ok(calls > 200, `only ${calls} messages were looked at`);
+  });
+
+  it('has no name of a field longer than any that is asked for', async () => {
+    const name = 'x'.repeat(1_400);
+    assert.equal(await served(post('/auth', replyDocument(`<auth><${name}>1</${name}></auth>`))), 0, 'nothing reaches main');
+  });
+
+  it('has all the answers that a request may have, and those that are made of them', async () => {
+    const answers = Array.from({ length: 32 }, (_, i) => `my-password-${i}=x`);
+    assert.ok((await served(post('/auth', answers.join('&')))) > 0);
+  });
+
+  it('has lines of the log that pass the guards, whatever is in them', () => {
+    const any = fc.oneof(
+      value,
+      fc.double(),
+      fc.boolean(),
+      fc.constant(undefined),
+      value.map((own) => new Secret(own)),
+    );
+    fc.assert(
+      fc.property(value, fc.dictionary(word, any, { maxKeys: 60 }), (event, lineFields) => {
+        const { log, lines } = guardedWorker();
+        log.log('info', event, lineFields);
+        assert.equal(lines.length, 1);
+      }),
+    );
+  });
+});
+
+describe("main's guards", () => {
+  it('say which call cannot be and where, with no word of what was said', () => {
+    const secret = 'hunter2'.repeat(2_000);
+    for (const [name, args, where] of [
+      ['answer', [1, 'd', { [secret]: secret }], /\[2\.…\] /],
+      ['answer', [1, secret, {}], /\[1\] too_big/],
+      ['begin', [1, { userAgent: secret }], /\[1\.userAgent\] too_big/],
+    ] as const) {
+      assert.throws(
+        () => WORKER_GUARDS[name]?.(args),
+        (error) => {
+          assert.match(String(error), where);
+          assert.doesNotMatch(String(error), /hunter2/);
+          assert.ok(String(error).length < 200);
+          return true;
+        },
+      );
+    }
+  });
+
+  it('put a word of their own in the place of a line that no worker writes', () => {
+    const [level, event] = WORKER_GUARDS.log?.(['info', 'x'.repeat(9_999), {}]) ?? [];
+    assert.equal(level, 'warn');
+    assert.match(String(event), /dropped/);
+  });
+});

@@ -18,6 +18,7 @@ import {
   MAX_EARLY_DATAGRAMS,
 } from './datagram-path.ts';
 import type { PacketEngine } from './engine/packet-engine.ts';
+import { takeOver } from './handed-udp-socket.ts';
 import { interfaceMtu } from './interface-mtu.ts';
 
 /** A connected UDP flow. Throws {@link NetworkError} without a route, {@link UnsupportedError} for options that need the engine. */
@@ -89,7 +90,7 @@ export class PortableUdpSocket implements DatagramPath {
     first: Uint8Array,
     strayed: (bytes: Uint8Array, from: Endpoint) => void,
   ): Promise<PortableUdpSocket> {
-    if (remote.address.family === 6) restoreIpv6Connect(socket);
+    takeOver(socket, remote.address.family);
     const arrived: [bytes: Uint8Array, from: RemoteInfo][] = [];
     const keep = (bytes: Uint8Array, from: RemoteInfo) => void arrived.push([bytes, from]);
     socket.on('message', keep);
@@ -127,7 +128,10 @@ export class PortableUdpSocket implements DatagramPath {
   start(handler: DatagramHandler): void {
     if (this.#handler !== undefined) throw new MisuseError('this UDP path was started before');
     this.#handler = handler;
-    for (const bytes of this.#early.splice(0)) handler.datagram(bytes);
+    // Not at once: who starts a path tells its machine of it next, and a machine does not listen to paths that it does not know.
+    queueMicrotask(() => {
+      for (const bytes of this.#early.splice(0)) handler.datagram(bytes);
+    });
   }
 
   send(bytes: Uint8Array): void {
@@ -202,16 +206,6 @@ export class PortableUdpSocket implements DatagramPath {
     if ('code' in error && error.code === 'EMSGSIZE') return { type: 'too-big', length, pathMtu: undefined };
     return { type: 'unreachable', error: networkErrorOf(error, `UDP to ${formatEndpoint(this.remote)}`) };
   }
-}
-
-/**
- * Observed: Node 24 forgets that a socket which came from another process is one of IPv6, as far as connecting goes (EINVAL): it sets the handle's
- * `lookup`, `bind` and `send`, and leaves `connect`. The handle's own name for the right function is `connect6`.
- */
-function restoreIpv6Connect(socket: Socket): void {
-  const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
-  const { handle } = (key === undefined ? {} : Reflect.get(socket, key)) as { handle?: { connect?: unknown; connect6?: unknown } | null };
-  if (typeof handle?.connect6 === 'function') handle.connect = handle.connect6;
 }
 
 function networkErrorOf(cause: unknown, what: string): NetworkError {

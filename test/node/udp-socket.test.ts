@@ -158,6 +158,16 @@ describe('a UDP socket that came from another process', { timeout: 10_000 }, () 
     });
   }
 
+  it('gives what came first to who listens, when the call that says so is over', async () => {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const adopted = await PortableUdpSocket.adopt(socket, endpoint('127.0.0.1', 9), Buffer.from('first'), () => undefined);
+    const { datagrams } = listen(adopted);
+    assert.equal(datagrams.count, 0);
+    assert.equal(await datagrams.next(), 'first');
+    await adopted.close();
+  });
+
   it('is refused where its peer cannot be: nothing is sent by a socket that goes nowhere', async () => {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));

@@ -80,9 +80,8 @@ async function run(options: RunOptions): Promise<void> {
     closers.push(listenToSignals(gateway, log, manager, told));
     told(manager.ready('Clients can come.'));
     onReady?.();
-    // Undefined where it was asked to.
-    const failure: unknown = await gateway.stopped;
-    if (failure instanceof SallyportError) throw failure;
+    const failure = await gateway.stopped;
+    if (failure !== undefined) throw failure;
   } finally {
     await gateway.stop();
     for (const close of closers.reverse()) await close();

@@ -16,6 +16,7 @@ import { type Endpoint, formatEndpoint, formatIp, type IpAddress, parseIp } from
 import { toHex } from '../../core/wire/text.ts';
 import { libc } from '../../node/ffi/libc.ts';
 import { openSharedUdpSocket } from '../../node/ffi/sockets.ts';
+import { stopReading } from '../../node/handed-udp-socket.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 
 /** For the time in which a new flow's socket is made and handed over, what comes from its client is dropped: clients say it again. */
@@ -210,5 +211,6 @@ function socketFor(local: Endpoint, within: UdpDoorOptions['within'] = (make) =>
   const fd = within(() => openSharedUdpSocket(libc('UDP flows of a gateway'), local));
   const socket = createSocket(local.address.family === 6 ? 'udp6' : 'udp4');
   socket.bind({ fd });
+  stopReading(socket);
   return socket;
 }

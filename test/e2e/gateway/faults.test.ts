@@ -189,6 +189,16 @@ describe('a session at our gateway', OPTIONS, () => {
     await scene.disconnect(client);
   });
 
+  it('ends with the gateway when the auth process dies: code 1, why, and no trace of it', async () => {
+    await using scene = await openGateway();
+    await scene.connect();
+    const { stdout } = await scene.ocserv.control.run('--json', 'show', 'status');
+    process.kill(Number((JSON.parse(stdout) as Record<string, unknown>)['Sec-mod PID']), 'SIGKILL');
+    assert.equal((await scene.ocserv.program.finish()).code, 1, scene.ocserv.log);
+    assert.match(scene.ocserv.log, /The auth process has died \(.*\), and the gateway with it/);
+    assert.doesNotMatch(await scene.lab.server.run('ip', ['link']), /vpns/);
+  });
+
   it('that was left for a while is there when its client comes back, on another machine as well', async () => {
     await using scene = await openGateway();
     const cookie = await logIn(scene);

@@ -13,11 +13,11 @@ import { NetworkError, SallyportError } from '../../core/errors.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import type { CloseReason, Path, PathFacts, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
-import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramProblem } from '../datagram-path.ts';
 import type { PacketDevice } from '../devices/packet-device.ts';
-import type { TlsConnection } from '../tls-connection.ts';
+import type { StreamCarrier, TlsStream } from '../tls-stream.ts';
 import { DatagramEnd } from './datagram-end.ts';
 import { StreamEnd } from './stream-end.ts';
 
@@ -26,10 +26,10 @@ export interface DriverWorld {
   /** The connection has carried other requests: a gateway that is about to close it has not read ours (spec "AnyConnect", section 4.2). */
   readonly isConnectionUsed?: boolean;
   /** A TLS connection to the gateway, its certificate judged. */
-  dialGateway(signal: AbortSignal): Promise<TlsConnection>;
+  dialGateway(signal: AbortSignal): Promise<TlsStream>;
   dialDatagram(remote: Endpoint): Promise<DatagramPath>;
   /** Packets of the device go straight to this carried path; undefined: to the driver. */
-  route(path: DatagramPath | undefined): Promise<void>;
+  route(path: DatagramPath | StreamCarrier | undefined): Promise<void>;
   /** Largest outer packet of the way to the gateway, where the system says. */
   pathMtu(local: Endpoint): number | undefined;
   now(): Millis;
@@ -137,7 +137,7 @@ export class TunnelDriver {
 
   async #open(plan: PathPlan): Promise<void> {
     try {
-      if (plan.to === 'gateway') this.#openedStream(await this.#world.dialGateway(this.#cancel.signal), plan);
+      if (plan.to === 'gateway') await this.#openStream(plan);
       else this.#openedDatagram(await this.#world.dialDatagram(this.#remoteOfStream(plan.port)));
     } catch (error) {
       const why =
@@ -147,7 +147,17 @@ export class TunnelDriver {
     }
   }
 
-  #openedStream(connection: TlsConnection, plan: Extract<PathPlan, { to: 'gateway' }>): void {
+  async #openStream({ exporter }: Extract<PathPlan, { to: 'gateway' }>): Promise<void> {
+    const connection = await this.#world.dialGateway(this.#cancel.signal);
+    try {
+      this.#openedStream(connection, exporter && (await connection.exportKeyingMaterial(exporter.label, exporter.length)));
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  #openedStream(connection: TlsStream, exported: Uint8Array | undefined): void {
     if (this.#isClosed) {
       connection.destroy();
       return;
@@ -160,11 +170,11 @@ export class TunnelDriver {
       local,
       remote,
       ...(pathMtu !== undefined && { pathMtu }),
-      engine: false,
+      engine: connection.carrier !== undefined,
       tls: {
         cipherSuite,
         ...(finished !== undefined && { finished }),
-        ...(plan.exporter !== undefined && { exported: connection.exportKeyingMaterial(plan.exporter.label, plan.exporter.length) }),
+        ...(exported !== undefined && { exported }),
       },
     };
     this.#listener.connected(remote, local);
@@ -202,12 +212,11 @@ export class TunnelDriver {
     throw new NetworkError('There is no connection to the gateway whose address a datagram could go to.');
   }
 
-  #carry(path: Path, traffic: TrafficDescription | undefined): void {
-    const end = path as DatagramEnd;
-    end.isCarried = traffic !== undefined;
+  #carry(path: Path, traffic: TrafficDescription | StreamTraffic | undefined): void {
+    const end = path as StreamEnd | DatagramEnd;
     const failed = (error: unknown) =>
       this.#lost(end, new NetworkError(`The packet engine cannot carry this path: ${String(error)}.`, { cause: error }));
-    this.#track(end.path.carry(traffic).then(() => undefined, failed));
+    this.#track(end.carry(traffic).catch(failed));
   }
 
   #problem(end: DatagramEnd, problem: DatagramProblem): void {
@@ -243,7 +252,7 @@ export class TunnelDriver {
   }
 
   #up(end: StreamEnd | DatagramEnd): void {
-    this.#track(this.#world.route(end.kind === 'datagram' && end.isCarried ? end.path : undefined));
+    this.#track(this.#world.route(end.route));
     this.#listener.up(end.kind);
   }
 
@@ -290,9 +299,8 @@ export class TunnelDriver {
     this.#timerDue = Number.POSITIVE_INFINITY;
     this.#turn((now) => {
       for (const end of this.#ends) {
-        if (end.kind !== 'datagram' || !end.isCarried) continue;
-        const { receivedAt, sentAt } = end.path.counters();
-        this.#machine.notice(end, { type: 'carried', heardAt: receivedAt, sentAt }, now, this.#sink);
+        const times = end.times();
+        if (times !== undefined) this.#machine.notice(end, { type: 'carried', ...times }, now, this.#sink);
       }
       const due = this.#machine.nextTimeout();
       if (due !== undefined && due <= now) this.#machine.handleTimeout(now, this.#sink);

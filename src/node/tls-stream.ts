@@ -41,6 +41,10 @@ export interface StreamCarrier {
    * is given, pass as before.
    */
   carry(traffic: StreamTraffic | undefined): Promise<void>;
+  /** {@link updateKeys} works: TLS 1.3. */
+  readonly updatesKeys: boolean;
+  /** New keys in both directions (RFC 8446 §4.6.3). */
+  updateKeys(): Promise<void>;
   /** When the peer was heard last and when something was sent last: milliseconds of performance.now(); 0: never. */
   times(): { readonly heardAt: number; readonly sentAt: number };
 }

@@ -48,6 +48,8 @@ export type TunnelEvent =
   | { readonly type: 'up'; readonly path: Path }
   /** For the engine: it may carry this path's data from now on; undefined withdraws the description. */
   | { readonly type: 'traffic'; readonly path: Path; readonly traffic: TrafficDescription | StreamTraffic | undefined }
+  /** New keys for this stream, please, inside its TLS connection: where {@link TlsFacts.updatesKeys}. If that fails the path is lost. */
+  | { readonly type: 'update-keys'; readonly path: Path }
   /** The tunnel is over. Paths close when what was committed has left. */
   | { readonly type: 'closed'; readonly reason: CloseReason };
 
@@ -83,6 +85,8 @@ export interface TlsFacts {
   readonly exported?: Uint8Array;
   /** The client's Finished verify_data of this connection (STRAP). */
   readonly finished?: Uint8Array;
+  /** The event `update-keys` works. */
+  readonly updatesKeys?: boolean;
   /** Protocol and cipher in words, for people: `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
   readonly cipherSuite: string;
 }

@@ -41,6 +41,12 @@ export class StreamEnd implements Path, LayerSink {
     await carrier.carry(traffic);
   }
 
+  async updateKeys(): Promise<void> {
+    const { carrier } = this.connection;
+    if (carrier === undefined) throw new MisuseError('node:tls cannot start a key update');
+    await carrier.updateKeys();
+  }
+
   get route(): StreamCarrier | undefined {
     return this.isCarried ? this.connection.carrier : undefined;
   }

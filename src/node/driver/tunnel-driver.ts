@@ -125,6 +125,9 @@ export class TunnelDriver {
       case 'up':
         this.#up(event.path as StreamEnd | DatagramEnd);
         break;
+      case 'update-keys':
+        this.#updateKeys(event.path as StreamEnd);
+        break;
       case 'closed':
         this.#end(event.reason);
         break;
@@ -173,6 +176,7 @@ export class TunnelDriver {
       engine: connection.carrier !== undefined,
       tls: {
         cipherSuite,
+        updatesKeys: connection.carrier?.updatesKeys === true,
         ...(finished !== undefined && { finished }),
         ...(exported !== undefined && { exported }),
       },
@@ -217,6 +221,12 @@ export class TunnelDriver {
     const failed = (error: unknown) =>
       this.#lost(end, new NetworkError(`The packet engine cannot carry this path: ${String(error)}.`, { cause: error }));
     this.#track(end.carry(traffic).catch(failed));
+  }
+
+  #updateKeys(end: StreamEnd): void {
+    const failed = (error: unknown) =>
+      this.#lost(end, new NetworkError(`The keys of the connection cannot be renewed: ${String(error)}.`, { cause: error }));
+    this.#track(end.updateKeys().catch(failed));
   }
 
   #problem(end: DatagramEnd, problem: DatagramProblem): void {

@@ -156,6 +156,7 @@ export class EngineLoop {
       case 'open-stream':
       case 'shake-hands':
       case 'export-keys':
+      case 'update-keys':
       case 'end-stream':
         return this.#streams.execute(command);
       case 'carry':

@@ -160,6 +160,14 @@ export class EngineStream implements TlsStream, StreamCarrier {
     await this.#link.call('carry', { path: this.#id, traffic });
   }
 
+  get updatesKeys(): boolean {
+    return this.#known.updatesKeys;
+  }
+
+  async updateKeys(): Promise<void> {
+    await this.#link.call('update-keys', { path: this.#id });
+  }
+
   times(): { readonly heardAt: number; readonly sentAt: number } {
     const offset = performance.now() - monotonicMillis();
     const counters = this.#link.memory.pathCounters[this.#id];

@@ -33,6 +33,8 @@ export class StreamCommands {
         return this.#streamAt(takes.path).shakeHands();
       case 'export-keys':
         return this.#streamAt(takes.path).exportKeys(takes.label, takes.length);
+      case 'update-keys':
+        return this.#streamAt(takes.path).updateKeys();
       case 'end-stream':
         return this.#streamAt(takes.path).end();
     }

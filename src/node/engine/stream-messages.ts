@@ -18,6 +18,8 @@ export interface StreamCommands {
     readonly takes: { readonly path: number; readonly label: string; readonly length: number };
     readonly answers: Uint8Array;
   };
+  /** New keys in both directions (RFC 8446 §4.6.3). Refused where TLS is older. */
+  'update-keys': { readonly takes: { readonly path: number }; readonly answers: undefined };
   /** Says goodbye (close_notify) behind what was committed; the report `over` follows when all of it has left. */
   'end-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
 }
@@ -39,6 +41,8 @@ export interface SecuredFacts {
   readonly peerCertificate: Uint8Array;
   /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
   readonly cipherSuite: string;
+  /** The command `update-keys` works. */
+  readonly updatesKeys: boolean;
   /** The verify_data of our Finished. */
   readonly finished: Uint8Array;
 }

@@ -125,6 +125,13 @@ export class WorkerStream implements WorkerEnd {
     return keys;
   }
 
+  /** Takes effect between two records; what was written before stays under the old keys. */
+  updateKeys(): undefined {
+    if (!this.#session.updateKeys()) throw new MisuseError('the TLS connection cannot renew its keys');
+    this.#hasUnsent = true;
+    this.#flush();
+  }
+
   /** Nothing follows what was committed. */
   end(): void {
     if (this.#state === 'ended' || this.#state === 'over') return;
@@ -234,9 +241,9 @@ export class WorkerStream implements WorkerEnd {
         return;
       case 'done': {
         this.#state = 'open';
-        const { peerCertificate, cipherSuite, finished } = this.#session;
+        const { peerCertificate, cipherSuite, finished, updatesKeys } = this.#session;
         if (peerCertificate === undefined) this.#over({ type: 'broken', reason: 'peer did not return a certificate' });
-        else this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished } });
+        else this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
       }
     }
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { NetworkError } from '../../../src/core/errors.ts';
+import { MisuseError, NetworkError } from '../../../src/core/errors.ts';
 import { CSTP_TYPES } from '../../../src/core/protocols/anyconnect/cstp-frame.ts';
 import { streamTraffic } from '../../../src/core/protocols/anyconnect/stream-channel.ts';
 import { inNamespace } from '../../support/namespace.ts';
@@ -196,6 +196,23 @@ inNamespace('a carried TLS stream', import.meta.filename, () => {
     assert.deepEqual(Buffer.from(t.stream.finished), t.peer.getPeerFinished());
     const exported = t.peer.exportKeyingMaterial(32, 'EXPORTER-x', undefined as unknown as Buffer);
     assert.deepEqual(Buffer.from(await t.stream.exportKeyingMaterial('EXPORTER-x', 32)), exported);
+  });
+
+  it('renews its keys in the middle of traffic, and loses nothing', OPTIONS, async () => {
+    await using t = await carried();
+    const count = 200;
+    for (let i = 0; i < count; i++) {
+      t.inner.send(`out ${i}`, 7, FAR);
+      t.peer.write(dataTo(t, `in ${i}`));
+      if (i % 20 === 0) await t.stream.updateKeys();
+    }
+    for (let i = 0; i < count; i++) {
+      assert.equal((await nextFrame(t)).payload.subarray(28).toString(), `out ${i}`);
+      assert.equal(await t.innerArrivals.next(), `in ${i}`);
+    }
+    await using older = await carried({ tls: { maxVersion: 'TLSv1.2' } });
+    assert.equal(older.stream.updatesKeys, false);
+    await assert.rejects(older.stream.updateKeys(), MisuseError);
   });
 
   it('tells when packets last passed', OPTIONS, async () => {

@@ -51,6 +51,8 @@ interface OpenState {
   readonly stream: StreamChannel;
   readonly datagram: DatagramSide;
   readonly cipherSuite: string | undefined;
+  /** New keys need no new tunnel. */
+  readonly renewsKeysInPlace: boolean;
   config: TunnelConfig;
   /** Where packets go; undefined while the first ones wait. */
   up: Path | undefined;
@@ -222,6 +224,7 @@ export class AnyConnectTunnel implements TunnelMachine {
         now,
       }),
       cipherSuite: facts.tls?.cipherSuite,
+      renewsKeysInPlace: response.renewsKeysInPlace === true && facts.tls?.updatesKeys === true,
       config: response.config,
       up: undefined,
       since: now,
@@ -278,12 +281,22 @@ export class AnyConnectTunnel implements TunnelMachine {
         this.#close({ kind: 'path-lost', message: 'The gateway no longer answers.' }, now, out);
         break;
       case 'rekey':
-        // A new tunnel brings new keys whatever method the gateway named (spec 9.4): node:tls cannot start a key update.
-        this.#close({ kind: 'renew', message: 'The session’s keys are renewed.' }, now, out);
+        this.#rekey(state, now, out);
         break;
       default:
         action satisfies never;
     }
+  }
+
+  /** A new tunnel brings new keys whatever method the gateway named (spec 9.4): node:tls and TLS 1.2 have no other way. */
+  #rekey(state: OpenState, now: Millis, out: TunnelSink): void {
+    if (!state.renewsKeysInPlace) {
+      this.#close({ kind: 'renew', message: 'The session’s keys are renewed.' }, now, out);
+      return;
+    }
+    this.#options.log.log('info', 'stream rekey');
+    out.event({ type: 'update-keys', path: state.path });
+    state.datagram.streamRekeyed(now, out);
   }
 
   /** The peer is answered: gateways wait for it (spec 5.4). */

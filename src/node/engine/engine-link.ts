@@ -39,7 +39,7 @@ export interface LinkListener {
   failed(error: SallyportError): void;
 }
 
-export type WorkerReport = Extract<WorkerMessage, { readonly type: 'device-failed' | 'path-problem' }>;
+export type WorkerReport = Extract<WorkerMessage, { readonly type: 'device-failed' | 'path-problem' | 'stream-report' }>;
 
 interface Call {
   readonly resolve: (value: unknown) => void;
@@ -173,6 +173,7 @@ export class EngineLink {
         return;
       case 'device-failed':
       case 'path-problem':
+      case 'stream-report':
         this.#listener?.message(message);
         return;
       case 'ready':

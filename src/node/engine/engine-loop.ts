@@ -9,7 +9,7 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { MisuseError } from '../../core/errors.ts';
-import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
@@ -19,9 +19,11 @@ import { plainError } from '../plain-error.ts';
 import { type Command, ENTRY, entryKind, entryPath, type PathOptions, type WorkerOptions } from './messages.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, MAX_PATHS, WORD } from './shared-memory.ts';
+import { StreamCommands } from './stream-commands.ts';
 import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
+import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
@@ -37,6 +39,7 @@ export class EngineLoop {
   readonly #context: WorkerContext;
   readonly #port: MessagePort;
   readonly #switch: PacketSwitch;
+  readonly #streams: StreamCommands;
   readonly #warmUp: WarmUp;
   readonly #hasNews = () => this.#lookForNews();
   #takenCommands = 0;
@@ -51,7 +54,8 @@ export class EngineLoop {
     const eventfd = libc.eventfd(0, LINUX.EFD_NONBLOCK | LINUX.EFD_CLOEXEC);
     if (eventfd < 0) throw systemError('eventfd', libc.errno());
     this.#switch = new PacketSwitch(this.#context, eventfd);
-    this.#warmUp = new WarmUp(this.#context);
+    this.#streams = new StreamCommands(this.#context, this.#switch);
+    this.#warmUp = new WarmUp(this.#context, () => this.#streams.room);
     Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
     this.#context.report({ type: 'ready', crypto: this.#context.crypto });
   }
@@ -72,6 +76,7 @@ export class EngineLoop {
     // Before its entries are taken: what main made of the last packets is among them.
     const isMainDone = this.#switch.isHolding && toMain.isTaken;
     this.#takeFromMain();
+    this.#switch.proceed();
     this.#context.flush();
     if (this.#isStopped) return;
     if (isMainDone && toWorker.isRead) this.#switch.release();
@@ -151,6 +156,12 @@ export class EngineLoop {
         return this.#openPath(command.takes.path, command.takes.options);
       case 'close-path':
         return this.#closePath(command.takes.path);
+      case 'open-stream':
+      case 'shake-hands':
+      case 'export-keys':
+      case 'update-keys':
+      case 'end-stream':
+        return this.#streams.execute(command);
       case 'carry':
         return this.#carry(command.takes.path, command.takes.traffic);
       case 'route':
@@ -220,20 +231,20 @@ export class EngineLoop {
     this.#switch.route = path;
   }
 
-  #carry(id: number, traffic: TrafficDescription | undefined): unknown {
+  #carry(id: number, traffic: TrafficDescription | StreamTraffic | undefined): unknown {
     try {
       const path = this.#pathAt(id);
       if (traffic !== undefined && !path.isCarried) this.#switch.hold();
       return path.carry(traffic);
     } finally {
       // The copy of the keys that came with the message; the ciphers have their own now.
-      for (const key of traffic === undefined ? [] : [traffic.seal, ...traffic.open]) key.key.fill(0);
+      for (const key of traffic !== undefined && 'seal' in traffic ? [traffic.seal, ...traffic.open] : []) key.key.fill(0);
     }
   }
 
-  #pathAt(id: number): WorkerPath {
+  #pathAt(id: number): WorkerEnd {
     const path = this.#switch.path(id);
-    if (path === undefined) throw new MisuseError('this UDP path is closed');
+    if (path === undefined) throw new MisuseError('this path is closed');
     return path;
   }
 }

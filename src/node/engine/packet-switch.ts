@@ -6,7 +6,7 @@
  *   2. device → the path that carries its packets, or main          one packet at a time, up to a budget
  *   3. paths → device, or main
  *
- * One packet a system call is the first form of it. Bursts and offloads grow behind {@link WorkerDevice} and {@link WorkerPath}; nothing outside
+ * One packet a system call is the first form of it. Bursts and offloads grow behind {@link WorkerDevice} and {@link WorkerEnd}; nothing outside
  * changes. Read first: shared-memory.ts for how both threads sleep without losing a wake-up.
  */
 import type { Millis } from '../../core/tunnel/packet.ts';
@@ -18,7 +18,7 @@ import { ENTRY, entryTag } from './messages.ts';
 import { count, DATAGRAM_RESERVE, DEVICE, MAX_PATHS, WORD } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
-import type { WorkerPath } from './worker-path.ts';
+import type { WorkerEnd } from './worker-end.ts';
 
 /** Packets of the device that one pass takes at most, so that the paths have their turn. */
 const MAX_DEVICE_PACKETS = 64;
@@ -52,11 +52,11 @@ export class PacketSwitch {
   readonly #eventfd: number;
   readonly #pollTable: number;
   readonly #pollAddress: KeptAddress;
-  readonly #paths: (WorkerPath | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #paths: (WorkerEnd | undefined)[] = new Array(MAX_PATHS).fill(undefined);
   readonly #allowance = new Allowance(MAX_DEVICE_PACKETS);
   #device: WorkerDevice | undefined;
   /** The path that the device's packets leave by while it carries traffic. */
-  route: WorkerPath | undefined;
+  route: WorkerEnd | undefined;
   /** Until when packets wait at most; undefined: they do not. On the clock of `performance.now()`. */
   #holdEnd: Millis | undefined;
 
@@ -80,7 +80,7 @@ export class PacketSwitch {
     return this.#device?.hasFailed === false ? this.#device : undefined;
   }
 
-  path(id: number): WorkerPath | undefined {
+  path(id: number): WorkerEnd | undefined {
     return this.#paths[id];
   }
 
@@ -97,7 +97,7 @@ export class PacketSwitch {
   }
 
   /** Puts a path in its place, or takes it away and closes it. */
-  setPath(id: number, path: WorkerPath | undefined): void {
+  setPath(id: number, path: WorkerEnd | undefined): void {
     this.#watch(FIRST_PATH_SLOT + id, path?.fd ?? NO_DESCRIPTOR);
     const before = this.#paths[id];
     if (before !== undefined && this.route === before) this.route = undefined;
@@ -151,7 +151,8 @@ export class PacketSwitch {
     Atomics.store(memory.words, WORD.workerSleeps, 1);
     // After it said that it sleeps: a resume, or room in the ring, that this look misses wakes it.
     this.#setDeviceEvents();
-    const ready = libc.poll(this.#pollAddress.of(this.#pollTable), slots, hasNews() ? 0 : timeout);
+    const mayProceed = this.#setPathEvents();
+    const ready = libc.poll(this.#pollAddress.of(this.#pollTable), slots, mayProceed || hasNews() ? 0 : timeout);
     Atomics.store(memory.words, WORD.workerSleeps, 0);
     if (ready >= 0) return ready;
     const errno = libc.errno();
@@ -178,19 +179,42 @@ export class PacketSwitch {
   // The device and the paths.
 
   /** The device's packets leave by this path, without main. */
-  get #carrier(): WorkerPath | undefined {
+  get #carrier(): WorkerEnd | undefined {
     return this.route?.isCarried === true ? this.route : undefined;
   }
 
   /** Packets for which there is no way on wait in the kernel. */
   #mayRead(): boolean {
-    if (this.#carrier !== undefined) return true;
+    const carrier = this.#carrier;
+    if (carrier !== undefined) return !carrier.isFull;
     return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0 && this.#context.hasRoomForDevice();
   }
 
   #setDeviceEvents(): void {
     if (this.#device === undefined) return;
     this.#context.arena.view.setInt16(this.#pollTable + DEVICE_SLOT * POLLFD_LENGTH + 4, this.#mayRead() ? LINUX.POLLIN : 0, true);
+  }
+
+  /** Whether a path need not wait for main any more: see {@link WorkerEnd.mayProceed}. */
+  #setPathEvents(): boolean {
+    const { view } = this.#context.arena;
+    let mayProceed = false;
+    for (let id = 0; id < MAX_PATHS; id++) {
+      const path = this.#paths[id];
+      if (path === undefined) continue;
+      const at = this.#pollTable + (FIRST_PATH_SLOT + id) * POLLFD_LENGTH;
+      const events = path.pollEvents;
+      // A peer that has left would end each sleep, though nobody wants to hear of it.
+      view.setInt32(at, events === 0 ? NO_DESCRIPTOR : path.fd, true);
+      view.setInt16(at + 4, events, true);
+      mayProceed ||= path.mayProceed;
+    }
+    return mayProceed;
+  }
+
+  /** After a burst: paths send what they gathered, and go on where they waited for main. */
+  proceed(): void {
+    for (let id = 0; id < MAX_PATHS; id++) this.#paths[id]?.proceed(this.liveDevice);
   }
 
   #serveDevice(device: WorkerDevice): void {
@@ -203,6 +227,7 @@ export class PacketSwitch {
       packets++;
     }
     this.#allowance.used(packets);
+    if (packets > 0) this.#carrier?.proceed(device);
     // A device that is gone says so when it is read. If it was not read, or had nothing to say, poll would return at once, for ever.
     if (isGone && packets === 0) device.fail(EBADFD);
     if (device.hasFailed) this.#watch(DEVICE_SLOT, NO_DESCRIPTOR);
@@ -220,12 +245,8 @@ export class PacketSwitch {
     if (!this.#context.deliver(tag, outgoing, outgoing + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
   }
 
-  #servePath(path: WorkerPath, slot: number): void {
-    if ((this.#events(slot) & LINUX.POLLNVAL) !== 0) {
-      this.#watch(slot, NO_DESCRIPTOR);
-      path.fail(ERRNO.EBADF);
-      return;
-    }
-    path.receive(this.liveDevice);
+  #servePath(path: WorkerEnd, slot: number): void {
+    if ((this.#events(slot) & LINUX.POLLNVAL) !== 0) path.fail(ERRNO.EBADF);
+    else path.receive(this.liveDevice);
   }
 }

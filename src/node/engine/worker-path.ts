@@ -5,11 +5,13 @@
  * In: {@link WorkerPath.receive} takes a datagram → each record opens in place → data is written to the device from where it lies, everything else
  * goes to main.
  */
-import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import { MisuseError } from '../../core/errors.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { type Endpoint, formatEndpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO, errnoName, networkError } from '../ffi/errno.ts';
+import { LINUX } from '../ffi/libc.ts';
 import { kernelPathMtu, setTypeOfService } from '../ffi/sockets.ts';
 import { plainError } from '../plain-error.ts';
 import { Allowance } from './allowance.ts';
@@ -18,6 +20,7 @@ import { ENTRY, entryTag, type PathOptions, type PlainProblem } from './messages
 import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
+import type { WorkerEnd } from './worker-end.ts';
 
 /** Datagrams that one path takes at most in one pass of the loop, so that the others have their turn. */
 const MAX_DATAGRAMS = 64;
@@ -28,7 +31,7 @@ const PROBLEM_INTERVAL = 1000;
 /** RFC 6040 §4.1: the two ECN bits stay behind, since our peers do not carry congestion marks back into the inner packet. */
 const DSCP_MASK = 0xfc;
 
-export class WorkerPath {
+export class WorkerPath implements WorkerEnd {
   readonly fd: number;
   readonly #id: number;
   readonly #context: WorkerContext;
@@ -38,6 +41,7 @@ export class WorkerPath {
   readonly #sendAddress: KeptAddress;
   readonly #receiveAddress: KeptAddress;
   #tos = 0;
+  #isGone = false;
   #traffic: CarriedTraffic | undefined;
   /** What main was last told of the keys. */
   #toldKeyUse: Record<'seal' | 'open', KeyUse> = { seal: 'fresh', open: 'fresh' };
@@ -56,6 +60,20 @@ export class WorkerPath {
     this.fd = fd;
   }
 
+  get pollEvents(): number {
+    return this.#isGone ? 0 : LINUX.POLLIN;
+  }
+
+  /** It waits for nobody. */
+  get mayProceed(): boolean {
+    return false;
+  }
+
+  /** What the socket does not take is dropped. */
+  get isFull(): boolean {
+    return false;
+  }
+
   get isCarried(): boolean {
     return this.#traffic !== undefined;
   }
@@ -66,14 +84,15 @@ export class WorkerPath {
   }
 
   /** Begins, changes or ends carrying. Answers where the one before stood. */
-  carry(description: TrafficDescription | undefined): CarriedState | undefined {
+  carry(description: TrafficDescription | StreamTraffic | undefined): CarriedState | undefined {
+    if (description?.record.kind === 'tls-stream') throw new MisuseError('a UDP path carries records');
     const before = this.#traffic;
     if (description === undefined) {
       before?.close();
       this.#traffic = undefined;
       return before?.state;
     }
-    this.#traffic = new CarriedTraffic(this.#context.arena, this.#context.makeCipher, description, before);
+    this.#traffic = new CarriedTraffic(this.#context.arena, this.#context.makeCipher, description as TrafficDescription, before);
     this.#toldKeyUse = { seal: 'fresh', open: 'fresh' };
     return before?.state;
   }
@@ -148,6 +167,9 @@ export class WorkerPath {
     this.#handleDatagram(incoming, end - start, device);
   }
 
+  /** Nothing waits: each datagram has left, or was dropped. */
+  proceed(): void {}
+
   close(): void {
     this.#traffic?.close();
     this.#traffic = undefined;
@@ -156,6 +178,7 @@ export class WorkerPath {
 
   /** The descriptor is no more: told at once, however often. */
   fail(errno: number): void {
+    this.#isGone = true;
     this.#tell({ type: 'failed', error: plainError(networkError(this.#what, errno)) });
   }
 

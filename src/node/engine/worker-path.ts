@@ -6,23 +6,19 @@
  * goes to main.
  */
 import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
-import { type Endpoint, formatEndpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import { KeptAddress } from '../ffi/arena.ts';
-import { ERRNO, errnoName, networkError } from '../ffi/errno.ts';
-import { kernelPathMtu, setTypeOfService } from '../ffi/sockets.ts';
+import { ERRNO } from '../ffi/errno.ts';
 import { Allowance } from './allowance.ts';
 import { CarriedTraffic, type KeyUse, NOT_OPENED } from './carried-traffic.ts';
-import { ENTRY, entryTag, type PathOptions, type PlainProblem, plainError } from './messages.ts';
+import { DatagramSocket } from './datagram-socket.ts';
+import { ENTRY, entryTag, type PathOptions } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 
 /** Datagrams that one path takes at most in one pass of the loop, so that the others have their turn. */
 const MAX_DATAGRAMS = 64;
-
-/** The same problem is told once in this time; all are counted. */
-const PROBLEM_INTERVAL = 1000;
 
 /** RFC 6040 §4.1: the two ECN bits stay behind, since our peers do not carry congestion marks back into the inner packet. */
 const DSCP_MASK = 0xfc;
@@ -32,25 +28,21 @@ export class WorkerPath {
   readonly #id: number;
   readonly #context: WorkerContext;
   readonly #counters: Float64Array;
-  readonly #remote: Endpoint;
+  readonly #socket: DatagramSocket;
   readonly #copiesDscp: boolean;
-  readonly #sendAddress: KeptAddress;
   readonly #receiveAddress: KeptAddress;
-  #tos = 0;
   #traffic: CarriedTraffic | undefined;
   /** What main was last told of the keys. */
   #toldKeyUse: Record<'seal' | 'open', KeyUse> = { seal: 'fresh', open: 'fresh' };
   readonly #allowance = new Allowance(MAX_DATAGRAMS);
-  readonly #toldAt = new Map<string, number>();
 
   /** @param fd a connected datagram socket, from here on this object's */
   constructor(context: WorkerContext, id: number, fd: number, counters: Float64Array, options: Pick<PathOptions, 'remote' | 'copiesDscp'>) {
     this.#context = context;
     this.#id = id;
-    this.#remote = options.remote;
+    this.#socket = new DatagramSocket(context, id, fd, counters, options.remote);
     this.#copiesDscp = options.copiesDscp;
     this.#counters = counters;
-    this.#sendAddress = new KeptAddress(context.arena);
     this.#receiveAddress = new KeptAddress(context.arena);
     this.fd = fd;
   }
@@ -88,16 +80,16 @@ export class WorkerPath {
       return;
     }
     this.#tellKeyUse('seal', traffic.sealing);
-    if (tos !== this.#tos) this.#setTos(tos);
-    this.#send(packet - traffic.prefixLength, recordLength, false);
+    this.#socket.setTypeOfService(tos);
+    this.#socket.send(packet - traffic.prefixLength, recordLength, false);
   }
 
   /** Sends a datagram as main gave it. */
   sendDatagram(source: Buffer, start: number, end: number): void {
     const { arena, outgoing } = this.#context;
     source.copy(arena.bytes, outgoing, start, end);
-    if (this.#tos !== 0) this.#setTos(0);
-    this.#send(outgoing, end - start, true);
+    this.#socket.setTypeOfService(0);
+    this.#socket.send(outgoing, end - start, true);
   }
 
   /** Seals and sends a record as main gave it: `[content type][plaintext]`. */
@@ -117,8 +109,8 @@ export class WorkerPath {
       return;
     }
     this.#tellKeyUse('seal', traffic.sealing);
-    if (this.#tos !== 0) this.#setTos(0);
-    this.#send(record, recordLength, true);
+    this.#socket.setTypeOfService(0);
+    this.#socket.send(record, recordLength, true);
   }
 
   /** Takes what has arrived. @param device where data goes; undefined: to main */
@@ -129,7 +121,7 @@ export class WorkerPath {
       const length = libc.recv(this.fd, this.#receiveAddress.of(incoming), MAX_PACKET_LENGTH, 0);
       if (length < 0) {
         const errno = libc.errno();
-        if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.#tellError(errno, undefined, false);
+        if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.#socket.heard(errno);
         break; // poll says if there is more
       }
       count(this.#counters, PATH.received);
@@ -150,12 +142,12 @@ export class WorkerPath {
   close(): void {
     this.#traffic?.close();
     this.#traffic = undefined;
-    this.#context.libc.close(this.fd);
+    this.#socket.close();
   }
 
   /** The descriptor is no more: told at once, however often. */
   fail(errno: number): void {
-    this.#tell({ type: 'failed', error: plainError(networkError(this.#what, errno)) });
+    this.#socket.fail(errno);
   }
 
   #handleDatagram(datagram: number, length: number, device: WorkerDevice | undefined): void {
@@ -214,70 +206,11 @@ export class WorkerPath {
     if (!this.#context.deliver(entryTag(kind, this.#id), start, end)) count(this.#counters, PATH.deliverDropped);
   }
 
-  #send(start: number, length: number, isFromMain: boolean): void {
-    const { libc } = this.#context;
-    const address = this.#sendAddress.of(start);
-    if (libc.send(this.fd, address, length, 0) === length) {
-      this.#sent(length);
-      return;
-    }
-    let errno = libc.errno();
-    if (errno !== ERRNO.EAGAIN && errno !== ERRNO.ENOBUFS) {
-      // Perhaps the word of an earlier datagram (ICMP), told by this call and forgotten with it. The datagram has not been tried then.
-      if (libc.send(this.fd, address, length, 0) === length) {
-        this.#sent(length);
-        this.#tellError(errno, undefined, false);
-        return;
-      }
-      errno = libc.errno();
-    }
-    if (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) {
-      count(this.#counters, PATH.sendDropped);
-    } else {
-      count(this.#counters, errno === ERRNO.EMSGSIZE ? PATH.sendTooBig : PATH.sendFailed);
-      this.#tellError(errno, length, isFromMain);
-    }
-  }
-
-  #sent(length: number): void {
-    count(this.#counters, PATH.sent);
-    count(this.#counters, PATH.sentBytes, length);
-    this.#counters[PATH.sentAt] = this.#context.now;
-  }
-
-  /** @param length of the refused datagram; undefined: a router's word @param always a probe of main's, which waits for the answer */
-  #tellError(errno: number, length: number | undefined, always: boolean): void {
-    const key = errnoName(errno);
-    const { now } = this.#context;
-    if (!always && now < (this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) + PROBLEM_INTERVAL) return;
-    this.#toldAt.set(key, now);
-    if (errno === ERRNO.EMSGSIZE) {
-      this.#tell({ type: 'too-big', length, pathMtu: kernelPathMtu(this.#context.libc, this.fd, this.#remote.address.family) });
-    } else {
-      this.#tell({ type: 'unreachable', error: plainError(networkError(this.#what, errno)) });
-    }
-  }
-
   /** Tells main when a key grows old; each step once. */
   #tellKeyUse(direction: 'seal' | 'open', use: KeyUse): void {
     if (this.#toldKeyUse[direction] === use) return;
     this.#toldKeyUse[direction] = use;
-    this.#tell({ type: 'key-used-up', direction, isOver: use === 'over' });
-  }
-
-  #tell(problem: PlainProblem): void {
-    this.#context.report({ type: 'path-problem', path: this.#id, problem });
-  }
-
-  /** For when the outer type of service changes, which between packets of one flow it does not. */
-  #setTos(tos: number): void {
-    this.#tos = tos;
-    // Refused: the packet leaves with the one before, which is better than not at all.
-    setTypeOfService(this.#context.libc, this.fd, this.#remote.address.family, tos);
-  }
-
-  get #what(): string {
-    return `UDP to ${formatEndpoint(this.#remote)}`;
+    this.#socket.tell({ type: 'key-used-up', direction, isOver: use === 'over' });
   }
 }
 

@@ -3,11 +3,11 @@
  *
  * The story of a pass, {@link PacketSwitch.serve}:
  *   1. sleep in poll on the eventfd, the device and the paths, unless main has news
- *   2. device → the path that carries its packets, or main          one packet at a time, up to a budget
- *   3. paths → device, or main
+ *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves as one burst
+ *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
- * One packet a system call is the first form of it. Bursts and offloads grow behind {@link WorkerDevice} and {@link WorkerPath}; nothing outside
- * changes. Read first: shared-memory.ts for how both threads sleep without losing a wake-up.
+ * A packet that comes alone goes alone: nothing waits to fill a burst. Read first: shared-memory.ts for how both threads sleep without losing a
+ * wake-up; worker-device.ts and worker-path.ts for the two ends.
  */
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { KeptAddress } from '../ffi/arena.ts';
@@ -15,13 +15,14 @@ import { EBADFD, ERRNO, systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
 import { ENTRY, entryTag } from './messages.ts';
-import { count, DATAGRAM_RESERVE, DEVICE, MAX_PATHS, WORD } from './shared-memory.ts';
+import { count, DATAGRAM_RESERVE, DEVICE, MAX_PACKET_LENGTH, MAX_PATHS, WORD } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerPath } from './worker-path.ts';
 
-/** Packets of the device that one pass takes at most, so that the paths have their turn. */
-const MAX_DEVICE_PACKETS = 64;
+/** Reads of the device that one pass makes at most, and bytes that it takes, so that the paths have their turn. */
+const MAX_DEVICE_READS = 64;
+const MAX_DEVICE_BYTES = 128 * 1024;
 
 /**
  * The longest that packets wait for main after a path was given to this thread. Main needs a millisecond of it, on a busy machine a hundred. Order
@@ -53,7 +54,7 @@ export class PacketSwitch {
   readonly #pollTable: number;
   readonly #pollAddress: KeptAddress;
   readonly #paths: (WorkerPath | undefined)[] = new Array(MAX_PATHS).fill(undefined);
-  readonly #allowance = new Allowance(MAX_DEVICE_PACKETS);
+  readonly #allowance = new Allowance(MAX_DEVICE_READS);
   #device: WorkerDevice | undefined;
   /** The path that the device's packets leave by while it carries traffic. */
   route: WorkerPath | undefined;
@@ -171,8 +172,8 @@ export class PacketSwitch {
   }
 
   #clearEvent(): void {
-    const { libc, arena, incoming } = this.#context;
-    libc.read(this.#eventfd, arena.address(incoming), 8); // 8 bytes of counter; EAGAIN: cleared already
+    const { libc, arena, outgoing } = this.#context;
+    libc.read(this.#eventfd, arena.address(outgoing), 8); // 8 bytes of counter; EAGAIN: cleared already
   }
 
   // The device and the paths.
@@ -195,29 +196,36 @@ export class PacketSwitch {
 
   #serveDevice(device: WorkerDevice): void {
     const isGone = (this.#events(DEVICE_SLOT) & GONE) !== 0;
-    let packets = 0;
-    while (packets < this.#allowance.packets && this.#mayRead()) {
-      const length = device.read();
+    const carrier = this.#carrier;
+    let reads = 0;
+    let bytes = 0;
+    while (reads < this.#allowance.packets && bytes < MAX_DEVICE_BYTES && this.#mayRead()) {
+      const length = device.read(carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
       if (length === 0) break;
-      this.#passOn(length);
-      packets++;
+      for (let i = 0; i < device.segments; i++) this.#passOn(device, i, carrier);
+      reads++;
+      bytes += length;
     }
-    this.#allowance.used(packets);
+    carrier?.flush();
+    // The budget of bytes is full: that is as busy as all reads.
+    this.#allowance.used(bytes < MAX_DEVICE_BYTES ? reads : this.#allowance.packets);
     // A device that is gone says so when it is read. If it was not read, or had nothing to say, poll would return at once, for ever.
-    if (isGone && packets === 0) device.fail(EBADFD);
+    if (isGone && reads === 0) device.fail(EBADFD);
     if (device.hasFailed) this.#watch(DEVICE_SLOT, NO_DESCRIPTOR);
   }
 
-  #passOn(length: number): void {
-    const carrier = this.#carrier;
+  /** One packet of what was read, to the path or to main. */
+  #passOn(device: WorkerDevice, index: number, carrier: WorkerPath | undefined): void {
+    const { memory, slots } = this.#context;
+    const place = carrier?.packetPlace ?? slots.offset(0);
+    const length = device.segment(index, place);
     if (carrier !== undefined && length <= carrier.tunnelMtu) {
-      carrier.sendPacket(length);
+      carrier.addPacket(length);
       return;
     }
     // Larger than the path carries: main's machine has another way for it, or none.
-    const { outgoing, memory } = this.#context;
     const tag = entryTag(ENTRY.devicePacket, 0);
-    if (!this.#context.deliver(tag, outgoing, outgoing + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
+    if (!this.#context.deliver(tag, place, place + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
   }
 
   #servePath(path: WorkerPath, slot: number): void {

@@ -1,24 +1,20 @@
 /**
  * The worker's end of a UDP flow. While it carries traffic, packets go straight between the device and the socket.
  *
- * The story of a packet out: the loop reads it from the device into the arena → {@link WorkerPath.sendPacket} makes it a record around itself → send.
- * In: {@link WorkerPath.receive} takes a datagram → each record opens in place → data is written to the device from where it lies, everything else
- * goes to main.
+ * The story of a packet out: it is written to {@link WorkerPath.packetPlace} in the burst → {@link WorkerPath.addPacket} makes it a record around
+ * itself → {@link WorkerPath.flush} sends the burst.
+ * In: {@link WorkerPath.receive} takes a burst of datagrams → each record opens in place → data is listed for the device where it lies, and written
+ * at the end of the burst; everything else goes to main.
  */
 import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { CarriedState } from '../datagram-path.ts';
-import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO } from '../ffi/errno.ts';
-import { Allowance } from './allowance.ts';
 import { CarriedTraffic, type KeyUse, NOT_OPENED } from './carried-traffic.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
-import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
+import { count, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
-
-/** Datagrams that one path takes at most in one pass of the loop, so that the others have their turn. */
-const MAX_DATAGRAMS = 64;
 
 /** RFC 6040 §4.1: the two ECN bits stay behind, since our peers do not carry congestion marks back into the inner packet. */
 const DSCP_MASK = 0xfc;
@@ -30,11 +26,9 @@ export class WorkerPath {
   readonly #counters: Float64Array;
   readonly #socket: DatagramSocket;
   readonly #copiesDscp: boolean;
-  readonly #receiveAddress: KeptAddress;
   #traffic: CarriedTraffic | undefined;
   /** What main was last told of the keys. */
   #toldKeyUse: Record<'seal' | 'open', KeyUse> = { seal: 'fresh', open: 'fresh' };
-  readonly #allowance = new Allowance(MAX_DATAGRAMS);
 
   /** @param fd a connected datagram socket, from here on this object's */
   constructor(context: WorkerContext, id: number, fd: number, counters: Float64Array, options: Pick<PathOptions, 'remote' | 'copiesDscp'>) {
@@ -43,7 +37,6 @@ export class WorkerPath {
     this.#socket = new DatagramSocket(context, id, fd, counters, options.remote);
     this.#copiesDscp = options.copiesDscp;
     this.#counters = counters;
-    this.#receiveAddress = new KeptAddress(context.arena);
     this.fd = fd;
   }
 
@@ -69,10 +62,17 @@ export class WorkerPath {
     return before?.state;
   }
 
-  /** Seals and sends the IP packet that lies at the arena's outgoing place. */
-  sendPacket(length: number): void {
+  /** Where the next packet of a burst is to lie; {@link addPacket} makes it a record. */
+  get packetPlace(): number {
+    return this.#context.burst.next + (this.#traffic?.prefixLength ?? 0);
+  }
+
+  /** Seals the IP packet that lies at {@link packetPlace}. It leaves with {@link flush}, at the latest. */
+  addPacket(length: number): void {
     const traffic = this.#traffic;
-    const packet = this.#context.outgoing;
+    const { burst } = this.#context;
+    const packet = this.packetPlace;
+    const record = burst.next;
     const tos = this.#copiesDscp ? innerDscp(this.#context.arena.bytes, packet) : 0; // before it is sealed
     const recordLength = traffic?.sealPacket(packet, length) ?? 0;
     if (traffic === undefined || recordLength === 0) {
@@ -80,8 +80,17 @@ export class WorkerPath {
       return;
     }
     this.#tellKeyUse('seal', traffic.sealing);
-    this.#socket.setTypeOfService(tos);
-    this.#socket.send(packet - traffic.prefixLength, recordLength, false);
+    if (this.#socket.typeOfService !== tos) {
+      this.flush();
+      this.#socket.setTypeOfService(tos);
+    }
+    burst.add(record, recordLength);
+    if (burst.isFull) this.flush();
+  }
+
+  /** Sends what was sealed. Before anything else is sealed for another path. */
+  flush(): void {
+    this.#context.burst.flush(this.#socket);
   }
 
   /** Sends a datagram as main gave it. */
@@ -113,30 +122,46 @@ export class WorkerPath {
     this.#socket.send(record, recordLength, true);
   }
 
-  /** Takes what has arrived. @param device where data goes; undefined: to main */
-  receive(device: WorkerDevice | undefined): void {
-    const { libc, incoming } = this.#context;
-    let datagrams = 0;
-    while (datagrams < this.#allowance.packets) {
-      const length = libc.recv(this.fd, this.#receiveAddress.of(incoming), MAX_PACKET_LENGTH, 0);
-      if (length < 0) {
-        const errno = libc.errno();
-        if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.#socket.heard(errno);
-        break; // poll says if there is more
-      }
-      count(this.#counters, PATH.received);
-      count(this.#counters, PATH.receivedBytes, length);
-      this.#handleDatagram(incoming, length, device);
-      datagrams++;
+  /** Takes what has arrived, and says how many datagrams. @param device where data goes; undefined: to main */
+  receive(device: WorkerDevice | undefined): number {
+    const { libc, slots } = this.#context;
+    const filled = slots.receive(this.fd);
+    if (filled < 0) {
+      const errno = libc.errno();
+      if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.#socket.heard(errno);
+      return 0; // poll says if there is more
     }
-    this.#allowance.used(datagrams);
+    let datagrams = 0;
+    for (let slot = 0; slot < filled; slot++) datagrams += this.#receiveSlot(slot, device);
+    device?.flush();
+    return datagrams;
+  }
+
+  /** One datagram, or a run of them. How many. */
+  #receiveSlot(slot: number, device: WorkerDevice | undefined): number {
+    const { slots } = this.#context;
+    const length = slots.length(slot);
+    const size = slots.datagramLength(slot);
+    let datagrams = 0;
+    let at = 0;
+    do {
+      this.#handleDatagram(slots.offset(slot) + at, Math.min(size, length - at), device);
+      at += size;
+      datagrams++;
+    } while (at < length);
+    count(this.#counters, PATH.received, datagrams);
+    count(this.#counters, PATH.receivedBytes, length);
+    return datagrams;
   }
 
   /** A datagram that was delivered to main before this path carried: main gives it back to be opened. */
   receiveAgain(source: Buffer, start: number, end: number, device: WorkerDevice | undefined): void {
-    const { arena, incoming } = this.#context;
-    source.copy(arena.bytes, incoming, start, end);
-    this.#handleDatagram(incoming, end - start, device);
+    device?.flush(); // perhaps it lists packets that lie in the slots
+    const { arena, slots } = this.#context;
+    const place = slots.offset(0);
+    source.copy(arena.bytes, place, start, end);
+    this.#handleDatagram(place, end - start, device);
+    device?.flush();
   }
 
   close(): void {
@@ -170,7 +195,7 @@ export class WorkerPath {
   #handleOpened(traffic: CarriedTraffic, record: number, length: number, device: WorkerDevice | undefined): void {
     const plaintext = record + traffic.payloadOffset;
     if (device !== undefined && traffic.isData(record, length)) {
-      device.write(plaintext + traffic.packetOffset, length - traffic.packetOffset);
+      device.add(plaintext + traffic.packetOffset, length - traffic.packetOffset);
       this.#counters[PATH.receivedAt] = this.#context.now;
       return;
     }

@@ -88,22 +88,27 @@ export class KeptAddress {
 }
 
 /**
- * The same for a call that is made for each packet of a burst: the address last seen at each place of the burst. Bursts of equal records have equal
- * offsets.
+ * The same for a call that is made for each packet of a burst: bursts of equal packets have equal offsets, so that the addresses of the last one are
+ * mostly those of the next.
  */
 export class KeptAddresses {
   readonly #places: readonly KeptAddress[];
 
-  /** @param places how many packets a burst has at most */
-  constructor(arena: Arena, places: number) {
-    this.#places = Array.from({ length: places }, () => new KeptAddress(arena));
+  constructor(arena: Arena) {
+    this.#places = Array.from({ length: KEPT_PLACES }, () => new KeptAddress(arena));
   }
 
-  /** The address of an offset of the arena, for the packet at this place of its burst. */
-  of(place: number, offset: number): number {
+  /** The address of an offset of the arena. */
+  of(offset: number): number {
+    // Fibonacci hashing: offsets of a burst differ by a constant, and shall not meet in a few places.
+    const place = Math.imul(offset, 0x9e37_79b1) >>> KEPT_SHIFT;
     return this.#places[place]?.of(offset) ?? 0;
   }
 }
+
+/** 2 to the power of 32 less the shift: a few bursts' worth. */
+const KEPT_SHIFT = 23;
+const KEPT_PLACES = 2 ** (32 - KEPT_SHIFT);
 
 /** The part of the platform's WebAssembly that is used here; Node's types do not declare it. */
 interface Memory {

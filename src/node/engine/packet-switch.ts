@@ -2,7 +2,7 @@
  * Moves packets between the device, the UDP paths and main: the part of the engine that runs for every packet.
  *
  * The story of a pass, {@link PacketSwitch.serve}:
- *   1. sleep in poll on the eventfd, the device and the paths, unless main has news
+ *   1. sleep in poll on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts)
  *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves as one burst
  *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
@@ -15,6 +15,7 @@ import { EBADFD, ERRNO, systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
 import { ENTRY, entryTag } from './messages.ts';
+import { Moderation } from './moderation.ts';
 import { count, DATAGRAM_RESERVE, DEVICE, MAX_PACKET_LENGTH, MAX_PATHS, WORD } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
@@ -54,6 +55,7 @@ export class PacketSwitch {
   readonly #pollTable: number;
   readonly #pollAddress: KeptAddress;
   readonly #paths: (WorkerPath | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #moderation: Moderation;
   readonly #allowance = new Allowance(MAX_DEVICE_READS);
   #device: WorkerDevice | undefined;
   /** The path that the device's packets leave by while it carries traffic. */
@@ -65,6 +67,10 @@ export class PacketSwitch {
   constructor(context: WorkerContext, eventfd: number = NO_DESCRIPTOR) {
     this.#context = context;
     this.#eventfd = eventfd;
+    const { libc, arena, features } = context;
+    this.#moderation = new Moderation(libc, arena, features.allows('moderation'));
+    if (this.#moderation.isOn) features.turnOn('moderation');
+    else features.turnOff('moderation', 'this thread may not set its timer slack');
     this.#pollTable = context.arena.allocate(SLOTS * POLLFD_LENGTH);
     this.#pollAddress = new KeptAddress(context.arena);
     for (let slot = 0; slot < SLOTS; slot++) this.#watch(slot, NO_DESCRIPTOR);
@@ -131,20 +137,32 @@ export class PacketSwitch {
    */
   serve(hasNews: () => boolean, timeout: number): boolean {
     const isHolding = this.isHolding;
-    const ready = isHolding ? this.#sleep(hasNews, HOLD_STEP, EVENT_SLOT_ONLY) : this.#sleep(hasNews, timeout, SLOTS);
+    const ready = isHolding ? this.#sleep(hasNews, HOLD_STEP, EVENT_SLOT_ONLY) : this.#wait(hasNews, timeout);
     this.#context.beginPass();
     if (ready === 0) return false;
     if (this.#events(EVENT_SLOT) !== 0) this.#clearEvent();
     if (isHolding) return true;
-    if (this.#device !== undefined && this.#events(DEVICE_SLOT) !== 0) this.#serveDevice(this.#device);
+    let packets = 0;
+    if (this.#device !== undefined && this.#events(DEVICE_SLOT) !== 0) packets += this.#serveDevice(this.#device);
     for (let id = 0; id < MAX_PATHS; id++) {
       const path = this.#paths[id];
-      if (path !== undefined && this.#events(FIRST_PATH_SLOT + id) !== 0) this.#servePath(path, FIRST_PATH_SLOT + id);
+      if (path !== undefined && this.#events(FIRST_PATH_SLOT + id) !== 0) packets += this.#servePath(path, FIRST_PATH_SLOT + id);
     }
+    this.#moderation.moved(packets);
     return true;
   }
 
   // Sleeping.
+
+  /** The same as {@link #sleep}, but after a busy pass not at once. */
+  #wait(hasNews: () => boolean, timeout: number): number {
+    if (this.#moderation.isDue) {
+      const ready = this.#sleep(hasNews, 0, SLOTS);
+      if (ready > 0 || hasNews()) return ready;
+      this.#moderation.sleep();
+    }
+    return this.#sleep(hasNews, timeout, SLOTS);
+  }
 
   /** How many descriptors have something. */
   #sleep(hasNews: () => boolean, timeout: number, slots: number): number {
@@ -194,15 +212,18 @@ export class PacketSwitch {
     this.#context.arena.view.setInt16(this.#pollTable + DEVICE_SLOT * POLLFD_LENGTH + 4, this.#mayRead() ? LINUX.POLLIN : 0, true);
   }
 
-  #serveDevice(device: WorkerDevice): void {
+  /** How many packets passed. */
+  #serveDevice(device: WorkerDevice): number {
     const isGone = (this.#events(DEVICE_SLOT) & GONE) !== 0;
     const carrier = this.#carrier;
     let reads = 0;
     let bytes = 0;
+    let packets = 0;
     while (reads < this.#allowance.packets && bytes < MAX_DEVICE_BYTES && this.#mayRead()) {
       const length = device.read(carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
       if (length === 0) break;
       for (let i = 0; i < device.segments; i++) this.#passOn(device, i, carrier);
+      packets += device.segments;
       reads++;
       bytes += length;
     }
@@ -212,6 +233,7 @@ export class PacketSwitch {
     // A device that is gone says so when it is read. If it was not read, or had nothing to say, poll would return at once, for ever.
     if (isGone && reads === 0) device.fail(EBADFD);
     if (device.hasFailed) this.#watch(DEVICE_SLOT, NO_DESCRIPTOR);
+    return packets;
   }
 
   /** One packet of what was read, to the path or to main. */
@@ -228,12 +250,12 @@ export class PacketSwitch {
     if (!this.#context.deliver(tag, place, place + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
   }
 
-  #servePath(path: WorkerPath, slot: number): void {
+  #servePath(path: WorkerPath, slot: number): number {
     if ((this.#events(slot) & LINUX.POLLNVAL) !== 0) {
       this.#watch(slot, NO_DESCRIPTOR);
       path.fail(ERRNO.EBADF);
-      return;
+      return 0;
     }
-    path.receive(this.liveDevice);
+    return path.receive(this.liveDevice);
   }
 }

@@ -9,7 +9,7 @@ import type { PacketSwitch } from './packet-switch.ts';
 import { FIRST_PATH_DESCRIPTOR, MAX_PATHS } from './shared-memory.ts';
 import type { StreamCommands as Commands } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
-import { PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
+import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
 
 type StreamCommand = Extract<Command, { readonly name: keyof Commands }>;
 
@@ -44,7 +44,7 @@ export class StreamCommands {
   /** @throws UnsupportedError where OpenSSL's functions are not there */
   #open(id: number, theirs: number, settings: TlsSettings): undefined {
     const { libc, arena, memory } = this.#context;
-    this.#room ??= { tls: OpenSslTls.bind(), plaintext: arena.allocate(PLAINTEXT_ROOM) };
+    this.#room ??= { tls: OpenSslTls.bind(), plaintext: arena.allocate(PLAINTEXT_ROOM), frame: arena.allocate(FRAME_ROOM) };
     const counters = memory.pathCounters[id];
     if (counters === undefined) throw new MisuseError(`path ${id}: there are ${MAX_PATHS}`);
     const fd = libc.fcntl(theirs, LINUX.F_DUPFD_CLOEXEC, 0);

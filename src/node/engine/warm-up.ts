@@ -11,6 +11,7 @@ import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
 import { LINUX, type Libc } from '../ffi/libc.ts';
 import { openSocketPair, type SocketPair } from '../ffi/sockets.ts';
+import { NO_OFFLOADS } from '../ffi/tun.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_COUNTERS, WARM_UP_DESCRIPTORS } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -52,13 +53,13 @@ export class WarmUp {
       return 0;
     }
     const { packets, farEnd } = this.#state;
-    const { libc, arena, incoming, outgoing } = this.#context;
+    const { libc, arena, outgoing, slots } = this.#context;
     let moved = 0;
     for (let i = 0; i < STEP; i++) {
       libc.write(farEnd, arena.address(outgoing), PACKET_LENGTH);
       packets.serve(() => false, PATIENCE); // it will not sleep: there is a packet
       packets.serve(() => true, PATIENCE);
-      if (libc.read(farEnd, arena.address(incoming), PACKET_LENGTH) === PACKET_LENGTH) moved++;
+      if (libc.read(farEnd, arena.address(slots.offset(0)), PACKET_LENGTH) === PACKET_LENGTH) moved++;
     }
     this.#left -= STEP;
     if (this.isOver) this.close();
@@ -87,7 +88,9 @@ export class WarmUp {
       libc.fcntl(fd, LINUX.F_SETFL, LINUX.O_NONBLOCK);
     });
     const packets = new PacketSwitch(this.#context);
-    packets.setDevice(new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length)));
+    packets.setDevice(
+      new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length), NO_OFFLOADS),
+    );
     for (const [id, fd] of [flow.ours, flow.theirs].entries()) {
       const counters = new Float64Array(DATAGRAM_COUNTERS.length);
       const path = new WorkerPath(this.#context, id, fd, counters, { remote: NOWHERE, copiesDscp: false });

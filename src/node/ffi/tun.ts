@@ -15,25 +15,78 @@ const NAME_LENGTH = 16;
 /** struct ifreq: the name, then a union of which we use the first bytes. */
 const IFREQ_LENGTH = 40;
 
+/** What a TUN may be asked to do beyond one packet a read, and what it does. */
+export interface TunOffloads {
+  /** A virtio header stands in front of each packet; checksums and super-packets of TCP are ours to complete and to cut. */
+  readonly hasHeader: boolean;
+  /** The same for UDP. */
+  readonly hasUdp: boolean;
+}
+
+export const NO_OFFLOADS: TunOffloads = { hasHeader: false, hasUdp: false };
+
+export interface OpenedTun {
+  readonly fd: number;
+  readonly name: string;
+  readonly offloads: TunOffloads;
+  /** Why it does less than was wished, as an error number; 0: it does not. */
+  readonly refusal: number;
+}
+
+/** struct virtio_net_hdr without the fields that only some devices have. */
+export const VIRTIO_HEADER_LENGTH = 10;
+
 /**
  * Opens a TUN interface: the named one, or `tunN` with the kernel's choice of N. An interface that was made before (`ip tuntap add … user …`)
  * opens without root for the user it was made for.
  *
  * @throws SallyportError in plain words; MisuseError for a name that no interface can have
  */
-export function openTun(libc: Libc, name: string | undefined): { readonly fd: number; readonly name: string } {
+export function openTun(libc: Libc, name: string | undefined, wanted: TunOffloads = NO_OFFLOADS): OpenedTun {
   if (name !== undefined) checkInterfaceName(name);
   const fd = libc.open(TUN_PATH, LINUX.O_RDWR | LINUX.O_NONBLOCK | LINUX.O_CLOEXEC);
   if (fd < 0) throw cannotOpenNode(libc.errno());
   const { scratch } = libc;
   writeInterfaceRequest(libc, name ?? 'tun%d'); // the kernel fills in the number
-  scratch.view.setUint16(NAME_LENGTH, LINUX.IFF_TUN | LINUX.IFF_NO_PI, true);
-  if (libc.ioctl(fd, LINUX.TUNSETIFF, scratch.address(0)) < 0) {
-    const errno = libc.errno();
-    libc.close(fd);
-    throw cannotCreate(name ?? 'tunN', errno);
+  let granted = wanted;
+  let refusal = attach(libc, fd, wanted.hasHeader);
+  if (refusal === ERRNO.EINVAL && wanted.hasHeader) {
+    // Perhaps it has no headers; perhaps something else is wrong, which shows now.
+    refusal = attach(libc, fd, false);
+    granted = NO_OFFLOADS;
   }
-  return { fd, name: scratch.bytes.toString('latin1', 0, scratch.bytes.indexOf(0)) };
+  if (refusal !== 0) {
+    libc.close(fd);
+    throw cannotCreate(name ?? 'tunN', refusal);
+  }
+  const opened = scratch.bytes.toString('latin1', 0, scratch.bytes.indexOf(0));
+  if (granted !== wanted) return { fd, name: opened, offloads: NO_OFFLOADS, refusal: ERRNO.EINVAL };
+  return { fd, name: opened, ...setOffloads(libc, fd, wanted) };
+}
+
+/** Attaches the descriptor to the interface that the request names. 0, or the error number. */
+function attach(libc: Libc, fd: number, hasHeader: boolean): number {
+  libc.scratch.view.setUint16(NAME_LENGTH, LINUX.IFF_TUN | LINUX.IFF_NO_PI | (hasHeader ? LINUX.IFF_VNET_HDR : 0), true);
+  return libc.ioctl(fd, LINUX.TUNSETIFF, libc.scratch.address(0)) < 0 ? libc.errno() : 0;
+}
+
+/** Tells the TUN what it may give, as much of it as it knows. With a header and nothing else it gives plain packets, which is fine too. */
+function setOffloads(libc: Libc, fd: number, wanted: TunOffloads): Pick<OpenedTun, 'offloads' | 'refusal'> {
+  if (!wanted.hasHeader) return { offloads: NO_OFFLOADS, refusal: 0 };
+  libc.scratch.view.setInt32(0, VIRTIO_HEADER_LENGTH, true);
+  // Its length is this one unless somebody asked for another before, on an interface that outlives its programs.
+  libc.ioctl(fd, LINUX.TUNSETVNETHDRSZ, libc.scratch.address(0));
+  const tcp = LINUX.TUN_F_CSUM | LINUX.TUN_F_TSO4 | LINUX.TUN_F_TSO6 | LINUX.TUN_F_TSO_ECN;
+  const udp = LINUX.TUN_F_USO4 | LINUX.TUN_F_USO6;
+  if (wanted.hasUdp && libc.ioctl(fd, LINUX.TUNSETOFFLOAD, tcp | udp) >= 0) return { offloads: wanted, refusal: 0 };
+  const refusal = wanted.hasUdp ? libc.errno() : 0;
+  if (libc.ioctl(fd, LINUX.TUNSETOFFLOAD, tcp) >= 0) return { offloads: { hasHeader: true, hasUdp: false }, refusal };
+  return { offloads: { hasHeader: true, hasUdp: false }, refusal: libc.errno() };
+}
+
+/** Takes back what {@link openTun} asked for: an interface that outlives this program may be another's next, who asks for nothing. */
+export function clearOffloads(libc: Libc, fd: number): void {
+  libc.ioctl(fd, LINUX.TUNSETOFFLOAD, 0);
 }
 
 /** Sets an interface's MTU in bytes. Needs the right to administer the network (CAP_NET_ADMIN). */

@@ -55,7 +55,7 @@ export class EngineLoop {
     if (eventfd < 0) throw systemError('eventfd', libc.errno());
     this.#switch = new PacketSwitch(this.#context, eventfd);
     this.#streams = new StreamCommands(this.#context, this.#switch);
-    this.#warmUp = new WarmUp(this.#context);
+    this.#warmUp = new WarmUp(this.#context, () => this.#streams.room);
     Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
     this.#context.report({ type: 'ready', crypto: this.#context.crypto });
   }

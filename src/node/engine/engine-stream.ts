@@ -51,6 +51,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
   /** What is on its way to the peer. */
   #committed = 0;
   #facts: SecuredFacts | undefined;
+  #peerCertificate: Uint8Array = new Uint8Array(0);
   #isCarried = false;
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
@@ -109,7 +110,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   /** DER. */
   get peerCertificate(): Uint8Array {
-    return this.#known.peerCertificate;
+    return this.#peerCertificate;
   }
 
   get cipherSuite(): string {
@@ -244,7 +245,10 @@ export class EngineStream implements TlsStream, StreamCarrier {
     signal.addEventListener('abort', cancel, { once: true });
     try {
       await this.#link.call('shake-hands', { path: this.#id });
-      this.#facts = await this.#secured.promise;
+      const facts = await this.#secured.promise;
+      if (facts.peerCertificate === undefined) throw this.#error('it showed no certificate');
+      this.#peerCertificate = facts.peerCertificate;
+      this.#facts = facts;
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', cancel);

@@ -7,7 +7,7 @@ import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import type { Command } from './messages.ts';
 import type { PacketSwitch } from './packet-switch.ts';
 import { FIRST_PATH_DESCRIPTOR, MAX_PATHS } from './shared-memory.ts';
-import type { StreamCommands as Commands } from './stream-messages.ts';
+import type { StreamCommands as Commands, StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
 
@@ -16,12 +16,18 @@ type StreamCommand = Extract<Command, { readonly name: keyof Commands }>;
 export class StreamCommands {
   readonly #context: WorkerContext;
   readonly #switch: PacketSwitch;
-  /** Made for the first connection: a tunnel over UDP alone needs none of it. */
   #room: StreamRoom | undefined;
 
   constructor(context: WorkerContext, packets: PacketSwitch) {
     this.#context = context;
     this.#switch = packets;
+  }
+
+  /** Made when first asked for: a tunnel over UDP alone needs none of it. @throws UnsupportedError where OpenSSL's functions are not there */
+  get room(): StreamRoom {
+    const { arena } = this.#context;
+    this.#room ??= { tls: OpenSslTls.bind(), plaintext: arena.allocate(PLAINTEXT_ROOM), frame: arena.allocate(FRAME_ROOM) };
+    return this.#room;
   }
 
   execute(command: StreamCommand): unknown {
@@ -43,15 +49,15 @@ export class StreamCommands {
 
   /** @throws UnsupportedError where OpenSSL's functions are not there */
   #open(id: number, theirs: number, settings: TlsSettings): undefined {
-    const { libc, arena, memory } = this.#context;
-    this.#room ??= { tls: OpenSslTls.bind(), plaintext: arena.allocate(PLAINTEXT_ROOM), frame: arena.allocate(FRAME_ROOM) };
+    const { libc, memory } = this.#context;
     const counters = memory.pathCounters[id];
     if (counters === undefined) throw new MisuseError(`path ${id}: there are ${MAX_PATHS}`);
     const fd = libc.fcntl(theirs, LINUX.F_DUPFD_CLOEXEC, 0);
     if (fd < 0) throw systemError('the socket of a TLS connection', libc.errno());
     try {
       counters.fill(0);
-      this.#switch.setPath(id, new WorkerStream(this.#context, this.#room, id, fd, counters, settings));
+      const report = (each: StreamReport) => this.#context.report({ type: 'stream-report', path: id, report: each });
+      this.#switch.setPath(id, new WorkerStream(this.#context, this.room, id, fd, counters, settings, report));
       memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
     } catch (error) {
       libc.close(fd);

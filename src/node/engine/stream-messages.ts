@@ -37,8 +37,8 @@ export type StreamReport =
 
 /** What a handshake agreed on. */
 export interface SecuredFacts {
-  /** DER. */
-  readonly peerCertificate: Uint8Array;
+  /** DER; undefined: the peer showed none. */
+  readonly peerCertificate: Uint8Array | undefined;
   /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
   readonly cipherSuite: string;
   /** The command `update-keys` works. */

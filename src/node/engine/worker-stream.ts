@@ -56,6 +56,7 @@ export interface StreamRoom {
 export class WorkerStream implements WorkerEnd {
   readonly fd: number;
   readonly #context: WorkerContext;
+  readonly #report: (report: StreamReport) => void;
   readonly #id: number;
   readonly #counters: Float64Array;
   readonly #session: TlsSession;
@@ -82,9 +83,18 @@ export class WorkerStream implements WorkerEnd {
   /** Bytes that main committed and was not told to have left. */
   #committed = 0;
 
-  /** @param fd a connected stream socket that does not block, from here on this object's */
-  constructor(context: WorkerContext, room: StreamRoom, id: number, fd: number, counters: Float64Array, settings: TlsSettings) {
+  /** @param fd a connected stream socket that does not block, from here on this object's @param report tells main */
+  constructor(
+    context: WorkerContext,
+    room: StreamRoom,
+    id: number,
+    fd: number,
+    counters: Float64Array,
+    settings: TlsSettings,
+    report: (report: StreamReport) => void,
+  ) {
     this.#context = context;
+    this.#report = report;
     this.#id = id;
     this.fd = fd;
     this.#counters = counters;
@@ -253,8 +263,7 @@ export class WorkerStream implements WorkerEnd {
       case 'done': {
         this.#state = 'open';
         const { peerCertificate, cipherSuite, finished, updatesKeys } = this.#session;
-        if (peerCertificate === undefined) this.#over({ type: 'broken', reason: 'peer did not return a certificate' });
-        else this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
+        this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
       }
     }
   }
@@ -370,10 +379,6 @@ export class WorkerStream implements WorkerEnd {
     this.#state = 'over';
     this.#isFull = false; // nothing waits for it any more
     this.#report(report);
-  }
-
-  #report(report: StreamReport): void {
-    this.#context.report({ type: 'stream-report', path: this.#id, report });
   }
 }
 

@@ -65,7 +65,7 @@ export class OpenSslTls {
 const CALLS = [
   { name: 'newContext', prototype: 'uintptr_t SSL_CTX_new(uintptr_t)' },
   { name: 'freeContext', prototype: 'void SSL_CTX_free(uintptr_t)' },
-  { name: 'clientMethod', prototype: 'uintptr_t TLS_client_method()' },
+  { name: 'anyMethod', prototype: 'uintptr_t TLS_method()' },
   { name: 'contextControl', prototype: 'long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)' },
   { name: 'contextOptions', prototype: 'uint64_t SSL_CTX_set_options(uintptr_t, uint64_t)' },
   { name: 'contextText', prototype: 'long SSL_CTX_ctrl(uintptr_t, int, long, str)' },
@@ -82,6 +82,7 @@ const CALLS = [
   { name: 'freeSession', prototype: 'void SSL_free(uintptr_t)' },
   { name: 'sessionText', prototype: 'long SSL_ctrl(uintptr_t, int, long, str)' },
   { name: 'connects', prototype: 'void SSL_set_connect_state(uintptr_t)' },
+  { name: 'accepts', prototype: 'void SSL_set_accept_state(uintptr_t)' },
   { name: 'newBio', prototype: 'uintptr_t BIO_new(uintptr_t)' },
   { name: 'memoryBio', prototype: 'uintptr_t BIO_s_mem()' },
   { name: 'setBios', prototype: 'void SSL_set_bio(uintptr_t, uintptr_t, uintptr_t)' },

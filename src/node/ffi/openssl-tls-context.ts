@@ -8,6 +8,8 @@ import { MisuseError } from '../../core/errors.ts';
 import type { OpenSslTls } from './openssl-tls-calls.ts';
 
 export interface TlsSettings {
+  /** Which end of the handshake it is. Default: the client. */
+  readonly role?: 'client' | 'server';
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;
   /** Suites of all versions in OpenSSL's words, as `ciphers` of node:tls has them: those of TLS 1.3 begin with `TLS_`. */
@@ -18,7 +20,7 @@ export interface TlsSettings {
   readonly signatures?: string;
   /** The name in the hello; absent: none. */
   readonly serverName?: string;
-  /** The client's own. */
+  /** Our own certificate and key. */
   readonly identity?: {
     /** DER, leaf first. */
     readonly chain: readonly Uint8Array[];
@@ -48,7 +50,7 @@ export class TlsContext {
   constructor(tls: OpenSslTls, settings: TlsSettings) {
     this.#tls = tls;
     const { call } = tls;
-    this.address = call.newContext(call.clientMethod());
+    this.address = call.newContext(call.anyMethod());
     if (this.address === 0) throw new MisuseError(`OpenSSL makes no TLS context: ${tls.takeReason()}`);
     try {
       this.#configure(settings);

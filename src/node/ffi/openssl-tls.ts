@@ -46,7 +46,8 @@ export class TlsSession {
     this.#in = call.newBio(call.memoryBio());
     this.#out = call.newBio(call.memoryBio());
     call.setBios(ssl, this.#in, this.#out); // the BIOs are the SSL's: freed with it
-    call.connects(ssl);
+    if (settings.role === 'server') call.accepts(ssl);
+    else call.connects(ssl);
     if (settings.serverName !== undefined) call.sessionText(ssl, SSL_CTRL_SERVER_NAME, NAME_TYPE_HOST, settings.serverName);
     this.#ssl = ssl;
   }

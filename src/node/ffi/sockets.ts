@@ -103,10 +103,10 @@ export interface SocketPair {
   readonly theirs: number;
 }
 
-/** Two connected datagram sockets of this machine: `ours`, which never blocks, and `theirs` for a program to inherit. */
-export function openSocketPair(libc: Libc): SocketPair {
+/** Two connected sockets of this machine, for datagrams unless a stream is wanted: `ours`, which never blocks, and `theirs` for a program to inherit. */
+export function openSocketPair(libc: Libc, type: number = LINUX.SOCK_DGRAM): SocketPair {
   const { scratch } = libc;
-  if (libc.socketpair(LINUX.AF_UNIX, LINUX.SOCK_DGRAM | LINUX.SOCK_CLOEXEC, 0, scratch.address(0)) < 0) {
+  if (libc.socketpair(LINUX.AF_UNIX, type | LINUX.SOCK_CLOEXEC, 0, scratch.address(0)) < 0) {
     throw systemError('socket pair for the script', libc.errno());
   }
   const pair = { ours: scratch.view.getInt32(0, true), theirs: scratch.view.getInt32(4, true) };

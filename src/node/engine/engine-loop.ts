@@ -14,9 +14,10 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { openSocketPair, openUdpSocket } from '../ffi/sockets.ts';
-import { openTun, setInterfaceMtu } from '../ffi/tun.ts';
+import { NO_OFFLOADS, openTun, setInterfaceMtu, type TunOffloads } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
 import { type Command, ENTRY, entryKind, entryPath, type PathOptions, type WorkerOptions } from './messages.ts';
+import { noteOffloads, offloadUdp } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, MAX_PATHS, WORD } from './shared-memory.ts';
 import { StreamCommands } from './stream-commands.ts';
@@ -77,6 +78,7 @@ export class EngineLoop {
     const isMainDone = this.#switch.isHolding && toMain.isTaken;
     this.#takeFromMain();
     this.#switch.proceed();
+    this.#switch.liveDevice?.flush();
     this.#context.flush();
     if (this.#isStopped) return;
     if (isMainDone && toWorker.isRead) this.#switch.release();
@@ -120,9 +122,7 @@ export class EngineLoop {
   #takeEntry(tag: number, data: Buffer, start: number, end: number): void {
     const kind = entryKind(tag);
     if (kind === ENTRY.devicePacket) {
-      const { arena, outgoing } = this.#context;
-      data.copy(arena.bytes, outgoing, start, end);
-      this.#switch.liveDevice?.write(outgoing, end - start);
+      this.#switch.liveDevice?.addCopy(data, start, end);
       return;
     }
     const path = this.#switch.path(entryPath(tag));
@@ -133,6 +133,7 @@ export class EngineLoop {
   }
 
   #obey(command: Command): void {
+    this.#switch.liveDevice?.flush(); // what main gave before
     try {
       this.#context.report({ type: 'answer', call: command.call, value: this.#execute(command) });
     } catch (error) {
@@ -166,6 +167,8 @@ export class EngineLoop {
         return this.#carry(command.takes.path, command.takes.traffic);
       case 'route':
         return this.#route(command.takes.path);
+      case 'features':
+        return this.#context.features.states;
       case 'stop':
         this.#isStopped = true;
         return undefined;
@@ -175,20 +178,23 @@ export class EngineLoop {
 
   #openTun(name: string | undefined): { readonly name: string } {
     this.#mustHaveNoDevice();
-    const tun = openTun(this.#context.libc, name);
-    this.#setDevice(tun.fd, tun.name);
+    const { libc, features } = this.#context;
+    const wanted = { hasHeader: features.allows('tun-offload'), hasUdp: features.allows('udp-tun-offload') };
+    const tun = openTun(libc, name, wanted);
+    noteOffloads(features, tun);
+    this.#setDevice(tun.fd, tun.name, tun.offloads);
     return { name: tun.name };
   }
 
   #adoptTun(fd: number, name: string): undefined {
     this.#mustHaveNoDevice();
-    this.#setDevice(fd, name);
+    this.#setDevice(fd, name, NO_OFFLOADS);
   }
 
   #openScript(): { readonly theirs: number } {
     this.#mustHaveNoDevice();
     const { ours, theirs } = openSocketPair(this.#context.libc);
-    this.#setDevice(ours, 'of the script');
+    this.#setDevice(ours, 'of the script', NO_OFFLOADS);
     return { theirs };
   }
 
@@ -196,11 +202,11 @@ export class EngineLoop {
     if (this.#switch.device !== undefined) throw new MisuseError('the packet engine has a device already');
   }
 
-  #setDevice(fd: number, name: string): void {
+  #setDevice(fd: number, name: string, offloads: TunOffloads): void {
     const { descriptors, deviceCounters } = this.#context.memory;
     descriptors[DEVICE_DESCRIPTOR] = fd + 1;
     deviceCounters.fill(0);
-    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters));
+    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads));
   }
 
   #closeDevice(): undefined {
@@ -213,7 +219,9 @@ export class EngineLoop {
     const { descriptors, pathCounters } = this.#context.memory;
     const counters = pathCounters[id];
     if (counters === undefined) throw new MisuseError(`UDP path ${id}: there are ${MAX_PATHS}`);
-    const { fd, local, pathMtu } = openUdpSocket(this.#context.libc, options);
+    const { libc, features } = this.#context;
+    const { fd, local, pathMtu } = openUdpSocket(libc, options);
+    offloadUdp(libc, fd, features);
     descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
     counters.fill(0);
     this.#switch.setPath(id, new WorkerPath(this.#context, id, fd, counters, options));

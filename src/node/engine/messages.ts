@@ -10,12 +10,15 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import type { UdpOptions } from '../ffi/sockets.ts';
 import type { PlainError } from '../plain-error.ts';
+import type { EngineFeature, FeatureState } from './features.ts';
 import type { StreamCommands, StreamReport } from './stream-messages.ts';
 
 export interface WorkerOptions {
   readonly memory: SharedArrayBuffer;
   /** Use node:crypto even where OpenSSL's own functions are there. */
   readonly portableCrypto: boolean;
+  /** Features that shall not run. */
+  readonly without: readonly EngineFeature[];
   /** Where compiled code is kept between runs, if it is. */
   readonly codeCache?: string;
 }
@@ -69,6 +72,8 @@ export interface EngineCommands extends StreamCommands {
   };
   /** Which path the device's packets leave by; undefined: they go to main. */
   route: { readonly takes: { readonly path: number | undefined }; readonly answers: undefined };
+  /** What runs of the engine's features, and why not the rest. */
+  features: { readonly takes: object; readonly answers: readonly FeatureState[] };
   /** Ends the loop; everything committed before it has left. */
   stop: { readonly takes: object; readonly answers: undefined };
 }

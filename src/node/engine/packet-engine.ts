@@ -18,6 +18,7 @@ import type { StreamCarrier } from '../tls-stream.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
 import { EnginePath } from './engine-path.ts';
 import { EngineStream, type EngineStreamOptions } from './engine-stream.ts';
+import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
 
@@ -26,6 +27,8 @@ export type DeviceCounters = Readonly<Record<DeviceCounter, number>>;
 export interface EngineOptions {
   /** Use node:crypto even where OpenSSL's own functions are there: ten times slower. For comparison. Default false. */
   readonly portableCrypto?: boolean;
+  /** Features that shall not run; absent: those that the environment variable SALLYPORT_ENGINE_WITHOUT names. For comparison. */
+  readonly without?: readonly EngineFeature[];
 }
 
 /** Main's end of the engine's one device: see {@link EngineDevice}. */
@@ -43,7 +46,8 @@ export class PacketEngine {
 
   /** Starts the worker. Rejects with UnsupportedError without koffi, and on systems other than Linux. */
   static async start(options: EngineOptions = {}): Promise<PacketEngine> {
-    return new PacketEngine(await EngineLink.start({ portableCrypto: options.portableCrypto ?? false }));
+    const { portableCrypto = false, without = parseFeatures(process.env.SALLYPORT_ENGINE_WITHOUT ?? '') } = options;
+    return new PacketEngine(await EngineLink.start({ portableCrypto, without }));
   }
 
   private constructor(link: EngineLink) {
@@ -115,6 +119,11 @@ export class PacketEngine {
   async route(path: DatagramPath | StreamCarrier | undefined): Promise<void> {
     if (path !== undefined && !isOfEngine(path)) throw new MisuseError('only a path of the engine can carry packets');
     await this.#link.call('route', { path: path?.id });
+  }
+
+  /** What the engine does beyond one packet a system call, and why not the rest. */
+  features(): Promise<readonly FeatureState[]> {
+    return this.#link.call('features', {});
   }
 
   /** What has passed through the device so far. */

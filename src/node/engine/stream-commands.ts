@@ -9,7 +9,7 @@ import type { PacketSwitch } from './packet-switch.ts';
 import { FIRST_PATH_DESCRIPTOR, MAX_PATHS } from './shared-memory.ts';
 import type { StreamCommands as Commands, StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
-import { PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
+import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
 
 type StreamCommand = Extract<Command, { readonly name: keyof Commands }>;
 
@@ -25,7 +25,8 @@ export class StreamCommands {
 
   /** Made when first asked for: a tunnel over UDP alone needs none of it. @throws UnsupportedError where OpenSSL's functions are not there */
   get room(): StreamRoom {
-    this.#room ??= { tls: OpenSslTls.bind(), plaintext: this.#context.arena.allocate(PLAINTEXT_ROOM) };
+    const { arena } = this.#context;
+    this.#room ??= { tls: OpenSslTls.bind(), plaintext: arena.allocate(PLAINTEXT_ROOM), frame: arena.allocate(FRAME_ROOM) };
     return this.#room;
   }
 

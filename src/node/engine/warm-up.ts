@@ -13,6 +13,7 @@ import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
 import { LINUX, type Libc } from '../ffi/libc.ts';
 import { openSocketPair, type SocketPair } from '../ffi/sockets.ts';
+import { NO_OFFLOADS } from '../ffi/tun.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_COUNTERS, WARM_UP_DESCRIPTORS } from './shared-memory.ts';
 import { warmStreams } from './stream-warm-up.ts';
@@ -61,7 +62,7 @@ export class WarmUp {
       return 0;
     }
     const { packets, farEnd } = this.#state;
-    const { libc, arena, incoming, outgoing } = this.#context;
+    const { libc, arena, outgoing, slots } = this.#context;
     let moved = 0;
     for (let i = 0; i < STEP; i++) {
       // The beginning of an IPv4 packet: that much is looked at.
@@ -71,7 +72,7 @@ export class WarmUp {
       packets.serve(() => false, PATIENCE); // it will not sleep: there is a packet
       packets.serve(() => true, PATIENCE);
       packets.proceed();
-      if (libc.read(farEnd, arena.address(incoming), PACKET_LENGTH) === PACKET_LENGTH) moved++;
+      if (libc.read(farEnd, arena.address(slots.offset(0)), PACKET_LENGTH) === PACKET_LENGTH) moved++;
     }
     this.#left -= STEP;
     if (this.isOver) {
@@ -110,7 +111,9 @@ export class WarmUp {
       return undefined;
     }
     const packets = new PacketSwitch(this.#context);
-    packets.setDevice(new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length)));
+    packets.setDevice(
+      new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length), NO_OFFLOADS),
+    );
     for (const [id, path] of paths.entries()) packets.setPath(id, path);
     packets.route = packets.path(0);
     return { packets, farEnd: device.theirs };

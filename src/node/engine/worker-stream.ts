@@ -1,10 +1,10 @@
 /**
  * The worker's end of a TLS connection. While it carries traffic, packets go straight between the device and the socket.
  *
- * The story of a packet out: the loop reads it from the device into the arena → {@link WorkerStream.sendPacket} puts the frame's header in front and
- * makes it one record → {@link WorkerStream.proceed} sends the records of a burst by one call.
- * In: {@link WorkerStream.receive} takes what the socket has → each record opens → {@link WorkerStream.#cut} finds the frames → data is written to the
- * device from where it lies, everything else goes to main.
+ * The story of a packet out: the loop reads it from the device into the arena → {@link WorkerStream.addPacket} puts the frame's header in front and
+ * makes it one record → {@link WorkerStream.flush} sends the records of a burst by one call.
+ * In: {@link WorkerStream.receive} takes what the socket has → the records open one behind the other → {@link WorkerStream.#cut} finds the frames → data
+ * is listed for the device where it lies, and written at the end of the burst; everything else goes to main.
  *
  * ### Nothing is lost and nothing is overtaken
  *
@@ -21,8 +21,8 @@ import { NOT_READ, TlsSession } from '../ffi/openssl-tls.ts';
 import { NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { ENTRY, entryTag } from './messages.ts';
-import { count, PATH, WORD } from './shared-memory.ts';
-import { MAX_FRAME, NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
+import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
+import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
 import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
@@ -31,8 +31,13 @@ import type { WorkerEnd } from './worker-end.ts';
 /** RFC 8446 §5.1: the plaintext of one record. */
 const MAX_RECORD = 16_384;
 
-/** Where plaintext of all connections lies, one at a time: what was cut short before a record, and the record. */
-export const PLAINTEXT_ROOM: number = MAX_FRAME + MAX_RECORD;
+/** Where plaintext of all connections lies, of one at a time: what the device lists until it is written, what was cut short, and a record. */
+export const PLAINTEXT_ROOM: number = 256 * 1024;
+
+/** In front of a packet, for its frame's header. */
+const HEADER_ROOM = 64;
+/** Where a packet on its way out lies, and what main has to say. */
+export const FRAME_ROOM: number = HEADER_ROOM + MAX_PACKET_LENGTH;
 
 /** Reads of the socket that one pass takes at most, so that the others have their turn. */
 const MAX_READS = 4;
@@ -43,8 +48,9 @@ type StreamState = 'prepared' | 'shaking' | 'open' | 'ended' | 'over';
 /** What the connections of a thread share. */
 export interface StreamRoom {
   readonly tls: OpenSslTls;
-  /** Offset in the context's arena of {@link PLAINTEXT_ROOM}. */
+  /** Offsets in the context's arena of {@link PLAINTEXT_ROOM} and {@link FRAME_ROOM}. */
   readonly plaintext: number;
+  readonly frame: number;
 }
 
 export class WorkerStream implements WorkerEnd {
@@ -55,6 +61,7 @@ export class WorkerStream implements WorkerEnd {
   readonly #counters: Float64Array;
   readonly #session: TlsSession;
   readonly #plaintext: number;
+  readonly packetPlace: number;
   readonly #network: number;
   readonly #networkAddress: KeptAddress;
   readonly #readAddress: KeptAddress;
@@ -71,6 +78,8 @@ export class WorkerStream implements WorkerEnd {
   #isFull = false;
   /** Something was written since the last look at what waits for the network. */
   #hasUnsent = false;
+  /** Records that were opened; of interest is how many more they became. */
+  #records = 0;
   /** Bytes that main committed and was not told to have left. */
   #committed = 0;
 
@@ -91,6 +100,7 @@ export class WorkerStream implements WorkerEnd {
     this.#counters = counters;
     this.#session = new TlsSession(room.tls, settings);
     this.#plaintext = room.plaintext;
+    this.packetPlace = room.frame + HEADER_ROOM;
     this.#networkAddress = new KeptAddress(room.tls.arena);
     this.#network = room.tls.network;
     this.#readAddress = new KeptAddress(context.arena);
@@ -126,7 +136,7 @@ export class WorkerStream implements WorkerEnd {
   shakeHands(): void {
     this.#state = 'shaking';
     this.#handshake();
-    this.#flush();
+    this.flush();
   }
 
   exportKeys(label: string, length: number): Uint8Array {
@@ -139,7 +149,7 @@ export class WorkerStream implements WorkerEnd {
   updateKeys(): undefined {
     if (!this.#session.updateKeys()) throw new MisuseError('the TLS connection cannot renew its keys');
     this.#hasUnsent = true;
-    this.#flush();
+    this.flush();
   }
 
   /** Nothing follows what was committed. */
@@ -148,7 +158,7 @@ export class WorkerStream implements WorkerEnd {
     if (this.#state === 'open') this.#session.end();
     this.#state = 'ended';
     this.#hasUnsent = true;
-    this.#flush();
+    this.flush();
   }
 
   carry(description: TrafficDescription | StreamTraffic | undefined): undefined {
@@ -162,22 +172,21 @@ export class WorkerStream implements WorkerEnd {
     }
   }
 
-  sendPacket(length: number): void {
+  addPacket(length: number): void {
     const frames = this.#frames;
-    const { arena, outgoing } = this.#context;
+    const { packetPlace } = this;
     if (frames === undefined || this.#state !== 'open') {
       count(this.#counters, PATH.notSealed);
       return;
     }
-    frames.writeHeader(arena.bytes, outgoing, length);
-    this.#write(outgoing - frames.headerLength, frames.headerLength + length);
+    frames.writeHeader(this.#context.arena.bytes, packetPlace, length);
+    this.#write(packetPlace - frames.headerLength, frames.headerLength + length);
   }
 
   sendDatagram(source: Buffer, start: number, end: number): void {
-    const { arena, outgoing } = this.#context;
-    source.copy(arena.bytes, outgoing, start, end);
+    source.copy(this.#context.arena.bytes, this.packetPlace, start, end);
     this.#committed += end - start;
-    if (this.#state === 'open') this.#write(outgoing, end - start);
+    if (this.#state === 'open') this.#write(this.packetPlace, end - start);
     else count(this.#counters, PATH.notSealed);
   }
 
@@ -185,8 +194,9 @@ export class WorkerStream implements WorkerEnd {
     count(this.#counters, PATH.notSealed); // TLS's own records are OpenSSL's
   }
 
-  receive(device: WorkerDevice | undefined): void {
-    this.#flush(); // perhaps it was room to write that came
+  receive(device: WorkerDevice | undefined): number {
+    this.flush(); // perhaps it was room to write that came
+    const before = this.#records;
     for (let reads = 0; reads < MAX_READS && this.#mayRead; reads++) {
       const address = this.#networkAddress.of(this.#network);
       const length = this.#context.libc.recv(this.fd, address, NETWORK_ROOM, 0);
@@ -205,15 +215,16 @@ export class WorkerStream implements WorkerEnd {
       if (length < NETWORK_ROOM) break; // poll says if there is more
     }
     this.#hasUnsent = true; // perhaps: TLS's own answers
-    this.#flush();
+    this.flush();
+    return this.#records - before;
   }
 
   receiveAgain(source: Buffer, start: number, end: number, device: WorkerDevice | undefined): void {
     for (let at = start; at < end; at += MAX_RECORD) {
-      const plaintext = this.#restorePartial();
+      const place = this.#restorePartial();
       const length = Math.min(end - at, MAX_RECORD);
-      source.copy(this.#context.arena.bytes, plaintext, at, at + length);
-      this.#cut(plaintext + length, device);
+      source.copy(this.#context.arena.bytes, place, at, at + length);
+      this.#cutAll(place + length, device);
     }
   }
 
@@ -221,10 +232,10 @@ export class WorkerStream implements WorkerEnd {
     if (this.#waitsForMain && this.mayProceed) {
       this.#waitsForMain = false;
       this.#waitsForRoom = true; // OpenSSL may have more than was delivered
-      if (this.#partial.length > 0) this.#cut(this.#restorePartial(), device);
+      if (this.#partial.length > 0) this.#cutAll(this.#restorePartial(), device);
     }
     if (this.#waitsForRoom && this.#state === 'open') this.#readRecords(device);
-    this.#flush();
+    this.flush();
   }
 
   fail(errno: number): void {
@@ -246,7 +257,7 @@ export class WorkerStream implements WorkerEnd {
       case 'waiting':
         return;
       case 'failed':
-        this.#flush(); // the alert
+        this.flush(); // the alert
         this.#over({ type: 'broken', reason: this.#session.failure });
         return;
       case 'done': {
@@ -259,28 +270,35 @@ export class WorkerStream implements WorkerEnd {
 
   /** Opens records until there are none, or no room for what is in them. */
   #readRecords(device: WorkerDevice | undefined): void {
+    let end = this.#restorePartial();
+    let start = this.#plaintext;
     for (;;) {
       this.#waitsForRoom = this.#waitsForMain || !this.#context.hasRoomForDevice();
-      if (this.#waitsForRoom) return;
-      const plaintext = this.#restorePartial();
-      const length = this.#session.read(this.#readAddress.of(plaintext), MAX_RECORD);
-      if (length <= 0) {
-        this.#keep(this.#plaintext, plaintext);
-        if (length === NOT_READ.ended) this.#over({ type: 'over' });
-        else if (length === NOT_READ.failed) this.#over({ type: 'broken', reason: this.#session.failure });
-        return;
+      if (this.#waitsForRoom) break;
+      if (end + MAX_RECORD > this.#plaintext + PLAINTEXT_ROOM) {
+        device?.flush();
+        this.#context.arena.bytes.copyWithin(this.#plaintext, start, end);
+        end -= start - this.#plaintext;
+        start = this.#plaintext;
       }
+      const length = this.#session.read(this.#readAddress.of(end), MAX_RECORD);
+      if (length === NOT_READ.ended) this.#over({ type: 'over' });
+      else if (length === NOT_READ.failed) this.#over({ type: 'broken', reason: this.#session.failure });
+      if (length <= 0) break;
       this.#counters[PATH.receivedAt] = this.#context.now;
+      this.#records++;
       count(this.#counters, PATH.received);
       count(this.#counters, PATH.receivedBytes, length);
-      this.#cut(plaintext + length, device);
+      end += length;
+      start = this.#cut(start, end, device);
     }
+    device?.flush();
+    this.#keep(start, end);
   }
 
   /** Puts what was cut short at the start of the plaintext room. Answers where more goes. */
   #restorePartial(): number {
-    if (this.#partial.length === 0) return this.#plaintext;
-    this.#context.arena.bytes.set(this.#partial, this.#plaintext);
+    if (this.#partial.length > 0) this.#context.arena.bytes.set(this.#partial, this.#plaintext);
     return this.#plaintext + this.#partial.length;
   }
 
@@ -288,28 +306,29 @@ export class WorkerStream implements WorkerEnd {
     this.#partial = end > start ? Uint8Array.from(this.#context.arena.bytes.subarray(start, end)) : NOTHING;
   }
 
-  /** Finds whole frames from the start of the plaintext room to `end`; keeps the rest. */
-  #cut(end: number, device: WorkerDevice | undefined): void {
+  /** Cuts what lies in the plaintext room, and keeps the rest. */
+  #cutAll(end: number, device: WorkerDevice | undefined): void {
+    const start = this.#cut(this.#plaintext, end, device);
+    device?.flush();
+    this.#keep(start, end);
+  }
+
+  /** Passes whole frames on. Answers where one begins that is cut short. */
+  #cut(start: number, end: number, device: WorkerDevice | undefined): number {
     const { bytes } = this.#context.arena;
-    const frames = this.#isGarbage ? undefined : this.#frames;
-    let at = this.#plaintext;
-    while (frames !== undefined && at < end) {
+    const frames = this.#frames;
+    let at = start;
+    while (frames !== undefined && !this.#isGarbage && at < end) {
       const length = frames.measure(bytes, at, end - at);
-      if (length === NOT_A_FRAME.cutShort) break;
-      if (length === NOT_A_FRAME.garbage) {
-        this.#isGarbage = true;
-        break;
-      }
-      if (device !== undefined && frames.isData(bytes, at, length)) device.write(at + frames.headerLength, length - frames.headerLength);
+      if (length === NOT_A_FRAME.cutShort) return at;
+      this.#isGarbage = length === NOT_A_FRAME.garbage;
+      if (this.#isGarbage) break;
+      if (device !== undefined && frames.isData(bytes, at, length)) device.add(at + frames.headerLength, length - frames.headerLength);
       else this.#deliver(at, at + length);
       at += length;
     }
-    if (frames !== undefined && !this.#isGarbage) {
-      this.#keep(at, end);
-      return;
-    }
-    this.#partial = NOTHING;
     if (at < end) this.#deliver(at, end);
+    return end;
   }
 
   /** There is room: that was looked at before. */
@@ -331,7 +350,7 @@ export class WorkerStream implements WorkerEnd {
   }
 
   /** Sends what waits, as far as the socket takes it. */
-  #flush(): void {
+  flush(): void {
     if (!this.#hasUnsent || this.#state === 'over') return;
     const { libc } = this.#context;
     for (let length = this.#session.unsent; length > 0; length = this.#session.unsent) {

@@ -124,6 +124,16 @@ export function setTypeOfService(libc: Libc, fd: number, family: 4 | 6, tos: num
     : setIntOption(libc, fd, LINUX.IPPROTO_IP, LINUX.IP_TOS, tos);
 }
 
+/** Has the kernel hand runs of datagrams over as one (UDP_GRO). 0, or the error number. */
+export function receiveRuns(libc: Libc, fd: number): number {
+  return setIntOption(libc, fd, LINUX.SOL_UDP, LINUX.UDP_GRO, 1) < 0 ? libc.errno() : 0;
+}
+
+/** Whether the kernel cuts runs of datagrams (UDP_SEGMENT): 0, or the error number. Changes nothing: each call says how long its datagrams are. */
+export function canSendRuns(libc: Libc, fd: number): number {
+  return setIntOption(libc, fd, LINUX.SOL_UDP, LINUX.UDP_SEGMENT, 0) < 0 ? libc.errno() : 0;
+}
+
 /** What the kernel believes a connected socket's path carries, in bytes of IP packet; it learns from ICMP. */
 export function kernelPathMtu(libc: Libc, fd: number, family: 4 | 6): number | undefined {
   const { scratch } = libc;

@@ -13,7 +13,7 @@ const skip = process.platform === 'linux' ? false : 'the packet engine runs on L
 it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for main', { skip }, () => {
   const { port1, port2 } = new MessageChannel();
   const memory = new SharedMemory();
-  const context = new WorkerContext(port1, { memory: memory.buffer, portableCrypto: false });
+  const context = new WorkerContext(port1, { memory: memory.buffer, portableCrypto: false, without: [] });
   const streams = new StreamCommands(context, new PacketSwitch(context));
   const descriptors = () => readdirSync('/proc/self/fd').length;
   const before = descriptors();

@@ -46,6 +46,10 @@ async function run(invocation: Invocation, background: ReturnType<typeof backgro
       const { runRecover } = await import('./recover-command.ts');
       return runRecover(invocation.given);
     }
+    case 'doctor': {
+      const { runDoctor } = await import('./doctor-command.ts');
+      return runDoctor(invocation.given);
+    }
     case 'none':
       return invocation.isMistake ? EXIT.usage : EXIT.ok;
   }

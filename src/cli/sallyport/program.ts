@@ -5,6 +5,7 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { printable } from '../../core/wire/text.ts';
 import type { ConnectArguments, CookieFormat, LoginArguments } from './arguments.ts';
+import type { DoctorArguments } from './doctor-command.ts';
 import { EXIT_MEANINGS } from './exit-codes.ts';
 import type { SessionArguments } from './session-commands.ts';
 import type { Verbosity } from './words.ts';
@@ -15,6 +16,7 @@ export type Invocation =
   | { readonly command: 'login'; readonly host: string; readonly format: CookieFormat; readonly given: LoginArguments }
   | { readonly command: 'status' | 'recover'; readonly given: SessionArguments }
   | { readonly command: 'disconnect' | 'reconnect'; readonly session: string | undefined; readonly given: SessionArguments }
+  | { readonly command: 'doctor'; readonly given: DoctorArguments }
   /** Help or version was shown, or the command line makes no sense, which was said. */
   | { readonly command: 'none'; readonly isMistake: boolean };
 
@@ -115,6 +117,12 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     .description('Put back addresses, routes and DNS that sessions which were killed have left changed.')
     .addOption(json())
     .action((given: SessionArguments) => run({ command: 'recover', given }));
+  program
+    .command('doctor')
+    .description('Say which parts of the packet engine run on this machine, and why not the others. Root sees all of them.')
+    .addArgument(new Argument('<part>', 'What to look at.').choices(['engine']))
+    .addOption(json())
+    .action((_: string, given: DoctorArguments) => run({ command: 'doctor', given }));
   // Never gets here: main.ts hands these arguments on as they are.
   program
     .command('openconnect')

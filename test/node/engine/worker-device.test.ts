@@ -20,7 +20,7 @@ afterEach(() => {
   }
 });
 
-/** A device whose writes go to `written`, unless `refuses` has an error number for them. */
+/** A device whose writes, of more than one packet, go to `written`, unless `refuses` has an error number for them. */
 function device(refuses: (pieces: number) => number) {
   const channel = new MessageChannel();
   ports.push(channel);

@@ -32,6 +32,8 @@ export class WorkerDevice {
   #hasFailed = false;
   /** Where the next packet of {@link addCopy} goes. */
   #copyAt: number;
+  /** With room for a header in front. */
+  readonly #firstCopyAt: number;
 
   /**
    * @param fd from here on this object's
@@ -47,7 +49,8 @@ export class WorkerDevice {
     this.#hasHeader = offloads.hasHeader;
     this.#readAddress = new KeptAddress(context.arena);
     this.#writeAddresses = context.pieceAddresses;
-    this.#copyAt = context.slots.room.start;
+    this.#firstCopyAt = context.slots.room.start + VIRTIO_HEADER_LENGTH;
+    this.#copyAt = this.#firstCopyAt;
     this.#wishes =
       (this.#hasHeader ? JOIN.virtio : 0) |
       (this.#hasHeader && features.allows('tcp-join') ? JOIN.tcp : 0) |
@@ -98,7 +101,7 @@ export class WorkerDevice {
 
   // To the host.
 
-  /** Lists a packet of the arena to be written. */
+  /** Lists a packet of the arena to be written. The {@link VIRTIO_HEADER_LENGTH} bytes in front of it are free, too. */
   add(packet: number, length: number): void {
     if (this.#listed === MAX_DEVICE_BURST) this.flush();
     const { view } = this.#context.arena;
@@ -119,14 +122,31 @@ export class WorkerDevice {
 
   /** Writes what is listed. */
   flush(): void {
-    if (this.#listed === 0) return;
+    if (this.#listed === 1) this.#flushOne();
+    else if (this.#listed > 1) this.#flushMany();
+  }
+
+  /** A packet that is alone has nothing to be joined to, and somebody may be waiting for it: no tables, one plain write. */
+  #flushOne(): void {
+    const { arena, libc } = this.#context;
+    const { list } = this.#kernels.tables;
+    const packet = arena.view.getInt32(list, true);
+    const length = arena.view.getInt32(list + 4, true);
+    this.#startAgain();
+    const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
+    // What stood in front of the packet has been used.
+    if (header > 0) arena.bytes.fill(0, packet - header, packet);
+    if (libc.write(this.fd, this.#writeAddresses.of(packet - header), header + length) > 0) this.#written(1, length);
+    else this.#refused(1, libc.errno());
+  }
+
+  #flushMany(): void {
     const { view } = this.#context.arena;
     const { writes, pieces } = this.#kernels.tables;
     const made = this.#kernels.join(this.#listed, this.#wishes);
     const { thinned } = this.#kernels;
     if (thinned > 0) count(this.#counters, DEVICE.thinned, thinned);
-    this.#listed = 0;
-    this.#copyAt = this.#context.slots.room.start;
+    this.#startAgain();
     for (let i = 0; i < made && !this.#hasFailed; i++) {
       const write = writes + i * JOIN_ENTRY.writes;
       const piece = pieces + view.getInt32(write, true) * JOIN_ENTRY.pieces;
@@ -134,13 +154,23 @@ export class WorkerDevice {
     }
   }
 
+  /** The list is empty. */
+  #startAgain(): void {
+    this.#listed = 0;
+    this.#copyAt = this.#firstCopyAt;
+  }
+
+  #written(packets: number, bytes: number): void {
+    count(this.#counters, DEVICE.written, packets);
+    count(this.#counters, DEVICE.writtenBytes, bytes);
+  }
+
   /** One write of the table. */
   #write(write: number, address: number, pieces: number): void {
     const { libc, arena } = this.#context;
     const packets = arena.view.getInt32(write + 8, true);
     if (libc.writev(this.fd, address, pieces) > 0) {
-      count(this.#counters, DEVICE.written, packets);
-      count(this.#counters, DEVICE.writtenBytes, arena.view.getInt32(write + 12, true));
+      this.#written(packets, arena.view.getInt32(write + 12, true));
       return;
     }
     const errno = libc.errno();
@@ -163,8 +193,7 @@ export class WorkerDevice {
       arena.writeAddress(pieces + 16, packet);
       arena.view.setUint32(pieces + 24, length, true);
       if (libc.writev(this.fd, arena.address(pieces), 2) > 0) {
-        count(this.#counters, DEVICE.written);
-        count(this.#counters, DEVICE.writtenBytes, length);
+        this.#written(1, length);
       } else {
         allWritten = false;
         this.#refused(1, libc.errno());

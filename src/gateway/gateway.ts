@@ -15,6 +15,7 @@ import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
 import type { ControlTarget, GatewayStatus } from './control/control-target.ts';
+import { logFor } from './log/gateway-logger.ts';
 import { type AuthProcess, startAuthProcess } from './main/auth-process.ts';
 import { BanTable } from './main/ban-table.ts';
 import { ControlDesk } from './main/control-desk.ts';
@@ -195,6 +196,7 @@ export class Gateway {
 /** All parts, started in order; what takes each back is added to `undo` as soon as it is there. */
 async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const { log, load, serverName, inherited } = options;
+  const workerLog = logFor(log, 'worker');
   const { config } = await load(); // its notices are said by whoever runs us
   const table = new SessionTable();
   const doors = await Doors.make({
@@ -223,7 +225,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const exchange = new PacketExchange((worker, packets) => pool.packets(worker, packets));
   const parts: Omit<Parts, 'desk' | 'pool' | 'doors'> = {
     ...{ options, config, auth, network, table, bans, statistics, events },
-    setup: { config, material, serverName, logLevel: config.logLevel, deviceName: network.device },
+    setup: { config, material, serverName, deviceName: network.device },
   };
   const logins: LoginDesk = new LoginDesk({
     ...{ auth: auth.service, table, bans, statistics, log, now: Date.now },
@@ -256,7 +258,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
       },
       forward: (worker: number, packets: readonly Uint8Array[]) => exchange.forward(worker, packets),
       strayed: (_worker, datagram, from) => doors.strayed(datagram, from),
-      log: (_worker, level, event, fields) => log.log(level, event, fields),
+      log: (_worker, level, event, fields) => workerLog.log(level, event, fields),
     },
   });
   undo.push(() => pool.close());

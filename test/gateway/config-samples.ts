@@ -26,7 +26,6 @@ export const SAMPLE_POLICY: SessionPolicy = {
   matchesTlsCipher: false,
   denyRoaming: false,
   maxSameClients: 0,
-  outputBuffer: 0,
   gatewayMoves: false,
 };
 
@@ -66,7 +65,7 @@ export function sampleConfig(...hosts: readonly HostConfig[]): GatewayConfig {
     processes: { user: 'nobody', group: 'nogroup', socketFile: '/run/sallyport-test.sock', workers: 1 },
     limits: { maxClients: 0, acceptInterval: 0, loginTime: 240_000, drain: 0 },
     bans: { maxScore: 80, banTime: 300_000, resetTime: 1_200_000, pointsWrongPassword: 10, pointsConnection: 1 },
-    network: { device: 'vpns', pingLeases: false, discoversMtu: false },
+    network: { device: 'vpns', pingLeases: false },
     scripts: {},
     control: { isEnabled: false, socket: '/run/sallyport-occtl.sock', statisticsPeriod: 604_800_000 },
     logLevel: 1,

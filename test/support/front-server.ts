@@ -99,9 +99,8 @@ export class FrontServer implements AsyncDisposable {
   async #serve(socket: net.Socket): Promise<void> {
     const { signal } = this.#stop;
     const { readsProxyHeader = false, unixSocket, loginTime = 60_000 } = this.#options;
-    const trustsTls = unixSocket !== undefined;
-    const proxied = readsProxyHeader ? await readProxyHeader(socket, { trustsTls, signal }) : { header: {}, bytesRead: 0 };
-    const ends = proxied?.header.ends ?? (unixSocket === undefined ? undefined : { local: NOWHERE, remote: NOWHERE });
+    const proxied = readsProxyHeader ? await readProxyHeader(socket, { signal }) : { ends: undefined, bytesRead: 0 };
+    const ends = proxied?.ends ?? (unixSocket === undefined ? undefined : { local: NOWHERE, remote: NOWHERE });
     const accepted =
       proxied && (await this.contexts.server.accept(socket, { signal, bytesRead: proxied.bytesRead, ...(ends !== undefined && { ends }) }));
     if (accepted === undefined) {
@@ -126,10 +125,14 @@ export class FrontServer implements AsyncDisposable {
   /** Lets the machine answer and no more. */
   #run(handOver: TunnelHandOver): void {
     this.handOvers.push(handOver);
-    const { connection, plan, exported } = handOver;
+    const { connection, plan } = handOver;
     const { local, remote, cipherSuite } = connection;
     const sink = new CollectingSink();
-    const tls = { cipherSuite, ...(exported !== undefined && { exported }) };
+    const { exporter } = plan;
+    const tls = {
+      cipherSuite,
+      ...(exporter !== undefined && { exported: connection.exportKeyingMaterial(exporter.label, exporter.length) }),
+    };
     plan.machine.opened({ kind: 'stream' }, { local, remote, engine: false, tls }, 0, { on: () => sink, event: () => undefined });
     for (const record of sink.records) connection.write(record);
     connection.onData(() => undefined);

@@ -49,8 +49,10 @@ async function run(options: RunOptions): Promise<void> {
   const ofKind = (kind: 'stream' | 'datagram') => inherited.filter((socket) => socket.kind === kind).map(({ fd }) => fd);
   let loaded: LoadedConfig | undefined;
   const load = async () => {
-    loaded = await options.load();
-    log.setLevel(options.logLevel ?? loaded.config.logLevel);
+    const { config, notices } = await options.load();
+    // The other processes have their level from the configuration.
+    loaded = { config: { ...config, logLevel: options.logLevel ?? config.logLevel }, notices };
+    log.setLevel(loaded.config.logLevel);
     return loaded;
   };
   const gateway = await Gateway.start({

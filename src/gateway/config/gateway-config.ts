@@ -84,8 +84,6 @@ export interface NetworkConfig {
   /** `route-add-cmd`, `route-del-cmd`: with `%{R}`, `%{RI}`, `%{D}`. */
   readonly routeAddCommand?: string;
   readonly routeDeleteCommand?: string;
-  /** `try-mtu-discovery`. */
-  readonly discoversMtu: boolean;
 }
 
 /** Paths of programs, run without a shell and without arguments. */
@@ -261,11 +259,6 @@ export interface SessionPolicy {
   /** Bytes a second. */
   readonly receiveRate?: number;
   readonly sendRate?: number;
-  /** Packets that may wait in a connection; 0: the system decides. */
-  readonly outputBuffer: number;
-  /** `net-priority`: SO_PRIORITY, or the type of service in IP headers. */
-  readonly netPriority?: { readonly kind: 'priority' | 'type-of-service'; readonly value: number };
-  readonly cgroup?: string;
   /** Interval of interim reports to the accounting back end. */
   readonly statisticsInterval?: Millis;
   readonly gatewayMoves: boolean;

@@ -168,7 +168,6 @@ function gatewayOf(global: OcservSection, virtual: ReadonlyMap<string, OcservSec
       pingLeases: global.flag('ping-leases'),
       ...optional('routeAddCommand', global.text('route-add-cmd')),
       ...optional('routeDeleteCommand', global.text('route-del-cmd')),
-      discoversMtu: global.flag('try-mtu-discovery'),
     },
     scripts: {
       ...optional('connect', global.text('connect-script')),

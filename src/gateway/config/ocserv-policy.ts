@@ -68,7 +68,6 @@ export function hostPolicy(section: OcservSection, global: OcservSection): Sessi
     matchesTlsCipher,
     denyRoaming: own.denyRoaming ?? false,
     maxSameClients: own.maxSameClients ?? 0,
-    outputBuffer: section.count('output-buffer'),
     gatewayMoves: section.flag('listen-host-is-dyndns'),
   };
 }
@@ -109,10 +108,6 @@ export function supplementOf(section: OcservSection): Partial<SessionPolicy> {
   if (receiveRate > 0) policy.receiveRate = receiveRate;
   const sendRate = section.count('tx-data-per-sec');
   if (sendRate > 0) policy.sendRate = sendRate;
-  const netPriority = netPriorityOf(section);
-  if (netPriority !== undefined) policy.netPriority = netPriority;
-  const cgroup = section.text('cgroup');
-  if (cgroup !== undefined) policy.cgroup = cgroup;
   return policy;
 }
 
@@ -150,13 +145,4 @@ function rekeyMethod(section: OcservSection): SessionPolicy['rekeyMethod'] {
   if (method === 'ssl' || method === 'new-tunnel') return method;
   section.report.error(section.placeOf('rekey-method'), `unknown rekey method '${method}'`);
   return 'new-tunnel';
-}
-
-function netPriorityOf(section: OcservSection): SessionPolicy['netPriority'] {
-  const text = section.text('net-priority');
-  if (text === undefined) return undefined;
-  if (/^[0-6]$/.test(text)) return { kind: 'priority', value: Number(text) };
-  if (/^0x[0-9a-f]{1,2}$/i.test(text)) return { kind: 'type-of-service', value: Number(text) };
-  section.report.warning(section.placeOf('net-priority'), `'net-priority' is 0 to 6, or 0x00 to 0xff, not '${text}': it is skipped`);
-  return undefined;
 }

@@ -24,7 +24,7 @@ export const LISTENING_KEYS = [
     default: 'false',
     scope: 'global',
     reload: 'yes',
-    meaning: 'connections begin with a PROXY header, version 1 or 2',
+    meaning: 'connections begin with a PROXY header, version 1 or 2: its addresses count, a client certificate that it tells of does not',
   },
   { name: 'tcp-port', type: 'number', scope: 'global', defaultText: 'mandatory', meaning: 'TCP port' },
   { name: 'udp-port', type: 'number', scope: 'global', defaultText: 'no DTLS', meaning: 'UDP port' },

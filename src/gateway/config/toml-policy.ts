@@ -68,7 +68,6 @@ export const DEFAULT_POLICY: SessionPolicy = {
   matchesTlsCipher: false,
   denyRoaming: false,
   maxSameClients: 0,
-  outputBuffer: 0,
   gatewayMoves: false,
 };
 
@@ -114,7 +113,6 @@ export const policyTable: z.ZodType<WrittenPolicy> = table({
   'max-same-clients': count.optional(),
   'receive-rate': count.optional(),
   'send-rate': count.optional(),
-  'output-buffer': count.optional(),
   'statistics-interval': duration.optional(),
   'gateway-moves': z.boolean().optional(),
 })
@@ -154,7 +152,6 @@ export const policyTable: z.ZodType<WrittenPolicy> = table({
       maxSameClients: policy['max-same-clients'],
       receiveRate: policy['receive-rate'] || undefined,
       sendRate: policy['send-rate'] || undefined,
-      outputBuffer: policy['output-buffer'],
       gatewayMoves: policy['gateway-moves'],
     }),
     ...offByZero('idleTimeout', policy['idle-timeout']),

@@ -104,14 +104,12 @@ export const SERVER_TABLES: ServerTables = {
     'ping-leases': z.boolean().default(false),
     'route-add-command': text.optional(),
     'route-delete-command': text.optional(),
-    'discover-mtu': z.boolean().default(false),
   })
     .prefault({})
     .transform((network) => ({
       device: network.device,
       pingLeases: network['ping-leases'],
       ...given({ routeAddCommand: network['route-add-command'], routeDeleteCommand: network['route-delete-command'] }),
-      discoversMtu: network['discover-mtu'],
     })),
   scripts: table({ connect: path.optional(), disconnect: path.optional(), 'host-update': path.optional() })
     .prefault({})

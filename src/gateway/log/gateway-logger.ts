@@ -36,12 +36,24 @@ export interface GatewayLoggerOptions {
 }
 
 export class GatewayLogger implements Logger {
+  readonly #options: GatewayLoggerOptions;
   #threshold: LogLevel;
   readonly #write: Writer;
 
   constructor(options: GatewayLoggerOptions) {
+    this.#options = options;
     this.#threshold = logThreshold(options.level);
     this.#write = writerOf(options);
+  }
+
+  /** For lines of another process, which are written by this one: with its name, with this one's process id and level. */
+  of(process: ProcessName): Logger {
+    const write = writerOf({ ...this.#options, process });
+    return {
+      log: (level, event, fields = {}) => {
+        if (isLogged(level, this.#threshold)) write(level, event, visibleFields(fields));
+      },
+    };
   }
 
   log(level: LogLevel, event: string, fields: LogFields = {}): void {
@@ -52,6 +64,12 @@ export class GatewayLogger implements Logger {
   setLevel(ocservLevel: number): void {
     this.#threshold = logThreshold(ocservLevel);
   }
+}
+
+/** The log for lines of another process; a program's own kind of log hears of it by a field. */
+export function logFor(log: Logger, process: ProcessName): Logger {
+  if (log instanceof GatewayLogger) return log.of(process);
+  return { log: (level, event, fields) => log.log(level, event, { ...fields, process }) };
 }
 
 type Writer = (level: LogLevel, event: string, fields: VisibleFields) => void;

@@ -1,6 +1,7 @@
 /** Main's end of the process with the secrets. */
 import type { Logger } from '../../core/log.ts';
 import type { IpAddress } from '../../core/wire/ip-address.ts';
+import { logFor } from '../log/gateway-logger.ts';
 import type { AuthService } from '../processes/auth-service.ts';
 import { type GatewayChild, startAuth } from '../processes/child-processes.ts';
 import type { AuthSetup, AuthStart } from '../processes/gateway-auth.ts';
@@ -16,8 +17,9 @@ export async function startAuthProcess(
   setup: AuthSetup,
   { log, onFailed }: { readonly log: Logger; readonly onFailed: (remote: IpAddress) => void },
 ): Promise<AuthProcess> {
+  const ownLog = logFor(log, 'sec-mod');
   const notices: LogNotices & { failed(remote: IpAddress): void } = {
-    log: (level, event, fields) => log.log(level, event, fields),
+    log: (level, event, fields) => ownLog.log(level, event, fields),
     failed: onFailed,
   };
   const child = startAuth({

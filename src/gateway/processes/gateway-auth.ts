@@ -10,7 +10,7 @@ import type { GatewayConfig, SessionPolicy } from '../config/gateway-config.ts';
 import { resolvePolicy } from '../config/session-policy.ts';
 import type { AuthService, KnownSession } from './auth-service.ts';
 import { parentChannel } from './process-channel.ts';
-import { remoteLogger } from './remote-logger.ts';
+import { RemoteLogger } from './remote-logger.ts';
 import { Rpc, type Served } from './rpc.ts';
 
 export interface AuthSetup {
@@ -51,6 +51,7 @@ function main(): void {
     process.exit(1);
   }
   let config: GatewayConfig | undefined;
+  let log: RemoteLogger | undefined;
   let service: (AuthService & AsyncDisposable) | undefined;
   const serve = (name: keyof AuthService): Served => {
     return (...args: never[]) => {
@@ -63,10 +64,11 @@ function main(): void {
     serves: {
       start: async ({ config: first, stateFile }: AuthSetup) => {
         config = first;
+        log = new RemoteLogger(rpc, first.logLevel);
         service = await createAuthService(first, {
           stateFile,
           events: { failed: (remote) => rpc.notify('failed', [remote]) },
-          log: remoteLogger(rpc, first.logLevel),
+          log,
           now: Date.now,
           random: randomBytes,
           policyOf: (session) => policyOf(config, session),
@@ -76,6 +78,7 @@ function main(): void {
       reload: async (next: GatewayConfig) => {
         await service?.reload(next);
         config = next;
+        log?.setLevel(next.logLevel);
       },
     },
     onFault: (error) => {

@@ -15,7 +15,7 @@ import type { DisconnectReason } from './auth-service.ts';
 import { DEVICE_DESCRIPTOR } from './child-processes.ts';
 import { giveUpRights } from './give-up-rights.ts';
 import { parentChannel } from './process-channel.ts';
-import { remoteLogger } from './remote-logger.ts';
+import { RemoteLogger } from './remote-logger.ts';
 import { Rpc } from './rpc.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, WorkerSetup } from './worker-contract.ts';
 
@@ -30,13 +30,18 @@ function main(): void {
     if (worker === undefined) throw new MisuseError('the worker has not been started');
     return worker;
   };
+  let log: RemoteLogger | undefined;
   const rpc: Rpc = new Rpc(channel, {
     peer: 'main',
     serves: {
       start: async (setup: WorkerSetup) => {
-        worker = await startWorker(rpc, setup);
+        log = new RemoteLogger(rpc, setup.config.logLevel);
+        worker = await startWorker(rpc, setup, log);
       },
-      reload: (setup: WorkerSetup) => running().reload(setup),
+      reload: (setup: WorkerSetup) => {
+        running().reload(setup);
+        log?.setLevel(setup.config.logLevel);
+      },
       closeTunnel: (tunnel: number, reason: DisconnectReason, manner: ClosingManner) => running().closeTunnel(tunnel, reason, manner),
       drop: (connection: number) => running().drop(connection),
       reports: () => running().reports(),
@@ -53,7 +58,7 @@ function main(): void {
   channel.onClose(() => process.exit(0));
 }
 
-async function startWorker(rpc: Rpc, setup: WorkerSetup): Promise<Worker> {
+async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Promise<Worker> {
   const engine = await PacketEngine.start();
   const device = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, setup.deviceName);
   const notify: DeskNotices = {
@@ -63,7 +68,6 @@ async function startWorker(rpc: Rpc, setup: WorkerSetup): Promise<Worker> {
     strayed: (datagram, from) => rpc.offer('strayed', [datagram, from]),
   };
   const packets = new DeviceSwitch(device, { forward: notify.forward });
-  const log = remoteLogger(rpc, setup.logLevel);
   const worker = await Worker.start({ setup, notify, log, device: packets, desk: rpc.remote<DeskService>() });
   giveUpRights(setup.config.processes, log);
   packets.start();

@@ -1,5 +1,6 @@
 /** A logger whose lines another process writes: main's. Secrets are gone before a line leaves. */
 import type { LogFields, Logger, LogLevel } from '../../core/log.ts';
+import { isLogged, logThreshold } from '../log/log-level.ts';
 import type { Rpc } from './rpc.ts';
 
 /** As it travels: without secrets. */
@@ -19,15 +20,24 @@ export const LINE_LIMITS = {
   fields: 32,
 } as const;
 
-/** ocserv's levels (spec "Gateway contract", 2.1): what is more detailed than asked for does not travel. */
-const LEAST_LEVEL: Readonly<Record<LogLevel, number>> = { error: 0, warn: 0, info: 0, debug: 3, trace: 9 };
+export class RemoteLogger implements Logger {
+  readonly #rpc: Pick<Rpc, 'notify'>;
+  #threshold: LogLevel;
 
-export function remoteLogger(rpc: Pick<Rpc, 'notify'>, logLevel: number): Logger {
-  return {
-    log: (level, event, fields = {}) => {
-      if (logLevel >= LEAST_LEVEL[level]) rpc.notify('log', [level, cut(event, LINE_LIMITS.event), plain(fields)]);
-    },
-  };
+  /** `level`: ocserv's, 0 to 9: what is more detailed does not travel. */
+  constructor(rpc: Pick<Rpc, 'notify'>, level: number) {
+    this.#rpc = rpc;
+    this.#threshold = logThreshold(level);
+  }
+
+  log(level: LogLevel, event: string, fields: LogFields = {}): void {
+    if (isLogged(level, this.#threshold)) this.#rpc.notify('log', [level, cut(event, LINE_LIMITS.event), plain(fields)]);
+  }
+
+  /** After a reload. */
+  setLevel(level: number): void {
+    this.#threshold = logThreshold(level);
+  }
 }
 
 function plain(fields: LogFields): PlainFields {

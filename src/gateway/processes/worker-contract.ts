@@ -63,7 +63,6 @@ export interface WorkerSetup {
   readonly serverName: string;
   /** Of the device whose queue this worker inherited. */
   readonly deviceName: string;
-  readonly logLevel: number;
 }
 
 /** What is in the files that only root can read. */

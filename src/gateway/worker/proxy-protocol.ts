@@ -11,14 +11,13 @@ import { type ProxyHeader, parseProxyHeader } from '../../core/wire/proxy-header
 const HEADER_LIMIT_MS = 5_000;
 
 export interface ProxyReading {
-  readonly header: ProxyHeader;
+  /** Undefined: the proxy speaks for itself, or cannot say. What it says of the client's TLS is not believed: we do that TLS ourselves. */
+  readonly ends: ProxyHeader['ends'];
   /** Bytes of the header: whoever reads on counts from here. */
   readonly bytesRead: number;
 }
 
 export interface ProxyReadingOptions {
-  /** The proxy's word on the client's TLS is worth something: it comes by a unix socket of this machine. */
-  readonly trustsTls: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -26,7 +25,7 @@ export interface ProxyReadingOptions {
  * The header in front of the connection, which is paused then. Undefined if the proxy left without a word: a health check. Rejects with
  * PeerMisbehavedError, NetworkError or CancelledError; the socket is destroyed then.
  */
-export async function readProxyHeader(socket: Socket, { trustsTls, signal }: ProxyReadingOptions): Promise<ProxyReading | undefined> {
+export async function readProxyHeader(socket: Socket, { signal }: ProxyReadingOptions): Promise<ProxyReading | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<ProxyReading | undefined>();
   let held: Buffer = Buffer.alloc(0);
   const settle = () => {
@@ -47,9 +46,7 @@ export async function readProxyHeader(socket: Socket, { trustsTls, signal }: Pro
       settle();
       socket.pause();
       if (held.length > parsed.length) socket.unshift(held.subarray(parsed.length));
-      const { tls, ...others } = parsed.header;
-      const header = trustsTls && tls !== undefined ? { ...others, tls } : others;
-      resolve({ header, bytesRead: parsed.length });
+      resolve({ ends: parsed.header.ends, bytesRead: parsed.length });
     } catch (error) {
       fail(error);
     }

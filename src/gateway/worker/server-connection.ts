@@ -44,8 +44,6 @@ export interface TunnelHandOver {
   readonly early: Uint8Array;
   readonly session: GatewaySession;
   readonly plan: TunnelPlan;
-  /** What {@link TunnelPlan.exporter} asked for. */
-  readonly exported?: Uint8Array;
 }
 
 export interface ServerConnectionOptions {
@@ -66,7 +64,6 @@ export class ServerConnection implements GatewayConnection {
   #requestTimer: NodeJS.Timeout | undefined;
   #first: Promise<HttpRequest | undefined> | undefined;
   #waiting: ((request: HttpRequest | undefined) => void) | undefined;
-  #hasHeard = false;
   #state: 'open' | 'tunnel' | 'closed' = 'open';
 
   constructor(connection: TlsConnection, options: ServerConnectionOptions) {
@@ -76,11 +73,6 @@ export class ServerConnection implements GatewayConnection {
     this.#loginTimer = setTimeout(() => this.#abandon('log-in took too long'), options.loginTime);
     connection.onClose(() => this.#over());
     connection.onData((bytes) => this.#received(bytes));
-  }
-
-  /** False: the client has left without a request: a health probe, not worth a word in a log. */
-  get hasHeard(): boolean {
-    return this.#hasHeard;
   }
 
   /** The first request, for whoever decides whose it is; {@link request} gives it once more. */
@@ -104,12 +96,11 @@ export class ServerConnection implements GatewayConnection {
   run(session: GatewaySession, plan: TunnelPlan): void {
     const connection = this.#connection;
     // A client that has left meanwhile is handed over as well: the session, which has its lease by now, learns from the connection that it is gone.
-    const isThere = this.#state === 'open' && connection.release();
+    if (this.#state === 'open') connection.release();
     this.#state = 'tunnel';
     this.#stopTimers();
     const early = this.#parser.takeRest();
-    const exported = isThere && plan.exporter ? connection.exportKeyingMaterial(plan.exporter.label, plan.exporter.length) : undefined;
-    this.#options.runs({ ...{ connection, early, session, plan }, ...(exported !== undefined && { exported }) });
+    this.#options.runs({ connection, early, session, plan });
   }
 
   /** Lets the last answer leave, says goodbye and closes. Safe to call twice; a tunnel's connection is not touched. */
@@ -129,7 +120,6 @@ export class ServerConnection implements GatewayConnection {
   }
 
   #received(bytes: Uint8Array): void {
-    this.#hasHeard = true;
     this.#parser.push(bytes);
     if (this.#waiting === undefined)
       this.#connection.pause(); // one at a time: what is behind this request waits on the wire

@@ -115,10 +115,9 @@ export class Worker {
   /** Where the client is; undefined: it is not wanted, or has left. */
   async #endsOf({ connection, remote = NOWHERE, local = NOWHERE, hasProxyHeader }: Arrival, socket: Socket) {
     if (!hasProxyHeader) return { remote, local, bytesRead: 0 };
-    const reading = await readProxyHeader(socket, { trustsTls: false, signal: this.#cancel.signal });
+    const reading = await readProxyHeader(socket, { signal: this.#cancel.signal });
     if (reading === undefined) return undefined;
-    const { header, bytesRead } = reading;
-    const ends = header.ends ?? { remote, local };
+    const { ends = { remote, local }, bytesRead } = reading;
     if (await this.#options.desk.admits(connection, ends.remote, ends.local)) return { ...ends, bytesRead };
     socket.destroy();
     return undefined;

@@ -3,7 +3,9 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { LogFields, LogLevel } from '../../../src/core/log.ts';
 import { Secret } from '../../../src/core/secret.ts';
-import { GatewayLogger, type GatewayLoggerOptions } from '../../../src/gateway/log/gateway-logger.ts';
+import { GatewayLogger, type GatewayLoggerOptions, logFor } from '../../../src/gateway/log/gateway-logger.ts';
+import { RemoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
+import { RecordedLog } from '../../support/forms.ts';
 
 type Form = 'json' | 'text' | 'syslog';
 
@@ -38,6 +40,37 @@ describe('the log of a gateway', () => {
     const event = JSON.parse(lines[0] ?? '');
     assert.deepEqual([event.level, event.event, event.pid, event.process], ['warn', 'odd', 24_874, 'main']);
     assert.deepEqual([event._level, event._event, event._pid, event._time, event._process], ['none', 'other', 1, 0, 'x']);
+  });
+
+  it('has lines of the other processes under their names, at the level of all', () => {
+    const { logger, lines } = loggerOf('text', { level: 1 });
+    const worker = logFor(logger, 'worker');
+    worker.log('debug', 'unseen');
+    logger.setLevel(3);
+    worker.log('debug', 'connection ended', { reason: 'tired', password: 'hunter2' });
+    logFor(logger, 'sec-mod').log('info', 'begun', USER);
+    assert.deepEqual(lines, [
+      'ocserv[24874]: worker: connection ended reason=tired password=[secret]\n',
+      'ocserv[24874]: sec-mod[alice]: 192.0.2.2:48480 begun\n',
+    ]);
+  });
+
+  it('tells a log of another make of the process by a field', () => {
+    const log = new RecordedLog();
+    logFor(log, 'worker').log('info', 'begun', { user: 'alice' });
+    assert.deepEqual(log.lines, ['info begun user=alice process=worker']);
+  });
+
+  it('lets no line of another process travel that is not asked for, and heeds a reload', () => {
+    const sent: unknown[] = [];
+    const log = new RemoteLogger({ notify: (_name, args) => sent.push(args[1]) > 0 }, 1);
+    log.log('debug', 'a');
+    log.setLevel(3);
+    log.log('debug', 'b');
+    log.log('trace', 'c');
+    log.setLevel(8);
+    log.log('trace', 'd');
+    assert.deepEqual(sent, ['b', 'd']);
   });
 
   it("is text in ocserv's kind of line for a terminal", () => {

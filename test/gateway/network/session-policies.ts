@@ -30,7 +30,6 @@ export const PLAIN_POLICY: SessionPolicy = {
   matchesTlsCipher: false,
   denyRoaming: false,
   maxSameClients: 16,
-  outputBuffer: 0,
   gatewayMoves: false,
 };
 

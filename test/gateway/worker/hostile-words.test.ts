@@ -6,7 +6,7 @@ import type { AuthStep } from '../../../src/core/auth/dialogue.ts';
 import type { HttpRequest } from '../../../src/core/http/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { toBase64 } from '../../../src/core/wire/text.ts';
-import { remoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
+import { RemoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
 import { type DeskService, WORKER_GUARDS } from '../../../src/gateway/processes/worker-contract.ts';
 import { workerVisitor } from '../../../src/gateway/worker/worker-visitor.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
@@ -44,7 +44,7 @@ function guardedWorker() {
     lines.push(args);
     return true;
   };
-  const log = remoteLogger({ notify }, 9);
+  const log = new RemoteLogger({ notify }, 9);
   const host = { serverName: '', certificate: new Uint8Array(0), headers: [], cookieTimeout: 0, needsCertificate: false };
   const visitor = workerVisitor({ ...{ connection: 1, desk, host, log }, crypto: new NodeCrypto(), now: () => 0 });
   return { visitor, log, lines, calls: () => calls };

@@ -5,11 +5,15 @@ import { systemErrorCode } from './system-error.ts';
 /** Mode of a file that was not there before: the user's own. */
 const NEW_FILE_MODE = 0o600;
 
+/** So that two replacements at once do not meet. */
+let replacements = 0;
+
 /** Mode and owner stay as they were, and a link stays one. Rejects as Node's file system does; then the old file is as it was. */
 export async function replaceFile(file: string, content: Uint8Array): Promise<void> {
   const target = await unlessMissing(realpath(file), file);
   const before = await unlessMissing(stat(target), undefined);
-  const temporary = `${target}.${process.pid}.new`;
+  const temporary = `${target}.${process.pid}.${++replacements}.new`;
+  await rm(temporary, { force: true }); // of a process that was killed in the middle, and had the same number
   try {
     await using handle = await open(temporary, 'wx', NEW_FILE_MODE);
     if (before !== undefined) {

@@ -195,8 +195,8 @@ async function addPamUser({ server }: Lab): Promise<void> {
   await server.run('chpasswd', [], { input: `${ALICE.name}:${ALICE.password}\n` });
 }
 
-async function startProxy({ server, addresses }: Lab): Promise<void> {
+async function startProxy({ server }: Lab): Promise<void> {
   const program = path.join(import.meta.dirname, '../support/proxy-header-program.ts');
-  const proxy = await server.start(process.execPath, [program, '443', '4443', addresses.client.ipv4]);
+  const proxy = await server.start(process.execPath, [program, '443', '4443']);
   await proxy.waitFor(/proxying/);
 }

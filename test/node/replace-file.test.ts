@@ -61,6 +61,13 @@ describe('a file that is replaced', { skip: process.platform === 'win32' && 'Win
     assert.equal(readFileSync(file, 'utf8'), 'new');
   });
 
+  it('is replaced though a process of the same number was killed while it replaced it', async () => {
+    const file = write('left', 'old');
+    for (let i = 1; i <= 20; i++) write(`left.${process.pid}.${i}.new`, 'half');
+    await replaceFile(file, Buffer.from('new'));
+    assert.equal(readFileSync(file, 'utf8'), 'new');
+  });
+
   it('is as it was if it cannot be replaced, and nothing lies beside it', async () => {
     const directory = path.join(folder, 'directory');
     mkdirSync(directory);

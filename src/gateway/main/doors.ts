@@ -34,12 +34,14 @@ export class Doors {
   readonly #options: DoorsOptions;
   readonly #datagrams = new Map<Tunnel, DatagramTunnel>();
   readonly #queue: Knock[] = [];
+  /** Who came before the gateway was ready, and waits for it; undefined: it has been open. */
+  #early: Knock[] | undefined = [];
   #pace: NodeJS.Timeout | undefined;
   #tcp: TcpDoor | undefined;
   #udp: UdpDoor | undefined;
   #isOpen = false;
 
-  /** Binds all ports; clients are let in after {@link open}. Rejects with NetworkError for one that is taken. */
+  /** Binds all ports; clients wait until {@link open}. Rejects with NetworkError for one that is taken. */
   static async make(options: DoorsOptions): Promise<Doors> {
     const doors = new Doors(options);
     const { listen, now } = options;
@@ -76,6 +78,9 @@ export class Doors {
 
   open(): void {
     this.#isOpen = true;
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const knock of early) this.#knocked(knock);
   }
 
   /** New connections are refused; what is there stays. */
@@ -87,7 +92,8 @@ export class Doors {
   close(): void {
     this.#isOpen = false;
     clearTimeout(this.#pace);
-    for (const { socket } of this.#queue.splice(0)) socket.destroy();
+    for (const { socket } of [...this.#queue.splice(0), ...(this.#early ?? [])]) socket.destroy();
+    this.#early = undefined;
     this.#tcp?.close();
     this.#udp?.close();
   }
@@ -115,6 +121,11 @@ export class Doors {
 
   /** Connections wait their turn while log-ins pile up (`rate-limit-ms`). */
   #knocked(knock: Knock): void {
+    if (this.#early !== undefined) {
+      if (this.#early.length < BACKLOG) this.#early.push(knock);
+      else knock.socket.destroy();
+      return;
+    }
     const { acceptInterval } = this.#options.limits();
     if (this.#queue.length === 0 && (acceptInterval === 0 || this.#options.logins().underWay < BUSY_LOGINS)) this.#admit(knock);
     else if (this.#queue.length >= BACKLOG) knock.socket.destroy();

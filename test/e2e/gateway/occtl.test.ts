@@ -132,6 +132,7 @@ describe('occtl at our gateway', { skip, timeout: 120_000 }, () => {
     assert.ok(program);
     const socket = String(scene.ocserv.settings['occtl-socket-file']);
     const events = await scene.lab.server.start(program, [...leading, '--socket-file', socket, 'show', 'events'], { keepsInputOpen: true });
+    await events.waitFor(/Press 'q'/); // from here on it misses nothing
     const client = await scene.connect();
     await events.waitFor(/^default: connected user 'alice' \(\d+\) from 192\.0\.2\.2 with IP 10\.77\.0\.\d+$/m);
     await scene.disconnect(client);

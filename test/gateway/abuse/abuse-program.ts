@@ -190,6 +190,19 @@ const calls = {
     await Promise.all([...held].map((socket) => once(socket, 'close')));
   },
 
+  /** Bytes (as Latin-1) without TLS, each on a connection of its own to this port; how many bytes came back until the gateway closed it. */
+  async tellInTheClear(port: number, texts: readonly string[]): Promise<number[]> {
+    return inParallel(texts.length, texts.length, async (i) => {
+      const socket = net.connect({ host, port });
+      socket.on('error', () => undefined);
+      await once(socket, 'connect');
+      socket.write(Buffer.from(texts[i] ?? '', 'latin1'));
+      socket.resume();
+      await once(socket, 'close');
+      return socket.bytesRead;
+    });
+  },
+
   /** The status of the answer to each of these requests, each on a connection of its own; 0: none. Binary as Latin-1. */
   async statuses(requests: readonly string[]): Promise<number[]> {
     return inParallel(requests.length, 10, async (i) => {

@@ -35,12 +35,14 @@ export class AbuseScene implements AsyncDisposable {
     this.idleDescriptors = idleDescriptors;
   }
 
-  static async open(settings: OcservSettings): Promise<AbuseScene> {
+  /** @param prepare Called when the gateway runs, before the first client. */
+  static async open(settings: OcservSettings, prepare?: (lab: Lab) => Promise<void>): Promise<AbuseScene> {
     assertBuilt();
     const lab = await Lab.open();
     try {
       const own = { 'run-as-user': 'nobody', 'run-as-group': 'daemon', 'max-same-clients': 0, ...settings };
       const gateway = await Ocserv.start(lab, { program: OUR_GATEWAY, settings: own });
+      await prepare?.(lab);
       // What the first client brings with it (threads, libraries) is no leak.
       const first = await connect(lab, gateway);
       await first.disconnect();

@@ -5,11 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { REQUEST_LIMITS } from '../../../src/gateway/worker/server-connection.ts';
 import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
 import { Capture } from '../../support/capture.ts';
+import type { Lab } from '../../support/lab.ts';
 import { missing } from '../../support/requirements.ts';
 import { sized } from '../../support/size.ts';
 import { AbuseScene } from './abuse-scene.ts';
@@ -226,3 +228,41 @@ describe('a gateway that bans', { skip, timeout: 120_000 }, () => {
     assert.equal(code, 0, output);
   });
 });
+
+describe('a gateway behind a proxy', { skip, timeout: 120_000 }, () => {
+  it('hangs up on whoever lies in the header or does not end it, and serves those who come by the proxy', async () => {
+    const settings = { 'listen-proxy-proto': true, 'tcp-port': PROXIED_PORT };
+    await using scene = await AbuseScene.open(settings, startProxy);
+    const answered = await scene.attacker.call('tellInTheClear', PROXIED_PORT, Object.values(LYING_HEADERS));
+    assert.deepEqual(
+      Object.keys(LYING_HEADERS).filter((_, i) => answered[i] !== 0),
+      [],
+    );
+    await scene.assertServes();
+    const { code, output } = await scene.logIn();
+    assert.equal(code, 0, output);
+  });
+});
+
+const PROXIED_PORT = 4443;
+
+const VERSION_2 = '\r\n\r\n\0\r\nQUIT\n';
+
+const LYING_HEADERS: Readonly<Record<string, string>> = {
+  'a TLS hello without a header': '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+  'a line that never ends': `PROXY TCP4 ${'1'.repeat(500)}`,
+  'a line that stops': 'PROXY TCP4 192.0.2.1',
+  'an address that is none': 'PROXY TCP4 192.0.2.999 192.0.2.1 1 2\r\n',
+  'a port that is none': 'PROXY TCP4 192.0.2.9 192.0.2.1 99999 2\r\n',
+  'a family that is not the address’s': 'PROXY TCP4 2001:db8::1 2001:db8::2 1 2\r\n',
+  'version 2 of 64 KiB': `${VERSION_2}\x21\x11\xff\xff${'x'.repeat(1000)}`,
+  'version 2 that is too short for its addresses': `${VERSION_2}\x21\x11\x00\x01x`,
+  'version 2 that stops': `${VERSION_2}\x21\x11\x00\x0c`,
+  'version 7': `${VERSION_2}\x71\x11\x00\x00`,
+};
+
+async function startProxy({ server }: Lab): Promise<void> {
+  const program = path.resolve(import.meta.dirname, '../../support/proxy-header-program.ts');
+  const proxy = await server.start(process.execPath, [program, '443', String(PROXIED_PORT)]);
+  await proxy.waitFor(/proxying/);
+}

@@ -8,8 +8,12 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { IpAddress } from '../../../src/core/wire/ip-address.ts';
 import { parseIp } from '../../../src/core/wire/ip-address.ts';
+import { Doors, type DoorsOptions } from '../../../src/gateway/main/doors.ts';
+import type { LoginDesk } from '../../../src/gateway/main/login-desk.ts';
+import { SessionTable } from '../../../src/gateway/main/session-table.ts';
 import { type Knock, TcpDoor } from '../../../src/gateway/main/tcp-door.ts';
 import { type Flow, UdpDoor } from '../../../src/gateway/main/udp-door.ts';
+import type { WorkerPool } from '../../../src/gateway/main/worker-pool.ts';
 import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
 import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
 
@@ -167,5 +171,40 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     for (const { flow } of flows) flow.socket.close();
     client.close();
     door.close();
+  });
+});
+
+describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
+  it('let a client wait that comes too early, and ask nothing of parts that are not there yet', async () => {
+    const handed: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let parts: Pick<DoorsOptions, 'limits' | 'logins' | 'pool'> | undefined;
+    const tcpPort = await freePort();
+    const doors = await Doors.make({
+      ...{ listen: { host: '127.0.0.1', tcpPort, proxyProtocol: false }, table: new SessionTable(), now: Date.now },
+      limits: () => (parts ?? assert.fail('too early')).limits(),
+      logins: () => (parts ?? assert.fail('too early')).logins(),
+      pool: () => (parts ?? assert.fail('too early')).pool(),
+    });
+    const client = net.connect(tcpPort, '127.0.0.1');
+    await once(client, 'connect');
+    const late = net.connect(tcpPort, '127.0.0.1');
+    await once(late, 'connect');
+    const connect: WorkerPool['connect'] = (worker, _, socket) => {
+      handed.push(worker);
+      socket.destroy();
+      if (handed.length === 2) resolve();
+    };
+    parts = {
+      limits: () => ({ maxClients: 0, acceptInterval: 0, loginTime: 0, drain: 0 }),
+      logins: () => ({ underWay: 0, mayKnock: () => true }) as unknown as LoginDesk,
+      pool: () => ({ choose: () => 7, connect }) as unknown as WorkerPool,
+    };
+    doors.open();
+    await promise;
+    assert.deepEqual(handed, [7, 7]);
+    doors.close();
+    client.destroy();
+    late.destroy();
   });
 });

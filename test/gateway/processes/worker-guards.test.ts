@@ -63,9 +63,6 @@ const LIES: readonly (readonly [what: string, name: string, args: unknown])[] = 
   ['ten thousand packets', 'forward', [Array(10_000).fill(new Uint8Array(1))]],
   ['a packet of 100 kB', 'forward', [[new Uint8Array(100_000)]]],
   ['a datagram that is text', 'strayed', ['datagram', HERE]],
-  ['a level that nobody knows', 'log', ['fatal', 'event', {}]],
-  ['a line of 100 kB', 'log', ['info', LONG, {}]],
-  ['a field that is an object', 'log', ['info', 'event', { user: { name: 'x' } }]],
 ];
 
 describe('what a worker may say', () => {
@@ -75,6 +72,20 @@ describe('what a worker may say', () => {
   });
 
   for (const [what, name, args] of LIES) it(`is not ${what} (${name})`, () => assert.throws(() => WORKER_GUARDS[name]?.(args)));
+
+  const LINES: readonly (readonly [what: string, line: readonly unknown[]])[] = [
+    ['a level that nobody knows', ['fatal', 'event', {}]],
+    ['a line of 100 kB', ['info', LONG, {}]],
+    ['a field that is an object', ['info', 'event', { user: { name: 'x' } }]],
+  ];
+
+  for (const [what, line] of LINES) {
+    it(`is not ${what}: it is told that there was one, and nothing of it`, () => {
+      const [level, event, fields] = WORKER_GUARDS.log?.(line) ?? [];
+      assert.deepEqual([level, fields], ['warn', {}]);
+      assert.match(String(event), /a line of the log was dropped/);
+    });
+  }
 
   it('is stripped of what it adds', () => {
     const [, hints] = WORKER_GUARDS.begin?.([1, { ...HINTS, isAdmin: true }]) ?? [];

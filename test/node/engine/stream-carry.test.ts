@@ -62,16 +62,19 @@ inNamespace('a carried TLS stream', import.meta.filename, () => {
         for (let i = 0; i < count; i++) assert.equal((await nextFrame(t)).payload.subarray(28).toString().trim(), `out ${i}`);
         assert.equal(t.records.applicationRecords - before, count);
         const random = new SeededRandom(4);
-        const all = Buffer.concat(Array.from({ length: count }, (_, i) => [dataTo(t, `in ${i}`), control(i)]).flat());
-        for (let at = 0; at < all.length; ) {
-          const length = 1 + Math.floor(random.fraction() * 90);
-          t.peer.write(all.subarray(at, at + length));
-          at += length;
-          if (at % 7 === 0) await setImmediate(); // writes of one turn become one record
-        }
-        for (let i = 0; i < count; i++) {
-          assert.equal(await t.innerArrivals.next(), `in ${i}`);
-          assert.deepEqual(await t.received.next(), control(i), 'what is not data comes to main, whole');
+        const batch = 100; // what the inner socket's buffer holds, though nobody reads it
+        for (let start = 0; start < count; start += batch) {
+          const all = Buffer.concat(Array.from({ length: batch }, (_, i) => [dataTo(t, `in ${start + i}`), control(start + i)]).flat());
+          for (let at = 0; at < all.length; ) {
+            const length = 1 + Math.floor(random.fraction() * 90);
+            t.peer.write(all.subarray(at, at + length));
+            at += length;
+            if (at % 7 === 0) await setImmediate(); // writes of one turn become one record
+          }
+          for (let i = start; i < start + batch; i++) {
+            assert.equal(await t.innerArrivals.next(), `in ${i}`);
+            assert.deepEqual(await t.received.next(), control(i), 'what is not data comes to main, whole');
+          }
         }
       });
     });
@@ -217,13 +220,16 @@ inNamespace('a carried TLS stream', import.meta.filename, () => {
 
   it('tells when packets last passed', OPTIONS, async () => {
     await using t = await carried();
+    const before = t.stream.times();
     const since = performance.now();
     t.inner.send('one', 7, FAR);
     await nextFrame(t);
     t.peer.write(control(1));
     await t.received.next();
     const { heardAt, sentAt } = t.stream.times();
-    for (const at of [heardAt, sentAt]) assert.ok(at >= since - 5 && at <= performance.now() + 5, `${at} of ${since}`);
+    assert.ok(heardAt > before.heardAt && sentAt > before.sentAt);
+    // The time of a pass is that of its start, from which a busy machine may keep the rest for a while.
+    for (const at of [heardAt, sentAt]) assert.ok(at >= since - 500 && at <= performance.now() + 5, `${at} of ${since}`);
   });
 
   it('sends what was written, then says goodbye', OPTIONS, async () => {

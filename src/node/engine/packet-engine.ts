@@ -17,7 +17,7 @@ import { revivedError } from '../plain-error.ts';
 import type { StreamCarrier } from '../tls-stream.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
 import { EnginePath } from './engine-path.ts';
-import { EngineStream, type EngineStreamOptions } from './engine-stream.ts';
+import { type AdoptionOptions, EngineStream, type EngineStreamOptions } from './engine-stream.ts';
 import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
@@ -94,6 +94,23 @@ export class PacketEngine {
         this.#paths[id] = stream;
       };
       return await EngineStream.open(this.#link, id, socket, options, created, free);
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a TLS connection over from this thread, which has shaken hands. Rejects with MisuseError where there is no place for it, UnsupportedError where
+   * OpenSSL's functions are not there; the connection is the caller's as before then.
+   */
+  async adoptStream(options: AdoptionOptions): Promise<EngineStream> {
+    const { id, free } = this.#place();
+    try {
+      const created = (stream: EngineStream) => {
+        this.#paths[id] = stream;
+      };
+      return await EngineStream.adopt(this.#link, id, options, created, free);
     } catch (error) {
       free();
       throw error;

@@ -23,13 +23,10 @@ import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
-import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
+import { LEFT_STEP, MAX_RECORD, type StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
-
-/** RFC 8446 §5.1: the plaintext of one record. */
-const MAX_RECORD = 16_384;
 
 /** Where plaintext of all connections lies, of one at a time: what the device lists until it is written, what was cut short, and a record. */
 export const PLAINTEXT_ROOM: number = 256 * 1024;

@@ -187,7 +187,7 @@ function someSuperPacket(random: SeededRandom): { readonly virtio: Buffer; reado
   const version = pick([4, 6] as const);
   const protocol = pick([TCP, TCP, UDP]);
   const size = pick([1, 48, 536, 999, 1000, 1280]);
-  const length = 1 + (random.uint32() % Math.min(60_000, size * 60));
+  const length = 1 + (random.uint32() % Math.min(60_000, size * 40));
   const fields: PacketFields = {
     ...PLAIN,
     version,

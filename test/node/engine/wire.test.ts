@@ -235,7 +235,7 @@ inNamespace('on the wire', import.meta.filename, () => {
         assert.deepEqual(byFlow(seen, 0), byFlow(sent, 1), `burst ${burst}`);
         const faults = (packets: readonly Buffer[]) =>
           packets
-            .map(checksumFault)
+            .map((packet) => checksumFault(packet))
             .filter((fault) => fault !== undefined)
             .toSorted();
         assert.deepEqual(faults(seen), faults(sent));

@@ -172,9 +172,9 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   times(): { readonly heardAt: number; readonly sentAt: number } {
     const offset = performance.now() - monotonicMillis();
-    const counters = this.#link.memory.pathCounters[this.#id];
+    const counters = this.#link.memory.pathCounters(this.#id);
     const local = (at = 0) => (at === 0 ? 0 : at + offset);
-    return { heardAt: local(counters?.[PATH.receivedAt]), sentAt: local(counters?.[PATH.sentAt]) };
+    return { heardAt: local(counters[PATH.receivedAt]), sentAt: local(counters[PATH.sentAt]) };
   }
 
   async close(limitMs: number): Promise<void> {

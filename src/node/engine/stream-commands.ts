@@ -7,7 +7,7 @@ import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import type { Command } from './messages.ts';
 import type { PacketSwitch } from './packet-switch.ts';
-import { FIRST_PATH_DESCRIPTOR, MAX_PATHS } from './shared-memory.ts';
+import { FIRST_PATH_DESCRIPTOR } from './shared-memory.ts';
 import type { StreamCommands as Commands, StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
@@ -55,8 +55,7 @@ export class StreamCommands {
   /** @throws UnsupportedError where OpenSSL's functions are not there */
   #open(id: number, theirs: number, settings: TlsSettings): undefined {
     const { libc, memory } = this.#context;
-    const counters = memory.pathCounters[id];
-    if (counters === undefined) throw new MisuseError(`path ${id}: there are ${MAX_PATHS}`);
+    const counters = memory.pathCounters(id);
     const fd = libc.fcntl(theirs, LINUX.F_DUPFD_CLOEXEC, 0);
     if (fd < 0) throw systemError('the socket of a TLS connection', libc.errno());
     try {

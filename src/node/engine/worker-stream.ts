@@ -123,6 +123,10 @@ export class WorkerStream implements WorkerEnd {
     return this.#isFull;
   }
 
+  get isWaiting(): boolean {
+    return this.#waitsForMain || this.#waitsForRoom;
+  }
+
   get mayProceed(): boolean {
     const { toMain, toWorker, words } = this.#context.memory;
     if (!this.#waitsForMain) return this.#waitsForRoom && this.#state === 'open' && this.#context.hasRoomForDevice();

@@ -10,6 +10,7 @@ import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
 import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
 import { errnoName } from '../ffi/errno.ts';
 import type { TlsHandle } from '../ffi/openssl-tls.ts';
+import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { descriptorOf } from '../socket-handle.ts';
 import { systemErrorText } from '../system-error.ts';
@@ -169,7 +170,8 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open') return false;
-    this.#waiting.push(bytes);
+    // A record each, as node:tls would make them: the worker has room for a record, not for anything.
+    for (let at = 0; at < bytes.length; at += MAX_RECORD) this.#waiting.push(bytes.subarray(at, at + MAX_RECORD));
     this.#waitingBytes += bytes.length;
     this.#commit();
     return this.#waitingBytes === 0;

@@ -5,6 +5,7 @@ import { LINUX } from '../ffi/libc.ts';
 import { type TlsHandle, TlsSession } from '../ffi/openssl-tls.ts';
 import { OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import type { FeatureState } from './features.ts';
 import type { Command } from './messages.ts';
 import type { PacketSwitch } from './packet-switch.ts';
@@ -47,7 +48,8 @@ export class StreamCommands {
     try {
       const tls = OpenSslTls.bind();
       features.turnOn('tls');
-      return { tls, plaintext: arena.allocate(PLAINTEXT_ROOM), frame: arena.allocate(FRAME_ROOM) };
+      const plaintext = arena.allocate(VIRTIO_HEADER_LENGTH + PLAINTEXT_ROOM) + VIRTIO_HEADER_LENGTH;
+      return { tls, plaintext, frame: arena.allocate(FRAME_ROOM) };
     } catch (error) {
       if (error instanceof UnsupportedError) features.turnOff('tls', error.message);
       throw error;

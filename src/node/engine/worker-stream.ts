@@ -44,8 +44,9 @@ type StreamState = 'prepared' | 'shaking' | 'open' | 'ended' | 'over';
 /** What the connections of a thread share. */
 export interface StreamRoom {
   readonly tls: OpenSslTls;
-  /** Offsets in the context's arena of {@link PLAINTEXT_ROOM} and {@link FRAME_ROOM}. */
+  /** Offset in the context's arena of {@link PLAINTEXT_ROOM}; a virtio header fits in front, as the device wants it. */
   readonly plaintext: number;
+  /** The same of {@link FRAME_ROOM}. */
   readonly frame: number;
 }
 

@@ -5,6 +5,7 @@
 import type { Logger } from '../../core/log.ts';
 import type { Cidr } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
+import type { TunOffloads } from '../../node/ffi/tun.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import { ClientRoutes } from '../network/client-routes.ts';
 import { GatewayDevice } from '../network/gateway-device.ts';
@@ -86,6 +87,11 @@ export class GatewayNetwork {
   /** The device's name. */
   get device(): string {
     return this.#device.name;
+  }
+
+  /** What workers have to know of it. */
+  get offloads(): TunOffloads {
+    return this.#device.offloads;
   }
 
   /** A descriptor for each worker to inherit. */

@@ -50,6 +50,8 @@ export interface PairOptions {
   readonly pskSuite?: number;
   /** The client's paths are carried by an engine. */
   readonly engine?: boolean;
+  /** The gateway's flows are. */
+  readonly gatewayEngine?: boolean;
   /** What the client knows of its way to the gateway. */
   readonly pathMtu?: number;
   readonly client?: Partial<Omit<TunnelOptions, 'datagram'>> & { readonly datagram?: TunnelOptions['datagram'] | undefined };
@@ -337,12 +339,12 @@ export class TunnelPair {
   readonly exportedKeys: Uint8Array[] = [];
 
   #facts(local: Endpoint, remote: Endpoint, isStream: boolean): PathFacts {
-    const { pathMtu, engine = false } = this.#options;
+    const { pathMtu, engine = false, gatewayEngine = false } = this.#options;
     const exported = new Uint8Array(32).fill(0x3c);
     if (isStream) this.exportedKeys.push(exported);
     return {
       ...{ local, remote },
-      engine: engine && local === CLIENT_END && !isStream,
+      engine: (local === CLIENT_END ? engine : gatewayEngine) && !isStream,
       ...(pathMtu !== undefined && local === CLIENT_END && { pathMtu }),
       ...(isStream && { tls: { exported, finished: new Uint8Array(32), cipherSuite: 'TLSv1.3-TLS_AES_256_GCM_SHA384' } }),
     };

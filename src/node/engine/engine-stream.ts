@@ -12,6 +12,7 @@ import { errnoName } from '../ffi/errno.ts';
 import type { TlsHandle } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import type { CarriedUse } from '../driver/carried-use.ts';
 import { descriptorOf } from '../socket-handle.ts';
 import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
@@ -55,6 +56,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
   readonly #id: number;
   readonly #host: string;
   readonly #onClosed: () => void;
+  #counters: Float64Array;
   readonly #secured = Promise.withResolvers<SecuredFacts>();
   /** The worker is done with it, or will be told nothing more. */
   readonly #over = Promise.withResolvers<void>();
@@ -135,6 +137,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
     this.local = local;
     this.remote = remote;
     this.#onClosed = onClosed;
+    this.#counters = link.memory.pathCounters(id);
     this.#secured.promise.catch(() => undefined); // where nobody waits for it any more
   }
 
@@ -205,11 +208,14 @@ export class EngineStream implements TlsStream, StreamCarrier {
     await this.#link.call('update-keys', { path: this.#id });
   }
 
+  use(): CarriedUse {
+    const { [PATH.carriedSent]: sent = 0, [PATH.carriedReceived]: received = 0, [PATH.carriedAt]: at = 0 } = this.#counters;
+    return { sent, received, at: localTime(at) };
+  }
+
   times(): { readonly heardAt: number; readonly sentAt: number } {
-    const offset = performance.now() - monotonicMillis();
-    const counters = this.#link.memory.pathCounters(this.#id);
-    const local = (at = 0) => (at === 0 ? 0 : at + offset);
-    return { heardAt: local(counters[PATH.receivedAt]), sentAt: local(counters[PATH.sentAt]) };
+    const { [PATH.receivedAt]: heardAt = 0, [PATH.sentAt]: sentAt = 0 } = this.#counters;
+    return { heardAt: localTime(heardAt), sentAt: localTime(sentAt) };
   }
 
   async close(limitMs: number): Promise<void> {
@@ -352,8 +358,14 @@ export class EngineStream implements TlsStream, StreamCarrier {
       // The engine has ended, and the connection with it.
     }
     this.#end(undefined);
+    this.#counters = this.#counters.slice(); // the place is another's next
     this.#onClosed();
   }
+}
+
+/** By this thread's clock; 0: never. */
+function localTime(at: number): number {
+  return at === 0 ? 0 : at + performance.now() - monotonicMillis();
 }
 
 /** Descriptor and ends of a socket. */

@@ -19,6 +19,7 @@ import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD, NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
+import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
@@ -75,6 +76,8 @@ export class WorkerStream implements WorkerEnd {
   #isFull = false;
   /** Something was written since the last look at what waits for the network. */
   #hasUnsent = false;
+  /** Packets of the device are among it. */
+  #hasPackets = false;
   /** Records that were opened; of interest is how many more they became. */
   #records = 0;
   /** Bytes that main committed and was not told to have left. */
@@ -170,6 +173,8 @@ export class WorkerStream implements WorkerEnd {
     if (traffic !== undefined && !wasCarried) {
       this.#partial = Uint8Array.from(traffic.received);
       this.#waitsForMain = true;
+    } else if (traffic === undefined && this.#partial.length > 0) {
+      this.#cutAll(this.#restorePartial(), undefined); // it is main's to go on with
     }
   }
 
@@ -182,6 +187,8 @@ export class WorkerStream implements WorkerEnd {
     }
     frames.writeHeader(this.#context.arena.bytes, packetPlace, length);
     this.#write(packetPlace - frames.headerLength, frames.headerLength + length);
+    countSentPacket(this.#counters, length);
+    this.#hasPackets = true;
   }
 
   sendDatagram(source: Buffer, start: number, end: number): void {
@@ -322,12 +329,17 @@ export class WorkerStream implements WorkerEnd {
       if (length === NOT_A_FRAME.cutShort) return at;
       this.#isGarbage = length === NOT_A_FRAME.garbage;
       if (this.#isGarbage) break;
-      if (device !== undefined && frames.isData(bytes, at, length)) device.add(at + frames.headerLength, length - frames.headerLength);
+      if (device !== undefined && frames.isData(bytes, at, length)) this.#pass(device, frames, at + frames.headerLength, at + length);
       else this.#deliver(at, at + length);
       at += length;
     }
     if (at < end) this.#deliver(at, end);
     return end;
+  }
+
+  #pass(device: WorkerDevice, { sources }: StreamFrames, start: number, end: number): void {
+    const { arena, now } = this.#context;
+    if (admitPacket(this.#counters, sources, arena.bytes, start, end - start, now)) device.add(start, end - start);
   }
 
   /** There is room: that was looked at before. */
@@ -366,6 +378,8 @@ export class WorkerStream implements WorkerEnd {
     }
     this.#isFull = false;
     this.#hasUnsent = false;
+    if (this.#hasPackets) notePackets(this.#counters, this.#context.now);
+    this.#hasPackets = false;
     if (this.#committed >= LEFT_STEP || (this.#committed > 0 && this.#state === 'ended')) {
       this.#report({ type: 'left', bytes: this.#committed });
       this.#committed = 0;

@@ -5,14 +5,10 @@
  *
  * Needs root, iproute2 and ping. Rounds alternate between link and tunnel, so that what else runs on the machine meets both.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import type { AeadCipher, TrafficDescription, TrafficKey } from '../src/core/tunnel/traffic.ts';
-import { parseIp } from '../src/core/wire/ip-address.ts';
-import { TunDevice } from '../src/node/devices/tun-device.ts';
-import { PacketEngine } from '../src/node/engine/packet-engine.ts';
+import type { AeadCipher } from '../src/core/tunnel/traffic.ts';
+import { EnginePair, inner, outer, runEnd } from './engine-pair.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -23,45 +19,6 @@ const { values: options } = parseArgs({
     end: { type: 'string' },
   },
 });
-
-/** Each end by number: 1 and 2. */
-const outer = (end: number) => `10.88.0.${end}`;
-const inner = (end: number) => `10.89.0.${end}`;
-const PORT = 4500;
-
-function key(sender: number): TrafficKey {
-  const bytes = (what: string) => createHash('sha256').update(`${what} of ${sender}`).digest();
-  const isChaCha = options.cipher === 'chacha20-poly1305';
-  const length = options.cipher === 'aes-128-gcm' ? 16 : 32;
-  return { id: 1, key: bytes('key').subarray(0, length), iv: bytes('iv').subarray(0, isChaCha ? 12 : 4), nextSequence: 1 };
-}
-
-async function runEnd(end: number): Promise<void> {
-  const peer = 3 - end;
-  const address = parseIp(outer(peer));
-  if (address === undefined) throw new Error('no address');
-  const started = performance.now();
-  const engine = await PacketEngine.start({ portableCrypto: options.portable });
-  const ready = performance.now();
-  const tun = await TunDevice.open(engine);
-  const opened = performance.now();
-  await tun.setMtu(1400);
-  const path = await engine.openUdp({ remote: { address, port: PORT }, localPort: PORT });
-  const description: TrafficDescription = {
-    record: { kind: 'dtls-aead', cipher: options.cipher as AeadCipher },
-    seal: key(end),
-    open: [key(peer)],
-    replayWindow: 64,
-    header: Uint8Array.of(0),
-    isData: { offset: 0, value: 0 },
-    tunnelMtu: 1400,
-  };
-  await path.carry(description);
-  await engine.route(path);
-  execFileSync('ip', ['addr', 'add', `${inner(end)}/24`, 'dev', tun.name]);
-  execFileSync('ip', ['link', 'set', tun.name, 'up']);
-  process.stdout.write(`${engine.crypto}: worker ${(ready - started).toFixed(1)} ms, TUN open after ${(opened - started).toFixed(1)} ms\n`);
-}
 
 /** Round-trip times in microseconds, in order. */
 function ping(namespace: string, address: string, size: number): number[] {
@@ -76,23 +33,9 @@ function quantile(values: readonly number[], share: number): number {
 }
 
 async function main(): Promise<void> {
-  const namespaces = [1, 2].map((end) => `latency-${process.pid}-${end}`);
-  const [first = '', second = ''] = namespaces;
-  const ends: ChildProcess[] = [];
-  const ip = (words: string) => execFileSync('ip', words.split(' '));
+  const pair = await EnginePair.open(import.meta.filename, process.argv.slice(2));
+  const [first] = pair.namespaces;
   try {
-    for (const namespace of namespaces) ip(`netns add ${namespace}`);
-    ip(`link add veth1 netns ${first} type veth peer name veth2 netns ${second}`);
-    for (const [i, namespace] of namespaces.entries()) {
-      ip(`-n ${namespace} addr add ${outer(i + 1)}/24 dev veth${i + 1}`);
-      ip(`-n ${namespace} link set veth${i + 1} up`);
-    }
-    for (const [i, namespace] of namespaces.entries()) {
-      const words = ['netns', 'exec', namespace, process.execPath, import.meta.filename, ...process.argv.slice(2), `--end=${i + 1}`];
-      const end = spawn('ip', words, { stdio: ['ignore', 'pipe', 'inherit'] });
-      ends.push(end);
-      process.stdout.write(String((await once(end.stdout, 'data'))[0]));
-    }
     for (const size of [56, 1300]) {
       const [link, tunnel]: [number[], number[]] = [[], []];
       for (let round = 0; round < Number(options.rounds); round++) {
@@ -107,9 +50,9 @@ async function main(): Promise<void> {
       console.log(`  an engine adds (1 % / 25 % / 50 %): ${cost} µs a packet`);
     }
   } finally {
-    for (const end of ends) end.kill();
-    for (const namespace of namespaces) execFileSync('ip', ['netns', 'del', namespace]);
+    pair.close();
   }
 }
 
-await (options.end === undefined ? main() : runEnd(Number(options.end)));
+const { cipher, portable, end } = options;
+await (end === undefined ? main() : runEnd(Number(end), { cipher: cipher as AeadCipher, portable }));

@@ -9,7 +9,8 @@ import type { Logger } from '../core/log.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
 import { type DialOptions, dialTcp } from '../node/tcp-dial.ts';
-import { TLS_FAILED, TlsConnection } from '../node/tls-connection.ts';
+import { TlsConnection } from '../node/tls-connection.ts';
+import { TLS_FAILED } from '../node/tls-stream.ts';
 import type { PresentedCertificate } from '../node/trust/verify-certificate.ts';
 import type { ServerTrust } from './server-trust.ts';
 

@@ -5,6 +5,7 @@
  */
 import { NetworkError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { pinOf } from '../node/trust/fingerprints.ts';
 import type { TrustAnchors } from '../node/trust/trust-anchors.ts';
 import { judgeCertificate, type PresentedCertificate } from '../node/trust/verify-certificate.ts';
 
@@ -51,6 +52,9 @@ export class ServerTrust {
   /** What a person has accepted: host, port and pin. */
   readonly #accepted = new Set<string>();
 
+  /** Host and port to the pins of keys that were found to be the gateway's. */
+  readonly #known = new Map<string, Set<string>>();
+
   constructor(options: ServerTrustOptions) {
     this.#options = options;
   }
@@ -63,16 +67,28 @@ export class ServerTrust {
     const { fault, pin } = decision;
     if (fault !== undefined) log.log('info', 'certificate not verified', { reason: fault, vouched: decision.verdict === 'trusted' });
     for (const complaint of decision.complaints) log.log('error', 'certificate fingerprint', { complaint });
-    if (decision.verdict === 'trusted') return;
+    if (decision.verdict === 'trusted') return this.#remember(host, port, pin);
     const key = `${host}:${port} ${pin}`;
     if (this.#accepted.has(key)) return;
     const [certificate] = presented.chain;
     if (decision.verdict === 'doubtful' && confirm !== undefined && certificate !== undefined) {
       if (await confirm({ host, port, fault: fault ?? 'unknown', pin, certificate })) {
         this.#accepted.add(key);
-        return;
+        return this.#remember(host, port, pin);
       }
     }
     throw new CertificateNotTrustedError({ host, pin, ...(decision.verdict === 'doubtful' && fault !== undefined && { fault }) });
+  }
+
+  /** Whether a key of this gateway was found good before; `certificate`: whether its key is one of those. */
+  knows({ host, port }: { readonly host: string; readonly port: number }, certificate?: Uint8Array): boolean {
+    const pins = this.#known.get(`${host}:${port}`);
+    return pins !== undefined && (certificate === undefined || pins.has(pinOf(certificate)));
+  }
+
+  #remember(host: string, port: number, pin: string): void {
+    const gateway = `${host}:${port}`;
+    const pins = this.#known.get(gateway) ?? new Set();
+    this.#known.set(gateway, pins.add(pin));
   }
 }

@@ -9,7 +9,6 @@ import type { Logger } from '../core/log.ts';
 import type { ClientProtocol, ProtocolId, ProtocolSettings } from '../core/protocols/client-protocol.ts';
 import { loadClientProtocol } from '../core/protocols/registry.ts';
 import { DEFAULT_RECONNECT_BUDGET } from '../core/session/reconnect.ts';
-import type { TunnelConfig } from '../core/tunnel/config.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ClientIdentity } from '../node/credentials/client-identity.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
@@ -20,9 +19,11 @@ import type { TlsConnection } from '../node/tls-connection.ts';
 import { keyExchangeGroups } from '../node/tls-groups.ts';
 import { loadTrustAnchors } from '../node/trust/trust-anchors.ts';
 import { openDatagramPath } from '../node/udp-socket.ts';
+import { EngineDialer } from './engine-dialer.ts';
 import { GatewayDialer } from './gateway-dialer.ts';
 import { LoginWorld } from './login-world.ts';
 import { ServerTrust, type TrustQuestion } from './server-trust.ts';
+import { TunnelDialer } from './tunnel-dialer.ts';
 import { type SessionParts, VpnSession } from './vpn-session.ts';
 
 /** How long closing the connection of a log-in may take. */
@@ -75,6 +76,8 @@ export class VpnClient {
   readonly #crypto: CryptoProvider;
   readonly #protocol: ClientProtocol;
   readonly #dialer: GatewayDialer;
+  /** Undefined through a proxy, whose connections are not the system's alone. */
+  readonly #engineDialer: EngineDialer | undefined;
 
   /** Rejects with MisuseError for settings that cannot be. */
   static async create(settings: ClientSettings, skin: ClientSkin): Promise<VpnClient> {
@@ -87,24 +90,43 @@ export class VpnClient {
     const { log, confirmCertificate } = skin;
     const ecdhCurve = keyExchangeGroups();
     const groups = ecdhCurve === undefined ? {} : { ecdhCurve };
+    const serverTrust = new ServerTrust({
+      anchors,
+      fingerprints: trust.fingerprints,
+      log,
+      ...(confirmCertificate !== undefined && { confirm: confirmCertificate }),
+    });
     const dialer = new GatewayDialer({
       ...(proxy !== undefined && { proxy }),
       overrides: resolve,
       ...(sni !== undefined && { sni }),
       context: createSecureContext({ ...groups, ...tls, ...anchors, ...identity?.tlsOptions() }),
-      trust: new ServerTrust({
-        anchors,
-        fingerprints: trust.fingerprints,
-        log,
-        ...(confirmCertificate !== undefined && { confirm: confirmCertificate }),
-      }),
+      trust: serverTrust,
       crypto,
       log,
     });
-    return new VpnClient(settings, skin, crypto, protocol, dialer);
+    const engineDialer =
+      proxy === undefined
+        ? new EngineDialer({
+            overrides: resolve,
+            ...(sni !== undefined && { sni }),
+            tls: { ...groups, ...tls },
+            ...(identity !== undefined && { identity }),
+            trust: serverTrust,
+          })
+        : undefined;
+    return new VpnClient(settings, skin, crypto, protocol, dialer, engineDialer);
   }
 
-  private constructor(settings: ClientSettings, skin: ClientSkin, crypto: CryptoProvider, protocol: ClientProtocol, dialer: GatewayDialer) {
+  private constructor(
+    settings: ClientSettings,
+    skin: ClientSkin,
+    crypto: CryptoProvider,
+    protocol: ClientProtocol,
+    dialer: GatewayDialer,
+    engineDialer: EngineDialer | undefined,
+  ) {
+    this.#engineDialer = engineDialer;
     this.#settings = settings;
     this.#skin = skin;
     this.#crypto = crypto;
@@ -146,25 +168,26 @@ export class VpnClient {
   session(options: SessionOptions): VpnSession {
     const { reconnectBudget = DEFAULT_RECONNECT_BUDGET, udp } = this.#settings;
     const { engine, openDevice, network, configured } = options;
-    let kept: TlsConnection | undefined;
-    const dial = (credential: Credential, previous: TunnelConfig | undefined, signal: AbortSignal) =>
-      this.#dialer.dial(credential.gateway, signal, previous?.gatewayMoves === true ? undefined : credential.address);
+    const dialer = new TunnelDialer({
+      portable: this.#dialer,
+      ...(this.#engineDialer !== undefined && { fast: this.#engineDialer }),
+      ...(engine !== undefined && { engine }),
+      log: this.#skin.log,
+    });
     const session = new VpnSession({
       protocol: this.#protocol,
       logIn: async (signal) => {
         const { credential, connection } = await this.#logIn(signal);
-        kept = connection;
+        dialer.keep(connection);
         return credential;
       },
       driverWorld: (credential, previous) => ({
-        isConnectionUsed: kept !== undefined,
+        get isConnectionUsed() {
+          return dialer.gaveKept;
+        },
         peer: 'The gateway',
         dial: {
-          gateway: (signal) => {
-            const connection = kept;
-            kept = undefined;
-            return connection === undefined ? dial(credential, previous, signal) : Promise.resolve(connection);
-          },
+          gateway: (signal) => dialer.dial(credential, previous, signal),
           datagram: async (remote) => openDatagramPath({ remote, ...udp }, await engine),
         },
         route: async (path) => (await engine)?.route(path),
@@ -177,7 +200,7 @@ export class VpnClient {
       reconnectBudget,
       log: this.#skin.log,
     });
-    void session.closed.then(() => kept?.destroy()); // if it ended before its tunnel was opened
+    void session.closed.then(() => dialer.close()); // if it ended before its tunnel was opened
     return session;
   }
 }

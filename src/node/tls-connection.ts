@@ -10,6 +10,7 @@ import { CancelledError, NetworkError, type SallyportError } from '../core/error
 import { type Endpoint, formatEndpoint, parseIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
 import { systemErrorText } from './system-error.ts';
+import { TLS_FAILED, type TlsStream } from './tls-stream.ts';
 import { type PresentedCertificate, presentedBy } from './trust/verify-certificate.ts';
 
 export interface TlsOptions {
@@ -23,9 +24,6 @@ export interface TlsOptions {
   readonly signal: AbortSignal;
 }
 
-/** Code of the error of a handshake that failed. */
-export const TLS_FAILED = 'ERR_TLS';
-
 export interface ConnectionEnds {
   readonly local: Endpoint;
   readonly remote: Endpoint;
@@ -36,7 +34,7 @@ type ConnectionEvent = 'data' | 'drain' | 'close' | 'end';
 /** How long a handshake may take. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
 
-export class TlsConnection {
+export class TlsConnection implements TlsStream {
   readonly local: Endpoint;
   readonly remote: Endpoint;
   /** DER of the peer's certificate; empty if it has shown none, as clients may. */
@@ -84,12 +82,10 @@ export class TlsConnection {
     return new TlsConnection(socket, formatEndpoint(ends.remote), certificate, ends);
   }
 
-  /** One call, one TLS record (up to 16384 bytes). The bytes belong to the connection until they have left. False: wait for {@link onDrain}. */
   write(bytes: Uint8Array): boolean {
     return this.#socket.write(bytes);
   }
 
-  /** Bytes that have not left yet. */
   get queued(): number {
     return this.#socket.writableLength;
   }
@@ -103,7 +99,6 @@ export class TlsConnection {
     this.#listen('drain', listener);
   }
 
-  /** The connection is over; `error` says why if it failed. */
   onClose(listener: (error: SallyportError | undefined) => void): void {
     this.#listen('close', () => listener(this.#failure));
     if (this.#socket.closed) queueMicrotask(() => listener(this.#failure)); // while nobody listened
@@ -118,12 +113,20 @@ export class TlsConnection {
     return !this.#socket.destroyed && !this.#socket.readableEnded && this.#socket.writable;
   }
 
-  /** RFC 5705 and RFC 8446 §7.5, without context. */
-  exportKeyingMaterial(label: string, length: number): Uint8Array {
+  /** node:tls can carry nothing by itself. */
+  get carrier(): undefined {
+    return undefined;
+  }
+
+  async exportKeyingMaterial(label: string, length: number): Promise<Uint8Array> {
+    return this.exportNow(label, length);
+  }
+
+  /** The same at once. */
+  exportNow(label: string, length: number): Uint8Array {
     return this.#socket.exportKeyingMaterial(length, label, undefined as unknown as Buffer);
   }
 
-  /** The verify_data of our Finished. */
   get finished(): Uint8Array | undefined {
     return this.#socket.getFinished();
   }
@@ -142,7 +145,6 @@ export class TlsConnection {
     this.#socket.resume();
   }
 
-  /** Sends what is queued, says goodbye (close_notify) and closes; gives up after `limitMs`. */
   async close(limitMs: number): Promise<void> {
     if (this.#socket.destroyed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -160,7 +162,6 @@ export class TlsConnection {
     this.#socket.on(event as 'data', listener); // only this one has bytes
   }
 
-  /** Closes at once; what is queued is lost. */
   destroy(): void {
     this.#socket.destroy();
   }

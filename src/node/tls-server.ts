@@ -12,7 +12,8 @@ import { constants, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../core/errors.ts';
-import { type ConnectionEnds, endsOf, reasonOf, TLS_FAILED, TlsConnection } from './tls-connection.ts';
+import { type ConnectionEnds, endsOf, reasonOf, TlsConnection } from './tls-connection.ts';
+import { TLS_FAILED } from './tls-stream.ts';
 
 /** How a host shows itself, and whom it wants to see. */
 export interface TlsIdentity {

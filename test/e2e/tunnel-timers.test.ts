@@ -39,11 +39,13 @@ describe('new keys', OPTIONS, () => {
       const { ipv4 } = await client.configured();
       const reports = await datagramsBothWays(scene, ipv4, COUNT);
       const rekeys = client.program.output.match(/script reconnect ended with 0/g)?.length ?? 0;
-      assert.ok(rekeys >= 1, `${rekeys} rekeys`);
+      // Over TLS 1.3 the keys change inside the connection, and nothing is lost.
+      if (method === 'ssl') assert.match(client.program.output, /stream rekey/);
+      assert.ok(method === 'ssl' ? rekeys === 0 : rekeys >= 1, `${rekeys} new tunnels`);
       for (const { received, doubled } of reports) {
         assert.equal(doubled, 0);
         // Observed: ocserv 1.1.6 loses what comes from behind it for some 40 ms each time, with openconnect as well.
-        assert.ok(COUNT - received < rekeys * 200, `${COUNT - received} of ${COUNT} lost in ${rekeys} rekeys`);
+        assert.ok(COUNT - received <= rekeys * 200, `${COUNT - received} of ${COUNT} lost in ${rekeys} rekeys`);
       }
       await scene.transfer(INSIDE.ipv6, { up: 4e6, down: 4e6 });
       await scene.disconnect(client);

@@ -94,7 +94,7 @@ describe('TLS connection', { skip: missing('openssl'), timeout: 30_000 }, () => 
       const label = 'EXPORTER-openconnect-psk';
       // Without a context, in TLS 1.2 another value than with an empty one.
       const theirs = pair.peer.exportKeyingMaterial(32, label, undefined as unknown as Buffer);
-      assert.deepEqual(Buffer.from(pair.connection.exportKeyingMaterial(label, 32)), theirs);
+      assert.deepEqual(Buffer.from(await pair.connection.exportKeyingMaterial(label, 32)), theirs);
       assert.deepEqual(pair.connection.finished, pair.peer.getPeerFinished());
     });
   }

@@ -131,7 +131,7 @@ export class FrontServer implements AsyncDisposable {
     const { exporter } = plan;
     const tls = {
       cipherSuite,
-      ...(exporter !== undefined && { exported: connection.exportKeyingMaterial(exporter.label, exporter.length) }),
+      ...(exporter !== undefined && { exported: connection.exportNow(exporter.label, exporter.length) }),
     };
     plan.machine.opened({ kind: 'stream' }, { local, remote, engine: false, tls }, 0, { on: () => sink, event: () => undefined });
     for (const record of sink.records) connection.write(record);

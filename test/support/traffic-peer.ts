@@ -38,7 +38,7 @@ export class TrafficPeer {
   readonly theirs: ReferenceKey;
   readonly ours: ReferenceKey;
   #nextSequence = 1;
-  readonly #socket: Socket;
+  readonly socket: Socket;
   #client: number | undefined;
   #isOpen = true;
   #isConnected = false;
@@ -52,7 +52,7 @@ export class TrafficPeer {
   private constructor(cipher: AeadCipher, socket: Socket) {
     this.theirs = newKey(cipher);
     this.ours = newKey(cipher);
-    this.#socket = socket;
+    this.socket = socket;
     socket.unref(); // a test that fails must not wait for it
     socket.on('message', (bytes, from) => {
       this.#client = from.port;
@@ -62,7 +62,7 @@ export class TrafficPeer {
   }
 
   get endpoint(): Endpoint {
-    const { address, port } = this.#socket.address();
+    const { address, port } = this.socket.address();
     return endpoint(address, port);
   }
 
@@ -84,16 +84,16 @@ export class TrafficPeer {
   /** Sends a datagram to whoever spoke last, or to the port. */
   send(bytes: Uint8Array, port: number | undefined = this.#client): void {
     assert.ok(port !== undefined, 'nobody has spoken yet');
-    const { address } = this.#socket.address();
-    if (this.#isConnected) this.#socket.send(bytes);
-    else this.#socket.send(bytes, port, address);
+    const { address } = this.socket.address();
+    if (this.#isConnected) this.socket.send(bytes);
+    else this.socket.send(bytes, port, address);
   }
 
   /** From now on {@link send} hands a datagram to the kernel before it returns, to whoever spoke last. */
   async connect(): Promise<void> {
     const port = this.#client;
     assert.ok(port !== undefined, 'nobody has spoken yet');
-    await new Promise<void>((resolve) => this.#socket.connect(port, this.#socket.address().address, resolve));
+    await new Promise<void>((resolve) => this.socket.connect(port, this.socket.address().address, resolve));
     this.#isConnected = true;
   }
 
@@ -116,7 +116,7 @@ export class TrafficPeer {
 
   /** Safe to call twice. */
   close(): void {
-    if (this.#isOpen) this.#socket.close();
+    if (this.#isOpen) this.socket.close();
     this.#isOpen = false;
   }
 }

@@ -50,6 +50,10 @@ async function run(invocation: Invocation, background: ReturnType<typeof backgro
       const { runGatewayCommand } = await import('./gateway-command.ts');
       return runGatewayCommand(invocation.given);
     }
+    case 'doctor': {
+      const { runDoctor } = await import('./doctor-command.ts');
+      return runDoctor(invocation.given);
+    }
     case 'none':
       return invocation.isMistake ? EXIT.usage : EXIT.ok;
   }

@@ -5,6 +5,7 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { printable } from '../../core/wire/text.ts';
 import type { ConnectArguments, CookieFormat, LoginArguments } from './arguments.ts';
+import type { DoctorArguments } from './doctor-command.ts';
 import { EXIT_MEANINGS } from './exit-codes.ts';
 import type { GatewayArguments } from './gateway-command.ts';
 import type { SessionArguments } from './session-commands.ts';
@@ -17,6 +18,7 @@ export type Invocation =
   | { readonly command: 'status' | 'recover'; readonly given: SessionArguments }
   | { readonly command: 'disconnect' | 'reconnect'; readonly session: string | undefined; readonly given: SessionArguments }
   | { readonly command: 'gateway'; readonly given: GatewayArguments }
+  | { readonly command: 'doctor'; readonly given: DoctorArguments }
   /** Help or version was shown, or the command line makes no sense, which was said. */
   | { readonly command: 'none'; readonly isMistake: boolean };
 
@@ -127,6 +129,12 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     .option('--check-config', 'Say what is wrong with the configuration, and leave: with 0 if nothing is.')
     .option('--json', 'Log as JSON lines.')
     .action((given: GatewayArguments) => run({ command: 'gateway', given }));
+  program
+    .command('doctor')
+    .description('Say which parts of the packet engine run on this machine, and why not the others. Root sees all of them.')
+    .addArgument(new Argument('<part>', 'What to look at.').choices(['engine']))
+    .addOption(json())
+    .action((_: string, given: DoctorArguments) => run({ command: 'doctor', given }));
   // Never gets here: main.ts hands these arguments on as they are.
   program
     .command('openconnect')

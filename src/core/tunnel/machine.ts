@@ -7,7 +7,7 @@ import type { Endpoint } from '../wire/ip-address.ts';
 import type { TunnelConfig } from './config.ts';
 import type { LayerSink } from './layer.ts';
 import type { Millis, Packet } from './packet.ts';
-import type { TrafficDescription } from './traffic.ts';
+import type { StreamTraffic, TrafficDescription } from './traffic.ts';
 
 /** One connection or one UDP flow, made by the driver, known by identity. Two of a kind can live side by side while a new one proves itself. */
 export interface Path {
@@ -47,7 +47,9 @@ export type TunnelEvent =
   /** Packets now leave by this path; the device opens on the first one. */
   | { readonly type: 'up'; readonly path: Path }
   /** For the engine: it may carry this path's data from now on; undefined withdraws the description. */
-  | { readonly type: 'traffic'; readonly path: Path; readonly traffic: TrafficDescription | undefined }
+  | { readonly type: 'traffic'; readonly path: Path; readonly traffic: TrafficDescription | StreamTraffic | undefined }
+  /** New keys for this stream, please, inside its TLS connection: where {@link TlsFacts.updatesKeys}. If that fails the path is lost. */
+  | { readonly type: 'update-keys'; readonly path: Path }
   /** The tunnel is over. Paths close when what was committed has left. */
   | { readonly type: 'closed'; readonly reason: CloseReason };
 
@@ -83,6 +85,8 @@ export interface TlsFacts {
   readonly exported?: Uint8Array;
   /** The client's Finished verify_data of this connection (STRAP). */
   readonly finished?: Uint8Array;
+  /** The event `update-keys` works. */
+  readonly updatesKeys?: boolean;
   /** Protocol and cipher in words, for people: `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
   readonly cipherSuite: string;
 }

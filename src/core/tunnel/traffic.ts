@@ -40,3 +40,27 @@ export interface DataMatch {
   readonly offset: number;
   readonly value: number;
 }
+
+/**
+ * The same for a stream of frames over TLS, which is the engine's own: one frame a record when sending; cut by the header's length when receiving.
+ * Frames that are not data go to the machine whole, header first, and so does everything from the first bytes on that are no frame.
+ */
+export interface StreamTraffic {
+  readonly record: { readonly kind: 'tls-stream' };
+  /** What stands in front of each payload. A frame's own header has the same bytes but for its length and the byte of {@link isData}. */
+  readonly header: HeaderTemplate;
+  /** Its offset lies in the header. */
+  readonly isData: DataMatch;
+  /** Largest payload that is accepted. */
+  readonly maxPayload: number;
+  /** Largest inner IP packet in bytes. */
+  readonly tunnelMtu: number;
+  /** What has come of the frames so far and was not cut: the engine begins with it. */
+  readonly received: Uint8Array;
+}
+
+export interface HeaderTemplate {
+  readonly bytes: Uint8Array;
+  /** Where the payload's length is, big endian. */
+  readonly length: { readonly offset: number; readonly width: 2 | 4 };
+}

@@ -1,8 +1,10 @@
 /** The driver's end of a UDP flow: what a machine commits is one datagram, or, while the engine carries the flow, one record to be sealed. */
+import { MisuseError } from '../../core/errors.ts';
 import type { LayerSink } from '../../core/tunnel/layer.ts';
 import { MAX_RESERVE } from '../../core/tunnel/layer.ts';
 import type { Path } from '../../core/tunnel/machine.ts';
-import type { Packet } from '../../core/tunnel/packet.ts';
+import type { Millis, Packet } from '../../core/tunnel/packet.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { DatagramPath } from '../datagram-path.ts';
 
 export class DatagramEnd implements Path, LayerSink {
@@ -17,6 +19,23 @@ export class DatagramEnd implements Path, LayerSink {
   constructor(path: DatagramPath, deliver: (packet: Packet) => void) {
     this.path = path;
     this.#deliver = deliver;
+  }
+
+  async carry(traffic: TrafficDescription | StreamTraffic | undefined): Promise<void> {
+    if (traffic !== undefined && !('seal' in traffic)) throw new MisuseError('a UDP flow carries records');
+    this.isCarried = traffic !== undefined;
+    await this.path.carry(traffic);
+  }
+
+  get route(): DatagramPath | undefined {
+    return this.isCarried ? this.path : undefined;
+  }
+
+  /** When the engine heard the peer and sent something last; undefined: what passes, passes here. */
+  times(): { readonly heardAt: Millis; readonly sentAt: Millis } | undefined {
+    if (!this.isCarried) return undefined;
+    const { receivedAt, sentAt } = this.path.counters();
+    return { heardAt: receivedAt, sentAt };
   }
 
   reserve(maxLength: number): Uint8Array {

@@ -1,8 +1,10 @@
-/** The driver's end of a TLS connection: what a machine commits is one TLS record. */
+/** The driver's end of a TLS connection: what a machine commits is one TLS record, also while the engine carries the data. */
+import { MisuseError } from '../../core/errors.ts';
 import type { LayerSink } from '../../core/tunnel/layer.ts';
 import type { Path } from '../../core/tunnel/machine.ts';
-import type { Packet } from '../../core/tunnel/packet.ts';
-import type { TlsConnection } from '../tls-connection.ts';
+import type { Millis, Packet } from '../../core/tunnel/packet.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { StreamCarrier, TlsStream } from '../tls-stream.ts';
 
 /** Bytes that wait for the peer before the device is paused: a little more than one round of a fast, far path. */
 export const MAX_QUEUED_BYTES: number = 1024 * 1024;
@@ -20,13 +22,38 @@ const NO_ROOM = Buffer.alloc(0);
 
 export class StreamEnd implements Path, LayerSink {
   readonly kind = 'stream';
-  readonly connection: TlsConnection;
+  readonly connection: TlsStream;
+  /** The engine makes and cuts its frames of data. */
+  isCarried = false;
   readonly #deliver: (packet: Packet) => void;
   #room: Buffer = NO_ROOM;
 
-  constructor(connection: TlsConnection, deliver: (packet: Packet) => void) {
+  constructor(connection: TlsStream, deliver: (packet: Packet) => void) {
     this.connection = connection;
     this.#deliver = deliver;
+  }
+
+  async carry(traffic: TrafficDescription | StreamTraffic | undefined): Promise<void> {
+    const { carrier } = this.connection;
+    if (carrier === undefined || (traffic !== undefined && !('received' in traffic)))
+      throw new MisuseError('this stream cannot carry that');
+    this.isCarried = traffic !== undefined;
+    await carrier.carry(traffic);
+  }
+
+  async updateKeys(): Promise<void> {
+    const { carrier } = this.connection;
+    if (carrier === undefined) throw new MisuseError('node:tls cannot start a key update');
+    await carrier.updateKeys();
+  }
+
+  get route(): StreamCarrier | undefined {
+    return this.isCarried ? this.connection.carrier : undefined;
+  }
+
+  /** When the engine heard the peer and sent something last; undefined: what passes, passes here. */
+  times(): { readonly heardAt: Millis; readonly sentAt: Millis } | undefined {
+    return this.isCarried ? this.connection.carrier?.times() : undefined;
   }
 
   get isFull(): boolean {

@@ -13,11 +13,12 @@ import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts'
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import type { CloseReason, Path, PathFacts, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
-import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramProblem } from '../datagram-path.ts';
 import type { PacketDevice } from '../devices/packet-device.ts';
 import type { TlsConnection } from '../tls-connection.ts';
+import type { StreamCarrier, TlsStream } from '../tls-stream.ts';
 import { DatagramEnd } from './datagram-end.ts';
 import { StreamEnd } from './stream-end.ts';
 
@@ -30,7 +31,7 @@ export interface DriverWorld {
   /** Makes the paths that the machine asks for; undefined: they only arrive, as a gateway's do. */
   readonly dial?: PathDialer;
   /** Packets of the device go straight to this carried path; undefined: to the driver. */
-  route(path: DatagramPath | undefined): Promise<void>;
+  route(path: DatagramPath | StreamCarrier | undefined): Promise<void>;
   /** Largest outer packet of the way to the gateway, where the system says. */
   pathMtu(local: Endpoint): number | undefined;
   now(): Millis;
@@ -38,7 +39,7 @@ export interface DriverWorld {
 
 export interface PathDialer {
   /** A TLS connection to the gateway, its certificate judged. */
-  gateway(signal: AbortSignal): Promise<TlsConnection>;
+  gateway(signal: AbortSignal): Promise<TlsStream>;
   datagram(remote: Endpoint): Promise<DatagramPath>;
 }
 
@@ -92,7 +93,7 @@ export class TunnelDriver {
 
   /** A connection that came by itself: the machine's stream. `rest`: what came behind what was read of it. */
   streamArrived(connection: TlsConnection, exporter: Exporter | undefined, rest: Uint8Array): void {
-    this.#openedStream(connection, exporter);
+    this.#openedStream(connection, exporter && connection.exportNow(exporter.label, exporter.length));
     const [end] = this.#ends;
     if (rest.length > 0 && end !== undefined) this.#turn((now) => this.#machine.receive(end, rest, now, this.#sink));
   }
@@ -155,6 +156,9 @@ export class TunnelDriver {
       case 'up':
         this.#up(event.path as StreamEnd | DatagramEnd);
         break;
+      case 'update-keys':
+        this.#updateKeys(event.path as StreamEnd);
+        break;
       case 'closed':
         this.#end(event.reason);
         break;
@@ -169,7 +173,7 @@ export class TunnelDriver {
     try {
       const { dial } = this.#world;
       if (dial === undefined) throw new MisuseError('this end of the tunnel opens no paths');
-      if (plan.to === 'gateway') this.#openedStream(await dial.gateway(this.#cancel.signal), plan.exporter);
+      if (plan.to === 'gateway') await this.#openStream(dial, plan);
       else this.#openedDatagram(await dial.datagram(this.#remoteOfStream(plan.port)));
     } catch (error) {
       const why =
@@ -179,7 +183,17 @@ export class TunnelDriver {
     }
   }
 
-  #openedStream(connection: TlsConnection, exporter: Exporter | undefined): void {
+  async #openStream(dial: PathDialer, { exporter }: Extract<PathPlan, { to: 'gateway' }>): Promise<void> {
+    const connection = await dial.gateway(this.#cancel.signal);
+    try {
+      this.#openedStream(connection, exporter && (await connection.exportKeyingMaterial(exporter.label, exporter.length)));
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  #openedStream(connection: TlsStream, exported: Uint8Array | undefined): void {
     if (this.#isClosed) {
       connection.destroy();
       return;
@@ -192,11 +206,12 @@ export class TunnelDriver {
       local,
       remote,
       ...(pathMtu !== undefined && { pathMtu }),
-      engine: false,
+      engine: connection.carrier !== undefined,
       tls: {
         cipherSuite,
+        updatesKeys: connection.carrier?.updatesKeys === true,
         ...(finished !== undefined && { finished }),
-        ...(exporter !== undefined && { exported: connection.exportKeyingMaterial(exporter.label, exporter.length) }),
+        ...(exported !== undefined && { exported }),
       },
     };
     this.#listener.connected(remote, local);
@@ -234,12 +249,17 @@ export class TunnelDriver {
     throw new NetworkError('There is no connection to the gateway whose address a datagram could go to.');
   }
 
-  #carry(path: Path, traffic: TrafficDescription | undefined): void {
-    const end = path as DatagramEnd;
-    end.isCarried = traffic !== undefined;
+  #carry(path: Path, traffic: TrafficDescription | StreamTraffic | undefined): void {
+    const end = path as StreamEnd | DatagramEnd;
     const failed = (error: unknown) =>
       this.#lost(end, new NetworkError(`The packet engine cannot carry this path: ${String(error)}.`, { cause: error }));
-    this.#track(end.path.carry(traffic).then(() => undefined, failed));
+    this.#track(end.carry(traffic).catch(failed));
+  }
+
+  #updateKeys(end: StreamEnd): void {
+    const failed = (error: unknown) =>
+      this.#lost(end, new NetworkError(`The keys of the connection cannot be renewed: ${String(error)}.`, { cause: error }));
+    this.#track(end.updateKeys().catch(failed));
   }
 
   #problem(end: DatagramEnd, problem: DatagramProblem): void {
@@ -275,7 +295,7 @@ export class TunnelDriver {
   }
 
   #up(end: StreamEnd | DatagramEnd): void {
-    this.#track(this.#world.route(end.kind === 'datagram' && end.isCarried ? end.path : undefined));
+    this.#track(this.#world.route(end.route));
     this.#listener.up(end.kind);
   }
 
@@ -322,9 +342,8 @@ export class TunnelDriver {
     this.#timerDue = Number.POSITIVE_INFINITY;
     this.#turn((now) => {
       for (const end of this.#ends) {
-        if (end.kind !== 'datagram' || !end.isCarried) continue;
-        const { receivedAt, sentAt } = end.path.counters();
-        this.#machine.notice(end, { type: 'carried', heardAt: receivedAt, sentAt }, now, this.#sink);
+        const times = end.times();
+        if (times !== undefined) this.#machine.notice(end, { type: 'carried', ...times }, now, this.#sink);
       }
       const due = this.#machine.nextTimeout();
       if (due !== undefined && due <= now) this.#machine.handleTimeout(now, this.#sink);

@@ -39,7 +39,9 @@ export interface LinkListener {
   failed(error: SallyportError): void;
 }
 
-export type WorkerReport = Extract<WorkerMessage, { readonly type: 'device-failed' | 'path-problem' }>;
+export type WorkerReport = Extract<WorkerMessage, { readonly type: 'device-failed' | 'path-problem' | 'stream-report' }>;
+
+export type LinkOptions = Pick<WorkerOptions, 'portableCrypto' | 'without'>;
 
 interface Call {
   readonly resolve: (value: unknown) => void;
@@ -62,14 +64,14 @@ export class EngineLink {
   #closed: Promise<void> | undefined;
 
   /** Starts the worker; rejects with what its start threw: {@link UnsupportedError} without koffi or Linux. */
-  static async start(options: { readonly portableCrypto: boolean }): Promise<EngineLink> {
+  static async start(options: LinkOptions): Promise<EngineLink> {
     const link = new EngineLink(options);
     const failure = await link.#started.promise;
     if (failure !== undefined) throw failure;
     return link;
   }
 
-  private constructor(options: { readonly portableCrypto: boolean }) {
+  private constructor(options: LinkOptions) {
     const codeCache = getCompileCacheDir(); // the folder of this version of Node in the one that was named
     const workerData: WorkerOptions = {
       ...options,
@@ -173,6 +175,7 @@ export class EngineLink {
         return;
       case 'device-failed':
       case 'path-problem':
+      case 'stream-report':
         this.#listener?.message(message);
         return;
       case 'ready':

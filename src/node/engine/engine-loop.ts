@@ -9,19 +9,22 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { MisuseError } from '../../core/errors.ts';
-import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { openSocketPair, openUdpSocket } from '../ffi/sockets.ts';
-import { openTun, setInterfaceMtu } from '../ffi/tun.ts';
+import { NO_OFFLOADS, openTun, setInterfaceMtu, type TunOffloads } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
 import { type Command, ENTRY, entryKind, entryPath, type PathOptions, type WorkerOptions } from './messages.ts';
+import { noteOffloads, offloadUdp } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, MAX_PATHS, WORD } from './shared-memory.ts';
+import { StreamCommands } from './stream-commands.ts';
 import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
+import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
@@ -37,6 +40,7 @@ export class EngineLoop {
   readonly #context: WorkerContext;
   readonly #port: MessagePort;
   readonly #switch: PacketSwitch;
+  readonly #streams: StreamCommands;
   readonly #warmUp: WarmUp;
   readonly #hasNews = () => this.#lookForNews();
   #takenCommands = 0;
@@ -51,7 +55,8 @@ export class EngineLoop {
     const eventfd = libc.eventfd(0, LINUX.EFD_NONBLOCK | LINUX.EFD_CLOEXEC);
     if (eventfd < 0) throw systemError('eventfd', libc.errno());
     this.#switch = new PacketSwitch(this.#context, eventfd);
-    this.#warmUp = new WarmUp(this.#context);
+    this.#streams = new StreamCommands(this.#context, this.#switch);
+    this.#warmUp = new WarmUp(this.#context, () => this.#streams.room);
     Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
     this.#context.report({ type: 'ready', crypto: this.#context.crypto });
   }
@@ -72,6 +77,8 @@ export class EngineLoop {
     // Before its entries are taken: what main made of the last packets is among them.
     const isMainDone = this.#switch.isHolding && toMain.isTaken;
     this.#takeFromMain();
+    this.#switch.proceed();
+    this.#switch.liveDevice?.flush();
     this.#context.flush();
     if (this.#isStopped) return;
     if (isMainDone && toWorker.isRead) this.#switch.release();
@@ -115,9 +122,7 @@ export class EngineLoop {
   #takeEntry(tag: number, data: Buffer, start: number, end: number): void {
     const kind = entryKind(tag);
     if (kind === ENTRY.devicePacket) {
-      const { arena, outgoing } = this.#context;
-      data.copy(arena.bytes, outgoing, start, end);
-      this.#switch.liveDevice?.write(outgoing, end - start);
+      this.#switch.liveDevice?.addCopy(data, start, end);
       return;
     }
     const path = this.#switch.path(entryPath(tag));
@@ -128,6 +133,7 @@ export class EngineLoop {
   }
 
   #obey(command: Command): void {
+    this.#switch.liveDevice?.flush(); // what main gave before
     try {
       this.#context.report({ type: 'answer', call: command.call, value: this.#execute(command) });
     } catch (error) {
@@ -151,10 +157,18 @@ export class EngineLoop {
         return this.#openPath(command.takes.path, command.takes.options);
       case 'close-path':
         return this.#closePath(command.takes.path);
+      case 'open-stream':
+      case 'shake-hands':
+      case 'export-keys':
+      case 'update-keys':
+      case 'end-stream':
+        return this.#streams.execute(command);
       case 'carry':
         return this.#carry(command.takes.path, command.takes.traffic);
       case 'route':
         return this.#route(command.takes.path);
+      case 'features':
+        return this.#context.features.states;
       case 'stop':
         this.#isStopped = true;
         return undefined;
@@ -164,20 +178,23 @@ export class EngineLoop {
 
   #openTun(name: string | undefined): { readonly name: string } {
     this.#mustHaveNoDevice();
-    const tun = openTun(this.#context.libc, name);
-    this.#setDevice(tun.fd, tun.name);
+    const { libc, features } = this.#context;
+    const wanted = { hasHeader: features.allows('tun-offload'), hasUdp: features.allows('udp-tun-offload') };
+    const tun = openTun(libc, name, wanted);
+    noteOffloads(features, tun);
+    this.#setDevice(tun.fd, tun.name, tun.offloads);
     return { name: tun.name };
   }
 
   #adoptTun(fd: number, name: string): undefined {
     this.#mustHaveNoDevice();
-    this.#setDevice(fd, name);
+    this.#setDevice(fd, name, NO_OFFLOADS);
   }
 
   #openScript(): { readonly theirs: number } {
     this.#mustHaveNoDevice();
     const { ours, theirs } = openSocketPair(this.#context.libc);
-    this.#setDevice(ours, 'of the script');
+    this.#setDevice(ours, 'of the script', NO_OFFLOADS);
     return { theirs };
   }
 
@@ -185,11 +202,11 @@ export class EngineLoop {
     if (this.#switch.device !== undefined) throw new MisuseError('the packet engine has a device already');
   }
 
-  #setDevice(fd: number, name: string): void {
+  #setDevice(fd: number, name: string, offloads: TunOffloads): void {
     const { descriptors, deviceCounters } = this.#context.memory;
     descriptors[DEVICE_DESCRIPTOR] = fd + 1;
     deviceCounters.fill(0);
-    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters));
+    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads));
   }
 
   #closeDevice(): undefined {
@@ -202,7 +219,9 @@ export class EngineLoop {
     const { descriptors, pathCounters } = this.#context.memory;
     const counters = pathCounters[id];
     if (counters === undefined) throw new MisuseError(`UDP path ${id}: there are ${MAX_PATHS}`);
-    const { fd, local, pathMtu } = openUdpSocket(this.#context.libc, options);
+    const { libc, features } = this.#context;
+    const { fd, local, pathMtu } = openUdpSocket(libc, options);
+    offloadUdp(libc, fd, features);
     descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
     counters.fill(0);
     this.#switch.setPath(id, new WorkerPath(this.#context, id, fd, counters, options));
@@ -220,20 +239,20 @@ export class EngineLoop {
     this.#switch.route = path;
   }
 
-  #carry(id: number, traffic: TrafficDescription | undefined): unknown {
+  #carry(id: number, traffic: TrafficDescription | StreamTraffic | undefined): unknown {
     try {
       const path = this.#pathAt(id);
       if (traffic !== undefined && !path.isCarried) this.#switch.hold();
       return path.carry(traffic);
     } finally {
       // The copy of the keys that came with the message; the ciphers have their own now.
-      for (const key of traffic === undefined ? [] : [traffic.seal, ...traffic.open]) key.key.fill(0);
+      for (const key of traffic !== undefined && 'seal' in traffic ? [traffic.seal, ...traffic.open] : []) key.key.fill(0);
     }
   }
 
-  #pathAt(id: number): WorkerPath {
+  #pathAt(id: number): WorkerEnd {
     const path = this.#switch.path(id);
-    if (path === undefined) throw new MisuseError('this UDP path is closed');
+    if (path === undefined) throw new MisuseError('this path is closed');
     return path;
   }
 }

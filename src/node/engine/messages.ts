@@ -5,16 +5,20 @@
  * datagram committed before a command is sent under the old state, and one committed after it under the new. Answers and reports come by message;
  * main takes all of the toMain ring before it looks at one.
  */
-import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import type { UdpOptions } from '../ffi/sockets.ts';
 import type { PlainError } from '../plain-error.ts';
+import type { EngineFeature, FeatureState } from './features.ts';
+import type { StreamCommands, StreamReport } from './stream-messages.ts';
 
 export interface WorkerOptions {
   readonly memory: SharedArrayBuffer;
   /** Use node:crypto even where OpenSSL's own functions are there. */
   readonly portableCrypto: boolean;
+  /** Features that shall not run. */
+  readonly without: readonly EngineFeature[];
   /** Where compiled code is kept between runs, if it is. */
   readonly codeCache?: string;
 }
@@ -23,11 +27,11 @@ export interface WorkerOptions {
 export const ENTRY = {
   /** An IP packet: from the device to main, or from main to the device. */
   devicePacket: 0,
-  /** A datagram as it is on the wire. */
+  /** A datagram as it is on the wire; of a stream what has come; from main, one record. */
   datagram: 1,
-  /** `[content type][plaintext]`: an opened record for main; from main, one to seal. */
+  /** `[content type][plaintext]`: an opened record for main; from main, one to seal. Of a carried stream: what is not data. */
   record: 2,
-  /** To the worker: a datagram that it delivered before it had the keys to open it. */
+  /** To the worker: a datagram, or bytes of a stream, that it delivered before it had the description. */
   received: 3,
 } as const;
 
@@ -49,7 +53,7 @@ export interface PathOptions extends UdpOptions {
 }
 
 /** Each command with what it takes and what it answers. */
-export interface EngineCommands {
+export interface EngineCommands extends StreamCommands {
   'open-tun': { readonly takes: { readonly name: string | undefined }; readonly answers: { readonly name: string } };
   /** A TUN that another process has opened: its descriptor, inherited, is the engine's from here on. */
   'adopt-tun': { readonly takes: { readonly fd: number; readonly name: string }; readonly answers: undefined };
@@ -63,11 +67,13 @@ export interface EngineCommands {
   };
   'close-path': { readonly takes: { readonly path: number }; readonly answers: undefined };
   carry: {
-    readonly takes: { readonly path: number; readonly traffic: TrafficDescription | undefined };
+    readonly takes: { readonly path: number; readonly traffic: TrafficDescription | StreamTraffic | undefined };
     readonly answers: CarriedState | undefined;
   };
   /** Which path the device's packets leave by; undefined: they go to main. */
   route: { readonly takes: { readonly path: number | undefined }; readonly answers: undefined };
+  /** What runs of the engine's features, and why not the rest. */
+  features: { readonly takes: object; readonly answers: readonly FeatureState[] };
   /** Ends the loop; everything committed before it has left. */
   stop: { readonly takes: object; readonly answers: undefined };
 }
@@ -91,7 +97,8 @@ export type WorkerMessage =
   | { readonly type: 'answer'; readonly call: number; readonly value: unknown }
   | { readonly type: 'refusal'; readonly call: number; readonly error: PlainError }
   | { readonly type: 'device-failed'; readonly error: PlainError }
-  | { readonly type: 'path-problem'; readonly path: number; readonly problem: PlainProblem };
+  | { readonly type: 'path-problem'; readonly path: number; readonly problem: PlainProblem }
+  | { readonly type: 'stream-report'; readonly path: number; readonly report: StreamReport };
 
 /** Who seals and opens: OpenSSL by address, or node:crypto. */
 export type EngineCrypto = 'openssl' | 'node';

@@ -10,11 +10,15 @@
  * await path.carry(description); // what the tunnel machine published
  * await engine.route(path);
  */
+import type { Socket } from 'node:net';
 import { MisuseError, type SallyportError } from '../../core/errors.ts';
 import type { DatagramPath, DatagramPathOptions } from '../datagram-path.ts';
 import { revivedError } from '../plain-error.ts';
+import type { StreamCarrier } from '../tls-stream.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
 import { EnginePath } from './engine-path.ts';
+import { EngineStream, type EngineStreamOptions } from './engine-stream.ts';
+import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
 
@@ -23,6 +27,14 @@ export type DeviceCounters = Readonly<Record<DeviceCounter, number>>;
 export interface EngineOptions {
   /** Use node:crypto even where OpenSSL's own functions are there: ten times slower. For comparison. Default false. */
   readonly portableCrypto?: boolean;
+  /** Features that shall not run; absent: those that the environment variable SALLYPORT_ENGINE_WITHOUT names. For comparison. */
+  readonly without?: readonly EngineFeature[];
+}
+
+/** Among the paths, taken until it is freed. */
+interface Place {
+  readonly id: number;
+  readonly free: () => void;
 }
 
 /** Main's end of the engine's one device: see {@link EngineDevice}. */
@@ -34,13 +46,14 @@ export interface DeviceEnd {
 
 export class PacketEngine {
   readonly #link: EngineLink;
-  readonly #paths: (EnginePath | 'opening' | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #paths: (EnginePath | EngineStream | 'opening' | undefined)[] = new Array(MAX_PATHS).fill(undefined);
   readonly #failed = Promise.withResolvers<SallyportError>();
   #device: DeviceEnd | undefined;
 
   /** Starts the worker. Rejects with UnsupportedError without koffi, and on systems other than Linux. */
   static async start(options: EngineOptions = {}): Promise<PacketEngine> {
-    return new PacketEngine(await EngineLink.start({ portableCrypto: options.portableCrypto ?? false }));
+    const { portableCrypto = false, without = parseFeatures(process.env.SALLYPORT_ENGINE_WITHOUT ?? '') } = options;
+    return new PacketEngine(await EngineLink.start({ portableCrypto, without }));
   }
 
   private constructor(link: EngineLink) {
@@ -65,12 +78,7 @@ export class PacketEngine {
 
   /** A connected UDP flow whose traffic the engine can carry. Rejects with NetworkError if there is no route. */
   async openUdp(options: DatagramPathOptions): Promise<DatagramPath> {
-    const id = this.#paths.indexOf(undefined);
-    if (id < 0) throw new MisuseError(`the packet engine has ${MAX_PATHS} UDP paths already`);
-    this.#paths[id] = 'opening';
-    const free = () => {
-      this.#paths[id] = undefined;
-    };
+    const { id, free } = this.#place();
     try {
       const path = await EnginePath.open(this.#link, id, options, free);
       this.#paths[id] = path;
@@ -82,12 +90,56 @@ export class PacketEngine {
   }
 
   /**
+   * TLS over a connected socket, which is destroyed in any case; the peer's certificate is the caller's to judge. Rejects with NetworkError if there is
+   * no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
+   */
+  async openStream(socket: Socket, options: EngineStreamOptions): Promise<EngineStream> {
+    let place: Place;
+    try {
+      place = this.#place();
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+    const { id, free } = place;
+    try {
+      const created = (stream: EngineStream) => {
+        this.#paths[id] = stream;
+      };
+      return await EngineStream.open(this.#link, id, socket, options, created, free);
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
+
+  #place(): Place {
+    const id = this.#paths.indexOf(undefined);
+    if (id < 0) throw new MisuseError(`the packet engine has ${MAX_PATHS} paths already`);
+    this.#paths[id] = 'opening';
+    let isFree = false;
+    return {
+      id,
+      // Once: a connection that fails frees its place when it is closed, and by then the place may be another's.
+      free: () => {
+        if (!isFree) this.#paths[id] = undefined;
+        isFree = true;
+      },
+    };
+  }
+
+  /**
    * The device's packets leave by this path from now on, as long as it carries traffic; while it does not, and for undefined, they come to the
    * device's `onBurst`. So do packets that are larger than the path's tunnel MTU.
    */
-  async route(path: DatagramPath | undefined): Promise<void> {
-    if (path !== undefined && !(path instanceof EnginePath)) throw new MisuseError('only a path of the engine can carry packets');
+  async route(path: DatagramPath | StreamCarrier | undefined): Promise<void> {
+    if (path !== undefined && !isOfEngine(path)) throw new MisuseError('only a path of the engine can carry packets');
     await this.#link.call('route', { path: path?.id });
+  }
+
+  /** What the engine does beyond one packet a system call, and why not the rest. */
+  features(): Promise<readonly FeatureState[]> {
+    return this.#link.call('features', {});
   }
 
   /** What has passed through the device so far. */
@@ -124,12 +176,12 @@ export class PacketEngine {
       return;
     }
     const path = this.#paths[entryPath(tag)];
-    if (path instanceof EnginePath) path.receive(kind, data, start, end);
+    if (isOfEngine(path)) path.receive(kind, data, start, end);
   }
 
   #onFailed(error: SallyportError): void {
     this.#device?.fail(error);
-    for (const path of this.#paths) if (path instanceof EnginePath) path.fail(error);
+    for (const path of this.#paths) if (isOfEngine(path)) path.fail(error);
     this.#failed.resolve(error);
   }
 
@@ -139,6 +191,14 @@ export class PacketEngine {
       return;
     }
     const path = this.#paths[report.path];
-    if (path instanceof EnginePath) path.report(report.problem);
+    if (report.type === 'stream-report') {
+      if (path instanceof EngineStream) path.report(report.report);
+    } else if (path instanceof EnginePath) {
+      path.report(report.problem);
+    }
   }
+}
+
+function isOfEngine(path: unknown): path is EnginePath | EngineStream {
+  return path instanceof EnginePath || path instanceof EngineStream;
 }

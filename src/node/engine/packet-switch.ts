@@ -2,12 +2,12 @@
  * Moves packets between the device, the UDP paths and main: the part of the engine that runs for every packet.
  *
  * The story of a pass, {@link PacketSwitch.serve}:
- *   1. sleep in poll on the eventfd, the device and the paths, unless main has news
- *   2. device → the path that carries its packets, or main          one packet at a time, up to a budget
- *   3. paths → device, or main
+ *   1. sleep in poll on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts)
+ *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves as one burst
+ *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
- * One packet a system call is the first form of it. Bursts and offloads grow behind {@link WorkerDevice} and {@link WorkerPath}; nothing outside
- * changes. Read first: shared-memory.ts for how both threads sleep without losing a wake-up.
+ * A packet that comes alone goes alone: nothing waits to fill a burst. Read first: shared-memory.ts for how both threads sleep without losing a
+ * wake-up; worker-device.ts and worker-end.ts for the two ends.
  */
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { KeptAddress } from '../ffi/arena.ts';
@@ -15,13 +15,15 @@ import { EBADFD, ERRNO, systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
 import { ENTRY, entryTag } from './messages.ts';
-import { count, DATAGRAM_RESERVE, DEVICE, MAX_PATHS, WORD } from './shared-memory.ts';
+import { Moderation } from './moderation.ts';
+import { count, DATAGRAM_RESERVE, DEVICE, MAX_PACKET_LENGTH, MAX_PATHS, WORD } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
-import type { WorkerPath } from './worker-path.ts';
+import type { WorkerEnd } from './worker-end.ts';
 
-/** Packets of the device that one pass takes at most, so that the paths have their turn. */
-const MAX_DEVICE_PACKETS = 64;
+/** Reads of the device that one pass makes at most, and bytes that it takes, so that the paths have their turn. */
+const MAX_DEVICE_READS = 64;
+const MAX_DEVICE_BYTES = 128 * 1024;
 
 /**
  * The longest that packets wait for main after a path was given to this thread. Main needs a millisecond of it, on a busy machine a hundred. Order
@@ -52,11 +54,12 @@ export class PacketSwitch {
   readonly #eventfd: number;
   readonly #pollTable: number;
   readonly #pollAddress: KeptAddress;
-  readonly #paths: (WorkerPath | undefined)[] = new Array(MAX_PATHS).fill(undefined);
-  readonly #allowance = new Allowance(MAX_DEVICE_PACKETS);
+  readonly #paths: (WorkerEnd | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #moderation: Moderation;
+  readonly #allowance = new Allowance(MAX_DEVICE_READS);
   #device: WorkerDevice | undefined;
   /** The path that the device's packets leave by while it carries traffic. */
-  route: WorkerPath | undefined;
+  route: WorkerEnd | undefined;
   /** Until when packets wait at most; undefined: they do not. On the clock of `performance.now()`. */
   #holdEnd: Millis | undefined;
 
@@ -64,6 +67,10 @@ export class PacketSwitch {
   constructor(context: WorkerContext, eventfd: number = NO_DESCRIPTOR) {
     this.#context = context;
     this.#eventfd = eventfd;
+    const { libc, arena, features } = context;
+    this.#moderation = new Moderation(libc, arena, features.allows('moderation'));
+    if (this.#moderation.isOn) features.turnOn('moderation');
+    else features.turnOff('moderation', 'this thread may not set its timer slack');
     this.#pollTable = context.arena.allocate(SLOTS * POLLFD_LENGTH);
     this.#pollAddress = new KeptAddress(context.arena);
     for (let slot = 0; slot < SLOTS; slot++) this.#watch(slot, NO_DESCRIPTOR);
@@ -80,7 +87,7 @@ export class PacketSwitch {
     return this.#device?.hasFailed === false ? this.#device : undefined;
   }
 
-  path(id: number): WorkerPath | undefined {
+  path(id: number): WorkerEnd | undefined {
     return this.#paths[id];
   }
 
@@ -97,7 +104,7 @@ export class PacketSwitch {
   }
 
   /** Puts a path in its place, or takes it away and closes it. */
-  setPath(id: number, path: WorkerPath | undefined): void {
+  setPath(id: number, path: WorkerEnd | undefined): void {
     this.#watch(FIRST_PATH_SLOT + id, path?.fd ?? NO_DESCRIPTOR);
     const before = this.#paths[id];
     if (before !== undefined && this.route === before) this.route = undefined;
@@ -130,20 +137,32 @@ export class PacketSwitch {
    */
   serve(hasNews: () => boolean, timeout: number): boolean {
     const isHolding = this.isHolding;
-    const ready = isHolding ? this.#sleep(hasNews, HOLD_STEP, EVENT_SLOT_ONLY) : this.#sleep(hasNews, timeout, SLOTS);
+    const ready = isHolding ? this.#sleep(hasNews, HOLD_STEP, EVENT_SLOT_ONLY) : this.#wait(hasNews, timeout);
     this.#context.beginPass();
     if (ready === 0) return false;
     if (this.#events(EVENT_SLOT) !== 0) this.#clearEvent();
     if (isHolding) return true;
-    if (this.#device !== undefined && this.#events(DEVICE_SLOT) !== 0) this.#serveDevice(this.#device);
+    let packets = 0;
+    if (this.#device !== undefined && this.#events(DEVICE_SLOT) !== 0) packets += this.#serveDevice(this.#device);
     for (let id = 0; id < MAX_PATHS; id++) {
       const path = this.#paths[id];
-      if (path !== undefined && this.#events(FIRST_PATH_SLOT + id) !== 0) this.#servePath(path, FIRST_PATH_SLOT + id);
+      if (path !== undefined && this.#events(FIRST_PATH_SLOT + id) !== 0) packets += this.#servePath(path, FIRST_PATH_SLOT + id);
     }
+    this.#moderation.moved(packets);
     return true;
   }
 
   // Sleeping.
+
+  /** The same as {@link #sleep}, but after a busy pass not at once. */
+  #wait(hasNews: () => boolean, timeout: number): number {
+    if (this.#moderation.isDue) {
+      const ready = this.#sleep(hasNews, 0, SLOTS);
+      if (ready > 0 || hasNews()) return ready;
+      this.#moderation.sleep();
+    }
+    return this.#sleep(hasNews, timeout, SLOTS);
+  }
 
   /** How many descriptors have something. */
   #sleep(hasNews: () => boolean, timeout: number, slots: number): number {
@@ -151,7 +170,8 @@ export class PacketSwitch {
     Atomics.store(memory.words, WORD.workerSleeps, 1);
     // After it said that it sleeps: a resume, or room in the ring, that this look misses wakes it.
     this.#setDeviceEvents();
-    const ready = libc.poll(this.#pollAddress.of(this.#pollTable), slots, hasNews() ? 0 : timeout);
+    const mayProceed = this.#setPathEvents();
+    const ready = libc.poll(this.#pollAddress.of(this.#pollTable), slots, mayProceed || hasNews() ? 0 : timeout);
     Atomics.store(memory.words, WORD.workerSleeps, 0);
     if (ready >= 0) return ready;
     const errno = libc.errno();
@@ -171,20 +191,21 @@ export class PacketSwitch {
   }
 
   #clearEvent(): void {
-    const { libc, arena, incoming } = this.#context;
-    libc.read(this.#eventfd, arena.address(incoming), 8); // 8 bytes of counter; EAGAIN: cleared already
+    const { libc, arena, outgoing } = this.#context;
+    libc.read(this.#eventfd, arena.address(outgoing), 8); // 8 bytes of counter; EAGAIN: cleared already
   }
 
   // The device and the paths.
 
   /** The device's packets leave by this path, without main. */
-  get #carrier(): WorkerPath | undefined {
+  get #carrier(): WorkerEnd | undefined {
     return this.route?.isCarried === true ? this.route : undefined;
   }
 
   /** Packets for which there is no way on wait in the kernel. */
   #mayRead(): boolean {
-    if (this.#carrier !== undefined) return true;
+    const carrier = this.#carrier;
+    if (carrier !== undefined) return !carrier.isFull;
     return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0 && this.#context.hasRoomForDevice();
   }
 
@@ -193,39 +214,71 @@ export class PacketSwitch {
     this.#context.arena.view.setInt16(this.#pollTable + DEVICE_SLOT * POLLFD_LENGTH + 4, this.#mayRead() ? LINUX.POLLIN : 0, true);
   }
 
-  #serveDevice(device: WorkerDevice): void {
-    const isGone = (this.#events(DEVICE_SLOT) & GONE) !== 0;
-    let packets = 0;
-    while (packets < this.#allowance.packets && this.#mayRead()) {
-      const length = device.read();
-      if (length === 0) break;
-      this.#passOn(length);
-      packets++;
+  /** Whether a path need not wait for main any more: see {@link WorkerEnd.mayProceed}. */
+  #setPathEvents(): boolean {
+    const { view } = this.#context.arena;
+    let mayProceed = false;
+    for (let id = 0; id < MAX_PATHS; id++) {
+      const path = this.#paths[id];
+      if (path === undefined) continue;
+      const at = this.#pollTable + (FIRST_PATH_SLOT + id) * POLLFD_LENGTH;
+      const events = path.pollEvents;
+      // A peer that has left would end each sleep, though nobody wants to hear of it.
+      view.setInt32(at, events === 0 ? NO_DESCRIPTOR : path.fd, true);
+      view.setInt16(at + 4, events, true);
+      mayProceed ||= path.mayProceed;
     }
-    this.#allowance.used(packets);
-    // A device that is gone says so when it is read. If it was not read, or had nothing to say, poll would return at once, for ever.
-    if (isGone && packets === 0) device.fail(EBADFD);
-    if (device.hasFailed) this.#watch(DEVICE_SLOT, NO_DESCRIPTOR);
+    return mayProceed;
   }
 
-  #passOn(length: number): void {
+  /** After a burst: paths send what they gathered, and go on where they waited for main. */
+  proceed(): void {
+    for (let id = 0; id < MAX_PATHS; id++) this.#paths[id]?.proceed(this.liveDevice);
+  }
+
+  /** How many packets passed. */
+  #serveDevice(device: WorkerDevice): number {
+    const isGone = (this.#events(DEVICE_SLOT) & GONE) !== 0;
     const carrier = this.#carrier;
+    let reads = 0;
+    let bytes = 0;
+    let packets = 0;
+    while (reads < this.#allowance.packets && bytes < MAX_DEVICE_BYTES && this.#mayRead()) {
+      const length = device.read(carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
+      if (length === 0) break;
+      for (let i = 0; i < device.segments; i++) this.#passOn(device, i, carrier);
+      packets += device.segments;
+      reads++;
+      bytes += length;
+    }
+    carrier?.flush();
+    // The budget of bytes is full: that is as busy as all reads.
+    this.#allowance.used(bytes < MAX_DEVICE_BYTES ? reads : this.#allowance.packets);
+    // A device that is gone says so when it is read. If it was not read, or had nothing to say, poll would return at once, for ever.
+    if (isGone && reads === 0) device.fail(EBADFD);
+    if (device.hasFailed) this.#watch(DEVICE_SLOT, NO_DESCRIPTOR);
+    return packets;
+  }
+
+  /** One packet of what was read, to the path or to main. */
+  #passOn(device: WorkerDevice, index: number, carrier: WorkerEnd | undefined): void {
+    const { memory, slots } = this.#context;
+    const place = carrier?.packetPlace ?? slots.offset(0);
+    const length = device.segment(index, place);
     if (carrier !== undefined && length <= carrier.tunnelMtu) {
-      carrier.sendPacket(length);
+      carrier.addPacket(length);
       return;
     }
     // Larger than the path carries: main's machine has another way for it, or none.
-    const { outgoing, memory } = this.#context;
     const tag = entryTag(ENTRY.devicePacket, 0);
-    if (!this.#context.deliver(tag, outgoing, outgoing + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
+    if (!this.#context.deliver(tag, place, place + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
   }
 
-  #servePath(path: WorkerPath, slot: number): void {
+  #servePath(path: WorkerEnd, slot: number): number {
     if ((this.#events(slot) & LINUX.POLLNVAL) !== 0) {
-      this.#watch(slot, NO_DESCRIPTOR);
       path.fail(ERRNO.EBADF);
-      return;
+      return 0;
     }
-    path.receive(this.liveDevice);
+    return path.receive(this.liveDevice);
   }
 }

@@ -66,6 +66,10 @@ export const DEVICE_COUNTERS = [
   'writeDropped',
   /** No room on the way from the worker to main. */
   'readDropped',
+  /** A super-packet that contradicts itself. */
+  'readMalformed',
+  /** Bare acknowledgements for the host that a newer one of the same pass made needless. */
+  'thinned',
 ] as const;
 
 export type DeviceCounter = (typeof DEVICE_COUNTERS)[number];

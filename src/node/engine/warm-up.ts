@@ -6,18 +6,24 @@
  * the worker, in small steps.
  *
  *   far end ──► device ──► path 0: seals ──► path 1: opens ──► device ──► far end        all of them socket pairs of this process
+ *
+ * First with paths that carry datagrams, then with TLS connections: see stream-warm-up.ts.
  */
 import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
 import { LINUX, type Libc } from '../ffi/libc.ts';
 import { openSocketPair, type SocketPair } from '../ffi/sockets.ts';
+import { NO_OFFLOADS } from '../ffi/tun.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_COUNTERS, WARM_UP_DESCRIPTORS } from './shared-memory.ts';
+import { warmStreams } from './stream-warm-up.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
+import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
+import type { StreamRoom } from './worker-stream.ts';
 
-/** Enough for the optimising compiler to have taken an interest in all of it: seen with --trace-opt. */
+/** Of each kind of paths. Enough for the optimising compiler to have taken an interest in all of it: seen with --trace-opt. */
 const PACKETS = 1500;
 
 /** Packets of one step, about a millisecond: a real packet may have to wait that long. */
@@ -33,11 +39,15 @@ const NOWHERE = { address: { family: 4, bytes: new Uint8Array(4) }, port: 0 } as
 
 export class WarmUp {
   readonly #context: WorkerContext;
+  readonly #streamRoom: () => StreamRoom;
   #state: { readonly packets: PacketSwitch; readonly farEnd: number } | undefined;
+  #kind: 'datagrams' | 'streams' = 'datagrams';
   #left = PACKETS;
 
-  constructor(context: WorkerContext) {
+  /** @param streamRoom what TLS connections need; throws where there can be none */
+  constructor(context: WorkerContext, streamRoom: () => StreamRoom) {
     this.#context = context;
+    this.#streamRoom = streamRoom;
   }
 
   get isOver(): boolean {
@@ -52,16 +62,24 @@ export class WarmUp {
       return 0;
     }
     const { packets, farEnd } = this.#state;
-    const { libc, arena, incoming, outgoing } = this.#context;
+    const { libc, arena, outgoing, slots } = this.#context;
     let moved = 0;
     for (let i = 0; i < STEP; i++) {
+      // The beginning of an IPv4 packet: that much is looked at.
+      arena.view.setUint8(outgoing, 0x45);
+      arena.view.setUint16(outgoing + 2, PACKET_LENGTH);
       libc.write(farEnd, arena.address(outgoing), PACKET_LENGTH);
       packets.serve(() => false, PATIENCE); // it will not sleep: there is a packet
       packets.serve(() => true, PATIENCE);
-      if (libc.read(farEnd, arena.address(incoming), PACKET_LENGTH) === PACKET_LENGTH) moved++;
+      packets.proceed();
+      if (libc.read(farEnd, arena.address(slots.offset(0)), PACKET_LENGTH) === PACKET_LENGTH) moved++;
     }
     this.#left -= STEP;
-    if (this.isOver) this.close();
+    if (this.isOver) {
+      this.close();
+      if (this.#kind === 'datagrams') this.#left = PACKETS;
+      this.#kind = 'streams';
+    }
     return moved;
   }
 
@@ -76,35 +94,55 @@ export class WarmUp {
     this.#state = undefined;
   }
 
-  /** Undefined if the process has no descriptors to spare: then it must do without. */
+  /** Undefined if the process has no descriptors to spare, or OpenSSL's functions are not there: then it must do without. */
   #open(): { readonly packets: PacketSwitch; readonly farEnd: number } | undefined {
     const { libc, memory } = this.#context;
-    const [device, flow] = openPairs(libc);
+    const [device, flow] = openPairs(libc, this.#kind === 'streams' ? LINUX.SOCK_STREAM : LINUX.SOCK_DGRAM);
     if (device === undefined || flow === undefined) return undefined;
     const descriptors = [device.ours, device.theirs, flow.ours, flow.theirs];
     descriptors.forEach((fd, i) => {
       memory.descriptors[WARM_UP_DESCRIPTORS + i] = fd + 1;
       libc.fcntl(fd, LINUX.F_SETFL, LINUX.O_NONBLOCK);
     });
-    const packets = new PacketSwitch(this.#context);
-    packets.setDevice(new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length)));
-    for (const [id, fd] of [flow.ours, flow.theirs].entries()) {
-      const counters = new Float64Array(DATAGRAM_COUNTERS.length);
-      const path = new WorkerPath(this.#context, id, fd, counters, { remote: NOWHERE, copiesDscp: false });
-      path.carry(description());
-      packets.setPath(id, path);
+    const paths = this.#kind === 'streams' ? this.#openStreams(flow) : this.#openDatagrams(flow);
+    if (paths === undefined) {
+      for (const fd of descriptors) libc.close(fd);
+      memory.descriptors.fill(0, WARM_UP_DESCRIPTORS);
+      return undefined;
     }
+    const packets = new PacketSwitch(this.#context);
+    packets.setDevice(
+      new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length), NO_OFFLOADS),
+    );
+    for (const [id, path] of paths.entries()) packets.setPath(id, path);
     packets.route = packets.path(0);
     return { packets, farEnd: device.theirs };
   }
+
+  #openDatagrams(flow: SocketPair): readonly WorkerEnd[] {
+    return [flow.ours, flow.theirs].map((fd, id) => {
+      const counters = new Float64Array(DATAGRAM_COUNTERS.length);
+      const path = new WorkerPath(this.#context, id, fd, counters, { remote: NOWHERE, copiesDscp: false });
+      path.carry(description());
+      return path;
+    });
+  }
+
+  #openStreams(flow: SocketPair): readonly WorkerEnd[] | undefined {
+    try {
+      return warmStreams(this.#context, this.#streamRoom(), flow);
+    } catch {
+      return undefined; // tunnels over TLS are node:tls's then
+    }
+  }
 }
 
-/** Two socket pairs, or none. */
-function openPairs(libc: Libc): readonly SocketPair[] {
+/** Two socket pairs, or none. @param flowType of the second */
+function openPairs(libc: Libc, flowType: number): readonly SocketPair[] {
   const pairs: SocketPair[] = [];
   try {
     pairs.push(openSocketPair(libc));
-    pairs.push(openSocketPair(libc));
+    pairs.push(openSocketPair(libc, flowType));
     return pairs;
   } catch {
     for (const { ours, theirs } of pairs) for (const fd of [ours, theirs]) libc.close(fd);

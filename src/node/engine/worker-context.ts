@@ -1,19 +1,33 @@
 /** What all parts of the engine's worker share: system calls, memory, and the ways to main. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Millis } from '../../core/tunnel/packet.ts';
-import { Arena } from '../ffi/arena.ts';
+import { Arena, KeptAddresses } from '../ffi/arena.ts';
 import { type Libc, libc } from '../ffi/libc.ts';
+import { hasMessageCalls } from '../ffi/message-table.ts';
 import { OpenSsl, TAG_LENGTH } from '../ffi/openssl.ts';
+import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import { type CipherMaker, MAX_PREFIX_LENGTH } from './carried-traffic.ts';
+import { DatagramBurst } from './datagram-burst.ts';
+import { DatagramSlots } from './datagram-slots.ts';
+import { FeatureSet } from './features.ts';
 import type { EngineCrypto, WorkerMessage, WorkerOptions } from './messages.ts';
+import { PacketKernels } from './packet-kernels.ts';
 import { makeRecordCipher } from './record-cipher.ts';
 import { DATAGRAM_RESERVE, MAX_PACKET_LENGTH, monotonicMillis, SharedMemory, WORD } from './shared-memory.ts';
 
-/** Two packets, each with room around it, and the poll table: that is all there is at a time. */
-const ARENA_SIZE = 256 * 1024;
+/** What is there at a time: the slots of datagrams (2.1 MiB), a burst on its way out, what comes from the device, plaintext of TLS, and tables. Only what is used costs memory. */
+const ARENA_SIZE = 4 * 1024 * 1024;
+
+/** Packets for the device that one burst lists at most. */
+export const MAX_DEVICE_BURST = 1024;
+
+const POINTER_PAIRS_LENGTH = 32;
 
 /** In front of a packet: what becomes a record around it, up to alignment. */
 const PACKET_ROOM_BEFORE = Math.ceil(MAX_PREFIX_LENGTH / 64) * 64;
+
+/** A packet with what may stand around it. */
+const MAX_RECORD_LENGTH = PACKET_ROOM_BEFORE + MAX_PACKET_LENGTH + TAG_LENGTH;
 
 export class WorkerContext {
   readonly libc: Libc;
@@ -21,10 +35,19 @@ export class WorkerContext {
   readonly arena: Arena;
   readonly crypto: EngineCrypto;
   readonly makeCipher: CipherMaker;
-  /** Offset of the one packet on its way out, with room for a record around it. */
+  readonly features: FeatureSet;
+  readonly kernels: PacketKernels;
+  /** Offset of what was read from the device, or is sent by itself; with room for a record around it. */
   readonly outgoing: number;
-  /** Offset of the one datagram on its way in. */
-  readonly incoming: number;
+  /** Records on their way out. */
+  readonly burst: DatagramBurst;
+  /** Datagrams on their way in. */
+  readonly slots: DatagramSlots;
+  /** Offset of a virtio header that says nothing. */
+  readonly zeroHeader: number;
+  /** Offset of two struct iovec. */
+  readonly singlePieces: number;
+  readonly pieceAddresses: KeptAddresses;
   readonly #port: MessagePort;
   /** Something was delivered that main has not been shown. */
   #hasNews = false;
@@ -37,8 +60,17 @@ export class WorkerContext {
     this.libc = libc('The packet engine');
     this.memory = new SharedMemory(options.memory);
     this.arena = new Arena(ARENA_SIZE);
-    this.outgoing = this.#allocatePacket();
-    this.incoming = this.#allocatePacket();
+    this.features = new FeatureSet(options.without);
+    if (!hasMessageCalls(this.libc)) this.features.turnOff('bursts', 'this kernel has no recvmmsg and sendmmsg');
+    this.features.turnOn('bursts');
+    this.features.turnOn('ack-thinning');
+    this.kernels = new PacketKernels(this.arena, MAX_DEVICE_BURST);
+    this.outgoing = this.arena.allocate(MAX_RECORD_LENGTH) + PACKET_ROOM_BEFORE;
+    this.burst = new DatagramBurst(this.libc, this.arena, MAX_RECORD_LENGTH);
+    this.slots = new DatagramSlots(this.libc, this.arena, this.features.allows('bursts'));
+    this.zeroHeader = this.arena.allocate(VIRTIO_HEADER_LENGTH);
+    this.singlePieces = this.arena.allocate(POINTER_PAIRS_LENGTH);
+    this.pieceAddresses = new KeptAddresses(this.arena);
     const openssl = options.portableCrypto ? undefined : OpenSsl.bind(this.arena);
     this.crypto = openssl === undefined ? 'node' : 'openssl';
     this.makeCipher = (cipher, direction, key) => makeRecordCipher(openssl, this.arena, cipher, direction, key);
@@ -83,9 +115,5 @@ export class WorkerContext {
     this.#hasNews = false;
     this.memory.toMain.publish();
     this.#port.postMessage(message);
-  }
-
-  #allocatePacket(): number {
-    return this.arena.allocate(PACKET_ROOM_BEFORE + MAX_PACKET_LENGTH + TAG_LENGTH) + PACKET_ROOM_BEFORE;
   }
 }

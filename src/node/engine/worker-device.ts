@@ -1,28 +1,61 @@
-/** The worker's end of a device: a TUN, or the socket of a script. Both give and take one IP packet a call. */
-import { KeptAddress } from '../ffi/arena.ts';
-import { ERRNO, systemError } from '../ffi/errno.ts';
+/**
+ * The worker's end of a device: a TUN, or the socket of a script.
+ *
+ * The story of packets from the host: {@link WorkerDevice.read} takes what one call gives, a packet or a super-packet → {@link WorkerDevice.segment}
+ * writes each packet of it to where it is wanted, with its checksums.
+ *
+ * To the host: {@link WorkerDevice.add} lists packets where they lie → {@link WorkerDevice.flush} joins what belongs together and writes each group by
+ * one call. Until then nobody may touch their bytes.
+ */
+import { KeptAddress, type KeptAddresses } from '../ffi/arena.ts';
+import { ERRNO, errnoName, systemError } from '../ffi/errno.ts';
+import { clearOffloads, type TunOffloads, VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
+import { JOIN, JOIN_ENTRY, type PacketKernels } from './packet-kernels.ts';
 import { count, DEVICE, MAX_PACKET_LENGTH } from './shared-memory.ts';
-import type { WorkerContext } from './worker-context.ts';
+import { MAX_DEVICE_BURST, type WorkerContext } from './worker-context.ts';
 
 export class WorkerDevice {
   readonly fd: number;
   readonly #context: WorkerContext;
+  readonly #kernels: PacketKernels;
   /** For people: `tun0`. */
   readonly #name: string;
   readonly #counters: Float64Array;
+  /** A virtio header stands in front of each packet, both ways. */
+  readonly #hasHeader: boolean;
   readonly #readAddress: KeptAddress;
-  readonly #writeAddress: KeptAddress;
+  readonly #writeAddresses: KeptAddresses;
+  /** What {@link PacketKernels.join} shall do. */
+  #wishes: number;
+  #listed = 0;
   #hasFailed = false;
+  /** Where the next packet of {@link addCopy} goes. */
+  #copyAt: number;
+  /** With room for a header in front. */
+  readonly #firstCopyAt: number;
 
-  /** @param fd from here on this object's */
-  constructor(context: WorkerContext, fd: number, name: string, counters: Float64Array) {
+  /**
+   * @param fd from here on this object's
+   * @param offloads what the TUN was told to do
+   */
+  constructor(context: WorkerContext, fd: number, name: string, counters: Float64Array, offloads: TunOffloads) {
+    const { features } = context;
     this.#context = context;
+    this.#kernels = context.kernels;
     this.fd = fd;
     this.#name = name;
     this.#counters = counters;
+    this.#hasHeader = offloads.hasHeader;
     this.#readAddress = new KeptAddress(context.arena);
-    this.#writeAddress = new KeptAddress(context.arena);
+    this.#writeAddresses = context.pieceAddresses;
+    this.#firstCopyAt = context.slots.room.start + VIRTIO_HEADER_LENGTH;
+    this.#copyAt = this.#firstCopyAt;
+    this.#wishes =
+      (this.#hasHeader ? JOIN.virtio : 0) |
+      (this.#hasHeader && features.allows('tcp-join') ? JOIN.tcp : 0) |
+      (this.#hasHeader && features.allows('udp-join') ? JOIN.udp : 0) |
+      (features.allows('ack-thinning') ? JOIN.thin : 0);
   }
 
   /** The device ended by itself; main knows, and nothing is read or written any more. */
@@ -30,14 +63,24 @@ export class WorkerDevice {
     return this.#hasFailed;
   }
 
-  /** Reads one packet to {@link WorkerContext.outgoing}. Its length; 0 if there is none now. */
-  read(): number {
-    const { libc, outgoing } = this.#context;
+  // From the host.
+
+  /** After {@link read}: how many packets it is. */
+  segments = 0;
+
+  /**
+   * Reads once. Its bytes; 0 if there is nothing now.
+   *
+   * @param mtu no packet shall be longer, as far as that is ours to say
+   */
+  read(mtu: number): number {
+    const { libc, zeroHeader, outgoing } = this.#context;
+    const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
     for (;;) {
-      const length = libc.read(this.fd, this.#readAddress.of(outgoing), MAX_PACKET_LENGTH);
+      const length = libc.read(this.fd, this.#readAddress.of(outgoing - header), header + MAX_PACKET_LENGTH) - header;
       if (length > 0) {
-        count(this.#counters, DEVICE.read);
-        count(this.#counters, DEVICE.readBytes, length);
+        this.segments = this.#kernels.inspect(header > 0 ? outgoing - header : zeroHeader, outgoing, length, mtu);
+        if (this.segments === 0) count(this.#counters, DEVICE.readMalformed);
         return length;
       }
       if (length === 0) continue; // an empty datagram of a script's program: no packet
@@ -48,16 +91,122 @@ export class WorkerDevice {
     }
   }
 
-  /** Writes one packet from the arena to the host. */
-  write(packet: number, length: number): void {
-    const { libc } = this.#context;
-    if (libc.write(this.fd, this.#writeAddress.of(packet), length) === length) {
-      count(this.#counters, DEVICE.written);
-      count(this.#counters, DEVICE.writtenBytes, length);
+  /** Writes packet `index` of what was read to `target`; its length. */
+  segment(index: number, target: number): number {
+    const length = this.#kernels.segment(index, target);
+    count(this.#counters, DEVICE.read);
+    count(this.#counters, DEVICE.readBytes, length);
+    return length;
+  }
+
+  // To the host.
+
+  /** Lists a packet of the arena to be written. The {@link VIRTIO_HEADER_LENGTH} bytes in front of it are free, too. */
+  add(packet: number, length: number): void {
+    if (this.#listed === MAX_DEVICE_BURST) this.flush();
+    const { view } = this.#context.arena;
+    const entry = this.#kernels.tables.list + this.#listed * JOIN_ENTRY.list;
+    view.setInt32(entry, packet, true);
+    view.setInt32(entry + 4, length, true);
+    this.#listed++;
+  }
+
+  /** The same for a packet that lies elsewhere. */
+  addCopy(source: Buffer, start: number, end: number): void {
+    const { arena, slots } = this.#context;
+    // Before it is copied: writing what is listed gives its room back.
+    if (this.#listed === MAX_DEVICE_BURST || this.#copyAt + end - start > slots.room.end) this.flush();
+    source.copy(arena.bytes, this.#copyAt, start, end);
+    this.add(this.#copyAt, end - start);
+    this.#copyAt += end - start;
+  }
+
+  /** Writes what is listed. */
+  flush(): void {
+    if (this.#listed === 1) this.#flushOne();
+    else if (this.#listed > 1) this.#flushMany();
+  }
+
+  /** A packet that is alone has nothing to be joined to, and somebody may be waiting for it: no tables, one plain write. */
+  #flushOne(): void {
+    const { arena, libc } = this.#context;
+    const { list } = this.#kernels.tables;
+    const packet = arena.view.getInt32(list, true);
+    const length = arena.view.getInt32(list + 4, true);
+    this.#startAgain();
+    const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
+    // What stood in front of the packet has been used.
+    if (header > 0) arena.bytes.fill(0, packet - header, packet);
+    if (libc.write(this.fd, this.#writeAddresses.of(packet - header), header + length) > 0) this.#written(1, length);
+    else this.#refused(1, libc.errno());
+  }
+
+  #flushMany(): void {
+    const { view } = this.#context.arena;
+    const { writes, pieces } = this.#kernels.tables;
+    const made = this.#kernels.join(this.#listed, this.#wishes);
+    const { thinned } = this.#kernels;
+    if (thinned > 0) count(this.#counters, DEVICE.thinned, thinned);
+    this.#startAgain();
+    for (let i = 0; i < made && !this.#hasFailed; i++) {
+      const write = writes + i * JOIN_ENTRY.writes;
+      const piece = pieces + view.getInt32(write, true) * JOIN_ENTRY.pieces;
+      this.#write(write, this.#writeAddresses.of(piece), view.getInt32(write + 4, true));
+    }
+  }
+
+  /** The list is empty. */
+  #startAgain(): void {
+    this.#listed = 0;
+    this.#copyAt = this.#firstCopyAt;
+  }
+
+  #written(packets: number, bytes: number): void {
+    count(this.#counters, DEVICE.written, packets);
+    count(this.#counters, DEVICE.writtenBytes, bytes);
+  }
+
+  /** One write of the table. */
+  #write(write: number, address: number, pieces: number): void {
+    const { libc, arena } = this.#context;
+    const packets = arena.view.getInt32(write + 8, true);
+    if (libc.writev(this.fd, address, pieces) > 0) {
+      this.#written(packets, arena.view.getInt32(write + 12, true));
       return;
     }
     const errno = libc.errno();
-    count(this.#counters, DEVICE.writeRefused);
+    if (packets > 1 && errno === ERRNO.EINVAL) this.#writeEach(arena.view.getInt32(write + 16, true), errno);
+    else this.#refused(packets, errno);
+  }
+
+  /** The host takes no such super-packet: its packets one by one. If it takes those, no more are joined. */
+  #writeEach(first: number, errno: number): void {
+    const { libc, arena, zeroHeader } = this.#context;
+    const { list } = this.#kernels.tables;
+    const isTcp = Number(this.#kernels.undo(first)) !== 0;
+    let allWritten = true;
+    for (let i = first; i >= 0; i = this.#kernels.nextOf(i)) {
+      const packet = arena.view.getInt32(list + i * JOIN_ENTRY.list, true);
+      const length = arena.view.getInt32(list + i * JOIN_ENTRY.list + 4, true);
+      const pieces = this.#context.singlePieces;
+      arena.writeAddress(pieces, zeroHeader);
+      arena.view.setUint32(pieces + 8, VIRTIO_HEADER_LENGTH, true);
+      arena.writeAddress(pieces + 16, packet);
+      arena.view.setUint32(pieces + 24, length, true);
+      if (libc.writev(this.fd, arena.address(pieces), 2) > 0) {
+        this.#written(1, length);
+      } else {
+        allWritten = false;
+        this.#refused(1, libc.errno());
+      }
+    }
+    if (!allWritten) return;
+    this.#wishes &= ~(isTcp ? JOIN.tcp : JOIN.udp);
+    this.#context.features.turnOff(isTcp ? 'tcp-join' : 'udp-join', `${this.#name} refused it (${errnoName(errno)})`);
+  }
+
+  #refused(packets: number, errno: number): void {
+    count(this.#counters, DEVICE.writeRefused, packets);
     // EINVAL: no IP packet. EIO: the interface is down. EAGAIN, ENOBUFS, ENOMEM: full. All of that passes; these do not:
     if (errno === ERRNO.ECONNREFUSED || errno === ERRNO.ECONNRESET || errno === ERRNO.ENOTCONN || errno === ERRNO.EBADF) this.fail(errno);
   }
@@ -70,6 +219,7 @@ export class WorkerDevice {
   }
 
   close(): void {
+    if (this.#hasHeader) clearOffloads(this.#context.libc, this.fd);
     this.#context.libc.close(this.fd);
   }
 }

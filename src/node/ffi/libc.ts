@@ -33,6 +33,12 @@ export interface Libc {
   readonly getsockopt: (fd: number, level: number, name: number, address: number, lengthAddress: number) => number;
   readonly send: (fd: number, address: number, length: number, flags: number) => number;
   readonly recv: (fd: number, address: number, length: number, flags: number) => number;
+  /** A table of messages in one call: see {@link MessageTable}. */
+  readonly sendmmsg: (fd: number, address: number, count: number, flags: number) => number;
+  readonly recvmmsg: (fd: number, address: number, count: number, flags: number, timeoutAddress: number) => number;
+  /** Pieces of memory as one packet: `count` times struct iovec. */
+  readonly writev: (fd: number, address: number, count: number) => number;
+  readonly nanosleep: (address: number, remainderAddress: number) => number;
   /** 0: there is no interface of that name. */
   readonly ifNameToIndex: (name: string) => number;
   readonly prctl: (option: number, a: number, b: number, c: number, d: number) => number;
@@ -56,6 +62,7 @@ export const LINUX = {
   O_CLOEXEC: 0x80000,
   F_SETFD: 2,
   F_SETFL: 4,
+  F_DUPFD_CLOEXEC: 1030,
   FD_CLOEXEC: 1,
   AF_UNIX: 1,
   AF_INET: 2,
@@ -67,10 +74,13 @@ export const LINUX = {
   SOCK_CLOEXEC: 0x80000,
   EFD_NONBLOCK: 0x800,
   EFD_CLOEXEC: 0x80000,
+  MSG_NOSIGNAL: 0x4000,
   POLLIN: 0x1,
+  POLLOUT: 0x4,
   POLLERR: 0x8,
   POLLHUP: 0x10,
   POLLNVAL: 0x20,
+  MSG_DONTWAIT: 0x40,
   SOL_SOCKET: 1,
   SO_REUSEADDR: 2,
   PR_SET_NO_NEW_PRIVS: 38,
@@ -89,12 +99,25 @@ export const LINUX = {
   IPV6_MTU_DISCOVER: 23,
   IPV6_MTU: 24,
   IPV6_TCLASS: 67,
+  SOL_UDP: 17,
+  UDP_SEGMENT: 103,
+  UDP_GRO: 104,
   /** The same value for both families. */
   PMTUDISC_PROBE: 3,
   TUNSETIFF: 0x400454ca,
   IFF_TUN: 0x1,
   IFF_MULTI_QUEUE: 0x100,
   IFF_NO_PI: 0x1000,
+  IFF_VNET_HDR: 0x4000,
+  TUNSETOFFLOAD: 0x400454d0,
+  TUNSETVNETHDRSZ: 0x400454d8,
+  TUN_F_CSUM: 0x1,
+  TUN_F_TSO4: 0x2,
+  TUN_F_TSO6: 0x4,
+  TUN_F_TSO_ECN: 0x8,
+  TUN_F_USO4: 0x20,
+  TUN_F_USO6: 0x40,
+  PR_SET_TIMERSLACK: 29,
   SIOCSIFMTU: 0x8922,
 } as const;
 
@@ -137,6 +160,10 @@ export function libc(purpose: string): Libc {
     getsockopt: library.func('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
     send: library.func('int send(int, uintptr_t, size_t, int)'),
     recv: library.func('int recv(int, uintptr_t, size_t, int)'),
+    sendmmsg: library.func('int sendmmsg(int, uintptr_t, uint32_t, int)'),
+    recvmmsg: library.func('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)'),
+    writev: library.func('int writev(int, uintptr_t, int)'),
+    nanosleep: library.func('int nanosleep(uintptr_t, uintptr_t)'),
     ifNameToIndex: library.func('int if_nametoindex(str)'),
     prctl: library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
     chroot: library.func('int chroot(str)'),

@@ -12,7 +12,7 @@
  * as long as every record is sealed in turn; {@link OpenSslRecordCipher.seal} checks that it does.
  */
 import type { AeadCipher, TrafficKey } from '../../core/tunnel/traffic.ts';
-import { type Arena, KeptAddress } from './arena.ts';
+import { type Arena, KeptAddress, KeptAddresses } from './arena.ts';
 import { type NativeFunction, type NativeLibrary, nativeLibrary } from './koffi.ts';
 
 /** Content type (1), version (2), epoch (2), sequence (6), length (2): RFC 6347 §4.1. */
@@ -45,6 +45,8 @@ export class OpenSsl {
   readonly aadParams: number;
   /** Where a key goes, for the moment of its import. */
   readonly keyRoom: number;
+  /** Of the records that all ciphers worked on lately. */
+  readonly bodyAddresses: KeptAddresses;
   readonly newContext: NativeFunction;
   readonly freeContext: NativeFunction;
   readonly init: NativeFunction;
@@ -78,6 +80,7 @@ export class OpenSsl {
       'chacha20-poly1305': library.func('uintptr_t EVP_chacha20_poly1305()'),
     };
     this.arena = arena;
+    this.bodyAddresses = new KeptAddresses(arena);
     this.keyRoom = arena.allocate(KEY_ROOM);
     this.aad = arena.allocate(AAD_LENGTH);
     this.aadParams = arena.allocate(2 * PARAM_LENGTH);
@@ -105,7 +108,7 @@ export class OpenSslRecordCipher {
   /** Length of the explicit nonce in the record. */
   readonly #nonceLength: number;
   readonly #paramsAddress: KeptAddress;
-  readonly #bodyAddress: KeptAddress;
+  readonly #bodyAddresses: KeptAddresses;
   /** Address of an EVP_CIPHER_CTX; undefined after {@link close}. */
   #context: number | undefined = undefined;
 
@@ -115,7 +118,7 @@ export class OpenSslRecordCipher {
     this.#view = arena.view;
     this.#aad = openssl.aad;
     this.#paramsAddress = new KeptAddress(arena);
-    this.#bodyAddress = new KeptAddress(arena);
+    this.#bodyAddresses = openssl.bodyAddresses;
     this.#nonceLength = explicitNonceLength(cipher);
     const context = openssl.newContext();
     this.#context = context;
@@ -180,7 +183,7 @@ export class OpenSslRecordCipher {
     view.setUint16(aad + 9, view.getUint16(record + 1));
     view.setUint16(aad + 11, named);
     if (this.#openssl.setParams(context, this.#paramsAddress.of(this.#openssl.aadParams)) <= 0) return false;
-    const body = this.#bodyAddress.of(record + RECORD_HEADER_LENGTH);
+    const body = this.#bodyAddresses.of(record + RECORD_HEADER_LENGTH);
     return this.#openssl.cipher(context, body, body, length) >= 0;
   }
 }

@@ -124,6 +124,16 @@ export function setTypeOfService(libc: Libc, fd: number, family: 4 | 6, tos: num
     : setIntOption(libc, fd, LINUX.IPPROTO_IP, LINUX.IP_TOS, tos);
 }
 
+/** Has the kernel hand runs of datagrams over as one (UDP_GRO). 0, or the error number. */
+export function receiveRuns(libc: Libc, fd: number): number {
+  return setIntOption(libc, fd, LINUX.SOL_UDP, LINUX.UDP_GRO, 1) < 0 ? libc.errno() : 0;
+}
+
+/** Whether the kernel cuts runs of datagrams (UDP_SEGMENT): 0, or the error number. Changes nothing: each call says how long its datagrams are. */
+export function canSendRuns(libc: Libc, fd: number): number {
+  return setIntOption(libc, fd, LINUX.SOL_UDP, LINUX.UDP_SEGMENT, 0) < 0 ? libc.errno() : 0;
+}
+
 /** What the kernel believes a connected socket's path carries, in bytes of IP packet; it learns from ICMP. */
 export function kernelPathMtu(libc: Libc, fd: number, family: 4 | 6): number | undefined {
   const { scratch } = libc;
@@ -140,10 +150,10 @@ export interface SocketPair {
   readonly theirs: number;
 }
 
-/** Two connected datagram sockets of this machine: `ours`, which never blocks, and `theirs` for a program to inherit. */
-export function openSocketPair(libc: Libc): SocketPair {
+/** Two connected sockets of this machine, for datagrams unless a stream is wanted: `ours`, which never blocks, and `theirs` for a program to inherit. */
+export function openSocketPair(libc: Libc, type: number = LINUX.SOCK_DGRAM): SocketPair {
   const { scratch } = libc;
-  if (libc.socketpair(LINUX.AF_UNIX, LINUX.SOCK_DGRAM | LINUX.SOCK_CLOEXEC, 0, scratch.address(0)) < 0) {
+  if (libc.socketpair(LINUX.AF_UNIX, type | LINUX.SOCK_CLOEXEC, 0, scratch.address(0)) < 0) {
     throw systemError('socket pair for the script', libc.errno());
   }
   const pair = { ours: scratch.view.getInt32(0, true), theirs: scratch.view.getInt32(4, true) };

@@ -15,15 +15,54 @@ const NAME_LENGTH = 16;
 /** struct ifreq: the name, then a union of which we use the first bytes. */
 const IFREQ_LENGTH = 40;
 
+/** IP packets, and nothing in front of them. */
+const PLAIN = LINUX.IFF_TUN | LINUX.IFF_NO_PI;
+
+/** What a TUN may be asked to do beyond one packet a read, and what it does. */
+export interface TunOffloads {
+  /** A virtio header stands in front of each packet; checksums and super-packets of TCP are ours to complete and to cut. */
+  readonly hasHeader: boolean;
+  /** The same for UDP. */
+  readonly hasUdp: boolean;
+}
+
+export const NO_OFFLOADS: TunOffloads = { hasHeader: false, hasUdp: false };
+
+export interface OpenedTun {
+  readonly fd: number;
+  readonly name: string;
+  readonly offloads: TunOffloads;
+  /** Why it does less than was wished, as an error number; 0: it does not. */
+  readonly refusal: number;
+}
+
+/** struct virtio_net_hdr without the fields that only some devices have. */
+export const VIRTIO_HEADER_LENGTH = 10;
+
 /**
  * Opens a TUN interface: the named one, or `tunN` with the kernel's choice of N. An interface that was made before (`ip tuntap add … user …`)
  * opens without root for the user it was made for.
  *
  * @throws SallyportError in plain words; MisuseError for a name that no interface can have
  */
-export function openTun(libc: Libc, name: string | undefined): { readonly fd: number; readonly name: string } {
+export function openTun(libc: Libc, name: string | undefined, wanted: TunOffloads = NO_OFFLOADS): OpenedTun {
   if (name !== undefined) checkInterfaceName(name);
-  return openQueue(libc, name ?? 'tun%d', name ?? 'tunN', LINUX.IFF_TUN | LINUX.IFF_NO_PI); // the kernel fills in the number
+  const [given, shown] = [name ?? 'tun%d', name ?? 'tunN']; // the kernel fills in the number
+  const fd = openNode(libc);
+  let granted = wanted;
+  let refusal = attach(libc, fd, given, wanted.hasHeader ? PLAIN | LINUX.IFF_VNET_HDR : PLAIN);
+  if (refusal === ERRNO.EINVAL && wanted.hasHeader) {
+    // Perhaps it has no headers; perhaps something else is wrong, which shows now.
+    refusal = attach(libc, fd, given, PLAIN);
+    granted = NO_OFFLOADS;
+  }
+  if (refusal !== 0) {
+    libc.close(fd);
+    throw cannotCreate(shown, refusal);
+  }
+  const opened = attachedName(libc);
+  if (granted !== wanted) return { fd, name: opened, offloads: NO_OFFLOADS, refusal: ERRNO.EINVAL };
+  return { fd, name: opened, ...setOffloads(libc, fd, wanted) };
 }
 
 /**
@@ -34,7 +73,7 @@ export function openTun(libc: Libc, name: string | undefined): { readonly fd: nu
  */
 export function openTunQueues(libc: Libc, prefix: string, queues: number): { readonly fds: readonly number[]; readonly name: string } {
   checkInterfaceName(`${prefix}0`);
-  const flags = LINUX.IFF_TUN | LINUX.IFF_NO_PI | LINUX.IFF_MULTI_QUEUE;
+  const flags = PLAIN | LINUX.IFF_MULTI_QUEUE;
   const { fd, name } = openQueue(libc, `${prefix}%d`, `${prefix}N`, flags);
   const fds = [fd];
   try {
@@ -53,17 +92,50 @@ export function closeTun(libc: Libc, fds: readonly number[]): void {
 
 /** @param shown The name as people know it. */
 function openQueue(libc: Libc, name: string, shown: string, flags: number): { readonly fd: number; readonly name: string } {
+  const fd = openNode(libc);
+  const refusal = attach(libc, fd, name, flags);
+  if (refusal !== 0) {
+    libc.close(fd);
+    throw cannotCreate(shown, refusal);
+  }
+  return { fd, name: attachedName(libc) };
+}
+
+function openNode(libc: Libc): number {
   const fd = libc.open(TUN_PATH, LINUX.O_RDWR | LINUX.O_NONBLOCK | LINUX.O_CLOEXEC);
   if (fd < 0) throw cannotOpenNode(libc.errno());
-  const { scratch } = libc;
+  return fd;
+}
+
+/** Attaches the descriptor to the interface of that name. 0, or the error number. */
+function attach(libc: Libc, fd: number, name: string, flags: number): number {
   writeInterfaceRequest(libc, name);
-  scratch.view.setUint16(NAME_LENGTH, flags, true);
-  if (libc.ioctl(fd, LINUX.TUNSETIFF, scratch.address(0)) < 0) {
-    const errno = libc.errno();
-    libc.close(fd);
-    throw cannotCreate(shown, errno);
-  }
-  return { fd, name: scratch.bytes.toString('latin1', 0, scratch.bytes.indexOf(0)) };
+  libc.scratch.view.setUint16(NAME_LENGTH, flags, true);
+  return libc.ioctl(fd, LINUX.TUNSETIFF, libc.scratch.address(0)) < 0 ? libc.errno() : 0;
+}
+
+/** What the kernel has made of the name. */
+function attachedName({ scratch }: Libc): string {
+  return scratch.bytes.toString('latin1', 0, scratch.bytes.indexOf(0));
+}
+
+/** Tells the TUN what it may give, as much of it as it knows. With a header and nothing else it gives plain packets, which is fine too. */
+function setOffloads(libc: Libc, fd: number, wanted: TunOffloads): Pick<OpenedTun, 'offloads' | 'refusal'> {
+  if (!wanted.hasHeader) return { offloads: NO_OFFLOADS, refusal: 0 };
+  libc.scratch.view.setInt32(0, VIRTIO_HEADER_LENGTH, true);
+  // Its length is this one unless somebody asked for another before, on an interface that outlives its programs.
+  libc.ioctl(fd, LINUX.TUNSETVNETHDRSZ, libc.scratch.address(0));
+  const tcp = LINUX.TUN_F_CSUM | LINUX.TUN_F_TSO4 | LINUX.TUN_F_TSO6 | LINUX.TUN_F_TSO_ECN;
+  const udp = LINUX.TUN_F_USO4 | LINUX.TUN_F_USO6;
+  if (wanted.hasUdp && libc.ioctl(fd, LINUX.TUNSETOFFLOAD, tcp | udp) >= 0) return { offloads: wanted, refusal: 0 };
+  const refusal = wanted.hasUdp ? libc.errno() : 0;
+  if (libc.ioctl(fd, LINUX.TUNSETOFFLOAD, tcp) >= 0) return { offloads: { hasHeader: true, hasUdp: false }, refusal };
+  return { offloads: { hasHeader: true, hasUdp: false }, refusal: libc.errno() };
+}
+
+/** Takes back what {@link openTun} asked for: an interface that outlives this program may be another's next, who asks for nothing. */
+export function clearOffloads(libc: Libc, fd: number): void {
+  libc.ioctl(fd, LINUX.TUNSETOFFLOAD, 0);
 }
 
 /** Sets an interface's MTU in bytes. Needs the right to administer the network (CAP_NET_ADMIN). */

@@ -28,6 +28,11 @@ function connect(...args: readonly string[]) {
 }
 
 describe('the command line of sallyport', () => {
+  it('examines the engine, and nothing that it does not know', () => {
+    assert.deepEqual(say('doctor', 'engine', '--json').invocation, { command: 'doctor', given: { json: true } });
+    assert.deepEqual(say('doctor', 'car').invocation, { command: 'none', isMistake: true });
+  });
+
   it('connects to a host, with defaults for the rest', () => {
     const { host, given } = connect('vpn.example.com');
     assert.equal(host, 'vpn.example.com');

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { it } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
+import { PacketSwitch } from '../../../src/node/engine/packet-switch.ts';
 import { SharedMemory } from '../../../src/node/engine/shared-memory.ts';
+import { StreamCommands } from '../../../src/node/engine/stream-commands.ts';
 import { WarmUp } from '../../../src/node/engine/warm-up.ts';
 import { WorkerContext } from '../../../src/node/engine/worker-context.ts';
 
@@ -11,24 +13,27 @@ const skip = process.platform === 'linux' ? false : 'the packet engine runs on L
 it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for main', { skip }, () => {
   const { port1, port2 } = new MessageChannel();
   const memory = new SharedMemory();
-  const context = new WorkerContext(port1, { memory: memory.buffer, portableCrypto: false });
+  const context = new WorkerContext(port1, { memory: memory.buffer, portableCrypto: false, without: [] });
+  const streams = new StreamCommands(context, new PacketSwitch(context));
   const descriptors = () => readdirSync('/proc/self/fd').length;
   const before = descriptors();
 
-  const unused = new WarmUp(context);
+  const unused = new WarmUp(context, () => streams.room);
   assert.ok(!unused.isOver);
   unused.close();
   assert.ok(unused.isOver);
 
-  const halfway = new WarmUp(context);
+  const halfway = new WarmUp(context, () => streams.room);
   assert.equal(halfway.step(), 50);
   assert.equal(descriptors(), before + 4);
   assert.equal(memory.descriptors.filter((held) => held > 0).length, 4, 'main could close them');
   halfway.close();
   assert.equal(descriptors(), before);
 
-  const whole = new WarmUp(context);
-  while (!whole.isOver) assert.equal(whole.step(), 50);
+  const whole = new WarmUp(context, () => streams.room);
+  let moved = 0;
+  for (; !whole.isOver; moved += 50) assert.equal(whole.step(), 50);
+  assert.equal(moved, 3000, 'over UDP and over TLS');
   assert.equal(descriptors(), before);
   assert.ok(memory.descriptors.every((held) => held === 0));
   assert.ok(memory.deviceCounters.every((value) => value === 0));

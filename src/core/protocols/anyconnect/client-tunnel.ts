@@ -16,11 +16,11 @@ import { Keepalive } from '../../tunnel/keepalive.ts';
 import { commitStream } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
-import { ConnectExchange } from './connect-exchange.ts';
+import { ConnectExchange, type ExchangeResult } from './connect-exchange.ts';
 import type { ConnectResponse } from './connect-response.ts';
 import { PSK_EXPORTER } from './datagram-association.ts';
 import { DatagramSide } from './datagram-side.ts';
-import { StreamChannel } from './stream-channel.ts';
+import { StreamChannel, streamTraffic } from './stream-channel.ts';
 import type { TunnelOptions } from './tunnel-options.ts';
 
 /** How long a gateway may take to answer CONNECT: it may run a script of its administrator's first. */
@@ -51,6 +51,8 @@ interface OpenState {
   readonly stream: StreamChannel;
   readonly datagram: DatagramSide;
   readonly cipherSuite: string | undefined;
+  /** New keys need no new tunnel. */
+  readonly renewsKeysInPlace: boolean;
   config: TunnelConfig;
   /** Where packets go; undefined while the first ones wait. */
   up: Path | undefined;
@@ -103,9 +105,14 @@ export class AnyConnectTunnel implements TunnelMachine {
   }
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
-    if (this.#state.name !== 'open') return;
-    this.#state.datagram.notice(path, notice, now, out);
-    this.#follow(this.#state, now, out);
+    const state = this.#state;
+    if (state.name !== 'open') return;
+    if (path === state.path) {
+      if (notice.type === 'carried') state.stream.carried(notice.heardAt, notice.sentAt);
+      return;
+    }
+    state.datagram.notice(path, notice, now, out);
+    this.#follow(state, now, out);
   }
 
   send(packet: Packet, now: Millis, out: TunnelSink): void {
@@ -189,7 +196,7 @@ export class AnyConnectTunnel implements TunnelMachine {
         return;
       case 'granted':
         this.#open(state, result.response, now, out);
-        this.receive(state.path, result.rest, now, out);
+        if (!this.#handOver(state, result, out)) this.receive(state.path, result.rest, now, out);
         return;
       default:
         result satisfies never;
@@ -217,6 +224,7 @@ export class AnyConnectTunnel implements TunnelMachine {
         now,
       }),
       cipherSuite: facts.tls?.cipherSuite,
+      renewsKeysInPlace: response.renewsKeysInPlace === true && facts.tls?.updatesKeys === true,
       config: response.config,
       up: undefined,
       since: now,
@@ -229,6 +237,13 @@ export class AnyConnectTunnel implements TunnelMachine {
     }
     out.event({ type: 'config', config: state.config });
     this.#follow(state, now, out);
+  }
+
+  /** Gives the stream's packets to the engine, with what has come of them. False: the machine carries them, one by one. */
+  #handOver({ path, facts }: AskingState, { response, rest }: Extract<ExchangeResult, { type: 'granted' }>, out: TunnelSink): boolean {
+    if (!facts.engine || response.stream.compression !== undefined) return false;
+    out.event({ type: 'traffic', path, traffic: streamTraffic(rest) });
+    return true;
   }
 
   #compressor(name: CompressionName | undefined): PacketCompressor | undefined {
@@ -266,12 +281,22 @@ export class AnyConnectTunnel implements TunnelMachine {
         this.#close({ kind: 'path-lost', message: 'The gateway no longer answers.' }, now, out);
         break;
       case 'rekey':
-        // A new tunnel brings new keys whatever method the gateway named (spec 9.4): node:tls cannot start a key update.
-        this.#close({ kind: 'renew', message: 'The session’s keys are renewed.' }, now, out);
+        this.#rekey(state, now, out);
         break;
       default:
         action satisfies never;
     }
+  }
+
+  /** A new tunnel brings new keys whatever method the gateway named (spec 9.4): node:tls and TLS 1.2 have no other way. */
+  #rekey(state: OpenState, now: Millis, out: TunnelSink): void {
+    if (!state.renewsKeysInPlace) {
+      this.#close({ kind: 'renew', message: 'The session’s keys are renewed.' }, now, out);
+      return;
+    }
+    this.#options.log.log('info', 'stream rekey');
+    out.event({ type: 'update-keys', path: state.path });
+    state.datagram.streamRekeyed(now, out);
   }
 
   /** The peer is answered: gateways wait for it (spec 5.4). */

@@ -29,6 +29,8 @@ export interface ConnectResponse {
   readonly baseMtu: number;
   readonly stream: ChannelParameters;
   readonly datagram: DatagramParameters | undefined;
+  /** The stream's keys are to change inside its TLS connection (spec 9.4, `ssl`), not by a new tunnel. */
+  readonly renewsKeysInPlace?: true;
   /** Why there is no datagram channel although one was asked for. */
   readonly datagramProblem?: string;
   /** What of the answer was left out, and why. */
@@ -102,6 +104,7 @@ export function parseConnectResponse(headers: HttpHeaders, now: Millis): Connect
     baseMtu: reader.number(value('X-CSTP-Base-MTU')),
     stream: { times: times(reader, headers, 'CSTP'), compression: compressionOf(value('X-CSTP-Content-Encoding'), true) },
     datagram: typeof datagram === 'string' ? undefined : datagram,
+    ...(value('X-CSTP-Rekey-Method') === 'ssl' && { renewsKeysInPlace: true as const }),
     ...(typeof datagram === 'string' && { datagramProblem: datagram }),
     warnings: reader.warnings,
   };

@@ -26,6 +26,9 @@ export const CSTP_TYPES = {
 } as const;
 
 export const CSTP_HEADER_LENGTH = 8;
+/** Where the payload's length is, big endian. */
+export const CSTP_LENGTH_FIELD = { offset: 4, width: 2 } as const;
+export const CSTP_TYPE_OFFSET = 6;
 
 /** Largest payload accepted: what fits one TLS record (spec 5.1). Peers may exceed the negotiated MTU. */
 export const MAX_CSTP_PAYLOAD = 16_384;

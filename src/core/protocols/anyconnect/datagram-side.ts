@@ -223,6 +223,11 @@ export class DatagramSide {
     }
   }
 
+  /** The stream has new keys: so shall this channel, unless the gateway has said when (spec 9.4). */
+  streamRekeyed(now: Millis, out: TunnelSink): void {
+    if ((this.#options.parameters?.times.rekey ?? 0) === 0) this.#rekey(now, out);
+  }
+
   /** New keys by a new association beside the current one, which carries data meanwhile: nothing is lost in between. */
   #rekey(now: Millis, out: TunnelSink): void {
     if (this.#rekeyingSince !== undefined || this.#proven === undefined) return;

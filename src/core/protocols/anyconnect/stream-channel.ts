@@ -16,8 +16,20 @@ import { type LayerSink, MAX_RESERVE } from '../../tunnel/layer.ts';
 import type { CloseReason } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { packetBytes } from '../../tunnel/packet.ts';
+import type { StreamTraffic } from '../../tunnel/traffic.ts';
+import { copyOf } from '../../wire/copy.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
-import { BYE_REASON_CODE, CSTP_HEADER_LENGTH, CSTP_TYPES, CstpDeframer, sendCstpFrame, writeCstpHeader } from './cstp-frame.ts';
+import {
+  BYE_REASON_CODE,
+  CSTP_HEADER_LENGTH,
+  CSTP_LENGTH_FIELD,
+  CSTP_TYPE_OFFSET,
+  CSTP_TYPES,
+  CstpDeframer,
+  MAX_CSTP_PAYLOAD,
+  sendCstpFrame,
+  writeCstpHeader,
+} from './cstp-frame.ts';
 
 export interface StreamChannelOptions {
   readonly keepalive: Keepalive;
@@ -98,6 +110,12 @@ export class StreamChannel {
     this.keepalive.sent(now);
   }
 
+  /** What the packet engine did meanwhile. */
+  carried(heardAt: Millis, sentAt: Millis): void {
+    this.keepalive.heard(heardAt);
+    this.keepalive.sent(sentAt);
+  }
+
   /** Sends a probe or a sign of life, as {@link Keepalive} says; the other actions are the owner's. */
   sendKeepalive(action: 'send-dpd' | 'send-keepalive', out: LayerSink): void {
     sendCstpFrame(out, action === 'send-dpd' ? CSTP_TYPES.dpdRequest : CSTP_TYPES.keepalive, NO_BYTES);
@@ -163,6 +181,20 @@ export class StreamChannel {
     if (this.#admits(packet)) out.packet(packet);
     else this.dropped++;
   }
+}
+
+/** For the packet engine: frames of data without compression. @param received what has come of the frames */
+export function streamTraffic(received: Uint8Array): StreamTraffic {
+  const bytes = new Uint8Array(CSTP_HEADER_LENGTH);
+  writeCstpHeader(bytes, 0, CSTP_TYPES.data, 0);
+  return {
+    record: { kind: 'tls-stream' },
+    header: { bytes, length: CSTP_LENGTH_FIELD },
+    isData: { offset: CSTP_TYPE_OFFSET, value: CSTP_TYPES.data },
+    maxPayload: MAX_CSTP_PAYLOAD,
+    tunnelMtu: MAX_SENT_PAYLOAD,
+    received: copyOf(received),
+  };
 }
 
 function endedByGateway(type: number, payload: Uint8Array, log: Logger): CloseReason {

@@ -185,8 +185,10 @@ export class TunnelEnd implements Timed {
     const path = event.path as TestPath;
     assert.ok(this.#paths.has(path), 'traffic of a path that is gone');
     assert.equal(path.engine, undefined, 'the traffic of a path is described once');
-    path.engine = new TinyEngine(event.traffic ?? assert.fail('withdrawn, but never described'));
-    path.tunnelMtu = event.traffic?.tunnelMtu ?? 0;
+    const traffic = event.traffic ?? assert.fail('withdrawn, but never described');
+    assert.ok('seal' in traffic, 'no stream is said to have an engine here');
+    path.engine = new TinyEngine(traffic);
+    path.tunnelMtu = traffic.tunnelMtu;
   }
 
   #perform(event: TunnelEvent): void {
@@ -210,6 +212,8 @@ export class TunnelEnd implements Timed {
         this.#clock.detach(this);
         assert.equal(this.machine.nextTimeout(), undefined, 'nothing is awaited after the end');
         break;
+      case 'update-keys':
+        break; // nothing to see in memory
       case 'traffic':
         break; // performed at once
       default:

@@ -1,0 +1,173 @@
+/**
+ * Records of one pass on their way to one socket: laid one behind the other, and sent with as few calls as the kernel allows.
+ *
+ *   room:       | record | record | record | record (shorter) | record | next …              each is made where it lies
+ *   messages:   └──── one: UDP_SEGMENT of equal size ─────────┘ └ one ┘                      and one sendmmsg for all of them
+ *
+ * The story of a burst: {@link DatagramBurst.next} says where a record goes → it is made there → {@link DatagramBurst.add} →
+ * {@link DatagramBurst.flush} groups, sends, and tells the socket what became of each. A burst of one record is one plain send.
+ *
+ * What a kernel or a route does not take as a run is sent record by record; if that works, the socket remembers. (EIO: the device cannot compute
+ * checksums, or IPsec is on the way. EINVAL: it can no runs. EMSGSIZE: it wants shorter ones.)
+ */
+import type { Arena } from '../ffi/arena.ts';
+import { ERRNO } from '../ffi/errno.ts';
+import type { Libc } from '../ffi/libc.ts';
+import { MessageTable } from '../ffi/message-table.ts';
+
+/** The most bytes of a burst; half of them are a large part of what a peer's socket holds by default (guide "data plane", section 5). */
+const MAX_BURST_BYTES = 128 * 1024;
+
+/** Records of a burst: small packets do not come near the bytes. */
+const MAX_RECORDS = 256;
+
+/** Of a run: the kernel's UDP_MAX_SEGMENTS, when it was least, and what one UDP datagram can hold. */
+const MAX_RUN_RECORDS = 64;
+const MAX_RUN_BYTES = 65_000;
+
+/** Who a burst goes to, and what hears what became of it. */
+export interface BurstSocket {
+  readonly fd: number;
+  /** Several datagrams may leave by one call. */
+  readonly sendsBursts: boolean;
+  /** Equal datagrams may leave as a run, which the kernel cuts. */
+  readonly sendsRuns: boolean;
+  /** Sends one datagram and counts it. False if it did not leave. */
+  send(start: number, length: number, isFromMain: boolean): boolean;
+  sent(datagrams: number, bytes: number): void;
+  /** They did not fit into the socket's buffer. */
+  dropped(datagrams: number): void;
+  /** A call told what became of an earlier datagram. */
+  heard(errno: number): void;
+  /** A run was refused whose datagrams left one by one. */
+  refusesRuns(errno: number): void;
+}
+
+export class DatagramBurst {
+  /** Where the next record goes. */
+  next: number;
+  readonly #libc: Libc;
+  readonly #arena: Arena;
+  readonly #start: number;
+  readonly #table: MessageTable;
+  #records = 0;
+  readonly #recordAt = new Int32Array(MAX_RECORDS);
+  readonly #recordLength = new Int32Array(MAX_RECORDS);
+  #messages = 0;
+  /** The first record of each message; the one after the last message's last. */
+  readonly #firstOf = new Int32Array(MAX_RECORDS + 1);
+
+  /** @param maxRecord room behind the budget for a record of any length, which may still begin within it */
+  constructor(libc: Libc, arena: Arena, maxRecord: number) {
+    this.#libc = libc;
+    this.#arena = arena;
+    this.#start = arena.allocate(MAX_BURST_BYTES + maxRecord);
+    this.next = this.#start;
+    this.#table = new MessageTable(arena, libc, MAX_RECORDS);
+  }
+
+  get isEmpty(): boolean {
+    return this.#records === 0;
+  }
+
+  /** It must be flushed before another record is made. */
+  get isFull(): boolean {
+    return this.#records === MAX_RECORDS || this.next - this.#start >= MAX_BURST_BYTES;
+  }
+
+  /** The record that was made at {@link next} is `length` bytes long and belongs to the burst; also if it was made before a flush. */
+  add(record: number, length: number): void {
+    if (record !== this.next) this.#arena.bytes.copyWithin(this.next, record, record + length);
+    this.#recordAt[this.#records] = this.next;
+    this.#recordLength[this.#records] = length;
+    this.#records++;
+    this.next += length;
+  }
+
+  /** Sends what there is. */
+  flush(socket: BurstSocket): void {
+    if (this.#records === 0) return;
+    if (this.#records === 1 || !socket.sendsBursts) this.#sendEach(socket, 0, this.#records);
+    else this.#sendMessages(socket);
+    this.#records = 0;
+    this.next = this.#start;
+  }
+
+  #sendMessages(socket: BurstSocket): void {
+    this.#group(socket.sendsRuns);
+    let refused = -1;
+    let earlier = 0;
+    for (let from = 0; from < this.#messages; ) {
+      const sent = this.#table.send(socket.fd, from, this.#messages);
+      if (sent > 0) {
+        if (refused === from) socket.heard(earlier);
+        socket.sent(this.#firstRecord(from + sent) - this.#firstRecord(from), this.#bytes(from, from + sent));
+        from += sent;
+        continue;
+      }
+      const errno = this.#libc.errno();
+      if (errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS) {
+        socket.dropped(this.#records - this.#firstRecord(from));
+        return;
+      }
+      if (refused !== from) {
+        // Perhaps the word of an earlier datagram, told by this call and forgotten with it. This message has not been tried then.
+        refused = from;
+        earlier = errno;
+        continue;
+      }
+      this.#sendRefused(socket, from, errno);
+      from++;
+    }
+  }
+
+  /** A message that was refused twice: record by record, each with its own answer. */
+  #sendRefused(socket: BurstSocket, message: number, errno: number): void {
+    const first = this.#firstRecord(message);
+    const end = this.#firstRecord(message + 1);
+    const allSent = this.#sendEach(socket, first, end);
+    if (allSent && end - first > 1) socket.refusesRuns(errno);
+  }
+
+  /** True if all of them left. */
+  #sendEach(socket: BurstSocket, first: number, end: number): boolean {
+    let allSent = true;
+    for (let i = first; i < end; i++) {
+      const isSent = socket.send(this.#recordAt[i] ?? 0, this.#recordLength[i] ?? 0, false);
+      allSent &&= isSent;
+    }
+    return allSent;
+  }
+
+  /** Makes messages of the records: runs of equal length, of which the last may be shorter. */
+  #group(makesRuns: boolean): void {
+    this.#messages = 0;
+    for (let first = 0; first < this.#records; ) {
+      const size = this.#recordLength[first] ?? 0;
+      let end = first + 1;
+      let bytes = size;
+      while (makesRuns && end < this.#records && end - first < MAX_RUN_RECORDS) {
+        const length = this.#recordLength[end] ?? 0;
+        if (length > size || bytes + length > MAX_RUN_BYTES) break;
+        bytes += length;
+        end++;
+        if (length < size) break;
+      }
+      this.#table.set(this.#messages, this.#recordAt[first] ?? 0, bytes);
+      this.#table.setSegmentSize(this.#messages, end - first > 1 ? size : 0);
+      this.#firstOf[this.#messages] = first;
+      this.#messages++;
+      first = end;
+    }
+    this.#firstOf[this.#messages] = this.#records;
+  }
+
+  #firstRecord(message: number): number {
+    return this.#firstOf[message] ?? 0;
+  }
+
+  #bytes(from: number, to: number): number {
+    const last = this.#firstRecord(to) - 1;
+    return (this.#recordAt[last] ?? 0) + (this.#recordLength[last] ?? 0) - (this.#recordAt[this.#firstRecord(from)] ?? 0);
+  }
+}

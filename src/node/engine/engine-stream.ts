@@ -1,0 +1,337 @@
+/**
+ * Main's end of a TLS connection in the engine.
+ *
+ * The socket is connected by main, which knows names, addresses and proxies; then the worker takes a descriptor of its own for it and main closes its
+ * own. The handshake is the worker's: keys never exist elsewhere.
+ */
+import type { Socket } from 'node:net';
+import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../../core/errors.ts';
+import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
+import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
+import { errnoName } from '../ffi/errno.ts';
+import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { systemErrorText } from '../system-error.ts';
+import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
+import type { EngineLink } from './engine-link.ts';
+import { ENTRY } from './messages.ts';
+import { MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory.ts';
+import { COMMIT_WINDOW, MAX_RECORD, type SecuredFacts, type StreamReport } from './stream-messages.ts';
+
+/** How long a handshake may take. */
+const HANDSHAKE_TIMEOUT_MS = 60_000;
+
+/** When other traffic of the engine has filled the ring: how soon to look again. */
+const RETRY_MS = 1;
+
+/** Bytes that are kept for a listener to come: a peer that speaks first sends a greeting, not more. */
+const MAX_EARLY_BYTES = 64 * 1024;
+
+export interface EngineStreamOptions {
+  /** For messages. */
+  readonly host: string;
+  readonly tls: TlsSettings;
+  readonly signal: AbortSignal;
+}
+
+export class EngineStream implements TlsStream, StreamCarrier {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly #link: EngineLink;
+  readonly #id: number;
+  readonly #host: string;
+  readonly #onClosed: () => void;
+  readonly #secured = Promise.withResolvers<SecuredFacts>();
+  /** The worker is done with it, or will be told nothing more. */
+  readonly #over = Promise.withResolvers<void>();
+  /** Entries are copied here out of the ring: not every interface of Node takes shared memory. */
+  readonly #lent: Buffer = Buffer.alloc(MAX_PACKET_LENGTH);
+  /** What is not on its way to the worker yet, in order. */
+  readonly #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  /** What is on its way to the peer. */
+  #committed = 0;
+  #facts: SecuredFacts | undefined;
+  #peerCertificate: Uint8Array = new Uint8Array(0);
+  #isCarried = false;
+  #early: Uint8Array[] = [];
+  #earlyBytes = 0;
+  #state: 'open' | 'ending' | 'over' = 'open';
+  #failure: SallyportError | undefined;
+  #onData: ((bytes: Uint8Array) => void) | undefined;
+  #onDrain: (() => void) | undefined;
+  #onClose: ((error: SallyportError | undefined) => void) | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #released: Promise<void> | undefined;
+
+  /**
+   * Takes a connected socket over; it is destroyed in any case. `created` is told of the object before the handshake, so that what the worker says of
+   * it finds it.
+   */
+  static async open(
+    link: EngineLink,
+    id: number,
+    socket: Socket,
+    options: EngineStreamOptions,
+    created: (stream: EngineStream) => void,
+    onClosed: () => void,
+  ): Promise<EngineStream> {
+    const { fd, local, remote } = connected(socket);
+    const stream = new EngineStream(link, id, options.host, local, remote, onClosed);
+    created(stream);
+    try {
+      try {
+        await link.call('open-stream', { path: id, fd, tls: options.tls });
+      } finally {
+        options.tls.identity?.key.fill(0); // the copy that went to the worker is wiped there
+        socket.destroy(); // before a byte is sent, so that none of the answer comes here
+      }
+      await stream.#shakeHands(options.signal);
+      return stream;
+    } catch (error) {
+      await stream.#release();
+      throw error;
+    }
+  }
+
+  private constructor(link: EngineLink, id: number, host: string, local: Endpoint, remote: Endpoint, onClosed: () => void) {
+    this.#link = link;
+    this.#id = id;
+    this.#host = host;
+    this.local = local;
+    this.remote = remote;
+    this.#onClosed = onClosed;
+    this.#secured.promise.catch(() => undefined); // where nobody waits for it any more
+  }
+
+  /** The worker's number of this path, for {@link PacketEngine.route}. */
+  get id(): number {
+    return this.#id;
+  }
+
+  /** DER. */
+  get peerCertificate(): Uint8Array {
+    return this.#peerCertificate;
+  }
+
+  get cipherSuite(): string {
+    return this.#known.cipherSuite;
+  }
+
+  get finished(): Uint8Array {
+    return this.#known.finished;
+  }
+
+  get carrier(): StreamCarrier {
+    return this;
+  }
+
+  get queued(): number {
+    return this.#committed + this.#waitingBytes;
+  }
+
+  exportKeyingMaterial(label: string, length: number): Promise<Uint8Array> {
+    return this.#link.call('export-keys', { path: this.#id, label, length });
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#state !== 'open') return false;
+    // A record each, as node:tls would make them: the worker has room for a record, not for anything.
+    for (let at = 0; at < bytes.length; at += MAX_RECORD) this.#waiting.push(bytes.subarray(at, at + MAX_RECORD));
+    this.#waitingBytes += bytes.length;
+    this.#commit();
+    return this.#waitingBytes === 0;
+  }
+
+  onData(listener: (bytes: Uint8Array) => void): void {
+    this.#onData = listener;
+    for (const bytes of this.#early.splice(0)) listener(bytes);
+  }
+
+  onDrain(listener: () => void): void {
+    this.#onDrain = listener;
+  }
+
+  onClose(listener: (error: SallyportError | undefined) => void): void {
+    this.#onClose = listener;
+    if (this.#state === 'over') queueMicrotask(() => listener(this.#failure)); // while nobody listened
+  }
+
+  async carry(traffic: StreamTraffic | undefined): Promise<void> {
+    // At once, not with the answer: what comes from now on was delivered before the worker knew, and is given back.
+    this.#isCarried = traffic !== undefined;
+    await this.#link.call('carry', { path: this.#id, traffic });
+  }
+
+  get updatesKeys(): boolean {
+    return this.#known.updatesKeys;
+  }
+
+  async updateKeys(): Promise<void> {
+    await this.#link.call('update-keys', { path: this.#id });
+  }
+
+  times(): { readonly heardAt: number; readonly sentAt: number } {
+    const offset = performance.now() - monotonicMillis();
+    const counters = this.#link.memory.pathCounters[this.#id];
+    const local = (at = 0) => (at === 0 ? 0 : at + offset);
+    return { heardAt: local(counters?.[PATH.receivedAt]), sentAt: local(counters?.[PATH.sentAt]) };
+  }
+
+  async close(limitMs: number): Promise<void> {
+    if (this.#state === 'open') {
+      this.#state = 'ending';
+      this.#commit();
+    }
+    const timer = setTimeout(() => this.#over.resolve(), limitMs);
+    await this.#over.promise;
+    clearTimeout(timer);
+    await this.#release();
+  }
+
+  destroy(): void {
+    void this.#release();
+  }
+
+  /** Bytes of the ring: `record` has whole frames, cut by the worker; anything else is as it came. */
+  receive(kind: number, data: Buffer, start: number, end: number): void {
+    if (this.#released !== undefined) return;
+    if (this.#isCarried && kind !== ENTRY.record) {
+      this.#giveBack(data, start, end);
+      return;
+    }
+    data.copy(this.#lent, 0, start, end);
+    const bytes = this.#lent.subarray(0, end - start);
+    if (this.#onData !== undefined) {
+      this.#onData(bytes);
+      return;
+    }
+    this.#early.push(Uint8Array.from(bytes));
+    this.#earlyBytes += bytes.length;
+    if (this.#earlyBytes > MAX_EARLY_BYTES) this.#end(this.#error('it sent more than was asked for'));
+  }
+
+  report(report: StreamReport): void {
+    switch (report.type) {
+      case 'secured':
+        this.#secured.resolve(report.facts);
+        return;
+      case 'left':
+        this.#committed -= report.bytes;
+        this.#commit();
+        if (this.#waitingBytes === 0) this.#onDrain?.();
+        return;
+      case 'over':
+        this.#end(undefined);
+        return;
+      case 'broken':
+        this.#end(
+          this.#error('reason' in report ? report.reason : systemErrorText(Object.assign(new Error(), { code: errnoName(report.errno) }))),
+        );
+        return;
+      default:
+        report satisfies never;
+    }
+  }
+
+  /** The engine is gone. */
+  fail(error: SallyportError): void {
+    this.#end(error);
+  }
+
+  async #shakeHands(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw new CancelledError();
+    const { reject } = this.#secured;
+    const timer = setTimeout(() => reject(new NetworkError(`The TLS handshake with ${this.#host} took too long.`)), HANDSHAKE_TIMEOUT_MS);
+    const cancel = () => reject(new CancelledError());
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      await this.#link.call('shake-hands', { path: this.#id });
+      const facts = await this.#secured.promise;
+      if (facts.peerCertificate === undefined) throw this.#error('it showed no certificate');
+      this.#peerCertificate = facts.peerCertificate;
+      this.#facts = facts;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', cancel);
+    }
+  }
+
+  get #known(): SecuredFacts {
+    if (this.#facts === undefined) throw new MisuseError('the TLS handshake is not over');
+    return this.#facts;
+  }
+
+  #error(reason: string): NetworkError {
+    if (this.#facts !== undefined) return new NetworkError(`The connection to ${this.#host} failed: ${reason}.`);
+    return new NetworkError(`The TLS handshake with ${this.#host} failed: ${reason}.`, { code: TLS_FAILED });
+  }
+
+  /** Hands on what waits, as far as the window is open; then the goodbye, if it is time for one. */
+  #commit(): void {
+    clearTimeout(this.#retry);
+    let pushed = false;
+    for (let next = this.#waiting[0]; next !== undefined && this.#committed < COMMIT_WINDOW; next = this.#waiting[0]) {
+      if (!this.#link.push(ENTRY.datagram, this.#id, next, 0, next.length)) {
+        this.#retry = setTimeout(() => this.#commit(), RETRY_MS);
+        break;
+      }
+      this.#waiting.shift();
+      this.#waitingBytes -= next.length;
+      this.#committed += next.length;
+      pushed = true;
+    }
+    if (pushed) this.#link.flush();
+    if (this.#state === 'ending' && this.#waiting.length === 0) this.#sayGoodbye();
+  }
+
+  #sayGoodbye(): void {
+    this.#link.call('end-stream', { path: this.#id }).catch(() => this.#over.resolve()); // the engine has ended, and the connection with it
+  }
+
+  /** It came before the worker had the description. Only the worker may cut it now: it knows what comes next. */
+  #giveBack(data: Buffer, start: number, end: number): void {
+    if (this.#link.push(ENTRY.received, this.#id, data, start, end)) this.#link.flush();
+    else this.#end(this.#error('the packet engine had no room for what came'));
+  }
+
+  /** Nothing more comes, and nothing more can be sent. */
+  #end(error: SallyportError | undefined): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#failure = error;
+    this.#secured.reject(error ?? new NetworkError(`${this.#host} closed the connection during the TLS handshake.`, { code: TLS_FAILED }));
+    this.#over.resolve();
+    this.#onClose?.(error);
+  }
+
+  #release(): Promise<void> {
+    this.#released ??= this.#closePath();
+    return this.#released;
+  }
+
+  async #closePath(): Promise<void> {
+    clearTimeout(this.#retry);
+    try {
+      await this.#link.call('close-path', { path: this.#id });
+    } catch {
+      // The engine has ended, and the connection with it.
+    }
+    this.#end(undefined);
+    this.#onClosed();
+  }
+}
+
+/** Descriptor and ends of a socket. Node has no documented way to the descriptor; the handle has had it since there are handles. */
+function connected(socket: Socket): { readonly fd: number; readonly local: Endpoint; readonly remote: Endpoint } {
+  const { fd = -1 } = (socket as { _handle?: { readonly fd?: number } | null })._handle ?? {};
+  const local = endpointOf(socket.localAddress, socket.localPort);
+  const remote = endpointOf(socket.remoteAddress, socket.remotePort);
+  if (fd >= 0 && local !== undefined && remote !== undefined) return { fd, local, remote };
+  socket.destroy();
+  throw new NetworkError('The connection was closed before its TLS handshake.');
+}
+
+function endpointOf(address: string | undefined, port: number | undefined): Endpoint | undefined {
+  const ip = parseIp(address ?? '');
+  return ip === undefined || port === undefined ? undefined : { address: ip, port };
+}

@@ -1,0 +1,78 @@
+/** The worker's part of the commands about TLS connections: see stream-messages.ts. */
+import { MisuseError } from '../../core/errors.ts';
+import { systemError } from '../ffi/errno.ts';
+import { LINUX } from '../ffi/libc.ts';
+import { OpenSslTls } from '../ffi/openssl-tls-calls.ts';
+import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
+import type { Command } from './messages.ts';
+import type { PacketSwitch } from './packet-switch.ts';
+import { FIRST_PATH_DESCRIPTOR, MAX_PATHS } from './shared-memory.ts';
+import type { StreamCommands as Commands, StreamReport } from './stream-messages.ts';
+import type { WorkerContext } from './worker-context.ts';
+import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
+
+type StreamCommand = Extract<Command, { readonly name: keyof Commands }>;
+
+export class StreamCommands {
+  readonly #context: WorkerContext;
+  readonly #switch: PacketSwitch;
+  #room: StreamRoom | undefined;
+
+  constructor(context: WorkerContext, packets: PacketSwitch) {
+    this.#context = context;
+    this.#switch = packets;
+  }
+
+  /** Made when first asked for: a tunnel over UDP alone needs none of it. @throws UnsupportedError where OpenSSL's functions are not there */
+  get room(): StreamRoom {
+    const { arena } = this.#context;
+    this.#room ??= {
+      tls: OpenSslTls.bind(),
+      plaintext: arena.allocate(VIRTIO_HEADER_LENGTH + PLAINTEXT_ROOM) + VIRTIO_HEADER_LENGTH,
+      frame: arena.allocate(FRAME_ROOM),
+    };
+    return this.#room;
+  }
+
+  execute(command: StreamCommand): unknown {
+    const { name, takes } = command;
+    switch (name) {
+      case 'open-stream':
+        return this.#open(takes.path, takes.fd, takes.tls);
+      case 'shake-hands':
+        return this.#streamAt(takes.path).shakeHands();
+      case 'export-keys':
+        return this.#streamAt(takes.path).exportKeys(takes.label, takes.length);
+      case 'update-keys':
+        return this.#streamAt(takes.path).updateKeys();
+      case 'end-stream':
+        return this.#streamAt(takes.path).end();
+    }
+    name satisfies never;
+  }
+
+  /** @throws UnsupportedError where OpenSSL's functions are not there */
+  #open(id: number, theirs: number, settings: TlsSettings): undefined {
+    const { libc, memory } = this.#context;
+    const counters = memory.pathCounters[id];
+    if (counters === undefined) throw new MisuseError(`path ${id}: there are ${MAX_PATHS}`);
+    const fd = libc.fcntl(theirs, LINUX.F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) throw systemError('the socket of a TLS connection', libc.errno());
+    try {
+      counters.fill(0);
+      const report = (each: StreamReport) => this.#context.report({ type: 'stream-report', path: id, report: each });
+      this.#switch.setPath(id, new WorkerStream(this.#context, this.room, id, fd, counters, settings, report));
+      memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
+    } catch (error) {
+      libc.close(fd);
+      throw error;
+    }
+  }
+
+  #streamAt(id: number): WorkerStream {
+    const path = this.#switch.path(id);
+    if (!(path instanceof WorkerStream)) throw new MisuseError('this TLS connection is closed');
+    return path;
+  }
+}

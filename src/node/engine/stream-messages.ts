@@ -1,0 +1,57 @@
+/** What main and the worker say to each other about TLS connections, besides the commands that all paths know. */
+import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+
+/** Each command with what it takes and what it answers. */
+export interface StreamCommands {
+  /**
+   * The worker takes a descriptor of its own for a connected socket of this process; it neither reads nor writes before `shake-hands`, so that main can
+   * close its own.
+   */
+  'open-stream': {
+    readonly takes: { readonly path: number; readonly fd: number; readonly tls: TlsSettings };
+    readonly answers: undefined;
+  };
+  /** The report `secured` follows, or `broken`. */
+  'shake-hands': { readonly takes: { readonly path: number }; readonly answers: undefined };
+  /** RFC 5705 and RFC 8446 §7.5. */
+  'export-keys': {
+    readonly takes: { readonly path: number; readonly label: string; readonly length: number };
+    readonly answers: Uint8Array;
+  };
+  /** New keys in both directions (RFC 8446 §4.6.3). Refused where TLS is older. */
+  'update-keys': { readonly takes: { readonly path: number }; readonly answers: undefined };
+  /** Says goodbye (close_notify) behind what was committed; the report `over` follows when all of it has left. */
+  'end-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
+}
+
+/** From the worker, of one connection. */
+export type StreamReport =
+  | { readonly type: 'secured'; readonly facts: SecuredFacts }
+  /** So many bytes that main committed have left since the report before. */
+  | { readonly type: 'left'; readonly bytes: number }
+  /** The peer has ended it, or it has been ended as main wanted. */
+  | { readonly type: 'over' }
+  /** It failed: by the number of a system call, or in OpenSSL's words. */
+  | { readonly type: 'broken'; readonly errno: number }
+  | { readonly type: 'broken'; readonly reason: string };
+
+/** What a handshake agreed on. */
+export interface SecuredFacts {
+  /** DER; undefined: the peer showed none. */
+  readonly peerCertificate: Uint8Array | undefined;
+  /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
+  readonly cipherSuite: string;
+  /** The command `update-keys` works. */
+  readonly updatesKeys: boolean;
+  /** The verify_data of our Finished. */
+  readonly finished: Uint8Array;
+}
+
+/** RFC 8446 §5.1: the plaintext of one record. */
+export const MAX_RECORD = 16_384;
+
+/** How many committed bytes leave between two reports of it. A message costs what 30 KiB of TLS cost. */
+export const LEFT_STEP: number = 32 * 1024;
+
+/** Committed bytes that are on their way to the worker, or wait there: several steps, and so few that the ring always has room for them. */
+export const COMMIT_WINDOW: number = 96 * 1024;

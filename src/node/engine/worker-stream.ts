@@ -1,0 +1,383 @@
+/**
+ * The worker's end of a TLS connection. While it carries traffic, packets go straight between the device and the socket.
+ *
+ * The story of a packet out: the loop reads it from the device into the arena → {@link WorkerStream.addPacket} puts the frame's header in front and
+ * makes it one record → {@link WorkerStream.flush} sends the records of a burst by one call.
+ * In: {@link WorkerStream.receive} takes what the socket has → the records open one behind the other → {@link WorkerStream.#cut} finds the frames → data
+ * is listed for the device where it lies, and written at the end of the burst; everything else goes to main.
+ *
+ * ### Nothing is lost and nothing is overtaken
+ *
+ * Out: what the socket does not take stays in OpenSSL, the device is not read meanwhile, and main commits no more than a window ahead.
+ * In: no record is opened that would not fit into the ring to main. When carrying begins, main may hold bytes that were delivered before; it gives
+ * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}).
+ */
+import { MisuseError } from '../../core/errors.ts';
+import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
+import { KeptAddress } from '../ffi/arena.ts';
+import { ERRNO } from '../ffi/errno.ts';
+import { LINUX } from '../ffi/libc.ts';
+import { NOT_READ, TlsSession } from '../ffi/openssl-tls.ts';
+import { NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
+import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { ENTRY, entryTag } from './messages.ts';
+import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
+import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
+import { LEFT_STEP, MAX_RECORD, type StreamReport } from './stream-messages.ts';
+import type { WorkerContext } from './worker-context.ts';
+import type { WorkerDevice } from './worker-device.ts';
+import type { WorkerEnd } from './worker-end.ts';
+
+/** Where plaintext of all connections lies, of one at a time: what the device lists until it is written, what was cut short, and a record. */
+export const PLAINTEXT_ROOM: number = 256 * 1024;
+
+/** In front of a packet, for its frame's header. */
+const HEADER_ROOM = 64;
+/** Where a packet on its way out lies, and what main has to say. */
+export const FRAME_ROOM: number = HEADER_ROOM + MAX_PACKET_LENGTH;
+
+/** Reads of the socket that one pass takes at most, so that the others have their turn. */
+const MAX_READS = 4;
+
+/** `prepared`: its handshake has not begun. `ended`: our goodbye is said, and leaves. `over`: nothing is read or written any more. */
+type StreamState = 'prepared' | 'shaking' | 'open' | 'ended' | 'over';
+
+/** What the connections of a thread share. */
+export interface StreamRoom {
+  readonly tls: OpenSslTls;
+  /** Offset in the context's arena of {@link PLAINTEXT_ROOM}; a virtio header fits in front, as the device wants it. */
+  readonly plaintext: number;
+  /** The same of {@link FRAME_ROOM}. */
+  readonly frame: number;
+}
+
+export class WorkerStream implements WorkerEnd {
+  readonly fd: number;
+  readonly #context: WorkerContext;
+  readonly #report: (report: StreamReport) => void;
+  readonly #id: number;
+  readonly #counters: Float64Array;
+  readonly #session: TlsSession;
+  readonly #plaintext: number;
+  readonly packetPlace: number;
+  readonly #network: number;
+  readonly #networkAddress: KeptAddress;
+  readonly #readAddress: KeptAddress;
+  readonly #writeAddress: KeptAddress;
+  #state: StreamState = 'prepared';
+  #frames: StreamFrames | undefined;
+  /** The beginning of a frame whose rest has not come. */
+  #partial: Uint8Array = NOTHING;
+  /** After bytes that were no frame: main, which gets all from there on, knows what that means. */
+  #isGarbage = false;
+  #waitsForMain = false;
+  /** Plaintext waits in OpenSSL for room in the ring to main. */
+  #waitsForRoom = false;
+  #isFull = false;
+  /** Something was written since the last look at what waits for the network. */
+  #hasUnsent = false;
+  /** Records that were opened; of interest is how many more they became. */
+  #records = 0;
+  /** Bytes that main committed and was not told to have left. */
+  #committed = 0;
+
+  /** @param fd a connected stream socket that does not block, from here on this object's @param report tells main */
+  constructor(
+    context: WorkerContext,
+    room: StreamRoom,
+    id: number,
+    fd: number,
+    counters: Float64Array,
+    settings: TlsSettings,
+    report: (report: StreamReport) => void,
+  ) {
+    this.#context = context;
+    this.#report = report;
+    this.#id = id;
+    this.fd = fd;
+    this.#counters = counters;
+    this.#session = new TlsSession(room.tls, settings);
+    this.#plaintext = room.plaintext;
+    this.packetPlace = room.frame + HEADER_ROOM;
+    this.#networkAddress = new KeptAddress(room.tls.arena);
+    this.#network = room.tls.network;
+    this.#readAddress = new KeptAddress(context.arena);
+    this.#writeAddress = new KeptAddress(context.arena);
+  }
+
+  get pollEvents(): number {
+    if (this.#state === 'over' || this.#state === 'prepared') return 0;
+    const reads = this.#state !== 'ended' && !this.#waitsForMain && !this.#waitsForRoom;
+    return (reads ? LINUX.POLLIN : 0) | (this.#isFull ? LINUX.POLLOUT : 0);
+  }
+
+  get isCarried(): boolean {
+    return this.#frames !== undefined;
+  }
+
+  get tunnelMtu(): number {
+    return this.#frames?.tunnelMtu ?? 0;
+  }
+
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  get mayProceed(): boolean {
+    const { toMain, toWorker, words } = this.#context.memory;
+    if (!this.#waitsForMain) return this.#waitsForRoom && this.#state === 'open' && this.#context.hasRoomForDevice();
+    Atomics.store(words, WORD.roomWanted, 1);
+    return toMain.isTaken && toWorker.isRead;
+  }
+
+  /** Begins the handshake; a report says how it ends. */
+  shakeHands(): void {
+    this.#state = 'shaking';
+    this.#handshake();
+    this.flush();
+  }
+
+  exportKeys(label: string, length: number): Uint8Array {
+    const keys = this.#session.exportKeys(label, length);
+    if (keys === undefined) throw new MisuseError(`the TLS connection exports no ${length} bytes for "${label}"`);
+    return keys;
+  }
+
+  /** Takes effect between two records; what was written before stays under the old keys. */
+  updateKeys(): undefined {
+    if (!this.#session.updateKeys()) throw new MisuseError('the TLS connection cannot renew its keys');
+    this.#hasUnsent = true;
+    this.flush();
+  }
+
+  /** Nothing follows what was committed. */
+  end(): void {
+    if (this.#state === 'ended' || this.#state === 'over') return;
+    if (this.#state === 'open') this.#session.end();
+    this.#state = 'ended';
+    this.#hasUnsent = true;
+    this.flush();
+  }
+
+  carry(description: TrafficDescription | StreamTraffic | undefined): undefined {
+    if (description !== undefined && description.record.kind !== 'tls-stream') throw new MisuseError('a TLS connection carries frames');
+    const traffic = description as StreamTraffic | undefined;
+    const wasCarried = this.#frames !== undefined;
+    this.#frames = traffic === undefined ? undefined : new StreamFrames(traffic);
+    if (traffic !== undefined && !wasCarried) {
+      this.#partial = Uint8Array.from(traffic.received);
+      this.#waitsForMain = true;
+    }
+  }
+
+  addPacket(length: number): void {
+    const frames = this.#frames;
+    const { packetPlace } = this;
+    if (frames === undefined || this.#state !== 'open') {
+      count(this.#counters, PATH.notSealed);
+      return;
+    }
+    frames.writeHeader(this.#context.arena.bytes, packetPlace, length);
+    this.#write(packetPlace - frames.headerLength, frames.headerLength + length);
+  }
+
+  sendDatagram(source: Buffer, start: number, end: number): void {
+    source.copy(this.#context.arena.bytes, this.packetPlace, start, end);
+    this.#committed += end - start;
+    if (this.#state === 'open') this.#write(this.packetPlace, end - start);
+    else count(this.#counters, PATH.notSealed);
+  }
+
+  sendRecord(): void {
+    count(this.#counters, PATH.notSealed); // TLS's own records are OpenSSL's
+  }
+
+  receive(device: WorkerDevice | undefined): number {
+    this.flush(); // perhaps it was room to write that came
+    const before = this.#records;
+    for (let reads = 0; reads < MAX_READS && this.#mayRead; reads++) {
+      const address = this.#networkAddress.of(this.#network);
+      const length = this.#context.libc.recv(this.fd, address, NETWORK_ROOM, 0);
+      if (length < 0) {
+        const errno = this.#context.libc.errno();
+        if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.fail(errno);
+        break;
+      }
+      if (length === 0) {
+        this.#over({ type: 'over' });
+        break;
+      }
+      this.#session.feed(address, length);
+      if (this.#state === 'shaking') this.#handshake();
+      if (this.#state === 'open') this.#readRecords(device);
+      if (length < NETWORK_ROOM) break; // poll says if there is more
+    }
+    this.#hasUnsent = true; // perhaps: TLS's own answers
+    this.flush();
+    return this.#records - before;
+  }
+
+  receiveAgain(source: Buffer, start: number, end: number, device: WorkerDevice | undefined): void {
+    for (let at = start; at < end; at += MAX_RECORD) {
+      const place = this.#restorePartial();
+      const length = Math.min(end - at, MAX_RECORD);
+      source.copy(this.#context.arena.bytes, place, at, at + length);
+      this.#cutAll(place + length, device);
+    }
+  }
+
+  proceed(device: WorkerDevice | undefined): void {
+    if (this.#waitsForMain && this.mayProceed) {
+      this.#waitsForMain = false;
+      this.#waitsForRoom = true; // OpenSSL may have more than was delivered
+      if (this.#partial.length > 0) this.#cutAll(this.#restorePartial(), device);
+    }
+    if (this.#waitsForRoom && this.#state === 'open') this.#readRecords(device);
+    this.flush();
+  }
+
+  fail(errno: number): void {
+    this.#over({ type: 'broken', errno });
+  }
+
+  close(): void {
+    this.#session.close();
+    this.#context.libc.close(this.fd);
+  }
+
+  get #mayRead(): boolean {
+    return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom;
+  }
+
+  #handshake(): void {
+    this.#hasUnsent = true;
+    switch (this.#session.handshake()) {
+      case 'waiting':
+        return;
+      case 'failed':
+        this.flush(); // the alert
+        this.#over({ type: 'broken', reason: this.#session.failure });
+        return;
+      case 'done': {
+        this.#state = 'open';
+        const { peerCertificate, cipherSuite, finished, updatesKeys } = this.#session;
+        this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
+      }
+    }
+  }
+
+  /** Opens records until there are none, or no room for what is in them. */
+  #readRecords(device: WorkerDevice | undefined): void {
+    let end = this.#restorePartial();
+    let start = this.#plaintext;
+    for (;;) {
+      this.#waitsForRoom = this.#waitsForMain || !this.#context.hasRoomForDevice();
+      if (this.#waitsForRoom) break;
+      if (end + MAX_RECORD > this.#plaintext + PLAINTEXT_ROOM) {
+        device?.flush();
+        this.#context.arena.bytes.copyWithin(this.#plaintext, start, end);
+        end -= start - this.#plaintext;
+        start = this.#plaintext;
+      }
+      const length = this.#session.read(this.#readAddress.of(end), MAX_RECORD);
+      if (length === NOT_READ.ended) this.#over({ type: 'over' });
+      else if (length === NOT_READ.failed) this.#over({ type: 'broken', reason: this.#session.failure });
+      if (length <= 0) break;
+      this.#counters[PATH.receivedAt] = this.#context.now;
+      this.#records++;
+      count(this.#counters, PATH.received);
+      count(this.#counters, PATH.receivedBytes, length);
+      end += length;
+      start = this.#cut(start, end, device);
+    }
+    device?.flush();
+    this.#keep(start, end);
+  }
+
+  /** Puts what was cut short at the start of the plaintext room. Answers where more goes. */
+  #restorePartial(): number {
+    if (this.#partial.length > 0) this.#context.arena.bytes.set(this.#partial, this.#plaintext);
+    return this.#plaintext + this.#partial.length;
+  }
+
+  #keep(start: number, end: number): void {
+    this.#partial = end > start ? Uint8Array.from(this.#context.arena.bytes.subarray(start, end)) : NOTHING;
+  }
+
+  /** Cuts what lies in the plaintext room, and keeps the rest. */
+  #cutAll(end: number, device: WorkerDevice | undefined): void {
+    const start = this.#cut(this.#plaintext, end, device);
+    device?.flush();
+    this.#keep(start, end);
+  }
+
+  /** Passes whole frames on. Answers where one begins that is cut short. */
+  #cut(start: number, end: number, device: WorkerDevice | undefined): number {
+    const { bytes } = this.#context.arena;
+    const frames = this.#frames;
+    let at = start;
+    while (frames !== undefined && !this.#isGarbage && at < end) {
+      const length = frames.measure(bytes, at, end - at);
+      if (length === NOT_A_FRAME.cutShort) return at;
+      this.#isGarbage = length === NOT_A_FRAME.garbage;
+      if (this.#isGarbage) break;
+      if (device !== undefined && frames.isData(bytes, at, length)) device.add(at + frames.headerLength, length - frames.headerLength);
+      else this.#deliver(at, at + length);
+      at += length;
+    }
+    if (at < end) this.#deliver(at, end);
+    return end;
+  }
+
+  /** There is room: that was looked at before. */
+  #deliver(start: number, end: number): void {
+    if (this.#context.deliver(entryTag(this.#frames === undefined ? ENTRY.datagram : ENTRY.record, this.#id), start, end)) return;
+    count(this.#counters, PATH.deliverDropped);
+    this.#over({ type: 'broken', reason: 'the packet engine had no room for a frame' });
+  }
+
+  #write(start: number, length: number): void {
+    this.#hasUnsent = true;
+    if (!this.#session.write(this.#writeAddress.of(start), length)) {
+      count(this.#counters, PATH.notSealed);
+      this.#over({ type: 'broken', reason: this.#session.failure });
+      return;
+    }
+    count(this.#counters, PATH.sent);
+    count(this.#counters, PATH.sentBytes, length);
+  }
+
+  /** Sends what waits, as far as the socket takes it. */
+  flush(): void {
+    if (!this.#hasUnsent || this.#state === 'over') return;
+    const { libc } = this.#context;
+    for (let length = this.#session.unsent; length > 0; length = this.#session.unsent) {
+      const sent = libc.send(this.fd, this.#session.unsentAddress, length, LINUX.MSG_NOSIGNAL);
+      if (sent < 0) {
+        const errno = libc.errno();
+        if (errno === ERRNO.EINTR) continue;
+        this.#isFull = errno === ERRNO.EAGAIN;
+        if (!this.#isFull) this.fail(errno);
+        return;
+      }
+      this.#session.sent(sent);
+      this.#counters[PATH.sentAt] = this.#context.now;
+    }
+    this.#isFull = false;
+    this.#hasUnsent = false;
+    if (this.#committed >= LEFT_STEP || (this.#committed > 0 && this.#state === 'ended')) {
+      this.#report({ type: 'left', bytes: this.#committed });
+      this.#committed = 0;
+    }
+    if (this.#state === 'ended') this.#over({ type: 'over' });
+  }
+
+  #over(report: StreamReport): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#isFull = false; // nothing waits for it any more
+    this.#report(report);
+  }
+}
+
+const NOTHING = new Uint8Array(0);

@@ -1,0 +1,105 @@
+/**
+ * The functions of OpenSSL's TLS in the Node executable, bound once a thread, and the memory that all connections of the thread work in.
+ *
+ * Certificates are not verified here: whoever uses it looks at the peer's key before it sends anything.
+ */
+import { UnsupportedError } from '../../core/errors.ts';
+import { Arena } from './arena.ts';
+import { type NativeFunction, nativeLibrary } from './koffi.ts';
+
+/** What one read of a socket takes, and one look at what is to be sent. */
+export const NETWORK_ROOM: number = 128 * 1024;
+
+/** Room for what control calls take and give: certificates, keys, exported material. */
+export const SCRATCH_ROOM: number = 128 * 1024;
+
+type TextFunction = (...values: readonly number[]) => string | null;
+
+/** OpenSSL's functions and the memory that all connections of a thread work in, one at a time. */
+export class OpenSslTls {
+  /** {@link network} and {@link scratch} are in it. */
+  readonly arena: Arena;
+  /** Offset of {@link NETWORK_ROOM} bytes for what a socket gives. */
+  readonly network: number;
+  readonly scratch: number;
+  readonly call: Readonly<Record<(typeof CALLS)[number]['name'], NativeFunction>>;
+  readonly text: Readonly<Record<'version' | 'suite' | 'reason', TextFunction>>;
+
+  /** @throws UnsupportedError without koffi, and where this executable does not export OpenSSL 3 */
+  static bind(): OpenSslTls {
+    const library = nativeLibrary('TLS in the packet engine');
+    try {
+      return new OpenSslTls((prototype) => library.func(prototype));
+    } catch (cause) {
+      throw new UnsupportedError('TLS in the packet engine needs a Node that exports the functions of its OpenSSL 3.', { cause });
+    }
+  }
+
+  private constructor(func: (prototype: string) => NativeFunction) {
+    this.call = Object.fromEntries(CALLS.map(({ name, prototype }) => [name, func(prototype)])) as OpenSslTls['call'];
+    const text = (prototype: string) => func(prototype) as unknown as TextFunction; // `str` results are strings
+    this.text = {
+      version: text('str SSL_get_version(uintptr_t)'),
+      suite: text('str SSL_CIPHER_standard_name(uintptr_t)'),
+      reason: text('str ERR_reason_error_string(unsigned long)'),
+    };
+    this.arena = new Arena(NETWORK_ROOM + SCRATCH_ROOM);
+    this.network = this.arena.allocate(NETWORK_ROOM);
+    this.scratch = this.arena.allocate(SCRATCH_ROOM);
+  }
+
+  /** OpenSSL's word for what went wrong last in this thread; forgets it. */
+  takeReason(): string {
+    const code = this.call.firstError();
+    this.call.clearErrors();
+    return this.text.reason(code) ?? 'the connection broke off';
+  }
+
+  /** The address that C wrote at an offset of the arena. Addresses of user space are exact as numbers. */
+  addressAt(offset: number): number {
+    const { view } = this.arena;
+    return view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
+  }
+}
+
+const CALLS = [
+  { name: 'newContext', prototype: 'uintptr_t SSL_CTX_new(uintptr_t)' },
+  { name: 'freeContext', prototype: 'void SSL_CTX_free(uintptr_t)' },
+  { name: 'anyMethod', prototype: 'uintptr_t TLS_method()' },
+  { name: 'contextControl', prototype: 'long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)' },
+  { name: 'contextOptions', prototype: 'uint64_t SSL_CTX_set_options(uintptr_t, uint64_t)' },
+  { name: 'contextText', prototype: 'long SSL_CTX_ctrl(uintptr_t, int, long, str)' },
+  { name: 'cipherList', prototype: 'int SSL_CTX_set_cipher_list(uintptr_t, str)' },
+  { name: 'cipherSuites', prototype: 'int SSL_CTX_set_ciphersuites(uintptr_t, str)' },
+  { name: 'useCertificate', prototype: 'int SSL_CTX_use_certificate(uintptr_t, uintptr_t)' },
+  { name: 'useKey', prototype: 'int SSL_CTX_use_PrivateKey(uintptr_t, uintptr_t)' },
+  { name: 'readCertificate', prototype: 'uintptr_t d2i_X509(uintptr_t, uintptr_t, long)' },
+  { name: 'writeCertificate', prototype: 'int i2d_X509(uintptr_t, uintptr_t)' },
+  { name: 'freeCertificate', prototype: 'void X509_free(uintptr_t)' },
+  { name: 'readKey', prototype: 'uintptr_t d2i_AutoPrivateKey(uintptr_t, uintptr_t, long)' },
+  { name: 'freeKey', prototype: 'void EVP_PKEY_free(uintptr_t)' },
+  { name: 'newSession', prototype: 'uintptr_t SSL_new(uintptr_t)' },
+  { name: 'freeSession', prototype: 'void SSL_free(uintptr_t)' },
+  { name: 'sessionText', prototype: 'long SSL_ctrl(uintptr_t, int, long, str)' },
+  { name: 'connects', prototype: 'void SSL_set_connect_state(uintptr_t)' },
+  { name: 'accepts', prototype: 'void SSL_set_accept_state(uintptr_t)' },
+  { name: 'newBio', prototype: 'uintptr_t BIO_new(uintptr_t)' },
+  { name: 'memoryBio', prototype: 'uintptr_t BIO_s_mem()' },
+  { name: 'setBios', prototype: 'void SSL_set_bio(uintptr_t, uintptr_t, uintptr_t)' },
+  { name: 'writeBio', prototype: 'int BIO_write(uintptr_t, uintptr_t, int)' },
+  { name: 'readBio', prototype: 'int BIO_read(uintptr_t, uintptr_t, int)' },
+  { name: 'controlBio', prototype: 'long BIO_ctrl(uintptr_t, int, long, uintptr_t)' },
+  { name: 'handshake', prototype: 'int SSL_do_handshake(uintptr_t)' },
+  { name: 'read', prototype: 'int SSL_read(uintptr_t, uintptr_t, int)' },
+  { name: 'write', prototype: 'int SSL_write(uintptr_t, uintptr_t, int)' },
+  { name: 'shutdown', prototype: 'int SSL_shutdown(uintptr_t)' },
+  { name: 'errorOf', prototype: 'int SSL_get_error(uintptr_t, int)' },
+  { name: 'peerCertificate', prototype: 'uintptr_t SSL_get1_peer_certificate(uintptr_t)' },
+  { name: 'cipher', prototype: 'uintptr_t SSL_get_current_cipher(uintptr_t)' },
+  { name: 'version', prototype: 'int SSL_version(uintptr_t)' },
+  { name: 'finished', prototype: 'size_t SSL_get_finished(uintptr_t, uintptr_t, size_t)' },
+  { name: 'exportKeys', prototype: 'int SSL_export_keying_material(uintptr_t, uintptr_t, size_t, str, size_t, uintptr_t, size_t, int)' },
+  { name: 'updateKey', prototype: 'int SSL_key_update(uintptr_t, int)' },
+  { name: 'firstError', prototype: 'unsigned long ERR_get_error()' },
+  { name: 'clearErrors', prototype: 'void ERR_clear_error()' },
+] as const;

@@ -1,0 +1,126 @@
+/**
+ * What a TLS connection by {@link OpenSslTls} may use: versions, ciphers, groups, the client's certificate. The settings are plain data, since they go
+ * to the thread that owns the connection.
+ *
+ * Read first: OpenSSL manual, SSL_CTX_new(3), SSL_CTX_set_cipher_list(3), SSL_CTX_set1_curves(3).
+ */
+import { MisuseError } from '../../core/errors.ts';
+import type { OpenSslTls } from './openssl-tls-calls.ts';
+
+export interface TlsSettings {
+  /** Which end of the handshake it is. Default: the client. */
+  readonly role?: 'client' | 'server';
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+  /** Suites of all versions in OpenSSL's words, as `ciphers` of node:tls has them: those of TLS 1.3 begin with `TLS_`. */
+  readonly ciphers: string;
+  /** Key exchange groups in OpenSSL's words; absent: its own list. */
+  readonly groups?: string;
+  /** Signature algorithms in OpenSSL's words; absent: its own list. */
+  readonly signatures?: string;
+  /** The name in the hello; absent: none. */
+  readonly serverName?: string;
+  /** Our own certificate and key. */
+  readonly identity?: {
+    /** DER, leaf first. */
+    readonly chain: readonly Uint8Array[];
+    /** PKCS #8 in DER, in the clear: wiped when it has been taken over. */
+    readonly key: Uint8Array;
+  };
+}
+
+export type TlsVersion = keyof typeof VERSIONS;
+
+const VERSIONS = { TLSv1: 0x0301, 'TLSv1.1': 0x0302, 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 } as const;
+
+/** SSL_CTX_ctrl's. */
+const CONTROL = { groups: 92, signatures: 98, chainCertificate: 89, minVersion: 123, maxVersion: 124 } as const;
+/** As the argument of chainCertificate: the context takes a reference of its own. */
+const OWN_REFERENCE = 1;
+
+/** SSL_OP_NO_RENEGOTIATION: the certificate that was judged stays the peer's. */
+const NO_RENEGOTIATION = 0x4000_0000;
+
+/** An SSL_CTX for the connections that are made of it; those keep it alive. */
+export class TlsContext {
+  readonly address: number;
+  readonly #tls: OpenSslTls;
+
+  /** @throws MisuseError for settings that OpenSSL refuses */
+  constructor(tls: OpenSslTls, settings: TlsSettings) {
+    this.#tls = tls;
+    const { call } = tls;
+    this.address = call.newContext(call.anyMethod());
+    if (this.address === 0) throw new MisuseError(`OpenSSL makes no TLS context: ${tls.takeReason()}`);
+    try {
+      this.#configure(settings);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#tls.call.freeContext(this.address);
+  }
+
+  #configure({ minVersion, maxVersion, ciphers, groups, signatures, identity }: TlsSettings): void {
+    const { call } = this.#tls;
+    const names = ciphers.split(':');
+    const suites = names.filter((name) => name.startsWith('TLS_')).join(':');
+    const others = names.filter((name) => !name.startsWith('TLS_')).join(':');
+    call.contextOptions(this.address, NO_RENEGOTIATION);
+    this.#must('version', call.contextControl(this.address, CONTROL.minVersion, VERSIONS[minVersion], 0));
+    this.#must('version', call.contextControl(this.address, CONTROL.maxVersion, VERSIONS[maxVersion], 0));
+    this.#must('suites of TLS 1.3', call.cipherSuites(this.address, suites));
+    if (others !== '') this.#must('ciphers', call.cipherList(this.address, others));
+    if (groups !== undefined) this.#must('groups', call.contextText(this.address, CONTROL.groups, 0, groups));
+    if (signatures !== undefined) this.#must('signature algorithms', call.contextText(this.address, CONTROL.signatures, 0, signatures));
+    if (identity === undefined) return;
+    for (const [i, certificate] of identity.chain.entries()) this.#useCertificate(certificate, i === 0);
+    this.#useKey(identity.key);
+  }
+
+  #useCertificate(der: Uint8Array, isLeaf: boolean): void {
+    const { call } = this.#tls;
+    const certificate = this.#parsed(der, call.readCertificate);
+    this.#must('certificate', certificate);
+    try {
+      const taken = isLeaf
+        ? call.useCertificate(this.address, certificate)
+        : call.contextControl(this.address, CONTROL.chainCertificate, OWN_REFERENCE, certificate);
+      this.#must('certificate', taken);
+    } finally {
+      call.freeCertificate(certificate);
+    }
+  }
+
+  #useKey(der: Uint8Array): void {
+    const { call } = this.#tls;
+    const key = this.#parsed(der, call.readKey);
+    der.fill(0);
+    this.#must('key', key);
+    try {
+      this.#must('key', call.useKey(this.address, key));
+    } finally {
+      call.freeKey(key);
+    }
+  }
+
+  /** The d2i functions take the address of an address. What they read is wiped. */
+  #parsed(der: Uint8Array, parse: OpenSslTls['call']['readKey']): number {
+    const { arena, scratch } = this.#tls;
+    const at = scratch + 8;
+    arena.view.setBigUint64(scratch, BigInt(arena.address(at)), true);
+    arena.bytes.set(der, at);
+    try {
+      return parse(0, arena.address(scratch), der.length);
+    } finally {
+      arena.bytes.fill(0, at, at + der.length);
+    }
+  }
+
+  #must(what: string, result: number): void {
+    if (result <= 0) throw new MisuseError(`OpenSSL refused the ${what} of a TLS connection: ${this.#tls.takeReason()}`);
+  }
+}

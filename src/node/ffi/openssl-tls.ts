@@ -1,0 +1,191 @@
+/**
+ * TLS by the OpenSSL inside the Node executable, on memory BIOs: whoever owns the socket moves the bytes, so that many records leave by one send.
+ *
+ *   socket ── recv ──► network room ── BIO_write ──► in ── SSL_read ───► plaintext, one record a call
+ *   socket ◄─ send ──────────────────────────────── out ◄─ SSL_write ── plaintext, one call a record
+ *
+ * Read first: OpenSSL manual, ssl(7), BIO_s_mem(3) and SSL_get_error(3).
+ */
+import { NETWORK_ROOM, type OpenSslTls, SCRATCH_ROOM } from './openssl-tls-calls.ts';
+import { TlsContext, type TlsSettings } from './openssl-tls-context.ts';
+
+/** BIO_CTRL_INFO: a memory BIO's length as the result, and where its bytes lie. */
+const BIO_CTRL_INFO = 3;
+/** SSL_CTRL_SET_TLSEXT_HOSTNAME, and the type of a name. */
+const SSL_CTRL_SERVER_NAME = 55;
+const NAME_TYPE_HOST = 0;
+/** SSL_KEY_UPDATE_REQUESTED: the peer is to renew its key too. */
+const KEY_UPDATE_REQUESTED = 1;
+/** TLS1_3_VERSION. */
+const TLS_1_3 = 0x0304;
+
+/** Of SSL_get_error. */
+const SSL_ERROR = { wantRead: 2, wantWrite: 3, syscall: 5, zeroReturn: 6 } as const;
+
+/** Longest Finished: SHA-384 of TLS 1.3. */
+const MAX_FINISHED = 64;
+
+/** What {@link TlsSession.read} answers instead of a length. */
+export const NOT_READ = { nothingYet: 0, ended: -1, failed: -2 } as const;
+
+/** One TLS connection. It knows no socket: {@link feed} and {@link unsent} are its network. */
+export class TlsSession {
+  readonly #tls: OpenSslTls;
+  readonly #in: number;
+  readonly #out: number;
+  /** Address of an SSL; undefined after {@link close}. */
+  #ssl: number | undefined = undefined;
+  #failure = '';
+
+  /** @throws MisuseError for settings that OpenSSL refuses */
+  constructor(tls: OpenSslTls, settings: TlsSettings) {
+    this.#tls = tls;
+    const { call } = tls;
+    using context = new TlsContext(tls, settings);
+    const ssl = call.newSession(context.address); // it holds the context from here on
+    this.#in = call.newBio(call.memoryBio());
+    this.#out = call.newBio(call.memoryBio());
+    call.setBios(ssl, this.#in, this.#out); // the BIOs are the SSL's: freed with it
+    if (settings.role === 'server') call.accepts(ssl);
+    else call.connects(ssl);
+    if (settings.serverName !== undefined) call.sessionText(ssl, SSL_CTRL_SERVER_NAME, NAME_TYPE_HOST, settings.serverName);
+    this.#ssl = ssl;
+  }
+
+  /** Why {@link handshake} or {@link read} failed, in OpenSSL's words. */
+  get failure(): string {
+    return this.#failure;
+  }
+
+  /** Goes on with the handshake. What it wants sent is {@link unsent}. */
+  handshake(): 'done' | 'waiting' | 'failed' {
+    const ssl = this.#ssl;
+    if (ssl === undefined) return 'failed';
+    const result = this.#tls.call.handshake(ssl);
+    if (result === 1) return 'done';
+    return this.#whyNot(ssl, result) === NOT_READ.nothingYet ? 'waiting' : 'failed';
+  }
+
+  /** Takes bytes from the network that lie at the start of {@link OpenSslTls.network}. */
+  feed(networkAddress: number, length: number): void {
+    this.#tls.call.writeBio(this.#in, networkAddress, length);
+  }
+
+  /** Reads a record's plaintext, up to `room` bytes, to an address. Its length, or one of {@link NOT_READ}. */
+  read(address: number, room: number): number {
+    const ssl = this.#ssl;
+    if (ssl === undefined) return NOT_READ.ended;
+    const length = this.#tls.call.read(ssl, address, room);
+    return length > 0 ? length : this.#whyNot(ssl, length);
+  }
+
+  /** Makes one record of up to 16384 bytes at an address. False: the connection is over. */
+  write(address: number, length: number): boolean {
+    const ssl = this.#ssl;
+    if (ssl === undefined) return false;
+    const written = this.#tls.call.write(ssl, address, length);
+    if (written === length) return true;
+    this.#whyNot(ssl, written);
+    return false;
+  }
+
+  /** How many bytes wait for the network; {@link unsentAddress} says where they lie until the next call of this object. */
+  get unsent(): number {
+    const { call, arena, scratch } = this.#tls;
+    return this.#ssl === undefined ? 0 : call.controlBio(this.#out, BIO_CTRL_INFO, 0, arena.address(scratch));
+  }
+
+  get unsentAddress(): number {
+    return this.#tls.addressAt(this.#tls.scratch);
+  }
+
+  /** So many of the unsent bytes have left. */
+  sent(length: number): void {
+    const { call, arena, network } = this.#tls;
+    for (let left = length; left > 0; left -= NETWORK_ROOM) {
+      call.readBio(this.#out, arena.address(network), Math.min(left, NETWORK_ROOM));
+    }
+  }
+
+  /** Tells the peer that nothing more comes (close_notify). */
+  end(): void {
+    if (this.#ssl === undefined) return;
+    this.#tls.call.shutdown(this.#ssl);
+    this.#tls.call.clearErrors(); // the peer need not have answered
+  }
+
+  /** Asks for new keys in both directions (RFC 8446 §4.6.3). False where the version cannot. */
+  updateKeys(): boolean {
+    const ssl = this.#ssl;
+    const { call } = this.#tls;
+    if (ssl === undefined || !this.updatesKeys) return false;
+    if (call.updateKey(ssl, KEY_UPDATE_REQUESTED) === 1 && call.handshake(ssl) === 1) return true;
+    call.clearErrors();
+    return false;
+  }
+
+  get updatesKeys(): boolean {
+    return this.#ssl !== undefined && this.#tls.call.version(this.#ssl) >= TLS_1_3;
+  }
+
+  /** DER of the peer's certificate. */
+  get peerCertificate(): Uint8Array | undefined {
+    const { call, arena, scratch } = this.#tls;
+    const certificate = this.#ssl === undefined ? 0 : call.peerCertificate(this.#ssl);
+    if (certificate === 0) return undefined;
+    try {
+      const length = call.writeCertificate(certificate, 0);
+      if (length <= 0 || length > SCRATCH_ROOM - 8) return undefined;
+      arena.view.setBigUint64(scratch, BigInt(arena.address(scratch + 8)), true);
+      call.writeCertificate(certificate, arena.address(scratch));
+      return Uint8Array.from(arena.bytes.subarray(scratch + 8, scratch + 8 + length));
+    } finally {
+      call.freeCertificate(certificate);
+    }
+  }
+
+  /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
+  get cipherSuite(): string {
+    const { call, text } = this.#tls;
+    if (this.#ssl === undefined) return '';
+    return `${text.version(this.#ssl)}-${text.suite(call.cipher(this.#ssl))}`;
+  }
+
+  /** The verify_data of our Finished. */
+  get finished(): Uint8Array {
+    const { call, arena, scratch } = this.#tls;
+    const length = this.#ssl === undefined ? 0 : call.finished(this.#ssl, arena.address(scratch), MAX_FINISHED);
+    return Uint8Array.from(arena.bytes.subarray(scratch, scratch + length));
+  }
+
+  /** RFC 5705 and RFC 8446 §7.5, without context. Undefined if it cannot be. */
+  exportKeys(label: string, length: number): Uint8Array | undefined {
+    const { call, arena, scratch } = this.#tls;
+    if (this.#ssl === undefined || length > SCRATCH_ROOM) return undefined;
+    const done = call.exportKeys(this.#ssl, arena.address(scratch), length, label, Buffer.byteLength(label), 0, 0, 0);
+    const keys = Uint8Array.from(arena.bytes.subarray(scratch, scratch + length));
+    arena.bytes.fill(0, scratch, scratch + length);
+    if (done === 1) return keys;
+    call.clearErrors(); // else the next read of any connection would be taken to have failed
+    return undefined;
+  }
+
+  /** Frees the connection with its keys. Safe to call twice. */
+  close(): void {
+    if (this.#ssl !== undefined) this.#tls.call.freeSession(this.#ssl);
+    this.#ssl = undefined;
+  }
+
+  #whyNot(ssl: number, result: number): number {
+    switch (this.#tls.call.errorOf(ssl, result)) {
+      case SSL_ERROR.wantRead:
+      case SSL_ERROR.wantWrite:
+        return NOT_READ.nothingYet;
+      case SSL_ERROR.zeroReturn:
+        return NOT_READ.ended;
+      default:
+        this.#failure = this.#tls.takeReason();
+        return NOT_READ.failed;
+    }
+  }
+}

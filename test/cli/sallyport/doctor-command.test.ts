@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { it } from 'node:test';
+import { promisify } from 'node:util';
+import { reportLines } from '../../../src/cli/sallyport/doctor-command.ts';
+import { ENGINE_FEATURES, FeatureSet, parseFeatures } from '../../../src/node/engine/features.ts';
+import { missing } from '../../support/requirements.ts';
+
+const run = promisify(execFile);
+const PROGRAM = path.resolve(import.meta.dirname, '../../../bin/sallyport.js');
+
+it('the doctor says what runs, and why the rest does not', () => {
+  const features = new FeatureSet(['bursts']);
+  features.turnOn('ack-thinning');
+  features.turnOff('tun-offload', 'tun0 refused it (EINVAL)');
+  features.turnOff('tun-offload', 'a second reason');
+  const lines = reportLines({ crypto: 'openssl', problems: ['This user may not.'], features: features.states });
+  assert.deepEqual(lines.slice(0, 2), ['The packet engine runs.', "  ciphers          OpenSSL's functions inside Node"]);
+  const line = (name: string) => lines.find((each) => each.startsWith(`  ${name} `));
+  assert.match(line('bursts') ?? '', / no .*\(switched off\)$/);
+  assert.match(line('udp-gro') ?? '', / no .*\(needs bursts\)$/);
+  assert.match(line('tun-offload') ?? '', / no .*\(tun0 refused it \(EINVAL\)\)$/);
+  assert.match(line('tcp-join') ?? '', / no .*\(needs tun-offload\)$/);
+  assert.match(line('ack-thinning') ?? '', / yes {2}needless acknowledgements left out$/);
+  assert.match(line('moderation') ?? '', / - .*\(not tried\)$/);
+  assert.equal(lines.at(-1), 'This user may not.');
+});
+
+it('names of features come with commas, and only known ones', () => {
+  assert.deepEqual(parseFeatures(''), []);
+  assert.deepEqual(parseFeatures(ENGINE_FEATURES.join(', ')), ENGINE_FEATURES);
+  assert.throws(() => parseFeatures('bursts,warp'), /"warp" is no part of the packet engine/);
+});
+
+it('sallyport doctor engine examines this machine', { skip: missing('root', 'tun', 'unshare') }, async () => {
+  const words = ['--net', process.execPath, PROGRAM, 'doctor', 'engine', '--json'];
+  const { stdout } = await run('unshare', words, { env: { ...process.env, SALLYPORT_ENGINE_WITHOUT: 'udp-join' } });
+  const { engine } = JSON.parse(stdout) as { engine: { crypto: string; features: { name: string; isOn?: boolean; why?: string }[] } };
+  assert.equal(engine.crypto, 'openssl');
+  assert.deepEqual(
+    engine.features.map(({ name }) => name),
+    ENGINE_FEATURES,
+  );
+  assert.deepEqual(
+    engine.features.find(({ name }) => name === 'udp-join'),
+    { name: 'udp-join', isOn: false, why: 'switched off' },
+  );
+});

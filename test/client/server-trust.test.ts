@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { CertificateNotTrustedError, ServerTrust } from '../../src/client/server-trust.ts';
+import { missing } from '../support/requirements.ts';
+import { throwawayCertificate } from '../support/throwaway-certificate.ts';
+
+describe('what is known of a gateway', { skip: missing('openssl') }, () => {
+  const good = throwawayCertificate();
+  const other = throwawayCertificate();
+  const presented = (der: Uint8Array) => ({ chain: [der], host: 'localhost', authorizationError: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  const trust = (options: Partial<ConstructorParameters<typeof ServerTrust>[0]>) =>
+    new ServerTrust({ anchors: { ca: [], allowPartialTrustChain: true }, fingerprints: [], log: { log: () => undefined }, ...options });
+  const gateway = { host: 'localhost', port: 443 };
+
+  it('is the key that was found good there, and no other', async () => {
+    const pinned = trust({ fingerprints: [good.pin] });
+    assert.equal(pinned.knows(gateway), false);
+    await pinned.judge(presented(good.der), 443);
+    assert.equal(pinned.knows(gateway), true);
+    assert.equal(pinned.knows(gateway, good.der), true);
+    assert.equal(pinned.knows(gateway, other.der), false);
+    assert.equal(pinned.knows({ ...gateway, port: 8443 }, good.der), false);
+    await assert.rejects(pinned.judge(presented(other.der), 443), CertificateNotTrustedError);
+    assert.equal(pinned.knows(gateway, other.der), false, 'nor one that was refused');
+  });
+
+  it('is what a person has accepted', async () => {
+    const asked = trust({ confirm: async ({ pin }) => pin === good.pin });
+    await asked.judge(presented(good.der), 443);
+    await assert.rejects(asked.judge(presented(other.der), 443), CertificateNotTrustedError);
+    assert.deepEqual([asked.knows(gateway, good.der), asked.knows(gateway, other.der)], [true, false]);
+  });
+});

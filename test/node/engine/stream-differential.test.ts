@@ -1,0 +1,73 @@
+/** The engine's stream path against the portable one: the same packets and the same bytes through both, and nothing differs. */
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { CSTP_TYPES } from '../../../src/core/protocols/anyconnect/cstp-frame.ts';
+import { StreamChannel, streamTraffic } from '../../../src/core/protocols/anyconnect/stream-channel.ts';
+import { Keepalive } from '../../../src/core/tunnel/keepalive.ts';
+import { packetOf } from '../../../src/core/tunnel/packet.ts';
+import { CollectingSink } from '../../support/collecting-sink.ts';
+import { inNamespace } from '../../support/namespace.ts';
+import { SeededRandom } from '../../support/seeded-random.ts';
+import { sized } from '../../support/size.ts';
+import { FAR, isUdp, toInner } from './carry-scene.ts';
+import { frame, streamTunnel } from './stream-scene.ts';
+
+const COUNT = sized(500, 20_000);
+
+function channel(): StreamChannel {
+  return new StreamChannel({ keepalive: new Keepalive({}, 0), compressor: undefined, log: { log: () => undefined } });
+}
+
+inNamespace('both ways of a stream', import.meta.filename, () => {
+  it('put the same packets into the same bytes, a record each', { timeout: 60_000 }, async () => {
+    const random = new SeededRandom(11);
+    await using t = await streamTunnel();
+    await t.stream.carry(streamTraffic(new Uint8Array(0)));
+    await t.engine.route(t.stream);
+    t.readFrames();
+    const before = t.records.applicationRecords;
+    const [portable, sink] = [channel(), new CollectingSink()];
+    let others = 0;
+    for (let i = 0; i < COUNT; i++) {
+      t.inner.send(Buffer.alloc(1 + Math.floor(random.fraction() * 1400), i), 7, FAR);
+      let next = await t.frames.next();
+      for (; !isUdp(next.payload); next = await t.frames.next()) others++;
+      portable.send(packetOf(next.payload), 0, sink);
+      assert.deepEqual(sink.records.pop(), new Uint8Array(frame(next.type, next.payload)));
+    }
+    assert.equal(t.records.applicationRecords - before - others, COUNT);
+  });
+
+  it('find the same packets and frames in the same bytes, however they are cut', { timeout: 60_000 }, async () => {
+    const random = new SeededRandom(12);
+    await using t = await streamTunnel();
+    await t.stream.carry(streamTraffic(new Uint8Array(0)));
+    const kinds = [
+      (i: number) => frame(CSTP_TYPES.data, toInner(t.inner, `packet ${i} ${'x'.repeat(random.fraction() * 1300)}`)),
+      (i: number) => frame(CSTP_TYPES.dpdRequest, Buffer.alloc(random.fraction() * 1000, i)),
+      () => frame(CSTP_TYPES.keepalive, Buffer.alloc(0)),
+      () => frame(CSTP_TYPES.data, Buffer.from('not IP')),
+      (i: number) => frame(0x77, Buffer.of(i)),
+    ];
+    const frames = Array.from({ length: COUNT }, (_, i) => kinds[random.uint32() % kinds.length]?.(i) ?? Buffer.of());
+    const all = Buffer.concat(frames);
+    const [portable, whole] = [channel(), new CollectingSink()];
+    portable.receive(all, 0, whole);
+    const [beside, rest] = [channel(), new CollectingSink()];
+    for (let at = 0, length = 0; at < all.length; at += length) {
+      length = 1 + Math.floor(random.fraction() ** 3 * 5000);
+      t.peer.write(all.subarray(at, at + length));
+      if (random.fraction() < 0.3) await setImmediate(); // else the next write joins this one's record
+    }
+    for (const packet of whole.packets) assert.equal(await t.innerArrivals.next(), Buffer.from(packet.subarray(28)).toString('latin1'));
+    const others = frames.filter((each) => !(each[6] === CSTP_TYPES.data && isUdp(each.subarray(8))));
+    for (const expected of others) {
+      const bytes = await t.received.next();
+      assert.deepEqual(bytes, expected);
+      beside.receive(bytes, 0, rest);
+    }
+    assert.deepEqual(rest.records, whole.records, 'and the machine answers them alike');
+    assert.deepEqual([beside.dropped, rest.packets.length], [portable.dropped, 0]);
+  });
+});

@@ -1,0 +1,190 @@
+/** TLS by OpenSSL's functions, on the bytes of a socket of node:net, with node:tls at the other end. */
+import assert from 'node:assert/strict';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
+import { MisuseError } from '../../../src/core/errors.ts';
+import { NOT_READ, TlsSession } from '../../../src/node/ffi/openssl-tls.ts';
+import { OpenSslTls } from '../../../src/node/ffi/openssl-tls-calls.ts';
+import type { TlsSettings } from '../../../src/node/ffi/openssl-tls-context.ts';
+import { type Issued, Pki } from '../../support/pki.ts';
+import { missing } from '../../support/requirements.ts';
+
+const SETTINGS: TlsSettings = {
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  ciphers: 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:ECDHE+AESGCM',
+  serverName: 'vpn.example',
+};
+
+describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_000 }, () => {
+  let pki: Pki;
+  let server: Issued;
+  before(() => {
+    pki = new Pki();
+    server = pki.issueServer({ names: ['vpn.example'], addresses: ['127.0.0.1'] });
+  });
+  after(() => pki[Symbol.dispose]());
+
+  /** A session that has shaken hands with a server of node:tls. */
+  async function connect(options: TlsOptions = {}, settings: Partial<TlsSettings> = {}) {
+    const openssl = OpenSslTls.bind();
+    const { arena, network } = openssl;
+    const listener = tls.createServer({ key: server.keyPem, cert: server.certificatePem, ...options });
+    listener.on('tlsClientError', () => undefined); // the client tells
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    const socket = net.connect((listener.address() as AddressInfo).port, '127.0.0.1');
+    await once(socket, 'connect');
+    const accepted = once(listener, 'secureConnection') as Promise<[TLSSocket]>;
+    accepted.catch(() => undefined);
+    const session = new TlsSession(openssl, { ...SETTINGS, ...settings });
+
+    /** Sends what waits; answers how many bytes that was. */
+    function flush(): number {
+      const length = session.unsent;
+      if (length === 0) return 0;
+      assert.notEqual(session.unsentAddress, 0);
+      session.sent(length); // they pass through the network room as they go
+      socket.write(Uint8Array.from(arena.bytes.subarray(network, network + length)));
+      return length;
+    }
+    const chunks: Buffer[] = [];
+    socket.on('data', (bytes) => chunks.push(bytes));
+    async function fed(): Promise<void> {
+      if (chunks.length === 0) await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+      for (const bytes of chunks.splice(0)) {
+        arena.bytes.set(bytes, network);
+        session.feed(arena.address(network), bytes.length);
+      }
+    }
+    let state = session.handshake();
+    for (; state === 'waiting'; state = session.handshake()) {
+      flush();
+      await fed();
+    }
+    flush();
+    return {
+      openssl,
+      session,
+      state,
+      flush,
+      fed,
+      peer: async () => (await accepted)[0],
+      [Symbol.asyncDispose]: async () => {
+        session.close();
+        socket.destroy();
+        listener.close();
+      },
+    };
+  }
+
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    it(`agrees with node:tls about everything that a tunnel asks of a connection (${version})`, async () => {
+      await using c = await connect({ maxVersion: version });
+      assert.equal(c.state, 'done');
+      const peer = await c.peer();
+      assert.equal(peer.servername, 'vpn.example');
+      assert.equal(c.session.cipherSuite, `${version}-${peer.getCipher().standardName}`);
+      const { raw } = new X509Certificate(server.certificatePem);
+      assert.ok(raw.equals(c.session.peerCertificate ?? Buffer.of()));
+      assert.deepEqual(Buffer.from(c.session.finished), peer.getPeerFinished());
+      const exported = peer.exportKeyingMaterial(32, 'EXPORTER-test', undefined as unknown as Buffer);
+      assert.deepEqual(Buffer.from(c.session.exportKeys('EXPORTER-test', 32) ?? []), exported);
+      assert.equal(c.session.updatesKeys, version === 'TLSv1.3');
+    });
+
+    it(`makes each write one record, and reads back what comes (${version})`, async () => {
+      await using c = await connect({ maxVersion: version });
+      const { arena, network } = c.openssl;
+      const peer = await c.peer();
+      const sizes = [1, 1400, 16_384];
+      let sealed = 0;
+      for (const size of sizes) {
+        arena.bytes.fill(size, network, network + size);
+        assert.ok(c.session.write(arena.address(network), size));
+        sealed += size + 5 + (version === 'TLSv1.3' ? 1 + 16 : 8 + 16); // header; type or explicit nonce; tag
+      }
+      assert.equal(c.flush(), sealed);
+      let received = 0;
+      for await (const chunk of peer.iterator({ destroyOnReturn: false })) {
+        received += (chunk as Buffer).length;
+        if (received === 1 + 1400 + 16_384) break;
+      }
+      peer.write('and back');
+      let length: number = NOT_READ.nothingYet;
+      while (length === NOT_READ.nothingYet) {
+        await c.fed();
+        length = c.session.read(arena.address(network), 16_384); // in TLS 1.3 the tickets come first
+      }
+      assert.equal(arena.bytes.toString('latin1', network, network + length), 'and back');
+    });
+  }
+
+  it('renews the keys of TLS 1.3 in the middle of a connection', async () => {
+    await using c = await connect();
+    const { arena, network } = c.openssl;
+    const peer = await c.peer();
+    for (let i = 0; i < 3; i++) {
+      assert.ok(c.session.updateKeys());
+      arena.bytes.write('under new keys', network, 'latin1');
+      assert.ok(c.session.write(arena.address(network), 14));
+      c.flush();
+      const [bytes] = (await once(peer, 'data')) as [Buffer];
+      assert.equal(bytes.toString(), 'under new keys');
+      peer.write(`answer ${i}`);
+      let length: number = NOT_READ.nothingYet;
+      while (length === NOT_READ.nothingYet) {
+        await c.fed();
+        length = c.session.read(arena.address(network), 16_384);
+      }
+      assert.equal(arena.bytes.toString('latin1', network, network + length), `answer ${i}`);
+    }
+  });
+
+  it('shows a certificate with its issuer, and wipes the key that it was given', async () => {
+    const client = pki.issueClient();
+    const key = createPrivateKey(client.keyPem).export({ type: 'pkcs8', format: 'der' });
+    const chain = [new X509Certificate(client.certificatePem).raw, new X509Certificate(pki.root.certificatePem).raw];
+    await using c = await connect({ requestCert: true, ca: pki.root.certificatePem }, { identity: { chain, key } });
+    const peer = await c.peer();
+    assert.equal(peer.authorized, true);
+    assert.equal(peer.getPeerX509Certificate()?.raw.equals(chain[0] ?? Buffer.of()), true);
+    assert.ok(key.every((byte) => byte === 0));
+  });
+
+  it("says in OpenSSL's words why there is no connection", async () => {
+    await using c = await connect({ minVersion: 'TLSv1.3' }, { maxVersion: 'TLSv1.2' });
+    assert.equal(c.state, 'failed');
+    assert.match(c.session.failure, /alert protocol version/);
+  });
+
+  it('goes on after it was asked for keys that it may not export', async () => {
+    await using c = await connect({ maxVersion: 'TLSv1.2' });
+    assert.equal(c.session.exportKeys('master secret', 32), undefined); // RFC 5705, section 4
+    assert.equal(c.session.read(c.openssl.arena.address(c.openssl.network), 16_384), NOT_READ.nothingYet);
+  });
+
+  it('hears the end of the connection from the peer', async () => {
+    await using c = await connect();
+    (await c.peer()).end();
+    let length: number = NOT_READ.nothingYet;
+    while (length === NOT_READ.nothingYet) {
+      await c.fed();
+      length = c.session.read(c.openssl.arena.address(c.openssl.network), 16_384);
+    }
+    assert.equal(length, NOT_READ.ended);
+  });
+
+  it('refuses settings that OpenSSL does not know', () => {
+    const openssl = OpenSslTls.bind();
+    assert.throws(() => new TlsSession(openssl, { ...SETTINGS, ciphers: 'NONSENSE' }), MisuseError);
+    assert.throws(() => new TlsSession(openssl, { ...SETTINGS, groups: 'P-1' }), MisuseError);
+    assert.throws(
+      () => new TlsSession(openssl, { ...SETTINGS, identity: { chain: [Buffer.from('no certificate')], key: Buffer.of() } }),
+      MisuseError,
+    );
+  });
+});

@@ -20,6 +20,7 @@ import { HostAddresses, isUnicast } from './host-addresses.ts';
 import { IcmpHost } from './icmp.ts';
 import { IpPacket, PROTOCOL } from './ip-packet.ts';
 import { DEFAULT_LIMITS, type StackLimits } from './limits.ts';
+import { type Allocate, plainMemory } from './memory.ts';
 import { Outbox } from './outbox.ts';
 import type { PacketSink } from './packet-sink.ts';
 import { PathMtuCache } from './path-mtu-cache.ts';
@@ -43,6 +44,8 @@ export interface IpStackOptions {
   /** The device cuts TCP super-segments into packets and finishes their checksums: see {@link PacketSink.commit}. Default: false. */
   readonly hasOffload?: boolean;
   readonly tcp?: Partial<TcpOptions>;
+  /** Where buffers come from; their content does not matter. Default: memory that is zeroed. */
+  readonly allocate?: Allocate;
 }
 
 export const SECRET_LENGTH = 32;
@@ -71,7 +74,7 @@ export class IpStack {
   #now: Millis = 0;
 
   constructor(options: IpStackOptions) {
-    const { addresses, mtu, secret, random, hasOffload = false, tcp } = options;
+    const { addresses, mtu, secret, random, hasOffload = false, tcp, allocate = plainMemory } = options;
     if (secret.length !== SECRET_LENGTH) throw new MisuseError(`the secret has ${SECRET_LENGTH} bytes, not ${secret.length}`);
     if (mtu < LEAST_MTU || mtu > 0xffff) throw new MisuseError(`no link has an MTU of ${mtu}`);
     const limits: StackLimits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -91,6 +94,7 @@ export class IpStack {
       ready,
       secret,
       random,
+      allocate,
       mtu: () => this.#mtu,
       pathMtu: (remote, now) => this.#pathMtus.mtu(remote, this.#mtu, now),
       send: (packet) => {

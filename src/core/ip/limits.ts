@@ -8,6 +8,8 @@ export interface StackLimits {
   readonly timeWait: number;
   /** Bytes of a connection that wait to be acknowledged. */
   readonly sendBuffer: number;
+  /** Bytes of emptied send buffers that are kept for the next who needs one. */
+  readonly spareSendMemory: number;
   /** The receive window of a new connection, in bytes. */
   readonly initialReceiveBuffer: number;
   /** How far the window grows for a connection that is read as fast as it comes. */
@@ -38,6 +40,7 @@ export const DEFAULT_LIMITS: StackLimits = {
   connections: 65_536,
   timeWait: 16_384,
   sendBuffer: 4 * 1024 * 1024,
+  spareSendMemory: 16 * 1024 * 1024,
   initialReceiveBuffer: 256 * 1024,
   receiveBuffer: 8 * 1024 * 1024,
   receiveMemory: 256 * 1024 * 1024,

@@ -44,6 +44,7 @@ export class StackDevice implements PacketDevice {
       ...options,
       secret: randomBytes(SECRET_LENGTH),
       random: () => randomInt(2 ** 32),
+      allocate: (length) => Buffer.allocUnsafeSlow(length),
     });
   }
 

@@ -13,6 +13,7 @@ import type { Millis } from '../../tunnel/packet.ts';
 import type { Endpoint } from '../../wire/ip-address.ts';
 import type { Sleeper } from '../deadline-heap.ts';
 import type { StackLimits } from '../limits.ts';
+import type { Allocate, RingPool } from '../memory.ts';
 import type { DropCause, StackCounters } from '../stack-counters.ts';
 import { type CongestionControl, initialWindow, NewReno } from './congestion.ts';
 import { Cubic } from './cubic.ts';
@@ -56,6 +57,8 @@ export interface TcpServices {
   readonly hasOffload: boolean;
   /** Largest packet of the device. */
   readonly mtu: number;
+  readonly allocate: Allocate;
+  readonly rings: RingPool;
   /** Bytes that all connections hold for their readers. */
   received: number;
   wantsTransmit(block: ControlBlock): void;
@@ -118,7 +121,7 @@ export class ControlBlock implements Sleeper {
   peerSegment: number;
   /** Largest packet of the path. */
   pathMtu: number;
-  readonly sendBuffer: SendBuffer = new SendBuffer();
+  readonly sendBuffer: SendBuffer;
   /** The sequence number of the buffer's first byte. */
   bufferStart: Sequence;
   /** How much may wait to be acknowledged; grows with the congestion window. */
@@ -139,7 +142,7 @@ export class ControlBlock implements Sleeper {
 
   // Receive sequence space.
   irs: Sequence = 0;
-  queue: ReceiveQueue = new ReceiveQueue(0);
+  queue: ReceiveQueue;
   window: ReceiveWindow;
   hasReceivedSyn = false;
   /** The peer's FIN, once it was seen in the window, and once all before it is there. */
@@ -205,6 +208,8 @@ export class ControlBlock implements Sleeper {
     this.isPassive = isPassive;
     this.state = isPassive ? 'syn-received' : 'syn-sent';
     this.writer = new SegmentWriter(local, remote);
+    this.sendBuffer = new SendBuffer(services.rings);
+    this.queue = new ReceiveQueue(0, services.allocate);
     this.iss = iss;
     this.una = this.next = this.sentMax = iss;
     this.bufferStart = plus(iss, 1);

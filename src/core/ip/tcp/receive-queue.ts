@@ -6,6 +6,7 @@
  *
  * Every byte is copied once, out of the packet; what is read is handed out as the memory it was copied to.
  */
+import type { Allocate } from '../memory.ts';
 import { plus, type Sequence } from './sequence.ts';
 import { MAX_SACK_BLOCKS } from './tcp-segment.ts';
 
@@ -49,7 +50,10 @@ export class ReceiveQueue {
   #blockEnd = 0;
   #blockSize = FIRST_BLOCK;
 
-  constructor(next: Sequence) {
+  readonly #allocate: Allocate;
+
+  constructor(next: Sequence, allocate: Allocate) {
+    this.#allocate = allocate;
     this.next = next;
   }
 
@@ -150,7 +154,7 @@ export class ReceiveQueue {
     this.#finishBlock();
     const size = Math.min(LARGEST_BLOCK, Math.max(wanted, this.#blockSize));
     this.#blockSize = Math.min(LARGEST_BLOCK, 2 * size);
-    const block = new Uint8Array(size);
+    const block = this.#allocate(size);
     this.#block = block;
     this.#blockRead = this.#blockEnd = 0;
     return block;

@@ -1,4 +1,7 @@
 /** What was written and is not acknowledged yet: a ring that grows up to its limit and gives its memory back when it is empty. */
+import type { RingPool } from '../memory.ts';
+
+const NOTHING = new Uint8Array(0);
 
 const FIRST_SIZE = 2_048;
 
@@ -6,9 +9,14 @@ const FIRST_SIZE = 2_048;
 const KEPT_SIZE = 16_384;
 
 export class SendBuffer {
-  #ring: Uint8Array = new Uint8Array(0);
+  readonly #pool: RingPool;
+  #ring: Uint8Array = NOTHING;
   #start = 0;
   #length = 0;
+
+  constructor(pool: RingPool) {
+    this.#pool = pool;
+  }
 
   get length(): number {
     return this.#length;
@@ -39,11 +47,12 @@ export class SendBuffer {
   drop(length: number): void {
     this.#length -= length;
     this.#start = this.#length === 0 ? 0 : (this.#start + length) & (this.#ring.length - 1);
-    if (this.#length === 0 && this.#ring.length > KEPT_SIZE) this.#ring = new Uint8Array(0);
+    if (this.#length === 0 && this.#ring.length > KEPT_SIZE) this.clear();
   }
 
   clear(): void {
-    this.#ring = new Uint8Array(0);
+    this.#pool.give(this.#ring);
+    this.#ring = NOTHING;
     this.#start = 0;
     this.#length = 0;
   }
@@ -51,8 +60,9 @@ export class SendBuffer {
   #grow(wanted: number): void {
     let size = Math.max(FIRST_SIZE, this.#ring.length);
     while (size < wanted) size *= 2;
-    const grown = new Uint8Array(size);
+    const grown = this.#pool.take(size);
     if (this.#length > 0) this.copy(0, this.#length, grown, 0);
+    this.#pool.give(this.#ring);
     this.#ring = grown;
     this.#start = 0;
   }

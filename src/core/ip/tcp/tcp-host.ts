@@ -7,12 +7,12 @@ import { MisuseError, NetworkError } from '../../errors.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { TokenBucket } from '../../tunnel/token-bucket.ts';
 import { type Endpoint, formatEndpoint, type IpAddress, sameIp } from '../../wire/ip-address.ts';
-import { i32, putU16, putU32, u16 } from '../byte-order.ts';
+import { i32, putU16, u16 } from '../byte-order.ts';
 import { checksumOf, sumPseudoHeader, sumWords } from '../checksum.ts';
 import { DeadlineHeap } from '../deadline-heap.ts';
-import { addressesOffset, ipHeaderLength, writeIpHeader } from '../ip-header.ts';
 import { type IpPacket, PROTOCOL } from '../ip-packet.ts';
 import type { StackLimits } from '../limits.ts';
+import { type Allocate, RingPool } from '../memory.ts';
 import type { PacketSink } from '../packet-sink.ts';
 import { PortTable } from '../port-table.ts';
 import type { ReadyList } from '../ready-list.ts';
@@ -21,10 +21,12 @@ import type { DropCause, StackCounters } from '../stack-counters.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { ControlBlock, type TcpError, type TcpOptions, type TcpServices } from './control-block.ts';
-import { TcpListener } from './listener.ts';
+import type { TcpListener } from './listener.ts';
+import { ListenerTable } from './listener-table.ts';
+import { resetFor } from './reset-segment.ts';
 import { segmentArrived, synArrived } from './segment-arrival.ts';
 import { distance } from './sequence.ts';
-import { FLAG, TCP_HEADER, TcpSegment } from './tcp-segment.ts';
+import { FLAG, TcpSegment } from './tcp-segment.ts';
 import { handleDeadlines, nextDeadline } from './timeouts.ts';
 import { transmit } from './transmission.ts';
 
@@ -38,6 +40,7 @@ export interface TcpSurroundings {
   /** 32 bytes that nobody else knows. */
   readonly secret: Uint8Array;
   readonly random: () => number;
+  readonly allocate: Allocate;
   mtu(): number;
   pathMtu(remote: IpAddress, now: Millis): number;
   /** Sends a packet that is ready. */
@@ -51,11 +54,13 @@ export class TcpHost implements TcpServices {
   readonly counters: StackCounters;
   readonly options: TcpOptions;
   readonly hasOffload: boolean;
+  readonly allocate: Allocate;
+  readonly rings: RingPool;
   received = 0;
   readonly #surroundings: TcpSurroundings;
   readonly #table: ConnectionTable;
   readonly #sequenceHash: SipHash;
-  readonly #listeners = new Map<number, TcpListener[]>();
+  readonly #listeners = new ListenerTable();
   readonly #ports: PortTable;
   readonly #deadlines = new DeadlineHeap<ControlBlock>();
   /** In the order of their turns. */
@@ -69,12 +74,14 @@ export class TcpHost implements TcpServices {
   readonly #key = new Uint8Array(37);
 
   constructor(surroundings: TcpSurroundings) {
-    const { limits, counters, options, hasOffload, secret, random } = surroundings;
+    const { limits, counters, options, hasOffload, secret, random, allocate } = surroundings;
     this.#surroundings = surroundings;
     this.limits = limits;
     this.counters = counters;
     this.options = options;
     this.hasOffload = hasOffload;
+    this.allocate = allocate;
+    this.rings = new RingPool(allocate, limits.spareSendMemory);
     this.#sequenceHash = new SipHash(secret.subarray(0, 16));
     this.#table = new ConnectionTable(new SipHash(secret.subarray(16, 32)));
     this.#ports = new PortTable(random);
@@ -96,7 +103,7 @@ export class TcpHost implements TcpServices {
   connect(local: IpAddress, remote: Endpoint, now: Millis, localPort = 0): TcpConnection {
     if (remote.port < 1 || remote.port > 0xffff) throw new MisuseError(`there is no port ${remote.port}`);
     this.#makeRoom();
-    const isFree = (port: number) => !this.#table.has({ address: local, port }, remote) && this.#listenerOf(local, port) === undefined;
+    const isFree = (port: number) => !this.#table.has({ address: local, port }, remote) && this.#listeners.find(local, port) === undefined;
     const port = localPort === 0 ? this.#ports.pick(isFree) : isFree(localPort) ? localPort : undefined;
     if (port === undefined) {
       throw new NetworkError(`The connection to ${formatEndpoint(remote)} has no free local port.`, { code: 'EADDRINUSE' });
@@ -109,13 +116,11 @@ export class TcpHost implements TcpServices {
 
   /** Throws {@link NetworkError} (`EADDRINUSE`). */
   listen(address: IpAddress | undefined, port: number, backlog: number = DEFAULT_BACKLOG): TcpListener {
-    const chosen = port === 0 ? this.#ports.pick((candidate) => this.#mayListen(address, candidate)) : port;
-    if (chosen === undefined || !this.#mayListen(address, chosen)) {
+    const chosen = port === 0 ? this.#ports.pick((candidate) => this.#listeners.isFree(address, candidate)) : port;
+    if (chosen === undefined || !this.#listeners.isFree(address, chosen)) {
       throw new NetworkError(`Port ${port} is in use.`, { code: 'EADDRINUSE' });
     }
-    const listener = new TcpListener(address, chosen, Math.max(1, backlog), (closed) => this.#unlisten(closed));
-    this.#listeners.set(chosen, [...(this.#listeners.get(chosen) ?? []), listener]);
-    return listener;
+    return this.#listeners.open(address, chosen, backlog);
   }
 
   /** The segment of a packet for us. */
@@ -237,7 +242,7 @@ export class TcpHost implements TcpServices {
     this.#table.remove(block);
     this.#deadlines.remove(block);
     this.#timeWait.delete(block);
-    if (block.isPassive) this.#listenerOf(block.local.address, block.local.port)?.gone(block);
+    if (block.isPassive) this.#listeners.find(block.local.address, block.local.port)?.gone(block);
   }
 
   enteredTimeWait(block: ControlBlock): void {
@@ -250,7 +255,7 @@ export class TcpHost implements TcpServices {
   }
 
   accepted(block: ControlBlock): void {
-    const listener = this.#listenerOf(block.local.address, block.local.port);
+    const listener = this.#listeners.find(block.local.address, block.local.port);
     if (listener?.made(block) === true) this.#surroundings.ready.add(listener);
   }
 
@@ -264,7 +269,7 @@ export class TcpHost implements TcpServices {
 
   #receiveAtListener(packet: IpPacket, segment: TcpSegment, now: Millis): void {
     const local: Endpoint = { address: { family: packet.family, bytes: packet.destination.slice() }, port: segment.destinationPort };
-    const listener = this.#listenerOf(local.address, local.port);
+    const listener = this.#listeners.find(local.address, local.port);
     // RFC 9293 §3.10.7.1 and .2
     if (listener === undefined || segment.has(FLAG.ack) || segment.has(FLAG.rst)) {
       this.drop(listener === undefined ? 'no-port' : 'bad-segment');
@@ -291,28 +296,14 @@ export class TcpHost implements TcpServices {
     this.wantsTransmit(block);
   }
 
-  /** RFC 9293 §3.5.2: what belongs to no connection. */
   #reset(packet: IpPacket, segment: TcpSegment, now: Millis): void {
     if (segment.has(FLAG.rst)) return;
     if (this.#resets.delayOf(1, now) !== 0) {
       this.drop('rate-limit');
       return;
     }
-    const { family } = packet;
-    const header = ipHeaderLength(family);
-    const bytes = new Uint8Array(header + TCP_HEADER);
-    writeIpHeader(bytes, 0, family, packet.destination, packet.source, PROTOCOL.tcp, TCP_HEADER);
-    putU16(bytes, header, segment.destinationPort);
-    putU16(bytes, header + 2, segment.sourcePort);
-    const hasAck = segment.has(FLAG.ack);
-    putU32(bytes, header + 4, hasAck ? segment.acknowledgement : 0);
-    putU32(bytes, header + 8, hasAck ? 0 : segment.sequence + segment.length);
-    bytes[header + 12] = (TCP_HEADER / 4) << 4;
-    bytes[header + 13] = hasAck ? FLAG.rst : FLAG.rst | FLAG.ack;
-    const pseudo = sumPseudoHeader(bytes, addressesOffset(family), packet.addressLength, PROTOCOL.tcp, TCP_HEADER);
-    putU16(bytes, header + 16, checksumOf(sumWords(bytes, header, header + TCP_HEADER, pseudo)));
     this.counters.resetsSent++;
-    this.#surroundings.send(bytes);
+    this.#surroundings.send(resetFor(packet, segment));
   }
 
   #newBlock(local: Endpoint, remote: Endpoint, now: Millis, isPassive: boolean): ControlBlock {
@@ -344,27 +335,6 @@ export class TcpHost implements TcpServices {
     putU16(key, 1 + 2 * length, local.port);
     putU16(key, 3 + 2 * length, remote.port);
     return this.#sequenceHash.hash32(key, 0, 5 + 2 * length);
-  }
-
-  #listenerOf(address: IpAddress, port: number): TcpListener | undefined {
-    const listeners = this.#listeners.get(port);
-    if (listeners === undefined) return undefined;
-    return (
-      listeners.find((listener) => listener.address !== undefined && sameIp(listener.address, address)) ??
-      listeners.find((listener) => listener.address === undefined)
-    );
-  }
-
-  #mayListen(address: IpAddress | undefined, port: number): boolean {
-    return !(this.#listeners.get(port) ?? []).some(
-      (listener) => listener.address === undefined || address === undefined || sameIp(listener.address, address),
-    );
-  }
-
-  #unlisten(listener: TcpListener): void {
-    const rest = (this.#listeners.get(listener.port) ?? []).filter((other) => other !== listener);
-    if (rest.length === 0) this.#listeners.delete(listener.port);
-    else this.#listeners.set(listener.port, rest);
   }
 
   #makeRoom(): void {

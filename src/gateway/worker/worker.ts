@@ -14,7 +14,7 @@ import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
-import type { AcceptedTls } from '../../node/tls-server.ts';
+import type { AcceptedTls } from '../../node/tls-acceptor.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
@@ -33,6 +33,8 @@ export interface WorkerOptions {
   readonly desk: DeskService;
   readonly notify: DeskNotices;
   readonly log: Logger;
+  /** TLS by node:tls, whatever else there is. */
+  readonly hasPortableTls: boolean;
 }
 
 const now = () => performance.now();
@@ -52,11 +54,11 @@ export class Worker {
   }
 
   private constructor(options: WorkerOptions, protocol: GatewayProtocol) {
-    const { setup, device, engine, desk, notify, log } = options;
+    const { setup, device, engine, desk, notify, log, hasPortableTls } = options;
     this.#options = options;
     this.#protocol = protocol;
     this.#setup = setup;
-    this.#hosts = new HostContexts(setup.material.hosts);
+    this.#hosts = new HostContexts(setup.material.hosts, hasPortableTls);
     this.#tunnels = new TunnelHost({ device, engine, desk, notify, log, now });
   }
 

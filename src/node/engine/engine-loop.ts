@@ -102,13 +102,14 @@ export class EngineLoop {
     const { toWorker, words } = this.#context.memory;
     if (toWorker.isRead && Atomics.load(words, WORD.commands) === this.#takenCommands) return;
     for (let i = 0; i < MAIN_BUDGET && !this.#isStopped; i++) {
+      const hasEntry = !toWorker.isRead; // before the look at the commands: one that was given before this entry is seen then
       this.#command ??= this.#nextCommand();
       if (this.#command !== undefined && toWorker.hasReached(this.#command.after)) {
         const command = this.#command;
         this.#command = undefined;
         this.#takenCommands = (this.#takenCommands + 1) | 0;
         this.#obey(command);
-      } else if (toWorker.next()) {
+      } else if (hasEntry && toWorker.next()) {
         this.#takeEntry(toWorker.tag, toWorker.data, toWorker.start, toWorker.end);
       } else {
         break;
@@ -176,7 +177,7 @@ export class EngineLoop {
       case 'set-networks':
         return this.#switch.setNetworks(command.takes.path, command.takes.networks);
       case 'features':
-        return this.#context.features.states;
+        return this.#streams.features;
       case 'stop':
         this.#isStopped = true;
         return undefined;

@@ -20,7 +20,7 @@ import { revivedError } from '../plain-error.ts';
 import type { StreamCarrier } from '../tls-stream.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
 import { EnginePath, type HandedFlow } from './engine-path.ts';
-import { EngineStream, type EngineStreamOptions } from './engine-stream.ts';
+import { type AdoptionOptions, EngineStream, type EngineStreamOptions } from './engine-stream.ts';
 import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
@@ -32,6 +32,12 @@ export interface EngineOptions {
   readonly portableCrypto?: boolean;
   /** Features that shall not run; absent: those that the environment variable SALLYPORT_ENGINE_WITHOUT names. For comparison. */
   readonly without?: readonly EngineFeature[];
+}
+
+/** Among the paths, taken until it is freed. */
+interface Place {
+  readonly id: number;
+  readonly free: () => void;
 }
 
 /** Main's end of the engine's one device: see {@link EngineDevice}. */
@@ -111,12 +117,36 @@ export class PacketEngine {
    * no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
    */
   async openStream(socket: Socket, options: EngineStreamOptions): Promise<EngineStream> {
-    const { id, free } = this.#place();
+    let place: Place;
+    try {
+      place = this.#place();
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+    const { id, free } = place;
     try {
       const created = (stream: EngineStream) => {
         this.#paths[id] = stream;
       };
       return await EngineStream.open(this.#link, id, socket, options, created, free);
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a TLS connection over from this thread, which has shaken hands. Rejects with MisuseError where there is no place for it, UnsupportedError where
+   * OpenSSL's functions are not there; the connection is the caller's as before then.
+   */
+  async adoptStream(options: AdoptionOptions): Promise<EngineStream> {
+    const { id, free } = this.#place();
+    try {
+      const created = (stream: EngineStream) => {
+        this.#paths[id] = stream;
+      };
+      return await EngineStream.adopt(this.#link, id, options, created, free);
     } catch (error) {
       free();
       throw error;

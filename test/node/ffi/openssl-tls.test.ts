@@ -40,7 +40,7 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
     await once(socket, 'connect');
     const accepted = once(listener, 'secureConnection') as Promise<[TLSSocket]>;
     accepted.catch(() => undefined);
-    const session = new TlsSession(openssl, { ...SETTINGS, ...settings });
+    const session = TlsSession.create(openssl, { ...SETTINGS, ...settings });
 
     /** Sends what waits; answers how many bytes that was. */
     function flush(): number {
@@ -161,6 +161,12 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
     assert.match(c.session.failure, /alert protocol version/);
   });
 
+  it('goes on after it was asked for keys that it may not export', async () => {
+    await using c = await connect({ maxVersion: 'TLSv1.2' });
+    assert.equal(c.session.exportKeys('master secret', 32), undefined); // RFC 5705, section 4
+    assert.equal(c.session.read(c.openssl.arena.address(c.openssl.network), 16_384), NOT_READ.nothingYet);
+  });
+
   it('hears the end of the connection from the peer', async () => {
     await using c = await connect();
     (await c.peer()).end();
@@ -174,10 +180,10 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
 
   it('refuses settings that OpenSSL does not know', () => {
     const openssl = OpenSslTls.bind();
-    assert.throws(() => new TlsSession(openssl, { ...SETTINGS, ciphers: 'NONSENSE' }), MisuseError);
-    assert.throws(() => new TlsSession(openssl, { ...SETTINGS, groups: 'P-1' }), MisuseError);
+    assert.throws(() => TlsSession.create(openssl, { ...SETTINGS, ciphers: 'NONSENSE' }), MisuseError);
+    assert.throws(() => TlsSession.create(openssl, { ...SETTINGS, groups: 'P-1' }), MisuseError);
     assert.throws(
-      () => new TlsSession(openssl, { ...SETTINGS, identity: { chain: [Buffer.from('no certificate')], key: Buffer.of() } }),
+      () => TlsSession.create(openssl, { ...SETTINGS, identity: { chain: [Buffer.from('no certificate')], key: Buffer.of() } }),
       MisuseError,
     );
   });

@@ -8,9 +8,8 @@
  */
 import { SallyportError } from '../../core/errors.ts';
 import { type Cidr, formatCidr } from '../../core/wire/ip-address.ts';
-import { wantedOffloads } from '../../node/engine/offloads.ts';
 import { libc } from '../../node/ffi/libc.ts';
-import { closeTun, type OpenedQueues, openTunQueues, type TunOffloads } from '../../node/ffi/tun.ts';
+import { closeTun, NO_OFFLOADS, type OpenedQueues, openTunQueues, type TunOffloads } from '../../node/ffi/tun.ts';
 import { type Machine, thisMachine } from '../../node/network/machine.ts';
 import { performSteps } from '../../node/network/perform.ts';
 import { isDeviceName, type Step } from '../../node/network/steps.ts';
@@ -24,6 +23,8 @@ export interface GatewayDeviceOptions {
   readonly mtu: number;
   /** Pools of all hosts. */
   readonly pools: readonly Cidr[];
+  /** What its queues shall do beyond one packet a read. Default: nothing. */
+  readonly offloads?: TunOffloads;
   readonly machine?: Machine;
 }
 
@@ -56,11 +57,18 @@ export class GatewayDevice {
   }
 
   /** Opens the device and sets it up. Rejects in plain words, and leaves nothing, where that cannot be. */
-  static async open({ device, queues, mtu, pools, machine = thisMachine }: GatewayDeviceOptions): Promise<GatewayDevice> {
+  static async open({
+    device,
+    queues,
+    mtu,
+    pools,
+    offloads = NO_OFFLOADS,
+    machine = thisMachine,
+  }: GatewayDeviceOptions): Promise<GatewayDevice> {
     if (device === '' || !isDeviceName(`${device}0`))
       throw new SallyportError('ERR_DEVICE', `"${device}" cannot be the prefix of a device's name.`);
     if (queues < 1 || queues > MAX_QUEUES) throw new SallyportError('ERR_DEVICE', `A device has 1 to ${MAX_QUEUES} queues, not ${queues}.`);
-    const tun = openTunQueues(libc('The gateway'), device, queues, wantedOffloads());
+    const tun = openTunQueues(libc('The gateway'), device, queues, offloads);
     const opened = new GatewayDevice(tun, machine);
     try {
       await opened.#configure([{ kind: 'link', device: tun.name, mtu, before: NEW_LINK }]);

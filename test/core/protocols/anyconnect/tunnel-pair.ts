@@ -48,9 +48,8 @@ export interface PairOptions {
   readonly mode?: Mode;
   /** The IANA id of the one suite that is offered in a PSK handshake. */
   readonly pskSuite?: number;
-  /** The client's paths are carried by an engine. */
+  /** The client's paths, and the gateway's flows, are carried by an engine. */
   readonly engine?: boolean;
-  /** The gateway's flows are. */
   readonly gatewayEngine?: boolean;
   /** The gateway's stream could be. */
   readonly streamEngine?: boolean;

@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { DROP_IN } from '../support/drop-in.ts';
 import { MemoryWatch } from '../support/memory-watch.ts';
 import type { OpenConnect } from '../support/openconnect.ts';
@@ -36,6 +37,9 @@ const LEAST_ARRIVED = 0.4;
 
 const STREAM = { up: sized(2e6, 20e6), down: sized(2e6, 20e6) };
 const DATAGRAMS = { count: sized(500, 2_000), size: 1_000, burst: 2 };
+
+/** After each go, so that a long run leaves the machine time for others. */
+const REST = sized(0, 500);
 
 /** What has passed. */
 interface Totals {
@@ -143,7 +147,7 @@ async function lanes(scene: TunnelScene, client: OpenConnect, totals: Totals): P
 }
 
 async function repeat(lane: () => Promise<void>, goesOn: () => boolean): Promise<void> {
-  while (goesOn()) await lane();
+  for (; goesOn(); await setTimeout(REST)) await lane();
 }
 
 function count({ program }: OpenConnect, pattern: RegExp): number {

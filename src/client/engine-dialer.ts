@@ -6,7 +6,7 @@
  */
 import { DEFAULT_CIPHERS, DEFAULT_MAX_VERSION, DEFAULT_MIN_VERSION, type SecureContextOptions } from 'node:tls';
 import type { Target } from '../core/auth/login-io.ts';
-import { NetworkError, UnsupportedError } from '../core/errors.ts';
+import { MisuseError, NetworkError, UnsupportedError } from '../core/errors.ts';
 import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import { type IpAddress, parseIp } from '../core/wire/ip-address.ts';
@@ -58,7 +58,8 @@ export class EngineDialer {
       stream.destroy();
     } catch (error) {
       if (error instanceof NetworkError && error.code === TLS_FAILED) log.log('error', 'tls failed', { reason: error.message });
-      if (!(error instanceof UnsupportedError)) throw error;
+      // No OpenSSL, settings that it reads differently, no place: node:tls can do it all the same.
+      if (!(error instanceof UnsupportedError || error instanceof MisuseError)) throw error;
     }
     return undefined;
   }

@@ -3,7 +3,7 @@
  * node:tls.
  */
 import type { Credential } from '../core/auth/login-io.ts';
-import { CancelledError, SallyportError } from '../core/errors.ts';
+import { SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { TunnelConfig } from '../core/tunnel/config.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
@@ -13,6 +13,9 @@ import type { TlsStream } from '../node/tls-stream.ts';
 import type { EngineDialer } from './engine-dialer.ts';
 import type { GatewayDialer } from './gateway-dialer.ts';
 
+/** How long a second connection may take while the log-in's is there: a firewall that allows one only may answer nothing at all. */
+const SECOND_CONNECTION_LIMIT: Millis = 5000;
+
 /** How long closing the log-in's connection may take. */
 const CLOSE_LIMIT: Millis = 500;
 
@@ -21,6 +24,8 @@ export interface TunnelDialerOptions {
   /** Absent through a proxy. */
   readonly fast?: Pick<EngineDialer, 'dial'>;
   readonly engine?: Promise<PacketEngine>;
+  /** Default: {@link SECOND_CONNECTION_LIMIT}. */
+  readonly secondConnectionLimit?: Millis;
   readonly log: Logger;
 }
 
@@ -73,13 +78,14 @@ export class TunnelDialer {
     hasKept: boolean,
     signal: AbortSignal,
   ): Promise<TlsStream | undefined> {
-    const { fast, engine, log } = this.#options;
+    const { fast, engine, secondConnectionLimit = SECOND_CONNECTION_LIMIT, log } = this.#options;
     if (fast === undefined || engine === undefined) return undefined;
+    const patience = hasKept ? AbortSignal.any([signal, AbortSignal.timeout(secondConnectionLimit)]) : signal;
     try {
-      return await fast.dial(engine, gateway, { signal, address, log: hasKept ? SILENT : log });
+      return await fast.dial(engine, gateway, { signal: patience, address, log: hasKept ? SILENT : log });
     } catch (error) {
       // A gateway may allow one connection only: then the log-in's goes on.
-      if (!hasKept || error instanceof CancelledError || !(error instanceof SallyportError)) throw error;
+      if (!hasKept || signal.aborted || !(error instanceof SallyportError)) throw error;
       log.log('debug', 'second connection refused', { reason: error.message });
       return undefined;
     }

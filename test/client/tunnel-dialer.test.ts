@@ -15,7 +15,7 @@ const CREDENTIAL: Credential = {
 };
 
 /** Connections that only say what became of them. */
-function scene(fast: () => Promise<EngineStream | undefined>) {
+function scene(fast: NonNullable<TunnelDialerOptions['fast']>['dial'], limit: { readonly secondConnectionLimit?: number } = {}) {
   const said: string[] = [];
   const connection = (name: string) =>
     ({
@@ -28,13 +28,15 @@ function scene(fast: () => Promise<EngineStream | undefined>) {
     fast: { dial: fast },
     engine: Promise.resolve({} as PacketEngine),
     log: { log: () => undefined },
+    ...limit,
   };
   const dialer = new TunnelDialer(options);
   return {
     said,
     dialer,
     keep: () => dialer.keep(connection('kept')),
-    dial: async () => (await dialer.dial(CREDENTIAL, undefined, new AbortController().signal)) as unknown as { readonly name: string },
+    dial: async (signal = new AbortController().signal) =>
+      (await dialer.dial(CREDENTIAL, undefined, signal)) as unknown as { readonly name: string },
   };
 }
 
@@ -68,10 +70,20 @@ describe('the connection of a tunnel', () => {
     await assert.rejects(dial(), { message: 'one is enough' }, 'without one it is the truth');
   });
 
+  it("is the log-in's where a second one is not answered", async () => {
+    const unanswered = scene(
+      (_engine, _target, { signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new CancelledError()))),
+      { secondConnectionLimit: 1 },
+    );
+    unanswered.keep();
+    assert.equal((await unanswered.dial()).name, 'kept');
+    assert.equal(unanswered.dialer.gaveKept, true);
+  });
+
   it('is none when nobody wants it any more', async () => {
     const { dial, keep, said } = scene(() => Promise.reject(new CancelledError()));
     keep();
-    await assert.rejects(dial(), CancelledError);
+    await assert.rejects(dial(AbortSignal.abort()), CancelledError);
     assert.deepEqual(said, ['kept destroyed']);
     const other = scene(inEngine);
     other.keep();

@@ -82,9 +82,10 @@ describe('with a UDP that', { skip, concurrency: 2, timeout: sized(60_000, 300_0
       assert.equal(report.doubled, 0, 'the replay window lets no datagram through twice');
     }
     await scene.transfer(INSIDE.ipv6, { up: sized(1e6, 20e6), down: sized(1e6, 20e6) });
-    const packets = [...(await capture.stop()), ...(await captureHere.stop())];
-    assert.ok(packets.length > 4_000, `${packets.length} packets captured`);
-    assert.deepEqual(packets.map(({ bytes }) => checksumFault(bytes)).filter(Boolean), []);
+    const [there, here] = [await capture.stop(), await captureHere.stop()];
+    assert.ok(there.length > 2_000 && here.length > 1_000, `${there.length} and ${here.length} packets captured`);
+    assert.deepEqual(there.map(({ bytes }) => checksumFault(bytes)).filter(Boolean), []);
+    assert.deepEqual(here.map(({ bytes }) => checksumFault(bytes, { mayBeLeft: true })).filter(Boolean), []);
     const { lost, doubled } = (await scene.relay.statistics()).udp;
     assert.ok(lost > 0 && doubled > 0);
     await scene.disconnect(client);

@@ -76,6 +76,6 @@ function isNewerAck(older: PacketFields, newer: PacketFields): boolean {
   if (!isBare(older) || !isBare(newer) || older.options.length !== newer.options.length) return false;
   if (older.tos !== newer.tos || older.ttl !== newer.ttl || older.sequence !== newer.sequence) return false;
   if (older.version === 4 && older.fragment !== newer.fragment) return false;
-  if (older.version === 4 && older.fragment === 0 && newer.identification !== older.identification + 1) return false;
+  if (older.version === 4 && older.fragment === 0 && newer.identification !== ((older.identification + 1) & 0xffff)) return false;
   return ((newer.acknowledgement - older.acknowledgement) | 0) > 0;
 }

@@ -72,8 +72,12 @@ export function parsePcap(file: Uint8Array): CapturedPacket[] {
   return packets;
 }
 
-/** What is wrong with a packet's checksums: IPv4 header, TCP, UDP, ICMP, ICMPv6. Undefined: nothing. Fragments are not looked into. */
-export function checksumFault(packet: Uint8Array): string | undefined {
+/**
+ * What is wrong with a packet's checksums: IPv4 header, TCP, UDP, ICMP, ICMPv6. Undefined: nothing. Fragments are not looked into.
+ *
+ * @param mayBeLeft as on a device with offloads: where the host leaves a TCP or UDP checksum to the device, the pseudo header's sum stands in its place
+ */
+export function checksumFault(packet: Uint8Array, { mayBeLeft = false } = {}): string | undefined {
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   const isIpv4 = packet[0] !== undefined && packet[0] >> 4 === 4;
   const headerLength = isIpv4 ? ((packet[0] ?? 0) & 15) * 4 : 40;
@@ -87,7 +91,10 @@ export function checksumFault(packet: Uint8Array): string | undefined {
   // RFC 9293 §3.1, RFC 8200 §8.1: addresses, length and protocol are summed too; ICMP over IPv4 sums only itself.
   const addresses = isIpv4 ? packet.subarray(12, 20) : packet.subarray(8, 40);
   const pseudo = name === 'ICMP' ? 0 : internetSum(addresses) + body.length + protocol;
-  return internetSum(body, pseudo) === 0xffff ? undefined : `${name} checksum`;
+  if (internetSum(body, pseudo) === 0xffff) return undefined;
+  if (mayBeLeft && !name.startsWith('ICMP') && view.getUint16(headerLength + (name === 'TCP' ? 16 : 6)) === internetSum([], pseudo))
+    return undefined;
+  return `${name} checksum`;
 }
 
 const CHECKSUMMED: ReadonlyMap<number, string> = new Map([
@@ -98,7 +105,7 @@ const CHECKSUMMED: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** RFC 1071: the one's complement sum of 16-bit words; 0xffff over data that includes its right checksum. */
-function internetSum(bytes: Uint8Array, start = 0): number {
+function internetSum(bytes: ArrayLike<number>, start = 0): number {
   let sum = start;
   for (let i = 0; i < bytes.length; i += 2) sum += ((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);

@@ -15,7 +15,7 @@ import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts
 import type { EngineLink } from './engine-link.ts';
 import { ENTRY } from './messages.ts';
 import { MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory.ts';
-import { COMMIT_WINDOW, type SecuredFacts, type StreamReport } from './stream-messages.ts';
+import { COMMIT_WINDOW, MAX_RECORD, type SecuredFacts, type StreamReport } from './stream-messages.ts';
 
 /** How long a handshake may take. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
@@ -135,7 +135,8 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open') return false;
-    this.#waiting.push(bytes);
+    // A record each, as node:tls would make them: the worker has room for a record, not for anything.
+    for (let at = 0; at < bytes.length; at += MAX_RECORD) this.#waiting.push(bytes.subarray(at, at + MAX_RECORD));
     this.#waitingBytes += bytes.length;
     this.#commit();
     return this.#waitingBytes === 0;

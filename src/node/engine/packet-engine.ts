@@ -31,6 +31,12 @@ export interface EngineOptions {
   readonly without?: readonly EngineFeature[];
 }
 
+/** Among the paths, taken until it is freed. */
+interface Place {
+  readonly id: number;
+  readonly free: () => void;
+}
+
 /** Main's end of the engine's one device: see {@link EngineDevice}. */
 export interface DeviceEnd {
   receive(data: Buffer, start: number, end: number): void;
@@ -88,7 +94,14 @@ export class PacketEngine {
    * no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
    */
   async openStream(socket: Socket, options: EngineStreamOptions): Promise<EngineStream> {
-    const { id, free } = this.#place();
+    let place: Place;
+    try {
+      place = this.#place();
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+    const { id, free } = place;
     try {
       const created = (stream: EngineStream) => {
         this.#paths[id] = stream;
@@ -100,14 +113,17 @@ export class PacketEngine {
     }
   }
 
-  #place(): { readonly id: number; readonly free: () => void } {
+  #place(): Place {
     const id = this.#paths.indexOf(undefined);
     if (id < 0) throw new MisuseError(`the packet engine has ${MAX_PATHS} paths already`);
     this.#paths[id] = 'opening';
+    let isFree = false;
     return {
       id,
+      // Once: a connection that fails frees its place when it is closed, and by then the place may be another's.
       free: () => {
-        this.#paths[id] = undefined;
+        if (!isFree) this.#paths[id] = undefined;
+        isFree = true;
       },
     };
   }

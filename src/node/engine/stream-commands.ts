@@ -4,6 +4,7 @@ import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import type { Command } from './messages.ts';
 import type { PacketSwitch } from './packet-switch.ts';
 import { FIRST_PATH_DESCRIPTOR, MAX_PATHS } from './shared-memory.ts';
@@ -26,7 +27,11 @@ export class StreamCommands {
   /** Made when first asked for: a tunnel over UDP alone needs none of it. @throws UnsupportedError where OpenSSL's functions are not there */
   get room(): StreamRoom {
     const { arena } = this.#context;
-    this.#room ??= { tls: OpenSslTls.bind(), plaintext: arena.allocate(PLAINTEXT_ROOM), frame: arena.allocate(FRAME_ROOM) };
+    this.#room ??= {
+      tls: OpenSslTls.bind(),
+      plaintext: arena.allocate(VIRTIO_HEADER_LENGTH + PLAINTEXT_ROOM) + VIRTIO_HEADER_LENGTH,
+      frame: arena.allocate(FRAME_ROOM),
+    };
     return this.#room;
   }
 

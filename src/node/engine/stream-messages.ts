@@ -47,6 +47,9 @@ export interface SecuredFacts {
   readonly finished: Uint8Array;
 }
 
+/** RFC 8446 §5.1: the plaintext of one record. */
+export const MAX_RECORD = 16_384;
+
 /** How many committed bytes leave between two reports of it. A message costs what 30 KiB of TLS cost. */
 export const LEFT_STEP: number = 32 * 1024;
 

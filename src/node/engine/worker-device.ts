@@ -114,7 +114,8 @@ export class WorkerDevice {
   /** The same for a packet that lies elsewhere. */
   addCopy(source: Buffer, start: number, end: number): void {
     const { arena, slots } = this.#context;
-    if (this.#copyAt + end - start > slots.room.end) this.flush();
+    // Before it is copied: writing what is listed gives its room back.
+    if (this.#listed === MAX_DEVICE_BURST || this.#copyAt + end - start > slots.room.end) this.flush();
     source.copy(arena.bytes, this.#copyAt, start, end);
     this.add(this.#copyAt, end - start);
     this.#copyAt += end - start;

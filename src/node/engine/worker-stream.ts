@@ -23,13 +23,10 @@ import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
-import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
+import { LEFT_STEP, MAX_RECORD, type StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
-
-/** RFC 8446 §5.1: the plaintext of one record. */
-const MAX_RECORD = 16_384;
 
 /** Where plaintext of all connections lies, of one at a time: what the device lists until it is written, what was cut short, and a record. */
 export const PLAINTEXT_ROOM: number = 256 * 1024;
@@ -48,8 +45,9 @@ type StreamState = 'prepared' | 'shaking' | 'open' | 'ended' | 'over';
 /** What the connections of a thread share. */
 export interface StreamRoom {
   readonly tls: OpenSslTls;
-  /** Offsets in the context's arena of {@link PLAINTEXT_ROOM} and {@link FRAME_ROOM}. */
+  /** Offset in the context's arena of {@link PLAINTEXT_ROOM}; a virtio header fits in front, as the device wants it. */
   readonly plaintext: number;
+  /** The same of {@link FRAME_ROOM}. */
   readonly frame: number;
 }
 

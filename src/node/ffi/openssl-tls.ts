@@ -165,7 +165,9 @@ export class TlsSession {
     const done = call.exportKeys(this.#ssl, arena.address(scratch), length, label, Buffer.byteLength(label), 0, 0, 0);
     const keys = Uint8Array.from(arena.bytes.subarray(scratch, scratch + length));
     arena.bytes.fill(0, scratch, scratch + length);
-    return done === 1 ? keys : undefined;
+    if (done === 1) return keys;
+    call.clearErrors(); // else the next read of any connection would be taken to have failed
+    return undefined;
   }
 
   /** Frees the connection with its keys. Safe to call twice. */

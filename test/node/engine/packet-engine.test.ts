@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { existsSync, readdirSync } from 'node:fs';
+import { Socket } from 'node:net';
 import path from 'node:path';
 import { it } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -22,6 +23,8 @@ const ROOT = path.resolve(import.meta.dirname, '../../..');
 
 /** The worker sleeps in poll for a second at a time: what ends sooner was woken. */
 const POLL_TIMEOUT = 1000;
+
+const TLS = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ciphers: 'ECDHE+AESGCM' } as const;
 
 const descriptors = () => readdirSync('/proc/self/fd').length;
 
@@ -166,6 +169,9 @@ inNamespace('packet engine', import.meta.filename, () => {
     const remote = endpoint('127.0.0.1', 9);
     const paths = await Promise.all(Array.from({ length: 8 }, () => engine.openUdp({ remote })));
     await assert.rejects(engine.openUdp({ remote }), MisuseError);
+    const socket = new Socket();
+    await assert.rejects(engine.openStream(socket, { host: 'localhost', tls: TLS, signal: new AbortController().signal }), MisuseError);
+    assert.ok(socket.destroyed);
     await paths[3]?.close();
     const again = await engine.openUdp({ remote });
     assert.ok(!paths.some((each) => each.local.port === again.local.port));

@@ -254,6 +254,22 @@ describe('joining', () => {
     assert.ok(joined > 100 && thinned > 10, `${joined} groups, ${thinned} acknowledgements left out: too few to show anything`);
   });
 
+  it('counts identifications on from 65,535 to 0, as the reference does', () => {
+    for (const change of [{ payload: bytesOf(100) }, { acknowledgement: 2100 }]) {
+      const fields = [65_535, 0].map((identification, i) => ({
+        ...PLAIN,
+        fragment: 0,
+        identification,
+        ...(i === 1 || 'payload' in change ? change : {}),
+      }));
+      const [first = PLAIN, second = PLAIN] = fields;
+      const both = [first, { ...second, sequence: first.sequence + first.payload.length }];
+      const writes = join(both.map(packetFrom), JOIN.tcp | JOIN.thin | JOIN.virtio);
+      const groups = joinReference(both, new Set(), { joinsTcp: true, joinsUdp: true, thins: true });
+      assert.deepEqual([writes.length, groups.length], [1, 1]);
+    }
+  });
+
   it('fills a super-packet to 64 segments or 65,535 bytes, and starts another', () => {
     for (const [size, expected] of [
       [1000, [64, 16]],

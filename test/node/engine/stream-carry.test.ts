@@ -173,6 +173,20 @@ inNamespace('a carried TLS stream', import.meta.filename, () => {
     assert.deepEqual(hashes, { sent: hashes.sent, received: hashes.sent, echoed: hashes.sent });
   });
 
+  it('makes records of whatever main writes at once', OPTIONS, async () => {
+    await using t = await streamTunnel({ device: false });
+    const sent = pattern(2e6);
+    const received: Buffer[] = [];
+    let length = 0;
+    t.peer.on('data', (bytes: Buffer) => {
+      received.push(bytes);
+      length += bytes.length;
+    });
+    t.stream.write(sent);
+    while (length < sent.length) await once(t.peer, 'data');
+    assert.ok(Buffer.concat(received).equals(sent));
+  });
+
   it('gives main everything from the first bytes on that are no frame', OPTIONS, async () => {
     await using t = await carried();
     t.peer.write(Buffer.concat([control(1), Buffer.from('no frame at all'), dataTo(t, 'too late')]));

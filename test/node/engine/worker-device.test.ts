@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { afterEach, describe, it } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { DEVICE, DEVICE_COUNTERS, SharedMemory } from '../../../src/node/engine/shared-memory.ts';
-import { WorkerContext } from '../../../src/node/engine/worker-context.ts';
+import { MAX_DEVICE_BURST, WorkerContext } from '../../../src/node/engine/worker-context.ts';
 import { WorkerDevice } from '../../../src/node/engine/worker-device.ts';
 import { packetFrom, TCP, UDP } from '../../support/inner-packets.ts';
 
@@ -86,5 +86,15 @@ describe('a device that refuses what was joined', { skip }, () => {
     isDown = false;
     give(t.device, packets);
     assert.deepEqual([t.written.length, t.counters[DEVICE.written], t.counters[DEVICE.writtenBytes]], [1, 3, 3 * 140]);
+  });
+
+  it('gets each packet of a long burst as it came, whatever their lengths', () => {
+    const t = device(() => 0);
+    const packets = Array.from({ length: MAX_DEVICE_BURST + 200 }, (_, i) => Buffer.alloc(i < MAX_DEVICE_BURST + 1 ? 100 : 1400, i & 0x0f));
+    give(t.device, packets);
+    assert.deepEqual(
+      t.written,
+      packets.map((packet) => Buffer.concat([NO_HEADER, packet])),
+    );
   });
 });

@@ -161,6 +161,12 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
     assert.match(c.session.failure, /alert protocol version/);
   });
 
+  it('goes on after it was asked for keys that it may not export', async () => {
+    await using c = await connect({ maxVersion: 'TLSv1.2' });
+    assert.equal(c.session.exportKeys('master secret', 32), undefined); // RFC 5705, section 4
+    assert.equal(c.session.read(c.openssl.arena.address(c.openssl.network), 16_384), NOT_READ.nothingYet);
+  });
+
   it('hears the end of the connection from the peer', async () => {
     await using c = await connect();
     (await c.peer()).end();

@@ -27,13 +27,13 @@ const FULL: Sizes = {
   connect: { rounds: 15 },
   memory: { rounds: 3 },
   ping: {
-    rounds: 7,
+    rounds: 5,
     series: [
       { interval: 20, count: 150 },
       { interval: 200, count: 25 },
     ],
   },
-  throughput: { rounds: 5, seconds: 5 },
+  throughput: { rounds: 5, seconds: 4 },
   pairPing: {
     rounds: 5,
     seconds: 4,

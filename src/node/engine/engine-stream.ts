@@ -18,7 +18,7 @@ import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ENTRY } from './messages.ts';
-import { MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory.ts';
+import { monotonicMillis, PATH } from './shared-memory.ts';
 import { COMMIT_WINDOW, type SecuredFacts, type StreamReport } from './stream-messages.ts';
 
 /** How long a handshake may take. */
@@ -60,8 +60,6 @@ export class EngineStream implements TlsStream, StreamCarrier {
   readonly #secured = Promise.withResolvers<SecuredFacts>();
   /** The worker is done with it, or will be told nothing more. */
   readonly #over = Promise.withResolvers<void>();
-  /** Entries are copied here out of the ring: not every interface of Node takes shared memory. */
-  readonly #lent: Buffer = Buffer.alloc(MAX_PACKET_LENGTH);
   /** What is not on its way to the worker yet, in order. */
   readonly #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -240,8 +238,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
       this.#giveBack(data, start, end);
       return;
     }
-    data.copy(this.#lent, 0, start, end);
-    const bytes = this.#lent.subarray(0, end - start);
+    const bytes = this.#link.lend(data, start, end);
     if (this.#onData !== undefined) {
       this.#onData(bytes);
       return;

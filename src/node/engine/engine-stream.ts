@@ -156,6 +156,11 @@ export class EngineStream implements TlsStream, StreamCarrier {
     return this.#known.finished;
   }
 
+  /** Nothing comes any more, and nothing can be sent. */
+  get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
   get carrier(): StreamCarrier {
     return this;
   }

@@ -5,7 +5,6 @@
  */
 import { randomInt } from 'node:crypto';
 import { lookup as systemLookup } from 'node:dns/promises';
-import { once } from 'node:events';
 import { type DecodedPacket, type Packet as DnsPacket, decode, encode, RECURSION_DESIRED, streamEncode } from 'dns-packet';
 import { CancelledError, NetworkError } from '../core/errors.ts';
 import type { TunnelConfig } from '../core/tunnel/config.ts';
@@ -152,14 +151,16 @@ export class VpnResolver {
   }
 }
 
-/** The first datagram that answers the question; others are ignored, as they may be forged. */
-async function answerOf(socket: IpDatagram, query: DnsPacket, server: string, signal: AbortSignal): Promise<DecodedPacket> {
-  for (;;) {
-    const [message, from] = (await once(socket, 'message', { signal })) as [Buffer, { readonly address: string; readonly port: number }];
-    if (from.address !== server || from.port !== DNS_PORT) continue;
-    const answer = checked(message, query);
-    if (answer !== undefined) return answer;
-  }
+/** The first datagram that answers the question; others are ignored, as they may be forged. Rejects with what the network says, and when it is time. */
+function answerOf(socket: IpDatagram, query: DnsPacket, server: string, signal: AbortSignal): Promise<DecodedPacket> {
+  return new Promise((resolve, reject) => {
+    socket.on('message', (message, from) => {
+      const answer = from.address === server && from.port === DNS_PORT ? checked(message, query) : undefined;
+      if (answer !== undefined) resolve(answer);
+    });
+    socket.on('error', reject);
+    signal.addEventListener('abort', () => reject(new NetworkError(`${server} does not answer.`, { code: 'ETIMEDOUT' })), { once: true });
+  });
 }
 
 /** An answer to just this question; undefined: it is none, or no DNS at all. */

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { missing } from '../support/requirements.ts';
 import { ALICE } from '../support/ocserv.ts';
-import { makeAuthority, makeServerCertificate } from '../support/throwaway-certificates.ts';
+import { missing } from '../support/requirements.ts';
 import { sized } from '../support/size.ts';
-import { takeSnapshot, assertUnchanged } from '../support/snapshot.ts';
+import { assertUnchanged, takeSnapshot } from '../support/snapshot.ts';
+import { makeAuthority, makeServerCertificate } from '../support/throwaway-certificates.ts';
 import { skip, TunnelScene } from './tunnel-scene.ts';
 
 const PROGRAM = path.join(import.meta.dirname, 'userspace-program.ts');
@@ -29,7 +29,13 @@ describe('connect() with device "userspace"', { skip: skip || missing('setpriv')
       const words = [process.execPath, PROGRAM, gateway, ocserv.pin, ALICE.password, authority.certificate, transport];
       const { code, stdout, output } = await client.finish('setpriv', [...ids, ...words]);
       assert.equal(code, 0, output);
-      const said = Object.assign({}, ...stdout.trim().split('\n').map((line) => JSON.parse(line)));
+      const said = Object.assign(
+        {},
+        ...stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line)),
+      );
       assert.deepEqual(said, {
         user: NOBODY,
         capabilities: '0000000000000000',

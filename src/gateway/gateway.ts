@@ -310,7 +310,7 @@ async function undoAll(undo: Undo[], log: Logger): Promise<void> {
 
 /** What an administrator has to know of where secrets are: docs/threats.md. */
 function logRights(log: Logger, { processes: { user } }: GatewayConfig): void {
-  log.log('info', 'the TLS private keys are in the workers: node:tls signs in its own process');
+  log.log('info', 'the TLS private keys are in the workers: TLS signs in the process that has the connection');
   if (user === 'root' || user === '0') log.log('warn', 'the workers run as root: name another user (run-as-user)');
 }
 

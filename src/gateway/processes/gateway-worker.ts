@@ -68,7 +68,12 @@ async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Pro
     strayed: (datagram, from) => rpc.offer('strayed', [datagram, from]),
   };
   const packets = new DeviceSwitch(device, { forward: notify.forward });
-  const worker = await Worker.start({ setup, notify, log, device: packets, desk: rpc.remote<DeskService>() });
+  const tls = (await engine.features()).find(({ name }) => name === 'tls');
+  if (tls?.isOn !== true) log.log('warn', 'TLS is by node:tls, which is slower', { reason: tls?.why ?? '' });
+  const worker = await Worker.start({
+    ...{ setup, notify, log, device: packets, desk: rpc.remote<DeskService>() },
+    hasPortableTls: tls?.isOn !== true,
+  });
   giveUpRights(setup.config.processes, log);
   packets.start();
   return worker;

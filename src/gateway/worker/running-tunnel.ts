@@ -12,7 +12,7 @@ import type { Cidr, IpAddress } from '../../core/wire/ip-address.ts';
 import type { DatagramPath } from '../../node/datagram-path.ts';
 import { TunnelDriver } from '../../node/driver/tunnel-driver.ts';
 import { interfaceMtu } from '../../node/interface-mtu.ts';
-import type { TlsConnection } from '../../node/tls-connection.ts';
+import type { TlsStream } from '../../node/tls-stream.ts';
 import type { DisconnectReason, SessionUsage } from '../processes/auth-service.ts';
 import type { ClosingManner, Lease, TunnelEnd, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
@@ -96,9 +96,9 @@ export class RunningTunnel {
     device.attach(this.#networks, this.#take);
   }
 
-  /** `rest`: what came behind the request. */
-  start(connection: TlsConnection, exporter: { readonly label: string; readonly length: number } | undefined, rest: Uint8Array): void {
-    this.#driver.streamArrived(connection, exporter, rest);
+  /** `exported`: the keying material that the plan asks for. `rest`: what came behind the request. */
+  start(connection: TlsStream, exported: Uint8Array | undefined, rest: Uint8Array): void {
+    this.#driver.streamArrived(connection, exported, rest);
     this.#watch();
   }
 

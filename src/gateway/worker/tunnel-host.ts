@@ -7,7 +7,7 @@ import type { Logger } from '../../core/log.ts';
 import type { TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
 import { type Millis, packetOf } from '../../core/tunnel/packet.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
-import type { TlsConnection } from '../../node/tls-connection.ts';
+import type { AcceptedStream } from '../../node/tls-acceptor.ts';
 import { PortableUdpSocket } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
@@ -33,7 +33,7 @@ export class TunnelHost {
   }
 
   /** The connection is the tunnel's from here on. `rest`: what came behind the request. Resolves when the tunnel is over. */
-  async run(lease: Lease, plan: TunnelPlan, connection: TlsConnection, rest: Uint8Array): Promise<void> {
+  async run(lease: Lease, plan: TunnelPlan, connection: AcceptedStream, rest: Uint8Array): Promise<void> {
     const { desk, notify, device, log, now } = this.#options;
     try {
       // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
@@ -59,7 +59,8 @@ export class TunnelHost {
       },
     });
     this.#tunnels.set(lease.tunnel, tunnel);
-    tunnel.start(connection, plan.exporter, rest);
+    const { exporter } = plan;
+    tunnel.start(connection, exporter && connection.exportNow(exporter.label, exporter.length), rest);
     await over.promise;
   }
 

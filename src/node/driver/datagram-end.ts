@@ -7,14 +7,15 @@ import type { Millis, Packet } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { DatagramPath } from '../datagram-path.ts';
 
+/** One room for all flows: sending copies, and a machine fills and commits one after the other. */
+const ROOM = new Uint8Array(MAX_RESERVE);
+
 export class DatagramEnd implements Path, LayerSink {
   readonly kind = 'datagram';
   readonly path: DatagramPath;
   /** The engine seals and opens it. */
   isCarried = false;
   readonly #deliver: (packet: Packet) => void;
-  /** One room for all: sending copies. */
-  readonly #room = new Uint8Array(MAX_RESERVE);
 
   constructor(path: DatagramPath, deliver: (packet: Packet) => void) {
     this.path = path;
@@ -39,11 +40,11 @@ export class DatagramEnd implements Path, LayerSink {
   }
 
   reserve(maxLength: number): Uint8Array {
-    return this.#room.subarray(0, maxLength);
+    return ROOM.subarray(0, maxLength);
   }
 
   commit(length: number): void {
-    this.path.send(this.#room.subarray(0, length));
+    this.path.send(ROOM.subarray(0, length));
   }
 
   packet(packet: Packet): void {

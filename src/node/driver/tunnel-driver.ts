@@ -17,7 +17,6 @@ import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffi
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramProblem } from '../datagram-path.ts';
 import type { PacketDevice } from '../devices/packet-device.ts';
-import type { TlsConnection } from '../tls-connection.ts';
 import type { StreamCarrier, TlsStream } from '../tls-stream.ts';
 import { DatagramEnd } from './datagram-end.ts';
 import { StreamEnd } from './stream-end.ts';
@@ -56,8 +55,6 @@ export interface DriverListener {
 /** What a driver wants of a device. */
 export type TunnelDevice = Pick<PacketDevice, 'write' | 'pause' | 'resume'>;
 
-type Exporter = NonNullable<Extract<PathPlan, { to: 'gateway' }>['exporter']>;
-
 export class TunnelDriver {
   readonly #machine: TunnelMachine;
   readonly #world: DriverWorld;
@@ -91,9 +88,9 @@ export class TunnelDriver {
     this.#turn((now) => this.#machine.handleTimeout(now, this.#sink));
   }
 
-  /** A connection that came by itself: the machine's stream. `rest`: what came behind what was read of it. */
-  streamArrived(connection: TlsConnection, exporter: Exporter | undefined, rest: Uint8Array): void {
-    this.#openedStream(connection, exporter && connection.exportNow(exporter.label, exporter.length));
+  /** A connection that came by itself: the machine's stream. `exported`: what it exports. `rest`: what came behind what was read of it. */
+  streamArrived(connection: TlsStream, exported: Uint8Array | undefined, rest: Uint8Array): void {
+    this.#openedStream(connection, exported);
     const [end] = this.#ends;
     if (rest.length > 0 && end !== undefined) this.#turn((now) => this.#machine.receive(end, rest, now, this.#sink));
   }

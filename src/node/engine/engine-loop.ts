@@ -19,7 +19,7 @@ import { plainError } from '../plain-error.ts';
 import { type Command, ENTRY, entryKind, entryPath, type PathOptions, type WorkerOptions } from './messages.ts';
 import { noteOffloads, offloadUdp } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
-import { DEVICE_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, MAX_PATHS, WORD } from './shared-memory.ts';
+import { DEVICE_DESCRIPTOR, EPOLL_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, WORD } from './shared-memory.ts';
 import { StreamCommands } from './stream-commands.ts';
 import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
@@ -28,7 +28,7 @@ import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
-const POLL_TIMEOUT = 1000;
+const SLEEP_TIMEOUT = 1000;
 
 /** Nothing to do for so long: then there is time for the warm-up. */
 const IDLE_TIME = 2;
@@ -55,6 +55,7 @@ export class EngineLoop {
     const eventfd = libc.eventfd(0, LINUX.EFD_NONBLOCK | LINUX.EFD_CLOEXEC);
     if (eventfd < 0) throw systemError('eventfd', libc.errno());
     this.#switch = new PacketSwitch(this.#context, eventfd);
+    this.#context.memory.descriptors[EPOLL_DESCRIPTOR] = this.#switch.fd + 1;
     this.#streams = new StreamCommands(this.#context, this.#switch);
     this.#warmUp = new WarmUp(this.#context, () => this.#streams.room);
     Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
@@ -67,8 +68,9 @@ export class EngineLoop {
       while (!this.#isStopped && Atomics.load(this.#context.memory.words, WORD.abandoned) === 0) this.#pass();
     } finally {
       this.#warmUp.close();
-      this.#closeDevice();
-      for (let id = 0; id < MAX_PATHS; id++) this.#closePath(id);
+      // Before they are closed: main must not close a number that somebody else has by then.
+      this.#context.memory.descriptors.fill(0);
+      this.#switch.close();
     }
   }
 
@@ -84,7 +86,7 @@ export class EngineLoop {
     if (isMainDone && toWorker.isRead) this.#switch.release();
     // Not beside a handshake: each of its datagrams would wait for a step.
     const mayWarmUp = !this.#warmUp.isOver && !this.#switch.hasIdlePath;
-    const moved = this.#switch.serve(this.#hasNews, mayWarmUp ? IDLE_TIME : POLL_TIMEOUT);
+    const moved = this.#switch.serve(this.#hasNews, mayWarmUp ? IDLE_TIME : SLEEP_TIMEOUT);
     if (!moved && mayWarmUp && !this.#lookForNews()) this.#warmUp.step();
     this.#context.flush();
   }
@@ -99,13 +101,14 @@ export class EngineLoop {
     const { toWorker, words } = this.#context.memory;
     if (toWorker.isRead && Atomics.load(words, WORD.commands) === this.#takenCommands) return;
     for (let i = 0; i < MAIN_BUDGET && !this.#isStopped; i++) {
+      const hasEntry = !toWorker.isRead; // before the look at the commands: one that was given before this entry is seen then
       this.#command ??= this.#nextCommand();
       if (this.#command !== undefined && toWorker.hasReached(this.#command.after)) {
         const command = this.#command;
         this.#command = undefined;
         this.#takenCommands = (this.#takenCommands + 1) | 0;
         this.#obey(command);
-      } else if (toWorker.next()) {
+      } else if (hasEntry && toWorker.next()) {
         this.#takeEntry(toWorker.tag, toWorker.data, toWorker.start, toWorker.end);
       } else {
         break;
@@ -168,7 +171,7 @@ export class EngineLoop {
       case 'route':
         return this.#route(command.takes.path);
       case 'features':
-        return this.#context.features.states;
+        return this.#streams.features;
       case 'stop':
         this.#isStopped = true;
         return undefined;
@@ -216,13 +219,11 @@ export class EngineLoop {
   }
 
   #openPath(id: number, options: PathOptions): { readonly local: Endpoint; readonly pathMtu: number | undefined } {
-    const { descriptors, pathCounters } = this.#context.memory;
-    const counters = pathCounters[id];
-    if (counters === undefined) throw new MisuseError(`UDP path ${id}: there are ${MAX_PATHS}`);
-    const { libc, features } = this.#context;
+    const { libc, features, memory } = this.#context;
+    const counters = memory.pathCounters(id);
     const { fd, local, pathMtu } = openUdpSocket(libc, options);
     offloadUdp(libc, fd, features);
-    descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
+    memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
     counters.fill(0);
     this.#switch.setPath(id, new WorkerPath(this.#context, id, fd, counters, options));
     return { local, pathMtu };
@@ -234,9 +235,10 @@ export class EngineLoop {
   }
 
   #route(id: number | undefined): undefined {
-    const path = id === undefined ? undefined : this.#pathAt(id);
-    if (path !== undefined && path !== this.#switch.route) this.#switch.hold();
-    this.#switch.route = path;
+    if (id !== undefined) this.#pathAt(id);
+    const isNew = this.#switch.setRoute(id);
+    if (id !== undefined && isNew) this.#switch.hold();
+    return undefined;
   }
 
   #carry(id: number, traffic: TrafficDescription | StreamTraffic | undefined): unknown {

@@ -30,9 +30,7 @@ export class EnginePath implements DatagramPath {
   readonly #link: EngineLink;
   readonly #id: number;
   readonly #onClosed: () => void;
-  readonly #counters: Float64Array;
-  /** Entries are copied here out of the ring: not every interface of Node takes shared memory. */
-  readonly #lent: Buffer = Buffer.alloc(MAX_PACKET_LENGTH + 1);
+  #counters: Float64Array;
   readonly #early: { readonly isRecord: boolean; readonly bytes: Uint8Array }[] = [];
   #earlyDropped = 0;
   #handler: DatagramHandler | undefined;
@@ -59,7 +57,7 @@ export class EnginePath implements DatagramPath {
     this.remote = remote;
     this.local = facts.local;
     this.pathMtu = facts.pathMtu;
-    this.#counters = link.memory.pathCounters[id] ?? new Float64Array(DATAGRAM_COUNTERS.length);
+    this.#counters = link.memory.pathCounters(id);
   }
 
   /** The worker's number of this path, for {@link PacketEngine.route}. */
@@ -112,6 +110,7 @@ export class EnginePath implements DatagramPath {
     } catch {
       // The engine has ended, and the socket with it.
     }
+    this.#counters = this.#counters.slice(); // the place is another's next
     this.#onClosed();
   }
 
@@ -125,8 +124,7 @@ export class EnginePath implements DatagramPath {
       else count(this.#counters, PATH.commitDropped);
       return;
     }
-    data.copy(this.#lent, 0, start, end);
-    const bytes = this.#lent.subarray(0, end - start);
+    const bytes = this.#link.lend(data, start, end);
     if (this.#handler !== undefined) this.#deliver(this.#handler, isRecord, bytes);
     else if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push({ isRecord, bytes: Uint8Array.from(bytes) });
     else this.#earlyDropped++;

@@ -1,7 +1,7 @@
 /**
  * The packet engine: a worker thread that owns the device and the UDP sockets, so that packets of a carried path never pass through this thread.
  *
- * One device and up to eight UDP paths an engine. Start it early: it takes some tens of milliseconds, which a log-in takes anyway.
+ * One device and thousands of paths an engine. Start it early: it takes some tens of milliseconds, which a log-in takes anyway.
  *
  * @example
  * await using engine = await PacketEngine.start();
@@ -17,7 +17,7 @@ import { revivedError } from '../plain-error.ts';
 import type { StreamCarrier } from '../tls-stream.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
 import { EnginePath } from './engine-path.ts';
-import { EngineStream, type EngineStreamOptions } from './engine-stream.ts';
+import { type AdoptionOptions, EngineStream, type EngineStreamOptions } from './engine-stream.ts';
 import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
@@ -46,7 +46,9 @@ export interface DeviceEnd {
 
 export class PacketEngine {
   readonly #link: EngineLink;
-  readonly #paths: (EnginePath | EngineStream | 'opening' | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #paths: (EnginePath | EngineStream | 'opening' | undefined)[] = [];
+  /** Numbers of paths that are closed. */
+  readonly #free: number[] = [];
   readonly #failed = Promise.withResolvers<SallyportError>();
   #device: DeviceEnd | undefined;
 
@@ -113,19 +115,35 @@ export class PacketEngine {
     }
   }
 
-  #place(): Place {
-    const id = this.#paths.indexOf(undefined);
-    if (id < 0) throw new MisuseError(`the packet engine has ${MAX_PATHS} paths already`);
+  /**
+   * Takes a TLS connection over from this thread, which has shaken hands. Rejects with MisuseError where there is no place for it, UnsupportedError where
+   * OpenSSL's functions are not there; the connection is the caller's as before then.
+   */
+  async adoptStream(options: AdoptionOptions): Promise<EngineStream> {
+    const { id, free } = this.#place();
+    try {
+      const created = (stream: EngineStream) => {
+        this.#paths[id] = stream;
+      };
+      return await EngineStream.adopt(this.#link, id, options, created, free);
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
+
+  #place(): { readonly id: number; readonly free: () => void } {
+    const id = this.#free.pop() ?? this.#paths.length;
+    if (id >= MAX_PATHS) throw new MisuseError(`the packet engine has ${MAX_PATHS} paths already`);
     this.#paths[id] = 'opening';
     let isFree = false;
-    return {
-      id,
-      // Once: a connection that fails frees its place when it is closed, and by then the place may be another's.
-      free: () => {
-        if (!isFree) this.#paths[id] = undefined;
-        isFree = true;
-      },
+    const free = () => {
+      if (isFree) return; // it may be another's by now
+      isFree = true;
+      this.#paths[id] = undefined;
+      this.#free.push(id);
     };
+    return { id, free };
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Two TLS connections of the engine's own code that talk to each other: for the warm-up, as {@link WarmUp} says. */
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
+import { TlsSession } from '../ffi/openssl-tls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import type { SocketPair } from '../ffi/sockets.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -32,7 +33,7 @@ export function warmStreams(context: WorkerContext, room: StreamRoom, flow: Sock
       id,
       role === 'client' ? flow.ours : flow.theirs,
       counters,
-      { ...SETTINGS, role },
+      TlsSession.create(room.tls, { ...SETTINGS, role }),
       () => undefined,
     );
   });

@@ -49,6 +49,9 @@ export class WorkerPath implements WorkerEnd {
   }
 
   /** It waits for nobody. */
+  get isWaiting(): boolean {
+    return false;
+  }
   get mayProceed(): boolean {
     return false;
   }

@@ -17,13 +17,12 @@ import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffi
 import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
-import { NOT_READ, TlsSession } from '../ffi/openssl-tls.ts';
-import { NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
-import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
+import { MAX_RECORD, NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
-import { LEFT_STEP, MAX_RECORD, type StreamReport } from './stream-messages.ts';
+import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -88,7 +87,7 @@ export class WorkerStream implements WorkerEnd {
     id: number,
     fd: number,
     counters: Float64Array,
-    settings: TlsSettings,
+    session: TlsSession,
     report: (report: StreamReport) => void,
   ) {
     this.#context = context;
@@ -96,7 +95,7 @@ export class WorkerStream implements WorkerEnd {
     this.#id = id;
     this.fd = fd;
     this.#counters = counters;
-    this.#session = new TlsSession(room.tls, settings);
+    this.#session = session;
     this.#plaintext = room.plaintext;
     this.packetPlace = room.frame + HEADER_ROOM;
     this.#networkAddress = new KeptAddress(room.tls.arena);
@@ -123,6 +122,10 @@ export class WorkerStream implements WorkerEnd {
     return this.#isFull;
   }
 
+  get isWaiting(): boolean {
+    return this.#waitsForMain || this.#waitsForRoom;
+  }
+
   get mayProceed(): boolean {
     const { toMain, toWorker, words } = this.#context.memory;
     if (!this.#waitsForMain) return this.#waitsForRoom && this.#state === 'open' && this.#context.hasRoomForDevice();
@@ -130,10 +133,10 @@ export class WorkerStream implements WorkerEnd {
     return toMain.isTaken && toWorker.isRead;
   }
 
-  /** Begins the handshake; a report says how it ends. */
+  /** Begins the handshake; a report says how it ends. For one that is over already, what waits of its bytes is taken. */
   shakeHands(): void {
     this.#state = 'shaking';
-    this.#handshake();
+    if (this.#handshake()) this.#readRecords(undefined);
     this.flush();
   }
 
@@ -249,21 +252,19 @@ export class WorkerStream implements WorkerEnd {
     return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom;
   }
 
-  #handshake(): void {
+  /** True: it is over, and well. */
+  #handshake(): boolean {
     this.#hasUnsent = true;
-    switch (this.#session.handshake()) {
-      case 'waiting':
-        return;
-      case 'failed':
-        this.flush(); // the alert
-        this.#over({ type: 'broken', reason: this.#session.failure });
-        return;
-      case 'done': {
-        this.#state = 'open';
-        const { peerCertificate, cipherSuite, finished, updatesKeys } = this.#session;
-        this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
-      }
+    const outcome = this.#session.handshake();
+    if (outcome === 'failed') {
+      this.flush(); // the alert
+      this.#over({ type: 'broken', reason: this.#session.failure });
+    } else if (outcome === 'done') {
+      this.#state = 'open';
+      const { peerCertificate, cipherSuite, finished, updatesKeys } = this.#session;
+      this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
     }
+    return outcome === 'done';
   }
 
   /** Opens records until there are none, or no room for what is in them. */

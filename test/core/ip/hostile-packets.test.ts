@@ -24,7 +24,8 @@ function withChecksums(bytes: Uint8Array): Uint8Array {
   const view = new IpPacket();
   if (view.parse(packet, 0, packet.length) !== undefined) return packet;
   const { protocol, payload, end, addressesAt, addressLength } = view;
-  const field = protocol === PROTOCOL.tcp ? 16 : protocol === PROTOCOL.udp ? 6 : protocol === PROTOCOL.icmp || protocol === PROTOCOL.icmpv6 ? 2 : -1;
+  const field =
+    protocol === PROTOCOL.tcp ? 16 : protocol === PROTOCOL.udp ? 6 : protocol === PROTOCOL.icmp || protocol === PROTOCOL.icmpv6 ? 2 : -1;
   if (field < 0 || end - payload < field + 2) return packet;
   putU16(packet, payload + field, 0);
   const pseudo = protocol === PROTOCOL.icmp ? 0 : sumPseudoHeader(packet, addressesAt, addressLength, protocol, end - payload);

@@ -29,7 +29,9 @@ class Reference {
 describe('receive queue', () => {
   for (const start of [0, 0x7fff_ff80 | 0, -100]) {
     it(`keeps what the obvious version keeps, from sequence number ${start} on`, () => {
-      const segments = fc.array(fc.tuple(fc.integer({ min: -20, max: LENGTH - 1 }), fc.integer({ min: 1, max: 60 }), fc.boolean()), { maxLength: 60 });
+      const segments = fc.array(fc.tuple(fc.integer({ min: -20, max: LENGTH - 1 }), fc.integer({ min: 1, max: 60 }), fc.boolean()), {
+        maxLength: 60,
+      });
       fc.assert(
         fc.property(segments, (list) => {
           const queue = new ReceiveQueue(start, plainMemory);

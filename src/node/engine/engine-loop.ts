@@ -10,14 +10,14 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { MisuseError } from '../../core/errors.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
-import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
-import { openSocketPair, openUdpSocket } from '../ffi/sockets.ts';
+import { openSocketPair } from '../ffi/sockets.ts';
 import { NO_OFFLOADS, openTun, setInterfaceMtu, type TunOffloads } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
-import { type Command, ENTRY, entryKind, entryPath, type PathOptions, type WorkerOptions } from './messages.ts';
-import { noteOffloads, offloadUdp } from './offloads.ts';
+import { DatagramCommands } from './datagram-commands.ts';
+import { type Command, ENTRY, type EngineCommands, entryKind, entryPath, type WorkerOptions } from './messages.ts';
+import { noteOffloads } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_DESCRIPTOR, EPOLL_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, WORD } from './shared-memory.ts';
 import { StreamCommands } from './stream-commands.ts';
@@ -25,7 +25,6 @@ import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
-import { WorkerPath } from './worker-path.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
 const SLEEP_TIMEOUT = 1000;
@@ -40,6 +39,7 @@ export class EngineLoop {
   readonly #context: WorkerContext;
   readonly #port: MessagePort;
   readonly #switch: PacketSwitch;
+  readonly #datagrams: DatagramCommands;
   readonly #streams: StreamCommands;
   readonly #warmUp: WarmUp;
   readonly #hasNews = () => this.#lookForNews();
@@ -56,6 +56,7 @@ export class EngineLoop {
     if (eventfd < 0) throw systemError('eventfd', libc.errno());
     this.#switch = new PacketSwitch(this.#context, eventfd);
     this.#context.memory.descriptors[EPOLL_DESCRIPTOR] = this.#switch.fd + 1;
+    this.#datagrams = new DatagramCommands(this.#context, this.#switch);
     this.#streams = new StreamCommands(this.#context, this.#switch);
     this.#warmUp = new WarmUp(this.#context, () => this.#streams.room);
     Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
@@ -149,7 +150,7 @@ export class EngineLoop {
       case 'open-tun':
         return this.#openTun(command.takes.name);
       case 'adopt-tun':
-        return this.#adoptTun(command.takes.fd, command.takes.name);
+        return this.#adoptTun(command.takes);
       case 'open-script':
         return this.#openScript();
       case 'set-mtu':
@@ -157,7 +158,10 @@ export class EngineLoop {
       case 'close-device':
         return this.#closeDevice();
       case 'open-path':
-        return this.#openPath(command.takes.path, command.takes.options);
+      case 'adopt-path':
+      case 'move-traffic':
+      case 'set-tunnel-mtu':
+        return this.#datagrams.execute(command);
       case 'close-path':
         return this.#closePath(command.takes.path);
       case 'open-stream':
@@ -170,6 +174,8 @@ export class EngineLoop {
         return this.#carry(command.takes.path, command.takes.traffic);
       case 'route':
         return this.#route(command.takes.path);
+      case 'set-networks':
+        return this.#switch.setNetworks(command.takes.path, command.takes.networks);
       case 'features':
         return this.#streams.features;
       case 'stop':
@@ -189,9 +195,10 @@ export class EngineLoop {
     return { name: tun.name };
   }
 
-  #adoptTun(fd: number, name: string): undefined {
+  #adoptTun({ fd, name, offloads }: EngineCommands['adopt-tun']['takes']): undefined {
     this.#mustHaveNoDevice();
-    this.#setDevice(fd, name, NO_OFFLOADS);
+    noteOffloads(this.#context.features, { name, offloads, refusal: 0 });
+    this.#setDevice(fd, name, offloads, 'adopted');
   }
 
   #openScript(): { readonly theirs: number } {
@@ -205,28 +212,17 @@ export class EngineLoop {
     if (this.#switch.device !== undefined) throw new MisuseError('the packet engine has a device already');
   }
 
-  #setDevice(fd: number, name: string, offloads: TunOffloads): void {
+  #setDevice(fd: number, name: string, offloads: TunOffloads, owner: 'ours' | 'adopted' = 'ours'): void {
     const { descriptors, deviceCounters } = this.#context.memory;
     descriptors[DEVICE_DESCRIPTOR] = fd + 1;
     deviceCounters.fill(0);
-    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads));
+    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads, owner));
   }
 
   #closeDevice(): undefined {
     // Before it is closed: main must not close a number that somebody else has by then.
     this.#context.memory.descriptors[DEVICE_DESCRIPTOR] = 0;
     this.#switch.setDevice(undefined);
-  }
-
-  #openPath(id: number, options: PathOptions): { readonly local: Endpoint; readonly pathMtu: number | undefined } {
-    const { libc, features, memory } = this.#context;
-    const counters = memory.pathCounters(id);
-    const { fd, local, pathMtu } = openUdpSocket(libc, options);
-    offloadUdp(libc, fd, features);
-    memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
-    counters.fill(0);
-    this.#switch.setPath(id, new WorkerPath(this.#context, id, fd, counters, options));
-    return { local, pathMtu };
   }
 
   #closePath(id: number): undefined {

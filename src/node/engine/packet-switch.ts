@@ -9,7 +9,10 @@
  * A packet that comes alone goes alone: nothing waits to fill a burst. Read first: shared-memory.ts for how both threads sleep without losing a
  * wake-up; worker-device.ts and worker-end.ts for the two ends.
  */
+import { AddressTable } from '../../core/tunnel/address-table.ts';
+import { isIpPacket } from '../../core/tunnel/inner-packet.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
+import type { Cidr } from '../../core/wire/ip-address.ts';
 import { EBADFD } from '../ffi/errno.ts';
 import { EventPoll } from '../ffi/event-poll.ts';
 import { LINUX } from '../ffi/libc.ts';
@@ -62,6 +65,8 @@ export class PacketSwitch {
   #device: WorkerDevice | undefined;
   #watchedOfDevice = 0;
   #route: PathSlot | undefined;
+  /** Whose packets they are by their destination. Undefined: the device is not shared by many, and {@link #route} has all. */
+  #destinations: AddressTable<PathSlot> | undefined;
   /** Until when packets wait at most; undefined: they do not. On the clock of `performance.now()`. */
   #holdEnd: Millis | undefined;
 
@@ -128,6 +133,7 @@ export class PacketSwitch {
 
   /** Puts a path in its place, or takes it away and closes it. */
   setPath(id: number, path: WorkerEnd | undefined): void {
+    this.setNetworks(id, []);
     this.#paths.set(id, path);
   }
 
@@ -139,10 +145,32 @@ export class PacketSwitch {
   }
 
   /**
+   * Packets of the device to these networks leave by the path while it carries traffic; others that were said before do not any more. A network that
+   * another path had is taken from it. From the first one on the device is shared by many: packets of nobody here go to main, and where one path, or
+   * main, has no room, its packets are dropped, so that nobody waits for it.
+   */
+  setNetworks(id: number, networks: readonly Cidr[]): void {
+    const slot = this.#paths.get(id);
+    if (slot === undefined) return;
+    for (const network of slot.networks) this.#destinations?.delete(network, slot);
+    slot.networks = networks;
+    if (networks.length > 0) this.#destinations ??= new AddressTable();
+    for (const network of networks) this.#destinations?.set(network, slot);
+  }
+
+  /** The networks of one path are another's from now on. */
+  moveNetworks(from: number, to: number): void {
+    const networks = this.#paths.get(from)?.networks ?? [];
+    this.setNetworks(from, []);
+    this.setNetworks(to, networks);
+  }
+
+  /**
    * Packets wait where they are until {@link release}. Called when this thread takes over what main did so far: main may still have packets
-   * under way that came earlier, and those must leave first.
+   * under way that came earlier, and those must leave first. Not where many share the device: they shall not wait for one.
    */
   hold(): void {
+    if (this.#destinations !== undefined) return;
     this.#holdEnd = performance.now() + MAX_HOLD;
   }
 
@@ -230,6 +258,7 @@ export class PacketSwitch {
 
   /** Packets for which there is no way on wait in the kernel. */
   #mayRead(): boolean {
+    if (this.#destinations !== undefined) return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0;
     const carrier = this.#route?.carrier;
     if (carrier !== undefined) return !carrier.isFull;
     return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0 && this.#context.hasRoomForDevice();
@@ -255,17 +284,21 @@ export class PacketSwitch {
 
   /** How many packets passed. */
   #serveDevice(device: WorkerDevice, isGone: boolean): number {
-    const route = this.#route;
-    const carrier = route?.carrier;
-    if (route !== undefined) this.#paths.attend(route);
     let reads = 0;
     let bytes = 0;
     let packets = 0;
     while (reads < this.#allowance.packets && bytes < MAX_DEVICE_BYTES && this.#mayRead()) {
-      const length = device.read(carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
+      const length = device.read();
       if (length === 0) break;
-      for (let i = 0; i < device.segments; i++) this.#passOn(device, i, carrier);
-      packets += device.segments;
+      // All packets of a super-packet have the same destination.
+      const slot = this.#slotOf(length);
+      const carrier = slot?.carrier;
+      if (slot !== undefined) this.#paths.attend(slot);
+      const segments = device.split(length, carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
+      if (this.#destinations !== undefined && carrier?.isFull === true)
+        count(this.#context.memory.deviceCounters, DEVICE.readDropped, segments);
+      else for (let i = 0; i < segments; i++) this.#passOn(device, i, carrier);
+      packets += segments;
       reads++;
       bytes += length;
     }
@@ -276,6 +309,13 @@ export class PacketSwitch {
     if (isGone && reads === 0) device.fail(EBADFD);
     if (device.hasFailed) this.#unwatchDevice();
     return packets;
+  }
+
+  /** Whose packet it is that was read from the device. */
+  #slotOf(length: number): PathSlot | undefined {
+    if (this.#destinations === undefined) return this.#route;
+    const { arena, outgoing } = this.#context;
+    return isIpPacket(arena.bytes, outgoing, outgoing + length) ? this.#destinations.ofPacket(arena.bytes, outgoing) : undefined;
   }
 
   /** One packet of what was read, to the path or to main. */

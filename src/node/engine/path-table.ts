@@ -4,6 +4,7 @@
  * A path that is idle costs nothing. One that was used ("attended") has a look taken at it before the thread sleeps: perhaps it waits for something else
  * now. One that waits for main, which no descriptor tells of, stays attended until it need not any more.
  */
+import type { Cidr } from '../../core/wire/ip-address.ts';
 import type { EventPoll } from '../ffi/event-poll.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -16,6 +17,8 @@ export class PathSlot {
   /** What epoll watches; 0: nothing, and not the descriptor either. */
   watched = 0;
   isAttended = false;
+  /** Packets of the device to these leave by it: see {@link PacketSwitch.setNetworks}. */
+  networks: readonly Cidr[] = [];
 
   constructor(id: number, end: WorkerEnd) {
     this.id = id;

@@ -87,7 +87,10 @@ export class EnginePath implements DatagramPath {
   start(handler: DatagramHandler): void {
     if (this.#handler !== undefined) throw new MisuseError('this UDP path was started before');
     this.#handler = handler;
-    for (const { isRecord, bytes } of this.#early.splice(0)) this.#deliver(handler, isRecord, bytes);
+    // Not at once: who starts a path tells its machine of it next, and a machine does not listen to paths that it does not know.
+    queueMicrotask(() => {
+      for (const { isRecord, bytes } of this.#early.splice(0)) this.#deliver(handler, isRecord, bytes);
+    });
   }
 
   send(bytes: Uint8Array): void {

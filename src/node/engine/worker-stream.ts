@@ -39,6 +39,14 @@ export const FRAME_ROOM: number = HEADER_ROOM + MAX_PACKET_LENGTH;
 /** Reads of the socket that one pass takes at most, so that the others have their turn. */
 const MAX_READS = 4;
 
+/**
+ * Bytes that may wait for the peer while it is read. Packets of a pass and what main commits stay far below, and must not reach it: two ends that each
+ * wait for the other to read would wait for ever. Beyond it are answers of TLS itself, to a peer that demands key updates and does not read. Once it is
+ * not read any more, the answers of one pass come on top ({@link MAX_READS} × {@link NETWORK_ROOM}) and nothing else, and main, which hears nothing
+ * of this peer, takes it for dead.
+ */
+export const MAX_UNSENT: number = 1024 * 1024;
+
 /** `prepared`: its handshake has not begun. `ended`: our goodbye is said, and leaves. `over`: nothing is read or written any more. */
 type StreamState = 'prepared' | 'shaking' | 'open' | 'ended' | 'over';
 
@@ -74,6 +82,8 @@ export class WorkerStream implements WorkerEnd {
   /** Plaintext waits in OpenSSL for room in the ring to main. */
   #waitsForRoom = false;
   #isFull = false;
+  /** More than {@link MAX_UNSENT} waits for the peer. */
+  #isUnread = false;
   /** Something was written since the last look at what waits for the network. */
   #hasUnsent = false;
   /** Records that were opened; of interest is how many more they became. */
@@ -107,7 +117,7 @@ export class WorkerStream implements WorkerEnd {
 
   get pollEvents(): number {
     if (this.#state === 'over' || this.#state === 'prepared') return 0;
-    const reads = this.#state !== 'ended' && !this.#waitsForMain && !this.#waitsForRoom;
+    const reads = this.#state !== 'ended' && !this.#waitsForMain && !this.#waitsForRoom && !this.#isUnread;
     return (reads ? LINUX.POLLIN : 0) | (this.#isFull ? LINUX.POLLOUT : 0);
   }
 
@@ -246,7 +256,7 @@ export class WorkerStream implements WorkerEnd {
   }
 
   get #mayRead(): boolean {
-    return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom;
+    return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom && !this.#isUnread;
   }
 
   #handshake(): void {
@@ -357,6 +367,7 @@ export class WorkerStream implements WorkerEnd {
         const errno = libc.errno();
         if (errno === ERRNO.EINTR) continue;
         this.#isFull = errno === ERRNO.EAGAIN;
+        this.#isUnread = length > MAX_UNSENT;
         if (!this.#isFull) this.fail(errno);
         return;
       }
@@ -364,6 +375,7 @@ export class WorkerStream implements WorkerEnd {
       this.#counters[PATH.sentAt] = this.#context.now;
     }
     this.#isFull = false;
+    this.#isUnread = false;
     this.#hasUnsent = false;
     if (this.#committed >= LEFT_STEP || (this.#committed > 0 && this.#state === 'ended')) {
       this.#report({ type: 'left', bytes: this.#committed });

@@ -10,7 +10,8 @@
  *
  * Out: what the socket does not take stays in OpenSSL, the device is not read meanwhile, and main commits no more than a window ahead.
  * In: no record is opened that would not fit into the ring to main. When carrying begins, main may hold bytes that were delivered before; it gives
- * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}).
+ * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}). What does not fit into that ring waits here: the ring is
+ * free again only when main is done with giving back, and without a device all of it goes there once more.
  */
 import { MisuseError } from '../../core/errors.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
@@ -79,7 +80,9 @@ export class WorkerStream implements WorkerEnd {
   /** After bytes that were no frame: main, which gets all from there on, knows what that means. */
   #isGarbage = false;
   #waitsForMain = false;
-  /** Plaintext waits in OpenSSL for room in the ring to main. */
+  /** What main has given back and was not cut yet, a record's length each at most; no more than a ring holds. */
+  readonly #returned: Uint8Array[] = [];
+  /** Plaintext waits, here or in OpenSSL, for room in the ring to main. */
   #waitsForRoom = false;
   #isFull = false;
   /** More than {@link MAX_UNSENT} waits for the peer. */
@@ -228,22 +231,31 @@ export class WorkerStream implements WorkerEnd {
   }
 
   receiveAgain(source: Buffer, start: number, end: number, device: WorkerDevice | undefined): void {
-    for (let at = start; at < end; at += MAX_RECORD) {
-      const place = this.#restorePartial();
-      const length = Math.min(end - at, MAX_RECORD);
-      source.copy(this.#context.arena.bytes, place, at, at + length);
-      this.#cutAll(place + length, device);
-    }
+    for (let at = start; at < end; at += MAX_RECORD)
+      this.#returned.push(Uint8Array.from(source.subarray(at, Math.min(at + MAX_RECORD, end))));
+    this.#takeReturned(device);
   }
 
   proceed(device: WorkerDevice | undefined): void {
     if (this.#waitsForMain && this.mayProceed) {
       this.#waitsForMain = false;
       this.#waitsForRoom = true; // OpenSSL may have more than was delivered
-      if (this.#partial.length > 0) this.#cutAll(this.#restorePartial(), device);
+      if (this.#partial.length > 0 && this.#returned.length === 0) this.#cutAll(this.#restorePartial(), device);
     }
-    if (this.#waitsForRoom && this.#state === 'open') this.#readRecords(device);
+    if (this.#waitsForRoom && this.#state === 'open' && this.#takeReturned(device)) this.#readRecords(device);
     this.flush();
+  }
+
+  /** Cuts what main has given back, as far as there is room. False: not all of it. */
+  #takeReturned(device: WorkerDevice | undefined): boolean {
+    for (let next = this.#returned[0]; next !== undefined; next = this.#returned[0]) {
+      if (!this.#context.hasRoomForDevice()) return false;
+      const place = this.#restorePartial();
+      this.#context.arena.bytes.set(next, place);
+      this.#cutAll(place + next.length, device);
+      this.#returned.shift();
+    }
+    return true;
   }
 
   fail(errno: number): void {

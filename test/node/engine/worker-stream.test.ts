@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
+import { CSTP_HEADER_LENGTH } from '../../../src/core/protocols/anyconnect/cstp-frame.ts';
+import { streamTraffic } from '../../../src/core/protocols/anyconnect/stream-channel.ts';
+import { ENTRY, entryTag } from '../../../src/node/engine/messages.ts';
 import { PacketSwitch } from '../../../src/node/engine/packet-switch.ts';
 import { SharedMemory } from '../../../src/node/engine/shared-memory.ts';
 import { StreamCommands } from '../../../src/node/engine/stream-commands.ts';
@@ -16,6 +19,7 @@ import type { TlsSettings } from '../../../src/node/ffi/openssl-tls-context.ts';
 import { openSocketPair } from '../../../src/node/ffi/sockets.ts';
 import { missing } from '../../support/requirements.ts';
 import { throwawayCertificate } from '../../support/throwaway-certificate.ts';
+import { control } from './stream-scene.ts';
 
 const SETTINGS: TlsSettings = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3', ciphers: 'TLS_AES_256_GCM_SHA384' };
 const skip = process.platform === 'linux' ? missing('openssl') : 'the packet engine runs on Linux only';
@@ -108,5 +112,36 @@ describe("the worker's end of a TLS connection", { skip, timeout: 60_000 }, () =
     while (t.peerReceives()) t.stream.receive(undefined);
     assert.ok(reads(t.stream));
     assert.ok(t.reports.every(({ type }) => type === 'secured' || type === 'left'));
+  });
+
+  it('lets what main gives back wait for room, and keeps it in front of what comes later', () => {
+    using t = scene();
+    const other = entryTag(ENTRY.datagram, 1);
+    while (t.context.hasRoomForDevice()) t.context.deliver(other, 0, MAX_RECORD); // main has not taken it yet
+    t.stream.carry(streamTraffic(new Uint8Array(0)));
+    const count = 40_000;
+    const given = Buffer.concat(Array.from({ length: count }, (_, i) => control(i)));
+    const later = control(count);
+    for (let at = 0; at < given.length; at += 50_001) t.stream.receiveAgain(given, at, Math.min(at + 50_001, given.length), undefined);
+    t.context.arena.bytes.set(later);
+    assert.ok(t.peer.write(t.context.arena.address(0), later.length));
+    while (t.peerSends());
+
+    const numbers: number[] = [];
+    for (let turn = 0; turn < 100 && numbers.length <= count; turn++) {
+      t.context.flush();
+      const { toMain } = t.memory;
+      while (toMain.next()) {
+        if (toMain.tag === other) continue;
+        assert.equal(toMain.tag, entryTag(ENTRY.record, 0));
+        numbers.push(toMain.data.readUInt16BE(toMain.start + CSTP_HEADER_LENGTH));
+      }
+      toMain.release();
+      t.stream.proceed(undefined);
+      if (reads(t.stream)) t.stream.receive(undefined);
+    }
+    assert.ok(t.reports.every(({ type }) => type === 'secured'));
+    assert.equal(numbers.length, count + 1);
+    assert.ok(numbers.every((number, i) => number === i));
   });
 });

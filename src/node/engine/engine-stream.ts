@@ -75,21 +75,36 @@ export class EngineStream implements TlsStream, StreamCarrier {
     created: (stream: EngineStream) => void,
     onClosed: () => void,
   ): Promise<EngineStream> {
-    const { fd, local, remote } = connected(socket);
-    const stream = new EngineStream(link, id, options.host, local, remote, onClosed);
-    created(stream);
+    const stream = await EngineStream.#create(link, id, socket, options, created, onClosed);
     try {
-      try {
-        await link.call('open-stream', { path: id, fd, tls: options.tls });
-      } finally {
-        options.tls.identity?.key.fill(0); // the copy that went to the worker is wiped there
-        socket.destroy(); // before a byte is sent, so that none of the answer comes here
-      }
       await stream.#shakeHands(options.signal);
       return stream;
     } catch (error) {
       await stream.#release();
       throw error;
+    }
+  }
+
+  static async #create(
+    link: EngineLink,
+    id: number,
+    socket: Socket,
+    { host, tls }: EngineStreamOptions,
+    created: (stream: EngineStream) => void,
+    onClosed: () => void,
+  ): Promise<EngineStream> {
+    try {
+      const { fd, local, remote } = connected(socket);
+      const stream = new EngineStream(link, id, host, local, remote, onClosed);
+      created(stream);
+      await link.call('open-stream', { path: id, fd, tls }).catch(async (error: unknown) => {
+        await stream.#release();
+        throw error;
+      });
+      return stream;
+    } finally {
+      tls.identity?.key.fill(0); // the copy that went to the worker is wiped there
+      socket.destroy(); // before a byte is sent, so that none of the answer comes here
     }
   }
 
@@ -327,7 +342,6 @@ function connected(socket: Socket): { readonly fd: number; readonly local: Endpo
   const local = endpointOf(socket.localAddress, socket.localPort);
   const remote = endpointOf(socket.remoteAddress, socket.remotePort);
   if (fd >= 0 && local !== undefined && remote !== undefined) return { fd, local, remote };
-  socket.destroy();
   throw new NetworkError('The connection was closed before its TLS handshake.');
 }
 

@@ -90,14 +90,15 @@ export class PacketEngine {
   }
 
   /**
-   * TLS over a connected socket, which is destroyed in any case; the peer's certificate is the caller's to judge. Rejects with NetworkError if there is
-   * no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
+   * TLS over a connected socket, which is destroyed in any case, as the private key is wiped; the peer's certificate is the caller's to judge. Rejects
+   * with NetworkError if there is no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
    */
   async openStream(socket: Socket, options: EngineStreamOptions): Promise<EngineStream> {
     let place: Place;
     try {
       place = this.#place();
     } catch (error) {
+      options.tls.identity?.key.fill(0);
       socket.destroy();
       throw error;
     }

@@ -2,6 +2,7 @@
 import { MisuseError } from '../../core/errors.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
+import { TlsSession } from '../ffi/openssl-tls.ts';
 import { OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
@@ -58,15 +59,19 @@ export class StreamCommands {
     const counters = memory.pathCounters[id];
     if (counters === undefined) throw new MisuseError(`path ${id}: there are ${MAX_PATHS}`);
     const fd = libc.fcntl(theirs, LINUX.F_DUPFD_CLOEXEC, 0);
-    if (fd < 0) throw systemError('the socket of a TLS connection', libc.errno());
     try {
+      if (fd < 0) throw systemError('the socket of a TLS connection', libc.errno());
       counters.fill(0);
       const report = (each: StreamReport) => this.#context.report({ type: 'stream-report', path: id, report: each });
-      this.#switch.setPath(id, new WorkerStream(this.#context, this.room, id, fd, counters, settings, report));
+      const { room } = this;
+      const session = new TlsSession(room.tls, settings);
+      this.#switch.setPath(id, new WorkerStream(this.#context, room, id, fd, counters, session, report));
       memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
     } catch (error) {
-      libc.close(fd);
+      if (fd >= 0) libc.close(fd);
       throw error;
+    } finally {
+      settings.identity?.key.fill(0); // the copy that came with the message, whatever became of it
     }
   }
 

@@ -18,9 +18,8 @@ import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffi
 import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
-import { NOT_READ, TlsSession } from '../ffi/openssl-tls.ts';
+import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
-import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
@@ -94,14 +93,18 @@ export class WorkerStream implements WorkerEnd {
   /** Bytes that main committed and was not told to have left. */
   #committed = 0;
 
-  /** @param fd a connected stream socket that does not block, from here on this object's @param report tells main */
+  /**
+   * @param fd a connected stream socket that does not block, from here on this object's
+   * @param session from here on this object's
+   * @param report tells main
+   */
   constructor(
     context: WorkerContext,
     room: StreamRoom,
     id: number,
     fd: number,
     counters: Float64Array,
-    settings: TlsSettings,
+    session: TlsSession,
     report: (report: StreamReport) => void,
   ) {
     this.#context = context;
@@ -109,7 +112,7 @@ export class WorkerStream implements WorkerEnd {
     this.#id = id;
     this.fd = fd;
     this.#counters = counters;
-    this.#session = new TlsSession(room.tls, settings);
+    this.#session = session;
     this.#plaintext = room.plaintext;
     this.packetPlace = room.frame + HEADER_ROOM;
     this.#networkAddress = new KeptAddress(room.tls.arena);

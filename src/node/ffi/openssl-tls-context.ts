@@ -24,7 +24,7 @@ export interface TlsSettings {
   readonly identity?: {
     /** DER, leaf first. */
     readonly chain: readonly Uint8Array[];
-    /** PKCS #8 in DER, in the clear: wiped when it has been taken over. */
+    /** PKCS #8 in DER, in the clear: wiped when it has been taken over, and when it has not. */
     readonly key: Uint8Array;
   };
 }
@@ -51,10 +51,11 @@ export class TlsContext {
     this.#tls = tls;
     const { call } = tls;
     this.address = call.newContext(call.anyMethod());
-    if (this.address === 0) throw new MisuseError(`OpenSSL makes no TLS context: ${tls.takeReason()}`);
     try {
+      if (this.address === 0) throw new MisuseError(`OpenSSL makes no TLS context: ${tls.takeReason()}`);
       this.#configure(settings);
     } catch (error) {
+      settings.identity?.key.fill(0); // also where it did not come to be used
       this[Symbol.dispose]();
       throw error;
     }

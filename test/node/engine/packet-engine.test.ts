@@ -170,8 +170,10 @@ inNamespace('packet engine', import.meta.filename, () => {
     const paths = await Promise.all(Array.from({ length: 8 }, () => engine.openUdp({ remote })));
     await assert.rejects(engine.openUdp({ remote }), MisuseError);
     const socket = new Socket();
-    await assert.rejects(engine.openStream(socket, { host: 'localhost', tls: TLS, signal: new AbortController().signal }), MisuseError);
-    assert.ok(socket.destroyed);
+    const identity = { chain: [], key: Buffer.from('a key') };
+    const stream = { host: 'localhost', tls: { ...TLS, identity }, signal: new AbortController().signal };
+    await assert.rejects(engine.openStream(socket, stream), MisuseError);
+    assert.ok(socket.destroyed && identity.key.every((byte) => byte === 0));
     await paths[3]?.close();
     const again = await engine.openUdp({ remote });
     assert.ok(!paths.some((each) => each.local.port === again.local.port));
@@ -179,6 +181,11 @@ inNamespace('packet engine', import.meta.filename, () => {
 
   it('refuses what cannot be, and goes on', async () => {
     await using engine = await PacketEngine.start();
+    const socket = new Socket();
+    const identity = { chain: [], key: Buffer.from('a key') };
+    const stream = { host: 'localhost', tls: { ...TLS, identity }, signal: new AbortController().signal };
+    await assert.rejects(engine.openStream(socket, stream), { name: 'NetworkError', message: /closed before its TLS handshake/ });
+    assert.ok(socket.destroyed && identity.key.every((byte) => byte === 0));
     const peer = await TrafficPeer.listen('aes-256-gcm');
     await assert.rejects(engine.openUdp({ remote: endpoint('192.0.2.1', 443) }), (error: NetworkError) => {
       assert.ok(error instanceof NetworkError);

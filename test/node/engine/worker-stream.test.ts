@@ -34,7 +34,9 @@ function scene() {
   const { ours, theirs } = openSocketPair(libc, LINUX.SOCK_STREAM);
   libc.fcntl(theirs, LINUX.F_SETFL, LINUX.O_NONBLOCK);
   const reports: StreamReport[] = [];
-  const stream = new WorkerStream(context, room, 0, ours, new Float64Array(32), SETTINGS, (report) => reports.push(report));
+  const stream = new WorkerStream(context, room, 0, ours, new Float64Array(32), new TlsSession(room.tls, SETTINGS), (report) =>
+    reports.push(report),
+  );
   const { certificatePem, keyPem } = throwawayCertificate();
   const der = Buffer.from(certificatePem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64');
   const key = createPrivateKey(keyPem).export({ type: 'pkcs8', format: 'der' });

@@ -46,7 +46,7 @@ export class EngineDialer {
     const { host, port } = target;
     if (!trust.knows(target)) return undefined;
     const running = await engine.catch(() => undefined); // without it there is another way
-    if (running === undefined) return undefined;
+    if (running === undefined || !(await running.canOpenStreams().catch(() => false))) return undefined;
     try {
       const socket = await dialTcp({ host, port, overrides, signal, log, ...(address !== undefined && { address }) });
       log.log('info', 'tls negotiating', { host: hostInUrl(host) });
@@ -58,7 +58,7 @@ export class EngineDialer {
       stream.destroy();
     } catch (error) {
       if (error instanceof NetworkError && error.code === TLS_FAILED) log.log('error', 'tls failed', { reason: error.message });
-      // No OpenSSL, settings that it reads differently, no place: node:tls can do it all the same.
+      // Settings that OpenSSL reads differently, no place: node:tls can do it all the same.
       if (!(error instanceof UnsupportedError || error instanceof MisuseError)) throw error;
     }
     return undefined;

@@ -21,7 +21,7 @@ describe("the engine's connection to a gateway", () => {
   after(() => listener.close());
 
   /** Dials with an engine whose TLS shows this certificate, or fails with this error. */
-  async function dial(shown: Uint8Array | SallyportError, { isKnown = true, engine = true } = {}) {
+  async function dial(shown: Uint8Array | SallyportError, { isKnown = true, engine = true, tls = true } = {}) {
     let destroyed = 0;
     const openStream = async (socket: Socket) => {
       socket.destroy();
@@ -30,7 +30,9 @@ describe("the engine's connection to a gateway", () => {
     };
     const trust = { knows: (_: unknown, certificate?: Uint8Array) => isKnown && (certificate === undefined || certificate === GOOD) };
     const dialer = new EngineDialer({ overrides: new Map(), tls: {}, trust: trust as unknown as ServerTrust });
-    const running = engine ? Promise.resolve({ openStream } as unknown as PacketEngine) : Promise.reject(new UnsupportedError('no koffi'));
+    const running = engine
+      ? Promise.resolve({ openStream, canOpenStreams: async () => tls } as unknown as PacketEngine)
+      : Promise.reject(new UnsupportedError('no koffi'));
     running.catch(() => undefined);
     const { port } = listener.address() as AddressInfo;
     const stream = await dialer.dial(
@@ -49,10 +51,11 @@ describe("the engine's connection to a gateway", () => {
     assert.deepEqual(await dial(OTHER), { isThere: false, destroyed: 1 });
   });
 
-  it('is not made where no key is known, or there is no engine', async () => {
+  it('is not made where no key is known, or there is no engine that has TLS', async () => {
     const before = connections;
     assert.deepEqual(await dial(GOOD, { isKnown: false }), { isThere: false, destroyed: 0 });
     assert.deepEqual(await dial(GOOD, { engine: false }), { isThere: false, destroyed: 0 });
+    assert.deepEqual(await dial(GOOD, { tls: false }), { isThere: false, destroyed: 0 });
     assert.equal(connections, before);
   });
 

@@ -21,6 +21,7 @@ const MEANINGS: Readonly<Record<EngineFeature, string>> = {
   'udp-join': 'UDP datagrams joined for the host',
   'ack-thinning': 'needless acknowledgements left out',
   moderation: 'a short sleep after a busy moment',
+  tls: "TLS by OpenSSL's functions inside Node",
 };
 
 /** A flow that nobody answers: only its socket is of interest. */

@@ -168,7 +168,7 @@ export class EngineLoop {
       case 'route':
         return this.#route(command.takes.path);
       case 'features':
-        return this.#context.features.states;
+        return this.#streams.features;
       case 'stop':
         this.#isStopped = true;
         return undefined;

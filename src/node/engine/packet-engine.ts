@@ -143,6 +143,12 @@ export class PacketEngine {
     return this.#link.call('features', {});
   }
 
+  /** Whether {@link openStream} can work here. */
+  async canOpenStreams(): Promise<boolean> {
+    const tls = (await this.features()).find(({ name }) => name === 'tls');
+    return tls?.isOn === true;
+  }
+
   /** What has passed through the device so far. */
   deviceCounters(): DeviceCounters {
     const { deviceCounters } = this.#link.memory;

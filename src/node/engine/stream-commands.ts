@@ -1,11 +1,12 @@
 /** The worker's part of the commands about TLS connections: see stream-messages.ts. */
-import { MisuseError } from '../../core/errors.ts';
+import { MisuseError, UnsupportedError } from '../../core/errors.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { TlsSession } from '../ffi/openssl-tls.ts';
 import { OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
+import type { FeatureState } from './features.ts';
 import type { Command } from './messages.ts';
 import type { PacketSwitch } from './packet-switch.ts';
 import { FIRST_PATH_DESCRIPTOR, MAX_PATHS } from './shared-memory.ts';
@@ -25,15 +26,34 @@ export class StreamCommands {
     this.#switch = packets;
   }
 
-  /** Made when first asked for: a tunnel over UDP alone needs none of it. @throws UnsupportedError where OpenSSL's functions are not there */
+  /** Made when first asked for: a tunnel over UDP alone needs none of it. @throws UnsupportedError where OpenSSL's functions are not there, or not wanted */
   get room(): StreamRoom {
-    const { arena } = this.#context;
-    this.#room ??= {
-      tls: OpenSslTls.bind(),
-      plaintext: arena.allocate(VIRTIO_HEADER_LENGTH + PLAINTEXT_ROOM) + VIRTIO_HEADER_LENGTH,
-      frame: arena.allocate(FRAME_ROOM),
-    };
+    this.#room ??= this.#makeRoom();
     return this.#room;
+  }
+
+  /** Of all parts of the engine: whether there can be TLS is tried for it. */
+  get features(): readonly FeatureState[] {
+    try {
+      this.#room ??= this.#makeRoom();
+    } catch (error) {
+      if (!(error instanceof UnsupportedError)) throw error; // else the states say why
+    }
+    return this.#context.features.states;
+  }
+
+  #makeRoom(): StreamRoom {
+    const { arena, features } = this.#context;
+    if (!features.allows('tls')) throw new UnsupportedError('TLS in the packet engine does not run');
+    try {
+      const tls = OpenSslTls.bind();
+      features.turnOn('tls');
+      const plaintext = arena.allocate(VIRTIO_HEADER_LENGTH + PLAINTEXT_ROOM) + VIRTIO_HEADER_LENGTH;
+      return { tls, plaintext, frame: arena.allocate(FRAME_ROOM) };
+    } catch (error) {
+      if (error instanceof UnsupportedError) features.turnOff('tls', error.message);
+      throw error;
+    }
   }
 
   execute(command: StreamCommand): unknown {

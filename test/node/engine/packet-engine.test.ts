@@ -179,6 +179,13 @@ inNamespace('packet engine', import.meta.filename, () => {
     assert.ok(!paths.some((each) => each.local.port === again.local.port));
   });
 
+  it('opens TLS connections unless that is switched off', async () => {
+    for (const without of [[], ['tls']] as const) {
+      await using engine = await PacketEngine.start({ without });
+      assert.equal(await engine.canOpenStreams(), without.length === 0);
+    }
+  });
+
   it('refuses what cannot be, and goes on', async () => {
     await using engine = await PacketEngine.start();
     const socket = new Socket();

@@ -9,6 +9,7 @@ import { CancelledError, MisuseError, NetworkError, type SallyportError } from '
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
 import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
 import { errnoName } from '../ffi/errno.ts';
+import type { PeerVerification } from '../ffi/openssl-tls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
@@ -126,6 +127,11 @@ export class EngineStream implements TlsStream, StreamCarrier {
   /** DER. */
   get peerCertificate(): Uint8Array {
     return this.#peerCertificate;
+  }
+
+  /** What the peer showed, and what is wrong with it by the authorities of the settings. */
+  get verification(): PeerVerification {
+    return this.#known.verification ?? { chain: [], fault: 'UNSPECIFIED' };
   }
 
   get cipherSuite(): string {

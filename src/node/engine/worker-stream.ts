@@ -23,7 +23,7 @@ import { NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
-import { LEFT_STEP, MAX_RECORD, type StreamReport } from './stream-messages.ts';
+import { LEFT_STEP, MAX_RECORD, MAX_UNSENT, type StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -38,14 +38,6 @@ export const FRAME_ROOM: number = HEADER_ROOM + MAX_PACKET_LENGTH;
 
 /** Reads of the socket that one pass takes at most, so that the others have their turn. */
 const MAX_READS = 4;
-
-/**
- * Bytes that may wait for the peer while it is read. Packets of a pass and what main commits stay far below, and must not reach it: two ends that each
- * wait for the other to read would wait for ever. Beyond it are answers of TLS itself, to a peer that demands key updates and does not read. Once it is
- * not read any more, the answers of one pass come on top ({@link MAX_READS} × {@link NETWORK_ROOM}) and nothing else, and main, which hears nothing
- * of this peer, takes it for dead.
- */
-export const MAX_UNSENT: number = 1024 * 1024;
 
 /** `prepared`: its handshake has not begun. `ended`: our goodbye is said, and leaves. `over`: nothing is read or written any more. */
 type StreamState = 'prepared' | 'shaking' | 'open' | 'ended' | 'over';
@@ -93,11 +85,7 @@ export class WorkerStream implements WorkerEnd {
   /** Bytes that main committed and was not told to have left. */
   #committed = 0;
 
-  /**
-   * @param fd a connected stream socket that does not block, from here on this object's
-   * @param session from here on this object's
-   * @param report tells main
-   */
+  /** @param fd a connected stream socket that does not block, from here on this object's, as its session @param report tells main */
   constructor(
     context: WorkerContext,
     room: StreamRoom,
@@ -285,8 +273,8 @@ export class WorkerStream implements WorkerEnd {
         return;
       case 'done': {
         this.#state = 'open';
-        const { peerCertificate, cipherSuite, finished, updatesKeys } = this.#session;
-        this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
+        const { peerCertificate, verification, cipherSuite, finished, updatesKeys } = this.#session;
+        this.#report({ type: 'secured', facts: { peerCertificate, verification, cipherSuite, finished, updatesKeys } });
       }
     }
   }

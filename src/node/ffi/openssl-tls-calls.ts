@@ -1,7 +1,8 @@
 /**
  * The functions of OpenSSL's TLS in the Node executable, bound once a thread, and the memory that all connections of the thread work in.
  *
- * Certificates are not verified here: whoever uses it looks at the peer's key before it sends anything.
+ * A connection comes about whatever certificate the peer has: whoever uses it looks at the peer's key, or at what was found of its chain, before it
+ * sends anything.
  */
 import { UnsupportedError } from '../../core/errors.ts';
 import { Arena } from './arena.ts';
@@ -55,6 +56,16 @@ export class OpenSslTls {
     return this.text.reason(code) ?? 'the connection broke off';
   }
 
+  /** DER of a certificate by its address; undefined if it is larger than any should be. */
+  certificate(address: number): Uint8Array | undefined {
+    const { call, arena, scratch } = this;
+    const length = call.writeCertificate(address, 0);
+    if (length <= 0 || length > SCRATCH_ROOM - 8) return undefined;
+    arena.view.setBigUint64(scratch, BigInt(arena.address(scratch + 8)), true);
+    call.writeCertificate(address, arena.address(scratch));
+    return Uint8Array.from(arena.bytes.subarray(scratch + 8, scratch + 8 + length));
+  }
+
   /** The address that C wrote at an offset of the arena. Addresses of user space are exact as numbers. */
   addressAt(offset: number): number {
     const { view } = this.arena;
@@ -78,6 +89,9 @@ const CALLS = [
   { name: 'freeCertificate', prototype: 'void X509_free(uintptr_t)' },
   { name: 'readKey', prototype: 'uintptr_t d2i_AutoPrivateKey(uintptr_t, uintptr_t, long)' },
   { name: 'freeKey', prototype: 'void EVP_PKEY_free(uintptr_t)' },
+  { name: 'certificateStore', prototype: 'uintptr_t SSL_CTX_get_cert_store(uintptr_t)' },
+  { name: 'storeCertificate', prototype: 'int X509_STORE_add_cert(uintptr_t, uintptr_t)' },
+  { name: 'storeFlags', prototype: 'int X509_STORE_set_flags(uintptr_t, unsigned long)' },
   { name: 'newSession', prototype: 'uintptr_t SSL_new(uintptr_t)' },
   { name: 'freeSession', prototype: 'void SSL_free(uintptr_t)' },
   { name: 'sessionText', prototype: 'long SSL_ctrl(uintptr_t, int, long, str)' },
@@ -95,6 +109,10 @@ const CALLS = [
   { name: 'shutdown', prototype: 'int SSL_shutdown(uintptr_t)' },
   { name: 'errorOf', prototype: 'int SSL_get_error(uintptr_t, int)' },
   { name: 'peerCertificate', prototype: 'uintptr_t SSL_get1_peer_certificate(uintptr_t)' },
+  { name: 'peerChain', prototype: 'uintptr_t SSL_get_peer_cert_chain(uintptr_t)' },
+  { name: 'chainLength', prototype: 'int OPENSSL_sk_num(uintptr_t)' },
+  { name: 'chainMember', prototype: 'uintptr_t OPENSSL_sk_value(uintptr_t, int)' },
+  { name: 'verifyResult', prototype: 'long SSL_get_verify_result(uintptr_t)' },
   { name: 'cipher', prototype: 'uintptr_t SSL_get_current_cipher(uintptr_t)' },
   { name: 'version', prototype: 'int SSL_version(uintptr_t)' },
   { name: 'finished', prototype: 'size_t SSL_get_finished(uintptr_t, uintptr_t, size_t)' },

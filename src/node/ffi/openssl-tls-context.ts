@@ -5,7 +5,7 @@
  * Read first: OpenSSL manual, SSL_CTX_new(3), SSL_CTX_set_cipher_list(3), SSL_CTX_set1_curves(3).
  */
 import { MisuseError } from '../../core/errors.ts';
-import type { OpenSslTls } from './openssl-tls-calls.ts';
+import { type OpenSslTls, SCRATCH_ROOM } from './openssl-tls-calls.ts';
 
 export interface TlsSettings {
   /** Which end of the handshake it is. Default: the client. */
@@ -20,6 +20,11 @@ export interface TlsSettings {
   readonly signatures?: string;
   /** The name in the hello; absent: none. */
   readonly serverName?: string;
+  /**
+   * DER of the certificates that the peer's may end at, roots or not; absent: none. What is wrong with its chain ends no handshake: see
+   * {@link TlsSession.verification}.
+   */
+  readonly authorities?: readonly Uint8Array[];
   /** Our own certificate and key. */
   readonly identity?: {
     /** DER, leaf first. */
@@ -37,6 +42,9 @@ const VERSIONS = { TLSv1: 0x0301, 'TLSv1.1': 0x0302, 'TLSv1.2': 0x0303, 'TLSv1.3
 const CONTROL = { groups: 92, signatures: 98, chainCertificate: 89, minVersion: 123, maxVersion: 124 } as const;
 /** As the argument of chainCertificate: the context takes a reference of its own. */
 const OWN_REFERENCE = 1;
+
+/** X509_V_FLAG_PARTIAL_CHAIN: a certificate that is believed is believed, whether or not it is a root. */
+const PARTIAL_CHAIN = 0x8_0000;
 
 /** SSL_OP_NO_RENEGOTIATION: the certificate that was judged stays the peer's. */
 const NO_RENEGOTIATION = 0x4000_0000;
@@ -65,7 +73,7 @@ export class TlsContext {
     this.#tls.call.freeContext(this.address);
   }
 
-  #configure({ minVersion, maxVersion, ciphers, groups, signatures, identity }: TlsSettings): void {
+  #configure({ minVersion, maxVersion, ciphers, groups, signatures, authorities, identity }: TlsSettings): void {
     const { call } = this.#tls;
     const names = ciphers.split(':');
     const suites = names.filter((name) => name.startsWith('TLS_')).join(':');
@@ -77,9 +85,24 @@ export class TlsContext {
     if (others !== '') this.#must('ciphers', call.cipherList(this.address, others));
     if (groups !== undefined) this.#must('groups', call.contextText(this.address, CONTROL.groups, 0, groups));
     if (signatures !== undefined) this.#must('signature algorithms', call.contextText(this.address, CONTROL.signatures, 0, signatures));
+    if (authorities !== undefined) this.#believe(authorities);
     if (identity === undefined) return;
     for (const [i, certificate] of identity.chain.entries()) this.#useCertificate(certificate, i === 0);
     this.#useKey(identity.key);
+  }
+
+  /** Those that OpenSSL cannot read vouch for nobody. */
+  #believe(authorities: readonly Uint8Array[]): void {
+    const { call } = this.#tls;
+    const store = call.certificateStore(this.address);
+    this.#must('flags of the authorities', call.storeFlags(store, PARTIAL_CHAIN));
+    for (const der of authorities) {
+      const certificate = der.length > SCRATCH_ROOM - 8 ? 0 : this.#parsed(der, call.readCertificate);
+      if (certificate === 0) continue;
+      call.storeCertificate(store, certificate);
+      call.freeCertificate(certificate);
+    }
+    call.clearErrors();
   }
 
   #useCertificate(der: Uint8Array, isLeaf: boolean): void {

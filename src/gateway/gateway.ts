@@ -225,7 +225,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const exchange = new PacketExchange((worker, packets) => pool.packets(worker, packets));
   const parts: Omit<Parts, 'desk' | 'pool' | 'doors'> = {
     ...{ options, config, auth, network, table, bans, statistics, events },
-    setup: { config, material, serverName, deviceName: network.device },
+    setup: { config, material, serverName, device: { name: network.device, offloads: network.offloads } },
   };
   const logins: LoginDesk = new LoginDesk({
     ...{ auth: auth.service, table, bans, statistics, log, now: Date.now },
@@ -310,7 +310,7 @@ async function undoAll(undo: Undo[], log: Logger): Promise<void> {
 
 /** What an administrator has to know of where secrets are: docs/threats.md. */
 function logRights(log: Logger, { processes: { user } }: GatewayConfig): void {
-  log.log('info', 'the TLS private keys are in the workers: node:tls signs in its own process');
+  log.log('info', 'the TLS private keys are in the workers: TLS signs in the process that has the connection');
   if (user === 'root' || user === '0') log.log('warn', 'the workers run as root: name another user (run-as-user)');
 }
 

@@ -10,7 +10,8 @@ import { CancelledError, NetworkError, type SallyportError } from '../core/error
 import { type Endpoint, formatEndpoint, parseIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
 import { systemErrorText } from './system-error.ts';
-import { TLS_FAILED, type TlsStream } from './tls-stream.ts';
+import type { AcceptedStream } from './tls-acceptor.ts';
+import { type ConnectionEnds, TLS_FAILED } from './tls-stream.ts';
 import { type PresentedCertificate, presentedBy } from './trust/verify-certificate.ts';
 
 export interface TlsOptions {
@@ -24,17 +25,12 @@ export interface TlsOptions {
   readonly signal: AbortSignal;
 }
 
-export interface ConnectionEnds {
-  readonly local: Endpoint;
-  readonly remote: Endpoint;
-}
-
 type ConnectionEvent = 'data' | 'drain' | 'close' | 'end';
 
 /** How long a handshake may take. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
 
-export class TlsConnection implements TlsStream {
+export class TlsConnection implements AcceptedStream {
   readonly local: Endpoint;
   readonly remote: Endpoint;
   /** DER of the peer's certificate; empty if it has shown none, as clients may. */
@@ -143,6 +139,11 @@ export class TlsConnection implements TlsStream {
 
   resume(): void {
     this.#socket.resume();
+  }
+
+  /** Its keys are node:tls's. */
+  async moveTo(): Promise<undefined> {
+    return undefined;
   }
 
   async close(limitMs: number): Promise<void> {

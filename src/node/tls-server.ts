@@ -1,9 +1,7 @@
 /**
- * The server's side of {@link TlsConnection}: handshakes with clients, each virtual host with its certificates and its wishes for theirs.
+ * {@link TlsAcceptor} by node:tls: what works everywhere.
  *
- * Read first: RFC 6066 §3 (the name that a client asks for) and §8 (OCSP stapling). No renegotiation, TLS 1.2 and 1.3 unless the host says otherwise.
- *
- * Nothing listens here: whoever owns the sockets hands them in one by one, PROXY header read off.
+ * Read first: tls-acceptor.ts.
  *
  * A resumed session brings along the client certificate that it was made with, judged by the authority of the host that it was made for. So with several
  * hosts no session is ever resumed: a client of one of them would be let in to another.
@@ -12,50 +10,26 @@ import { constants, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../core/errors.ts';
-import { type ConnectionEnds, endsOf, reasonOf, TlsConnection } from './tls-connection.ts';
+import {
+  type AcceptedTls,
+  type AcceptOptions,
+  type ClientFindings,
+  commonWish,
+  findingsOf,
+  HANDSHAKE_LIMIT_MS,
+  MAX_CLIENT_CHAIN,
+  mustBeWelcome,
+  type TlsAcceptor,
+  type TlsIdentity,
+} from './tls-acceptor.ts';
+import { endsOf, reasonOf, TlsConnection } from './tls-connection.ts';
 import { TLS_FAILED } from './tls-stream.ts';
-
-/** How a host shows itself, and whom it wants to see. */
-export interface TlsIdentity {
-  /** The virtual host, in lower case; undefined: for clients that ask for none, or one that nobody knows. */
-  readonly name?: string;
-  /** Certificates with their keys, side by side of several kinds, the authority of clients, versions, ciphers: in node:tls's words. */
-  readonly tls: SecureContextOptions;
-  readonly clientCertificates: 'no' | 'optional' | 'required';
-  /** DER of what an OCSP responder said of the certificate. */
-  readonly ocspResponse?: Uint8Array;
-}
-
-export interface AcceptOptions {
-  /** Where the client is, if the socket does not know: behind a proxy, on a unix socket. Default: what the socket says. */
-  readonly ends?: ConnectionEnds;
-  /** Bytes that were read off the socket before: those of a PROXY header. Default: none. */
-  readonly bytesRead?: number;
-  readonly signal: AbortSignal;
-}
-
-export interface AcceptedTls {
-  readonly connection: TlsConnection;
-  readonly identity: TlsIdentity;
-  /** DER of the certificate that the client was shown. */
-  readonly certificate: Uint8Array;
-  /** The client's certificate and its issuers, DER, if OpenSSL has found them good. */
-  readonly clientChain?: readonly Uint8Array[];
-  /** Why it has not: the client is then one without a certificate. */
-  readonly clientCertificateFault?: string;
-}
-
-/** How long a client may take for its handshake: a slow phone on a slow line needs a few seconds. */
-const HANDSHAKE_LIMIT_MS = 20_000;
 
 /**
  * What sessions are resumed by, so that they are with client certificates as well. The name of the host is no part of it: OpenSSL looks up a session
  * before it tells us the name that the client asks for.
  */
 const SESSION_CONTEXT = 'sallyport';
-
-/** Issuers of a client's certificate that are looked at. */
-const MAX_CHAIN = 10;
 
 interface Host {
   readonly identity: TlsIdentity;
@@ -67,7 +41,7 @@ interface Handshaken {
   readonly host: Host;
 }
 
-export class TlsServer {
+export class TlsServer implements TlsAcceptor {
   readonly #hosts: ReadonlyMap<string | undefined, Host>;
   readonly #default: Host;
   /** Never listens: node:tls asks it for OCSP responses. */
@@ -83,15 +57,12 @@ export class TlsServer {
     this.#default = first;
     this.#hosts = new Map(hosts.map((host) => [host.identity.name, host]));
     this.#oracle = oracleOf(identities, resumes);
-    const wishes = identities.map(({ clientCertificates }) => clientCertificates);
-    // Which host it is is known too late to change what is asked for: who wants more looks at the answer itself.
-    this.#wish = wishes.every((wish) => wish === 'required') ? 'required' : wishes.every((wish) => wish === 'no') ? 'no' : 'optional';
+    this.#wish = commonWish(identities);
   }
 
-  /**
-   * Handshakes with a client. Undefined if it left without a word: a health probe. Rejects with NetworkError or CancelledError; the socket is destroyed
-   * then.
-   */
+  /** Nothing is held that the collector does not free. */
+  retire(): void {}
+
   async accept(raw: Socket, options: AcceptOptions): Promise<AcceptedTls | undefined> {
     try {
       const handshaken = await this.#handshake(raw, options);
@@ -107,11 +78,7 @@ export class TlsServer {
       const shown = socket.getX509Certificate()?.raw;
       if (shown === undefined) throw new NetworkError('The client left after its handshake.');
       const client = verifiedClient(socket);
-      if (host.identity.clientCertificates === 'required' && client.clientChain === undefined) {
-        throw new NetworkError(`The client has no certificate that is good here: ${client.clientCertificateFault ?? 'none at all'}.`, {
-          code: TLS_FAILED,
-        });
-      }
+      mustBeWelcome(host.identity, client);
       const connection = TlsConnection.accepted(socket, ends, client.clientChain?.[0]);
       return { connection, identity: host.identity, certificate: new Uint8Array(shown), ...client };
     } catch (error) {
@@ -207,14 +174,12 @@ function certificatesOf({ cert }: SecureContextOptions): Buffer[] {
   return (Array.isArray(cert) ? cert : [cert]).map((pem) => new X509Certificate(pem).raw);
 }
 
-function verifiedClient(socket: TLSSocket): Pick<AcceptedTls, 'clientChain' | 'clientCertificateFault'> {
+function verifiedClient(socket: TLSSocket): ClientFindings {
   const chain: Uint8Array[] = [];
-  for (let each = socket.getPeerX509Certificate(); each !== undefined && chain.length < MAX_CHAIN; each = each.issuerCertificate) {
+  for (let each = socket.getPeerX509Certificate(); each !== undefined && chain.length < MAX_CLIENT_CHAIN; each = each.issuerCertificate) {
     chain.push(new Uint8Array(each.raw));
   }
-  if (chain.length === 0) return {};
-  const fault = faultOf(socket);
-  return fault === undefined ? { clientChain: chain } : { clientCertificateFault: fault };
+  return findingsOf(chain, faultOf(socket));
 }
 
 /**

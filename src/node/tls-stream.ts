@@ -9,6 +9,11 @@ import type { Endpoint } from '../core/wire/ip-address.ts';
 /** Code of the error of a handshake that failed. */
 export const TLS_FAILED = 'ERR_TLS';
 
+export interface ConnectionEnds {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+}
+
 export interface TlsStream {
   readonly local: Endpoint;
   readonly remote: Endpoint;

@@ -108,7 +108,7 @@ describe("a running gateway's processes", { skip: missing('root', 'netns', 'tun'
     assert.equal(hasInMemory(pids.main, hash), false);
     assert.ok(
       pids.workers.every((pid) => hasInMemory(pid, key)),
-      'node:tls signs where the connection is',
+      'TLS signs where the connection is',
     );
   });
 

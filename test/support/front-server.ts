@@ -13,7 +13,7 @@ import { HostContexts } from '../../src/gateway/worker/host-contexts.ts';
 import type { HostMaterial } from '../../src/gateway/worker/host-material.ts';
 import { readProxyHeader } from '../../src/gateway/worker/proxy-protocol.ts';
 import { ServerConnection, type TunnelHandOver } from '../../src/gateway/worker/server-connection.ts';
-import type { AcceptedTls } from '../../src/node/tls-server.ts';
+import type { AcceptedTls } from '../../src/node/tls-acceptor.ts';
 import { CollectingSink } from './collecting-sink.ts';
 import { PlayedVisitor } from './gateway-visitor.ts';
 

@@ -7,9 +7,9 @@
  */
 import { X509Certificate } from 'node:crypto';
 import type { Logger } from '../../core/log.ts';
+import { derBlocks } from '../../node/pem-blocks.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { CurrentFile } from './current-file.ts';
-import { derBlocks } from './pem-blocks.ts';
 
 export interface AuthorityWorld {
   readonly log: Logger;

@@ -9,10 +9,10 @@ import { MisuseError, SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import { BER, BerReader } from '../../core/wire/ber.ts';
 import { toHex } from '../../core/wire/text.ts';
+import { derBlocks } from '../../node/pem-blocks.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { certificateParts } from './certificate-names.ts';
 import { CurrentFile } from './current-file.ts';
-import { derBlocks } from './pem-blocks.ts';
 
 /** Names of hashes by the signature's algorithm; null: the algorithm has its own (RFC 8410). */
 const HASHES: ReadonlyMap<string, string | null> = new Map([

@@ -2,9 +2,10 @@
  * The hosts' TLS as a worker has it: set up from {@link HostMaterial}, and anew when that changes. Connections that are there keep what they began with.
  */
 import { X509Certificate } from 'node:crypto';
-import type { SecureContextOptions } from 'node:tls';
-import { MisuseError } from '../../core/errors.ts';
-import { type TlsIdentity, TlsServer } from '../../node/tls-server.ts';
+import { MisuseError, UnsupportedError } from '../../core/errors.ts';
+import { OpenSslServer } from '../../node/openssl-server.ts';
+import type { HostSettings, TlsAcceptor, TlsIdentity } from '../../node/tls-acceptor.ts';
+import { TlsServer } from '../../node/tls-server.ts';
 import { type HostMaterial, isSameMaterial } from './host-material.ts';
 
 /** Certificates of one PEM text that are looked at. */
@@ -12,29 +13,43 @@ const MAX_CERTIFICATES = 16;
 
 export class HostContexts {
   #materials: readonly HostMaterial[];
-  #server: TlsServer;
+  readonly #isPortable: boolean;
+  #server: TlsAcceptor;
   #issuers: ReadonlyMap<string, Uint8Array>;
 
-  /** The first is the default host. Throws {@link MisuseError} if one of them cannot be set up. */
-  constructor(materials: readonly HostMaterial[]) {
+  /** The first is the default host. Throws {@link MisuseError} if one of them cannot be set up. @param isPortable by node:tls in any case */
+  constructor(materials: readonly HostMaterial[], isPortable = false) {
     this.#materials = materials;
-    this.#server = new TlsServer(materials.map(identityOf));
+    this.#isPortable = isPortable;
+    this.#server = this.#serverOf(materials);
     this.#issuers = issuersOf(materials);
   }
 
   /** For the connections that come from now on. */
-  get server(): TlsServer {
+  get server(): TlsAcceptor {
     return this.#server;
   }
 
   /** Sets up what has changed: false if nothing has. Throws {@link MisuseError} and goes on with what there was if it cannot be. */
   replace(materials: readonly HostMaterial[]): boolean {
     if (isSameMaterial(this.#materials, materials)) return false;
-    const [server, issuers] = [new TlsServer(materials.map(identityOf)), issuersOf(materials)];
+    const [server, issuers] = [this.#serverOf(materials), issuersOf(materials)];
+    this.#server.retire();
     this.#materials = materials;
     this.#server = server;
     this.#issuers = issuers;
     return true;
+  }
+
+  #serverOf(materials: readonly HostMaterial[]): TlsAcceptor {
+    const identities = materials.map(identityOf);
+    if (this.#isPortable) return new TlsServer(identities);
+    try {
+      return new OpenSslServer(identities);
+    } catch (error) {
+      if (!(error instanceof UnsupportedError)) throw error;
+      return new TlsServer(identities);
+    }
   }
 
   /** DER of who issued a certificate of ours, where its file says. */
@@ -53,7 +68,7 @@ function identityOf({ name, clientCertificates, ocspResponse, ...material }: Hos
 
 type Settings = Pick<HostMaterial, 'certificates' | 'clientAuthority' | 'revocationList' | 'policy'>;
 
-function settingsOf({ certificates, clientAuthority, revocationList, policy }: Settings): SecureContextOptions {
+function settingsOf({ certificates, clientAuthority, revocationList, policy }: Settings): HostSettings {
   const { minVersion, maxVersion, ciphers, groups, signatures, prefersServerOrder } = policy;
   return {
     cert: certificates.map(({ certificate }) => certificate),

@@ -15,7 +15,7 @@ import { RequestParser } from '../../core/http/request-parser.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ClientFacts, GatewayConnection, GatewaySession, TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
-import type { TlsConnection } from '../../node/tls-connection.ts';
+import type { AcceptedStream } from '../../node/tls-acceptor.ts';
 
 /** What a client may send before anyone has logged in (spec 12.2). */
 export const REQUEST_LIMITS: HttpLimits = {
@@ -39,7 +39,7 @@ const CLOSE_LIMIT_MS: Millis = 2_000;
 /** A tunnel and the connection that it is to run on. */
 export interface TunnelHandOver {
   /** Released and paused: its new owner sets its listeners. */
-  readonly connection: TlsConnection;
+  readonly connection: AcceptedStream;
   /** What came behind the request: the machine is to receive it first. */
   readonly early: Uint8Array;
   readonly session: GatewaySession;
@@ -57,7 +57,7 @@ export interface ServerConnectionOptions {
 
 export class ServerConnection implements GatewayConnection {
   readonly facts: ClientFacts;
-  readonly #connection: TlsConnection;
+  readonly #connection: AcceptedStream;
   readonly #options: ServerConnectionOptions;
   readonly #parser: RequestParser = new RequestParser(REQUEST_LIMITS);
   readonly #loginTimer: NodeJS.Timeout;
@@ -66,7 +66,7 @@ export class ServerConnection implements GatewayConnection {
   #waiting: ((request: HttpRequest | undefined) => void) | undefined;
   #state: 'open' | 'tunnel' | 'closed' = 'open';
 
-  constructor(connection: TlsConnection, options: ServerConnectionOptions) {
+  constructor(connection: AcceptedStream, options: ServerConnectionOptions) {
     this.facts = options.facts;
     this.#connection = connection;
     this.#options = options;

@@ -7,17 +7,19 @@ import type { Logger } from '../../core/log.ts';
 import type { TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
 import { type Millis, packetOf } from '../../core/tunnel/packet.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
-import type { TlsConnection } from '../../node/tls-connection.ts';
+import type { PacketEngine } from '../../node/engine/packet-engine.ts';
+import type { AcceptedStream } from '../../node/tls-acceptor.ts';
 import { PortableUdpSocket } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
-import { RunningTunnel } from './running-tunnel.ts';
+import { type PacketRouter, RunningTunnel } from './running-tunnel.ts';
 
 export interface TunnelHostOptions {
   readonly desk: Pick<DeskService, 'opened' | 'reported'>;
   readonly notify: Pick<DeskNotices, 'closed' | 'strayed'>;
   readonly device: DeviceSwitch;
+  readonly engine: PacketRouter & Pick<PacketEngine, 'adoptUdp'>;
   readonly log: Logger;
   readonly now: () => Millis;
 }
@@ -33,8 +35,8 @@ export class TunnelHost {
   }
 
   /** The connection is the tunnel's from here on. `rest`: what came behind the request. Resolves when the tunnel is over. */
-  async run(lease: Lease, plan: TunnelPlan, connection: TlsConnection, rest: Uint8Array): Promise<void> {
-    const { desk, notify, device, log, now } = this.#options;
+  async run(lease: Lease, plan: TunnelPlan, connection: AcceptedStream, rest: Uint8Array): Promise<void> {
+    const { desk, notify, device, engine, log, now } = this.#options;
     try {
       // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
       await desk.opened(lease.tunnel, plan.datagramId);
@@ -48,7 +50,7 @@ export class TunnelHost {
     }
     const over = Promise.withResolvers<void>();
     const tunnel = new RunningTunnel({
-      ...{ lease, device, now, machine: plan.machine },
+      ...{ lease, device, now, machine: plan.machine, router: engine },
       onClosed: (end) => {
         this.#tunnels.delete(lease.tunnel);
         notify.closed(lease.tunnel, end);
@@ -59,7 +61,8 @@ export class TunnelHost {
       },
     });
     this.#tunnels.set(lease.tunnel, tunnel);
-    tunnel.start(connection, plan.exporter, rest);
+    const { exporter } = plan;
+    tunnel.start(connection, exporter && connection.exportNow(exporter.label, exporter.length), rest);
     await over.promise;
   }
 
@@ -70,9 +73,13 @@ export class TunnelHost {
 
   /** A new flow of a tunnel, or of one that has gone meanwhile. */
   async flow(id: number, remote: Endpoint, first: Uint8Array, socket: Socket): Promise<void> {
-    const { notify, log } = this.#options;
+    const { notify, engine, log } = this.#options;
+    const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
     try {
-      const path = await PortableUdpSocket.adopt(socket, remote, first, (bytes, from) => notify.strayed(bytes, from));
+      const path =
+        this.#tunnels.get(id)?.isLimited === true
+          ? await PortableUdpSocket.adopt(socket, remote, first, strayed)
+          : await engine.adoptUdp(socket, { remote, first, strayed });
       const tunnel = this.#tunnels.get(id);
       if (tunnel === undefined) await path.close();
       else tunnel.flowArrived(path);

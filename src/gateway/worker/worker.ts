@@ -13,7 +13,8 @@ import type { ClientFacts, GatewayProtocol } from '../../core/protocols/gateway-
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
-import type { AcceptedTls } from '../../node/tls-server.ts';
+import type { PacketEngine } from '../../node/engine/packet-engine.ts';
+import type { AcceptedTls } from '../../node/tls-acceptor.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
@@ -28,9 +29,12 @@ import { type LeasedSession, workerVisitor } from './worker-visitor.ts';
 export interface WorkerOptions {
   readonly setup: WorkerSetup;
   readonly device: DeviceSwitch;
+  readonly engine: PacketEngine;
   readonly desk: DeskService;
   readonly notify: DeskNotices;
   readonly log: Logger;
+  /** TLS by node:tls, whatever else there is. */
+  readonly hasPortableTls: boolean;
 }
 
 const now = () => performance.now();
@@ -50,12 +54,12 @@ export class Worker {
   }
 
   private constructor(options: WorkerOptions, protocol: GatewayProtocol) {
-    const { setup, device, desk, notify, log } = options;
+    const { setup, device, engine, desk, notify, log, hasPortableTls } = options;
     this.#options = options;
     this.#protocol = protocol;
     this.#setup = setup;
-    this.#hosts = new HostContexts(setup.material.hosts);
-    this.#tunnels = new TunnelHost({ device, desk, notify, log, now });
+    this.#hosts = new HostContexts(setup.material.hosts, hasPortableTls);
+    this.#tunnels = new TunnelHost({ device, engine, desk, notify, log, now });
   }
 
   /** New connections see the new configuration. Throws {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */

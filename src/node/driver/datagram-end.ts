@@ -6,6 +6,10 @@ import type { Path } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { DatagramPath } from '../datagram-path.ts';
+import type { CarriedUse } from './carried-use.ts';
+
+/** One room for all flows: sending copies, and a machine fills and commits one after the other. */
+const ROOM = new Uint8Array(MAX_RESERVE);
 
 export class DatagramEnd implements Path, LayerSink {
   readonly kind = 'datagram';
@@ -13,8 +17,6 @@ export class DatagramEnd implements Path, LayerSink {
   /** The engine seals and opens it. */
   isCarried = false;
   readonly #deliver: (packet: Packet) => void;
-  /** One room for all: sending copies. */
-  readonly #room = new Uint8Array(MAX_RESERVE);
 
   constructor(path: DatagramPath, deliver: (packet: Packet) => void) {
     this.path = path;
@@ -25,6 +27,12 @@ export class DatagramEnd implements Path, LayerSink {
     if (traffic !== undefined && !('seal' in traffic)) throw new MisuseError('a UDP flow carries records');
     this.isCarried = traffic !== undefined;
     await this.path.carry(traffic);
+  }
+
+  /** See {@link DatagramPath.takeOver}. */
+  async takeOver(from: DatagramEnd, datagram: Uint8Array): Promise<boolean> {
+    this.isCarried = true;
+    return await this.path.takeOver(from.path, datagram);
   }
 
   get route(): DatagramPath | undefined {
@@ -38,12 +46,17 @@ export class DatagramEnd implements Path, LayerSink {
     return { heardAt: receivedAt, sentAt };
   }
 
+  get carried(): CarriedUse {
+    const { carriedSent, carriedReceived, carriedAt } = this.path.counters();
+    return { sent: carriedSent, received: carriedReceived, at: carriedAt };
+  }
+
   reserve(maxLength: number): Uint8Array {
-    return this.#room.subarray(0, maxLength);
+    return ROOM.subarray(0, maxLength);
   }
 
   commit(length: number): void {
-    this.path.send(this.#room.subarray(0, length));
+    this.path.send(ROOM.subarray(0, length));
   }
 
   packet(packet: Packet): void {

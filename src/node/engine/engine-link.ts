@@ -18,7 +18,7 @@ import {
   type WorkerMessage,
   type WorkerOptions,
 } from './messages.ts';
-import { SharedMemory, WORD } from './shared-memory.ts';
+import { MAX_PACKET_LENGTH, SharedMemory, WORD } from './shared-memory.ts';
 
 /** How long the worker has to leave before it is ended by force: some poll time-outs. */
 const CLOSE_DEADLINE = 3000;
@@ -52,6 +52,8 @@ export class EngineLink {
   readonly memory: SharedMemory = new SharedMemory();
   readonly #worker: Worker;
   readonly #calls = new Map<number, Call>();
+  /** Entries are copied here out of the ring: not every interface of Node takes shared memory. */
+  readonly #lent: Buffer = Buffer.alloc(MAX_PACKET_LENGTH + 1);
   readonly #onProcessExit = () => this.#abandon();
   /** The worker is ready, or why it is not. */
   readonly #started = Promise.withResolvers<SallyportError | undefined>();
@@ -116,6 +118,12 @@ export class EngineLink {
   /** Puts an entry into the ring to the worker; {@link flush} shows it. False if the ring is full or the engine gone: the caller counts. */
   push(kind: Parameters<typeof entryTag>[0], path: number, bytes: Uint8Array, start: number, end: number, keepFree = 0): boolean {
     return this.#state === 'running' && this.memory.toWorker.push(entryTag(kind, path), bytes, start, end, keepFree);
+  }
+
+  /** An entry's bytes in memory of this thread's, until the next one is lent. */
+  lend(data: Buffer, start: number, end: number): Buffer {
+    data.copy(this.#lent, 0, start, end);
+    return this.#lent.subarray(0, end - start);
   }
 
   /** Shows the worker what was pushed. Once a burst. */

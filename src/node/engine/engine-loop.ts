@@ -9,29 +9,35 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { MisuseError } from '../../core/errors.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
-import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
-import { openSocketPair, openUdpSocket } from '../ffi/sockets.ts';
+import { openSocketPair } from '../ffi/sockets.ts';
 import { NO_OFFLOADS, openTun, setInterfaceMtu, type TunOffloads } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
-import { type Command, ENTRY, entryKind, entryPath, type PathOptions, type WorkerOptions } from './messages.ts';
-import { noteOffloads, offloadUdp } from './offloads.ts';
+import { DatagramCommands } from './datagram-commands.ts';
+import { type Command, ENTRY, type EngineCommands, entryKind, entryPath, type WorkerOptions } from './messages.ts';
+import { noteOffloads } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
-import { DEVICE_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, MAX_PATHS, WORD } from './shared-memory.ts';
+import { DEVICE_DESCRIPTOR, EPOLL_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, WORD } from './shared-memory.ts';
 import { StreamCommands } from './stream-commands.ts';
 import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
-import { WorkerPath } from './worker-path.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
-const POLL_TIMEOUT = 1000;
+const SLEEP_TIMEOUT = 1000;
 
-/** Nothing to do for so long: then there is time for the warm-up. */
+/** Nothing to do for so long: then there is time for a step of the warm-up. */
 const IDLE_TIME = 2;
+
+/**
+ * And nobody has started or commanded this thread for so long. While a tunnel comes up, main and its scripts need the processor: a warm-up beside them
+ * kept a session waiting 30 ms longer, on two cores.
+ */
+const QUIET_TIME = 100;
 
 /** Commands and entries of main that one pass takes, so that device and paths have their turn. */
 const MAIN_BUDGET = 256;
@@ -40,6 +46,7 @@ export class EngineLoop {
   readonly #context: WorkerContext;
   readonly #port: MessagePort;
   readonly #switch: PacketSwitch;
+  readonly #datagrams: DatagramCommands;
   readonly #streams: StreamCommands;
   readonly #warmUp: WarmUp;
   readonly #hasNews = () => this.#lookForNews();
@@ -47,6 +54,8 @@ export class EngineLoop {
   /** The next command, when it waits for entries that main committed before it. */
   #command: Command | undefined;
   #isStopped = false;
+  /** When there may be time for the warm-up: on the clock of `performance.now()`. */
+  #quietAt: Millis = performance.now() + QUIET_TIME;
 
   constructor(port: MessagePort, options: WorkerOptions) {
     this.#port = port;
@@ -55,6 +64,8 @@ export class EngineLoop {
     const eventfd = libc.eventfd(0, LINUX.EFD_NONBLOCK | LINUX.EFD_CLOEXEC);
     if (eventfd < 0) throw systemError('eventfd', libc.errno());
     this.#switch = new PacketSwitch(this.#context, eventfd);
+    this.#context.memory.descriptors[EPOLL_DESCRIPTOR] = this.#switch.fd + 1;
+    this.#datagrams = new DatagramCommands(this.#context, this.#switch);
     this.#streams = new StreamCommands(this.#context, this.#switch);
     this.#warmUp = new WarmUp(this.#context, () => this.#streams.room);
     Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
@@ -67,8 +78,9 @@ export class EngineLoop {
       while (!this.#isStopped && Atomics.load(this.#context.memory.words, WORD.abandoned) === 0) this.#pass();
     } finally {
       this.#warmUp.close();
-      this.#closeDevice();
-      for (let id = 0; id < MAX_PATHS; id++) this.#closePath(id);
+      // Before they are closed: main must not close a number that somebody else has by then.
+      this.#context.memory.descriptors.fill(0);
+      this.#switch.close();
     }
   }
 
@@ -82,11 +94,17 @@ export class EngineLoop {
     this.#context.flush();
     if (this.#isStopped) return;
     if (isMainDone && toWorker.isRead) this.#switch.release();
-    // Not beside a handshake: each of its datagrams would wait for a step.
-    const mayWarmUp = !this.#warmUp.isOver && !this.#switch.hasIdlePath;
-    const moved = this.#switch.serve(this.#hasNews, mayWarmUp ? IDLE_TIME : POLL_TIMEOUT);
-    if (!moved && mayWarmUp && !this.#lookForNews()) this.#warmUp.step();
+    const wait = this.#warmUpWait();
+    const moved = this.#switch.serve(this.#hasNews, wait ?? SLEEP_TIMEOUT);
+    if (!moved && wait === IDLE_TIME && !this.#lookForNews()) this.#warmUp.step();
     this.#context.flush();
+  }
+
+  /** How long to be idle before the warm-up goes on, in whole milliseconds; undefined if it is over, or has to wait for something else. */
+  #warmUpWait(): Millis | undefined {
+    // Not beside a handshake: each of its datagrams would wait for a step.
+    if (this.#warmUp.isOver || this.#switch.hasIdlePath) return undefined;
+    return Math.max(IDLE_TIME, Math.ceil(this.#quietAt - performance.now()));
   }
 
   #lookForNews(): boolean {
@@ -99,13 +117,14 @@ export class EngineLoop {
     const { toWorker, words } = this.#context.memory;
     if (toWorker.isRead && Atomics.load(words, WORD.commands) === this.#takenCommands) return;
     for (let i = 0; i < MAIN_BUDGET && !this.#isStopped; i++) {
+      const hasEntry = !toWorker.isRead; // before the look at the commands: one that was given before this entry is seen then
       this.#command ??= this.#nextCommand();
       if (this.#command !== undefined && toWorker.hasReached(this.#command.after)) {
         const command = this.#command;
         this.#command = undefined;
         this.#takenCommands = (this.#takenCommands + 1) | 0;
         this.#obey(command);
-      } else if (toWorker.next()) {
+      } else if (hasEntry && toWorker.next()) {
         this.#takeEntry(toWorker.tag, toWorker.data, toWorker.start, toWorker.end);
       } else {
         break;
@@ -133,6 +152,7 @@ export class EngineLoop {
   }
 
   #obey(command: Command): void {
+    this.#quietAt = performance.now() + QUIET_TIME;
     this.#switch.liveDevice?.flush(); // what main gave before
     try {
       this.#context.report({ type: 'answer', call: command.call, value: this.#execute(command) });
@@ -146,7 +166,7 @@ export class EngineLoop {
       case 'open-tun':
         return this.#openTun(command.takes.name);
       case 'adopt-tun':
-        return this.#adoptTun(command.takes.fd, command.takes.name);
+        return this.#adoptTun(command.takes);
       case 'open-script':
         return this.#openScript();
       case 'set-mtu':
@@ -154,7 +174,10 @@ export class EngineLoop {
       case 'close-device':
         return this.#closeDevice();
       case 'open-path':
-        return this.#openPath(command.takes.path, command.takes.options);
+      case 'adopt-path':
+      case 'move-traffic':
+      case 'set-tunnel-mtu':
+        return this.#datagrams.execute(command);
       case 'close-path':
         return this.#closePath(command.takes.path);
       case 'open-stream':
@@ -167,6 +190,8 @@ export class EngineLoop {
         return this.#carry(command.takes.path, command.takes.traffic);
       case 'route':
         return this.#route(command.takes.path);
+      case 'set-networks':
+        return this.#switch.setNetworks(command.takes.path, command.takes.networks);
       case 'features':
         return this.#streams.features;
       case 'stop':
@@ -186,9 +211,10 @@ export class EngineLoop {
     return { name: tun.name };
   }
 
-  #adoptTun(fd: number, name: string): undefined {
+  #adoptTun({ fd, name, offloads }: EngineCommands['adopt-tun']['takes']): undefined {
     this.#mustHaveNoDevice();
-    this.#setDevice(fd, name, NO_OFFLOADS);
+    noteOffloads(this.#context.features, { name, offloads, refusal: 0 });
+    this.#setDevice(fd, name, offloads, 'adopted');
   }
 
   #openScript(): { readonly theirs: number } {
@@ -202,11 +228,11 @@ export class EngineLoop {
     if (this.#switch.device !== undefined) throw new MisuseError('the packet engine has a device already');
   }
 
-  #setDevice(fd: number, name: string, offloads: TunOffloads): void {
+  #setDevice(fd: number, name: string, offloads: TunOffloads, owner: 'ours' | 'adopted' = 'ours'): void {
     const { descriptors, deviceCounters } = this.#context.memory;
     descriptors[DEVICE_DESCRIPTOR] = fd + 1;
     deviceCounters.fill(0);
-    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads));
+    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads, owner));
   }
 
   #closeDevice(): undefined {
@@ -215,28 +241,16 @@ export class EngineLoop {
     this.#switch.setDevice(undefined);
   }
 
-  #openPath(id: number, options: PathOptions): { readonly local: Endpoint; readonly pathMtu: number | undefined } {
-    const { descriptors, pathCounters } = this.#context.memory;
-    const counters = pathCounters[id];
-    if (counters === undefined) throw new MisuseError(`UDP path ${id}: there are ${MAX_PATHS}`);
-    const { libc, features } = this.#context;
-    const { fd, local, pathMtu } = openUdpSocket(libc, options);
-    offloadUdp(libc, fd, features);
-    descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
-    counters.fill(0);
-    this.#switch.setPath(id, new WorkerPath(this.#context, id, fd, counters, options));
-    return { local, pathMtu };
-  }
-
   #closePath(id: number): undefined {
     this.#context.memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = 0;
     this.#switch.setPath(id, undefined);
   }
 
   #route(id: number | undefined): undefined {
-    const path = id === undefined ? undefined : this.#pathAt(id);
-    if (path !== undefined && path !== this.#switch.route) this.#switch.hold();
-    this.#switch.route = path;
+    if (id !== undefined) this.#pathAt(id);
+    const isNew = this.#switch.setRoute(id);
+    if (id !== undefined && isNew) this.#switch.hold();
+    return undefined;
   }
 
   #carry(id: number, traffic: TrafficDescription | StreamTraffic | undefined): unknown {

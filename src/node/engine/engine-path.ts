@@ -21,6 +21,15 @@ import { count, MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory
 /** What {@link DatagramPath.send} takes: a datagram, or a content type and a record's plaintext. */
 const MAX_SEND_LENGTH = Math.min(MAX_PACKET_LENGTH, MAX_RESERVE + 1);
 
+/** A client's flow, on a socket that another process has made for it. */
+export interface HandedFlow {
+  readonly remote: Endpoint;
+  /** What the client said before the socket was there. */
+  readonly first: Uint8Array;
+  /** Takes what somebody else has said to the socket before it was connected. */
+  readonly strayed: (bytes: Uint8Array, from: Endpoint) => void;
+}
+
 export class EnginePath implements DatagramPath {
   readonly kind = 'datagram';
   readonly canCarry = true;
@@ -30,9 +39,7 @@ export class EnginePath implements DatagramPath {
   readonly #link: EngineLink;
   readonly #id: number;
   readonly #onClosed: () => void;
-  readonly #counters: Float64Array;
-  /** Entries are copied here out of the ring: not every interface of Node takes shared memory. */
-  readonly #lent: Buffer = Buffer.alloc(MAX_PACKET_LENGTH + 1);
+  #counters: Float64Array;
   readonly #early: { readonly isRecord: boolean; readonly bytes: Uint8Array }[] = [];
   #earlyDropped = 0;
   #handler: DatagramHandler | undefined;
@@ -44,6 +51,16 @@ export class EnginePath implements DatagramPath {
     const { copiesDscp = false, ...socket } = options;
     const answer = await link.call('open-path', { path: id, options: { ...socket, copiesDscp } });
     return new EnginePath(link, id, options.remote, answer, onClosed);
+  }
+
+  /** @param first what came before the socket was there */
+  static async adopt(link: EngineLink, id: number, fd: number, flow: HandedFlow, onClosed: () => void): Promise<EnginePath> {
+    const { remote, first, strayed } = flow;
+    const { local, pathMtu, early, strays } = await link.call('adopt-path', { path: id, fd, remote });
+    for (const { datagram, from } of strays) strayed(datagram, from);
+    const path = new EnginePath(link, id, remote, { local, pathMtu }, onClosed);
+    for (const bytes of [first, ...early]) path.#keepEarly(false, bytes);
+    return path;
   }
 
   private constructor(
@@ -59,7 +76,7 @@ export class EnginePath implements DatagramPath {
     this.remote = remote;
     this.local = facts.local;
     this.pathMtu = facts.pathMtu;
-    this.#counters = link.memory.pathCounters[id] ?? new Float64Array(DATAGRAM_COUNTERS.length);
+    this.#counters = link.memory.pathCounters(id);
   }
 
   /** The worker's number of this path, for {@link PacketEngine.route}. */
@@ -93,12 +110,30 @@ export class EnginePath implements DatagramPath {
     }
   }
 
+  async setTunnelMtu(mtu: number): Promise<void> {
+    if (this.#closed === undefined) await this.#link.call('set-tunnel-mtu', { path: this.#id, mtu });
+  }
+
+  async takeOver(from: DatagramPath, datagram: Uint8Array): Promise<boolean> {
+    if (!(from instanceof EnginePath)) throw new MisuseError('only a path of the engine has traffic to take over');
+    // At once, as in carry(): what the worker delivers unopened from here on goes back to it.
+    this.#isCarried = true;
+    try {
+      this.#isCarried = await this.#link.call('move-traffic', { from: from.#id, to: this.#id, datagram });
+    } catch (error) {
+      this.#isCarried = false;
+      throw error;
+    }
+    if (this.#isCarried) from.#isCarried = false;
+    return this.#isCarried;
+  }
+
   counters(): DatagramCounters {
     const offset = performance.now() - monotonicMillis();
     const local = (at: number) => (at === 0 ? 0 : at + offset);
     const all = Object.fromEntries(DATAGRAM_COUNTERS.map((name) => [name, this.#counters[PATH[name]] ?? 0])) as DatagramCounters;
     const deliverDropped = all.deliverDropped + this.#earlyDropped;
-    return { ...all, deliverDropped, sentAt: local(all.sentAt), receivedAt: local(all.receivedAt) };
+    return { ...all, deliverDropped, sentAt: local(all.sentAt), receivedAt: local(all.receivedAt), carriedAt: local(all.carriedAt) };
   }
 
   close(): Promise<void> {
@@ -112,6 +147,7 @@ export class EnginePath implements DatagramPath {
     } catch {
       // The engine has ended, and the socket with it.
     }
+    this.#counters = this.#counters.slice(); // the place is another's next
     this.#onClosed();
   }
 
@@ -125,10 +161,13 @@ export class EnginePath implements DatagramPath {
       else count(this.#counters, PATH.commitDropped);
       return;
     }
-    data.copy(this.#lent, 0, start, end);
-    const bytes = this.#lent.subarray(0, end - start);
+    const bytes = this.#link.lend(data, start, end);
     if (this.#handler !== undefined) this.#deliver(this.#handler, isRecord, bytes);
-    else if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push({ isRecord, bytes: Uint8Array.from(bytes) });
+    else this.#keepEarly(isRecord, Uint8Array.from(bytes));
+  }
+
+  #keepEarly(isRecord: boolean, bytes: Uint8Array): void {
+    if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push({ isRecord, bytes });
     else this.#earlyDropped++;
   }
 

@@ -9,14 +9,16 @@ import { CancelledError, MisuseError, NetworkError, type SallyportError } from '
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
 import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
 import { errnoName } from '../ffi/errno.ts';
-import type { PeerVerification } from '../ffi/openssl-tls.ts';
+import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
+import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { descriptorOf } from '../socket-handle.ts';
 import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ENTRY } from './messages.ts';
 import { MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory.ts';
-import { COMMIT_WINDOW, MAX_RECORD, type SecuredFacts, type StreamReport } from './stream-messages.ts';
+import { COMMIT_WINDOW, type SecuredFacts, type StreamReport } from './stream-messages.ts';
 
 /** How long a handshake may take. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
@@ -32,6 +34,18 @@ export interface EngineStreamOptions {
   readonly host: string;
   readonly tls: TlsSettings;
   readonly signal: AbortSignal;
+}
+
+/** A connection whose handshake is over, with the bytes that came of it and were not read yet. */
+export interface AdoptionOptions {
+  /** Of a connected socket of this process. */
+  readonly fd: number;
+  readonly handle: TlsHandle;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  /** For messages. */
+  readonly host: string;
+  readonly facts: SecuredFacts;
 }
 
 export class EngineStream implements TlsStream, StreamCarrier {
@@ -109,6 +123,26 @@ export class EngineStream implements TlsStream, StreamCarrier {
     }
   }
 
+  /**
+   * Takes over what this thread has made of a connection. If that is refused, it is this thread's as before; else the worker has a descriptor of its own
+   * from here on. `created` is told of the object before the worker is.
+   */
+  static async adopt(
+    link: EngineLink,
+    id: number,
+    { fd, handle, local, remote, host, facts }: AdoptionOptions,
+    created: (stream: EngineStream) => void,
+    onClosed: () => void,
+  ): Promise<EngineStream> {
+    const stream = new EngineStream(link, id, host, local, remote, onClosed);
+    stream.#facts = facts;
+    stream.#peerCertificate = facts.peerCertificate ?? stream.#peerCertificate;
+    created(stream);
+    await link.call('open-stream', { path: id, fd, tls: handle });
+    link.call('shake-hands', { path: id }).catch(() => undefined); // the engine has ended: that is told to all its streams
+    return stream;
+  }
+
   private constructor(link: EngineLink, id: number, host: string, local: Endpoint, remote: Endpoint, onClosed: () => void) {
     this.#link = link;
     this.#id = id;
@@ -140,6 +174,11 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   get finished(): Uint8Array {
     return this.#known.finished;
+  }
+
+  /** Nothing comes any more, and nothing can be sent. */
+  get isOver(): boolean {
+    return this.#state === 'over';
   }
 
   get carrier(): StreamCarrier {
@@ -193,9 +232,9 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   times(): { readonly heardAt: number; readonly sentAt: number } {
     const offset = performance.now() - monotonicMillis();
-    const counters = this.#link.memory.pathCounters[this.#id];
+    const counters = this.#link.memory.pathCounters(this.#id);
     const local = (at = 0) => (at === 0 ? 0 : at + offset);
-    return { heardAt: local(counters?.[PATH.receivedAt]), sentAt: local(counters?.[PATH.sentAt]) };
+    return { heardAt: local(counters[PATH.receivedAt]), sentAt: local(counters[PATH.sentAt]) };
   }
 
   async close(limitMs: number): Promise<void> {
@@ -342,12 +381,12 @@ export class EngineStream implements TlsStream, StreamCarrier {
   }
 }
 
-/** Descriptor and ends of a socket. Node has no documented way to the descriptor; the handle has had it since there are handles. */
+/** Descriptor and ends of a socket. */
 function connected(socket: Socket): { readonly fd: number; readonly local: Endpoint; readonly remote: Endpoint } {
-  const { fd = -1 } = (socket as { _handle?: { readonly fd?: number } | null })._handle ?? {};
+  const fd = descriptorOf(socket);
   const local = endpointOf(socket.localAddress, socket.localPort);
   const remote = endpointOf(socket.remoteAddress, socket.remotePort);
-  if (fd >= 0 && local !== undefined && remote !== undefined) return { fd, local, remote };
+  if (fd !== undefined && local !== undefined && remote !== undefined) return { fd, local, remote };
   throw new NetworkError('The connection was closed before its TLS handshake.');
 }
 

@@ -1,7 +1,7 @@
 /**
  * The packet engine: a worker thread that owns the device and the UDP sockets, so that packets of a carried path never pass through this thread.
  *
- * One device and up to eight UDP paths an engine. Start it early: it takes some tens of milliseconds, which a log-in takes anyway.
+ * One device and thousands of paths an engine. Start it early: it takes some tens of milliseconds, which a log-in takes anyway.
  *
  * @example
  * await using engine = await PacketEngine.start();
@@ -10,14 +10,17 @@
  * await path.carry(description); // what the tunnel machine published
  * await engine.route(path);
  */
+import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
-import { MisuseError, type SallyportError } from '../../core/errors.ts';
+import { MisuseError, type SallyportError, UnsupportedError } from '../../core/errors.ts';
+import type { Cidr } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramPathOptions } from '../datagram-path.ts';
+import { descriptorOf, stopReading } from '../handed-udp-socket.ts';
 import { revivedError } from '../plain-error.ts';
 import type { StreamCarrier } from '../tls-stream.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
-import { EnginePath } from './engine-path.ts';
-import { EngineStream, type EngineStreamOptions } from './engine-stream.ts';
+import { EnginePath, type HandedFlow } from './engine-path.ts';
+import { type AdoptionOptions, EngineStream, type EngineStreamOptions } from './engine-stream.ts';
 import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
@@ -46,7 +49,9 @@ export interface DeviceEnd {
 
 export class PacketEngine {
   readonly #link: EngineLink;
-  readonly #paths: (EnginePath | EngineStream | 'opening' | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #paths: (EnginePath | EngineStream | 'opening' | undefined)[] = [];
+  /** Numbers of paths that are closed. */
+  readonly #free: number[] = [];
   readonly #failed = Promise.withResolvers<SallyportError>();
   #device: DeviceEnd | undefined;
 
@@ -89,6 +94,24 @@ export class PacketEngine {
     }
   }
 
+  /** A flow on a bound socket that somebody else has made; it is the engine's from here on. Rejects with NetworkError if there is no route. */
+  async adoptUdp(socket: UdpSocket, flow: HandedFlow): Promise<DatagramPath> {
+    stopReading(socket); // what comes now is the worker's to read
+    const fd = descriptorOf(socket);
+    const { id, free } = this.#place();
+    try {
+      if (fd === undefined) throw new UnsupportedError('this Node does not tell the descriptor of a UDP socket');
+      const path = await EnginePath.adopt(this.#link, id, fd, flow, free);
+      this.#paths[id] = path;
+      return path;
+    } catch (error) {
+      free();
+      throw error;
+    } finally {
+      socket.close(); // the worker has a descriptor of its own
+    }
+  }
+
   /**
    * TLS over a connected socket, which is destroyed in any case, as the private key is wiped; the peer's certificate is the caller's to judge. Rejects
    * with NetworkError if there is no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
@@ -114,19 +137,35 @@ export class PacketEngine {
     }
   }
 
-  #place(): Place {
-    const id = this.#paths.indexOf(undefined);
-    if (id < 0) throw new MisuseError(`the packet engine has ${MAX_PATHS} paths already`);
+  /**
+   * Takes a TLS connection over from this thread, which has shaken hands. Rejects with MisuseError where there is no place for it, UnsupportedError where
+   * OpenSSL's functions are not there; the connection is the caller's as before then.
+   */
+  async adoptStream(options: AdoptionOptions): Promise<EngineStream> {
+    const { id, free } = this.#place();
+    try {
+      const created = (stream: EngineStream) => {
+        this.#paths[id] = stream;
+      };
+      return await EngineStream.adopt(this.#link, id, options, created, free);
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
+
+  #place(): { readonly id: number; readonly free: () => void } {
+    const id = this.#free.pop() ?? this.#paths.length;
+    if (id >= MAX_PATHS) throw new MisuseError(`the packet engine has ${MAX_PATHS} paths already`);
     this.#paths[id] = 'opening';
     let isFree = false;
-    return {
-      id,
-      // Once: a connection that fails frees its place when it is closed, and by then the place may be another's.
-      free: () => {
-        if (!isFree) this.#paths[id] = undefined;
-        isFree = true;
-      },
+    const free = () => {
+      if (isFree) return; // it may be another's by now
+      isFree = true;
+      this.#paths[id] = undefined;
+      this.#free.push(id);
     };
+    return { id, free };
   }
 
   /**
@@ -136,6 +175,15 @@ export class PacketEngine {
   async route(path: DatagramPath | StreamCarrier | undefined): Promise<void> {
     if (path !== undefined && !isOfEngine(path)) throw new MisuseError('only a path of the engine can carry packets');
     await this.#link.call('route', { path: path?.id });
+  }
+
+  /**
+   * The device's packets to these networks leave by this path from now on, as long as it carries traffic; those to others that were said before do not any
+   * more. From the first call on the device is shared by many paths: packets of none of them come to `onBurst`, and nobody waits for a path that is full.
+   */
+  async routeNetworks(path: DatagramPath | StreamCarrier, networks: readonly Cidr[]): Promise<void> {
+    if (!isOfEngine(path)) throw new MisuseError('only a path of the engine can carry packets');
+    await this.#link.call('set-networks', { path: path.id, networks });
   }
 
   /** What the engine does beyond one packet a system call, and why not the rest. */

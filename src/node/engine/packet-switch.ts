@@ -2,21 +2,27 @@
  * Moves packets between the device, the UDP paths and main: the part of the engine that runs for every packet.
  *
  * The story of a pass, {@link PacketSwitch.serve}:
- *   1. sleep in poll on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts)
+ *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts);
+ *      after a lone packet left, first a look-out for its answer (answer-wait.ts)
  *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves as one burst
  *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
  * A packet that comes alone goes alone: nothing waits to fill a burst. Read first: shared-memory.ts for how both threads sleep without losing a
  * wake-up; worker-device.ts and worker-end.ts for the two ends.
  */
+import { AddressTable } from '../../core/tunnel/address-table.ts';
+import { isIpPacket } from '../../core/tunnel/inner-packet.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
-import { KeptAddress } from '../ffi/arena.ts';
-import { EBADFD, ERRNO, systemError } from '../ffi/errno.ts';
+import type { Cidr } from '../../core/wire/ip-address.ts';
+import { EBADFD } from '../ffi/errno.ts';
+import { EventPoll } from '../ffi/event-poll.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
+import { AnswerWait, LOOK_OUT } from './answer-wait.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { Moderation } from './moderation.ts';
-import { count, DATAGRAM_RESERVE, DEVICE, MAX_PACKET_LENGTH, MAX_PATHS, WORD } from './shared-memory.ts';
+import { type PathSlot, PathTable } from './path-table.ts';
+import { count, DATAGRAM_RESERVE, DEVICE, MAX_PACKET_LENGTH, WORD } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -36,45 +42,66 @@ const HOLD_STEP: Millis = 1;
 
 /** struct pollfd: descriptor (4), wanted events (2), events (2). */
 const POLLFD_LENGTH = 8;
-const GONE = LINUX.POLLERR | LINUX.POLLHUP | LINUX.POLLNVAL;
+const GONE = LINUX.POLLERR | LINUX.POLLHUP;
 
-/** Places in the poll table: the eventfd, the device, then the paths by number. */
-const EVENT_SLOT = 0;
-const DEVICE_SLOT = 1;
-const FIRST_PATH_SLOT = 2;
-const SLOTS = FIRST_PATH_SLOT + MAX_PATHS;
-/** The eventfd alone. */
-const EVENT_SLOT_ONLY = 1;
+/** Descriptors that one pass serves at most; those behind them are first in the next one. */
+const MAX_READY = 128;
 
-/** poll() skips negative descriptors. */
-const NO_DESCRIPTOR = -1;
+/** Who has something: the eventfd, the device, then the paths by number. */
+const EVENT_TOKEN = 0;
+const DEVICE_TOKEN = 1;
+const FIRST_PATH_TOKEN = 2;
+
+/** Not what epoll watches of the device: it is told anew, and has a look. */
+const UNKNOWN = -1;
 
 export class PacketSwitch {
   readonly #context: WorkerContext;
-  readonly #eventfd: number;
-  readonly #pollTable: number;
-  readonly #pollAddress: KeptAddress;
-  readonly #paths: (WorkerEnd | undefined)[] = new Array(MAX_PATHS).fill(undefined);
+  readonly #eventfd: number | undefined;
+  /** For the eventfd alone: see {@link #doze}. */
+  readonly #eventPoll: number;
+  readonly #events: EventPoll;
+  readonly #paths: PathTable;
   readonly #moderation: Moderation;
+  readonly #answerWait = new AnswerWait();
+  readonly #now = () => this.#context.now;
   readonly #allowance = new Allowance(MAX_DEVICE_READS);
   #device: WorkerDevice | undefined;
-  /** The path that the device's packets leave by while it carries traffic. */
-  route: WorkerEnd | undefined;
+  #watchedOfDevice = 0;
+  /** The device had no more than one packet when it was served last. */
+  #isQuiet = true;
+  #route: PathSlot | undefined;
+  /** Whose packets they are by their destination. Undefined: the device is not shared by many, and {@link #route} has all. */
+  #destinations: AddressTable<PathSlot> | undefined;
   /** Until when packets wait at most; undefined: they do not. On the clock of `performance.now()`. */
   #holdEnd: Millis | undefined;
 
   /** @param eventfd what main wakes this thread by */
-  constructor(context: WorkerContext, eventfd: number = NO_DESCRIPTOR) {
+  constructor(context: WorkerContext, eventfd?: number) {
     this.#context = context;
     this.#eventfd = eventfd;
     const { libc, arena, features } = context;
     this.#moderation = new Moderation(libc, arena, features.allows('moderation'));
     if (this.#moderation.isOn) features.turnOn('moderation');
     else features.turnOff('moderation', 'this thread may not set its timer slack');
-    this.#pollTable = context.arena.allocate(SLOTS * POLLFD_LENGTH);
-    this.#pollAddress = new KeptAddress(context.arena);
-    for (let slot = 0; slot < SLOTS; slot++) this.#watch(slot, NO_DESCRIPTOR);
-    this.#watch(EVENT_SLOT, eventfd);
+    this.#eventPoll = arena.allocate(POLLFD_LENGTH);
+    arena.view.setInt32(this.#eventPoll, eventfd ?? -1, true); // poll() skips negative descriptors
+    arena.view.setInt16(this.#eventPoll + 4, LINUX.POLLIN, true);
+    this.#events = new EventPoll(libc, arena, MAX_READY);
+    this.#paths = new PathTable(this.#events, FIRST_PATH_TOKEN);
+    if (eventfd !== undefined) this.#events.add(eventfd, EVENT_TOKEN, LINUX.POLLIN);
+  }
+
+  /** epoll's descriptor. */
+  get fd(): number {
+    return this.#events.fd;
+  }
+
+  /** Closes the device, the paths and epoll; not the eventfd. */
+  close(): void {
+    this.setDevice(undefined);
+    this.#paths.close();
+    this.#events.close();
   }
 
   /** The device, also one that has failed. */
@@ -87,36 +114,69 @@ export class PacketSwitch {
     return this.#device?.hasFailed === false ? this.#device : undefined;
   }
 
+  /** For use: the path has a look taken at it afterwards. */
   path(id: number): WorkerEnd | undefined {
-    return this.#paths[id];
+    const slot = this.#paths.get(id);
+    if (slot !== undefined) this.#paths.attend(slot);
+    return slot?.end;
   }
 
   /** A path is open that carries nothing yet. */
   get hasIdlePath(): boolean {
-    return this.#paths.some((path) => path?.isCarried === false);
+    return this.#paths.hasIdlePath;
   }
 
   /** Puts a device in its place, or takes it away and closes it. */
   setDevice(device: WorkerDevice | undefined): void {
-    this.#watch(DEVICE_SLOT, device?.fd ?? NO_DESCRIPTOR);
+    this.#unwatchDevice();
     this.#device?.close();
     this.#device = device;
+    if (device === undefined) return;
+    this.#watchedOfDevice = LINUX.POLLIN;
+    const errno = this.#events.add(device.fd, DEVICE_TOKEN, LINUX.POLLIN);
+    if (errno !== 0) device.fail(errno);
   }
 
   /** Puts a path in its place, or takes it away and closes it. */
   setPath(id: number, path: WorkerEnd | undefined): void {
-    this.#watch(FIRST_PATH_SLOT + id, path?.fd ?? NO_DESCRIPTOR);
-    const before = this.#paths[id];
-    if (before !== undefined && this.route === before) this.route = undefined;
-    before?.close();
-    this.#paths[id] = path;
+    this.setNetworks(id, []);
+    this.#paths.set(id, path);
+  }
+
+  /** Which path the device's packets leave by while it carries traffic. False if they did already. */
+  setRoute(id: number | undefined): boolean {
+    const before = this.#route;
+    this.#route = id === undefined ? undefined : this.#paths.get(id);
+    return this.#route !== before;
+  }
+
+  /**
+   * Packets of the device to these networks leave by the path while it carries traffic; others that were said before do not any more. A network that
+   * another path had is taken from it. From the first one on the device is shared by many: packets of nobody here go to main, and where one path, or
+   * main, has no room, its packets are dropped, so that nobody waits for it.
+   */
+  setNetworks(id: number, networks: readonly Cidr[]): void {
+    const slot = this.#paths.get(id);
+    if (slot === undefined) return;
+    for (const network of slot.networks) this.#destinations?.delete(network, slot);
+    slot.networks = networks;
+    if (networks.length > 0) this.#destinations ??= new AddressTable();
+    for (const network of networks) this.#destinations?.set(network, slot);
+  }
+
+  /** The networks of one path are another's from now on. */
+  moveNetworks(from: number, to: number): void {
+    const networks = this.#paths.get(from)?.networks ?? [];
+    this.setNetworks(from, []);
+    this.setNetworks(to, networks);
   }
 
   /**
    * Packets wait where they are until {@link release}. Called when this thread takes over what main did so far: main may still have packets
-   * under way that came earlier, and those must leave first.
+   * under way that came earlier, and those must leave first. Not where many share the device: they shall not wait for one.
    */
   hold(): void {
+    if (this.#destinations !== undefined) return;
     this.#holdEnd = performance.now() + MAX_HOLD;
   }
 
@@ -137,19 +197,28 @@ export class PacketSwitch {
    */
   serve(hasNews: () => boolean, timeout: number): boolean {
     const isHolding = this.isHolding;
-    const ready = isHolding ? this.#sleep(hasNews, HOLD_STEP, EVENT_SLOT_ONLY) : this.#wait(hasNews, timeout);
+    const ready = isHolding ? this.#doze(hasNews) : this.#wait(hasNews, timeout);
     this.#context.beginPass();
-    if (ready === 0) return false;
-    if (this.#events(EVENT_SLOT) !== 0) this.#clearEvent();
-    if (isHolding) return true;
-    let packets = 0;
-    if (this.#device !== undefined && this.#events(DEVICE_SLOT) !== 0) packets += this.#serveDevice(this.#device);
-    for (let id = 0; id < MAX_PATHS; id++) {
-      const path = this.#paths[id];
-      if (path !== undefined && this.#events(FIRST_PATH_SLOT + id) !== 0) packets += this.#servePath(path, FIRST_PATH_SLOT + id);
+    if (isHolding) {
+      if (ready > 0) this.#clearEvent();
+      return ready > 0;
     }
-    this.#moderation.moved(packets);
-    return true;
+    let ofDevice = 0;
+    for (let i = 0; i < ready; i++) {
+      const token = this.#events.token(i);
+      if (token === EVENT_TOKEN) this.#clearEvent();
+      else if (token === DEVICE_TOKEN) ofDevice = this.#events.events(i);
+    }
+    let out = 0;
+    let back = 0;
+    if (this.#device !== undefined && ofDevice !== 0) out = this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
+    for (let i = 0; i < ready; i++) {
+      const token = this.#events.token(i);
+      if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
+    }
+    this.#moderation.moved(out + back);
+    this.#answerWait.passed(out, back, this.#now);
+    return ready > 0;
   }
 
   // Sleeping.
@@ -157,107 +226,121 @@ export class PacketSwitch {
   /** The same as {@link #sleep}, but after a busy pass not at once. */
   #wait(hasNews: () => boolean, timeout: number): number {
     if (this.#moderation.isDue) {
-      const ready = this.#sleep(hasNews, 0, SLOTS);
+      const ready = this.#sleep(hasNews, 0);
       if (ready > 0 || hasNews()) return ready;
       this.#moderation.sleep();
+    } else if (this.#answerWait.isDue && timeout > 0) {
+      const ready = this.#lookOut(hasNews);
+      this.#answerWait.ended(ready > 0);
+      if (ready > 0 || hasNews()) return ready;
     }
-    return this.#sleep(hasNews, timeout, SLOTS);
+    return this.#sleep(hasNews, timeout);
+  }
+
+  /** Asks again and again, for {@link LOOK_OUT} at most. How many descriptors have something. */
+  #lookOut(hasNews: () => boolean): number {
+    this.#watchDevice();
+    if (this.#paths.settle()) return 0;
+    const end = performance.now() + LOOK_OUT;
+    let ready = 0;
+    do ready = this.#events.wait(0);
+    while (ready === 0 && !hasNews() && performance.now() < end);
+    return ready;
   }
 
   /** How many descriptors have something. */
-  #sleep(hasNews: () => boolean, timeout: number, slots: number): number {
-    const { libc, memory } = this.#context;
-    Atomics.store(memory.words, WORD.workerSleeps, 1);
+  #sleep(hasNews: () => boolean, timeout: number): number {
+    const { words } = this.#context.memory;
+    Atomics.store(words, WORD.workerSleeps, 1);
     // After it said that it sleeps: a resume, or room in the ring, that this look misses wakes it.
-    this.#setDeviceEvents();
-    const mayProceed = this.#setPathEvents();
-    const ready = libc.poll(this.#pollAddress.of(this.#pollTable), slots, mayProceed || hasNews() ? 0 : timeout);
+    this.#watchDevice();
+    const mayProceed = this.#paths.settle();
+    const ready = this.#events.wait(mayProceed || hasNews() ? 0 : timeout);
+    Atomics.store(words, WORD.workerSleeps, 0);
+    // The kernel tells of a deleted device only those who wait for packets; others have to ask: see #watchDevice.
+    if (ready === 0 && this.#watchedOfDevice === 0) this.#watchedOfDevice = UNKNOWN;
+    return ready;
+  }
+
+  /** While packets are held: a short sleep that only main ends. 1 if it did. */
+  #doze(hasNews: () => boolean): number {
+    const { libc, memory, arena } = this.#context;
+    Atomics.store(memory.words, WORD.workerSleeps, 1);
+    const ready = libc.poll(arena.address(this.#eventPoll), 1, hasNews() ? 0 : HOLD_STEP);
     Atomics.store(memory.words, WORD.workerSleeps, 0);
-    if (ready >= 0) return ready;
-    const errno = libc.errno();
-    if (errno !== ERRNO.EINTR && errno !== ERRNO.EAGAIN) throw systemError('poll', errno);
-    return 0;
-  }
-
-  #watch(slot: number, fd: number): void {
-    const { view } = this.#context.arena;
-    view.setInt32(this.#pollTable + slot * POLLFD_LENGTH, fd, true);
-    view.setInt16(this.#pollTable + slot * POLLFD_LENGTH + 4, LINUX.POLLIN, true);
-    view.setInt16(this.#pollTable + slot * POLLFD_LENGTH + 6, 0, true);
-  }
-
-  #events(slot: number): number {
-    return this.#context.arena.view.getInt16(this.#pollTable + slot * POLLFD_LENGTH + 6, true);
+    return Math.max(ready, 0);
   }
 
   #clearEvent(): void {
     const { libc, arena, outgoing } = this.#context;
+    if (this.#eventfd === undefined) return;
     libc.read(this.#eventfd, arena.address(outgoing), 8); // 8 bytes of counter; EAGAIN: cleared already
   }
 
   // The device and the paths.
 
-  /** The device's packets leave by this path, without main. */
-  get #carrier(): WorkerEnd | undefined {
-    return this.route?.isCarried === true ? this.route : undefined;
-  }
-
   /** Packets for which there is no way on wait in the kernel. */
   #mayRead(): boolean {
-    const carrier = this.#carrier;
+    if (this.#destinations !== undefined) return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0;
+    const carrier = this.#route?.carrier;
     if (carrier !== undefined) return !carrier.isFull;
     return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0 && this.#context.hasRoomForDevice();
   }
 
-  #setDeviceEvents(): void {
-    if (this.#device === undefined) return;
-    this.#context.arena.view.setInt16(this.#pollTable + DEVICE_SLOT * POLLFD_LENGTH + 4, this.#mayRead() ? LINUX.POLLIN : 0, true);
+  #watchDevice(): void {
+    const device = this.#device;
+    if (device === undefined || device.hasFailed) return;
+    const wanted = this.#mayRead() ? LINUX.POLLIN : 0;
+    if (wanted === this.#watchedOfDevice) return;
+    this.#watchedOfDevice = wanted;
+    this.#events.change(device.fd, DEVICE_TOKEN, wanted);
   }
 
-  /** Whether a path need not wait for main any more: see {@link WorkerEnd.mayProceed}. */
-  #setPathEvents(): boolean {
-    const { view } = this.#context.arena;
-    let mayProceed = false;
-    for (let id = 0; id < MAX_PATHS; id++) {
-      const path = this.#paths[id];
-      if (path === undefined) continue;
-      const at = this.#pollTable + (FIRST_PATH_SLOT + id) * POLLFD_LENGTH;
-      const events = path.pollEvents;
-      // A peer that has left would end each sleep, though nobody wants to hear of it.
-      view.setInt32(at, events === 0 ? NO_DESCRIPTOR : path.fd, true);
-      view.setInt16(at + 4, events, true);
-      mayProceed ||= path.mayProceed;
-    }
-    return mayProceed;
+  #unwatchDevice(): void {
+    if (this.#device !== undefined) this.#events.remove(this.#device.fd);
   }
 
-  /** After a burst: paths send what they gathered, and go on where they waited for main. */
+  /** After a burst of main's: paths send what they gathered, and go on where they waited for main. */
   proceed(): void {
-    for (let id = 0; id < MAX_PATHS; id++) this.#paths[id]?.proceed(this.liveDevice);
+    this.#paths.proceed(this.liveDevice);
   }
 
   /** How many packets passed. */
-  #serveDevice(device: WorkerDevice): number {
-    const isGone = (this.#events(DEVICE_SLOT) & GONE) !== 0;
-    const carrier = this.#carrier;
+  #serveDevice(device: WorkerDevice, isGone: boolean): number {
     let reads = 0;
     let bytes = 0;
     let packets = 0;
     while (reads < this.#allowance.packets && bytes < MAX_DEVICE_BYTES && this.#mayRead()) {
-      const length = device.read(carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
+      const length = device.read();
       if (length === 0) break;
-      for (let i = 0; i < device.segments; i++) this.#passOn(device, i, carrier);
-      packets += device.segments;
+      // All packets of a super-packet have the same destination.
+      const slot = this.#slotOf(length);
+      const carrier = slot?.carrier;
+      if (slot !== undefined) this.#paths.attend(slot);
+      const segments = device.split(length, carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
+      if (this.#destinations !== undefined && carrier?.isFull === true)
+        count(this.#context.memory.deviceCounters, DEVICE.readDropped, segments);
+      else for (let i = 0; i < segments; i++) this.#passOn(device, i, carrier);
+      packets += segments;
       reads++;
       bytes += length;
+      if (reads === 1 && this.#isQuiet) this.#paths.flush(); // who is alone does not wait for a look whether there is more
     }
-    carrier?.flush();
+    this.#paths.flush();
+    this.#isQuiet = packets <= 1;
     // The budget of bytes is full: that is as busy as all reads.
     this.#allowance.used(bytes < MAX_DEVICE_BYTES ? reads : this.#allowance.packets);
-    // A device that is gone says so when it is read. If it was not read, or had nothing to say, poll would return at once, for ever.
+    // A device that is gone says so when it is read. If it was not read, or had nothing to say, no sleep would last, for ever.
     if (isGone && reads === 0) device.fail(EBADFD);
-    if (device.hasFailed) this.#watch(DEVICE_SLOT, NO_DESCRIPTOR);
+    if (device.hasFailed) this.#unwatchDevice();
     return packets;
+  }
+
+  /** Whose packet it is that was read from the device. */
+  #slotOf(length: number): PathSlot | undefined {
+    if (this.#destinations === undefined) return this.#route;
+    const { arena, outgoing } = this.#context;
+    return isIpPacket(arena.bytes, outgoing, outgoing + length) ? this.#destinations.ofPacket(arena.bytes, outgoing) : undefined;
   }
 
   /** One packet of what was read, to the path or to main. */
@@ -274,11 +357,10 @@ export class PacketSwitch {
     if (!this.#context.deliver(tag, place, place + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
   }
 
-  #servePath(path: WorkerEnd, slot: number): number {
-    if ((this.#events(slot) & LINUX.POLLNVAL) !== 0) {
-      path.fail(ERRNO.EBADF);
-      return 0;
-    }
-    return path.receive(this.liveDevice);
+  #servePath(id: number): number {
+    const slot = this.#paths.get(id);
+    if (slot === undefined) return 0;
+    this.#paths.attend(slot);
+    return slot.end.receive(this.liveDevice);
   }
 }

@@ -7,21 +7,22 @@
  * wake. All four steps are sequentially consistent atomics, so they have one order: either the sleeper's second look sees the news, or the
  * other's look sees the sleeper.
  *
- *   worker, about to sleep:  workerSleeps = 1 → look at toWorker.head and commands → poll()       (eventfd is among what it polls)
- *   main, with news:         publish, or count the command → was workerSleeps 1? → write eventfd   (a counter: the write waits for a poll still to come)
+ *   worker, about to sleep:  workerSleeps = 1 → look at toWorker.head and commands → epoll_wait() (eventfd is among what it watches)
+ *   main, with news:         publish, or count the command → was workerSleeps 1? → write eventfd   (a counter: the write waits for one still to come)
  *
  *   worker, with news:       publish → was mainNotified 0? then 1 → postMessage
  *   main, on the message:    mainNotified = 0 → take all of toMain                                  (what comes later notifies again)
  *
- *   worker, about to sleep:  workerSleeps = 1 → is the device paused? is toMain full? roomWanted = 1 → look once more → poll without the device
+ *   worker, about to sleep:  workerSleeps = 1 → is the device paused? is toMain full? roomWanted = 1 → look once more → sleep without the device
  *   main, resuming:          devicePaused = 0 → wake as above
  *   main, after taking:      release → was roomWanted 1? → wake as above
  */
+import { MisuseError } from '../../core/errors.ts';
 import { DATAGRAM_COUNTERS, type DatagramCounter } from '../datagram-path.ts';
 import { PacketRing, ringSize } from './packet-ring.ts';
 
-/** UDP flows at a time: an old and a new one of the session, with room for callers who run several. */
-export const MAX_PATHS = 8;
+/** Paths at a time. A gateway has some thousands of clients, each with a TLS connection and a UDP flow, and for a moment an old one of each. */
+export const MAX_PATHS = 32_768;
 
 /** Largest IP packet and UDP datagram: both have a 16-bit length. */
 export const MAX_PACKET_LENGTH = 65_535;
@@ -34,7 +35,7 @@ export const DATAGRAM_RESERVE: number = 128 * 1024;
 
 /** Places of {@link SharedMemory.words}. */
 export const WORD = {
-  /** 1: the worker is, or soon will be, in poll(). */
+  /** 1: the worker is, or soon will be, in epoll_wait(). */
   workerSleeps: 0,
   /** 1: a message that says "look into the ring" is on its way to main. */
   mainNotified: 1,
@@ -64,7 +65,7 @@ export const DEVICE_COUNTERS = [
   'writeRefused',
   /** No room on the way from main to the worker. */
   'writeDropped',
-  /** No room on the way from the worker to main. */
+  /** No room on the way from the worker to main, or, where many share the device, to the packet's path. */
   'readDropped',
   /** A super-packet that contradicts itself. */
   'readMalformed',
@@ -82,20 +83,22 @@ function indexes<Name extends string>(names: readonly Name[]): Record<Name, numb
   return Object.fromEntries(names.map((name, i) => [name, i])) as Record<Name, number>;
 }
 
-/** Places of {@link SharedMemory.descriptors}: the device's, one for each path, and the four of the warm-up. */
+/** Places of {@link SharedMemory.descriptors}: the device's, epoll's, the five of the warm-up, and one for each path. */
 export const DEVICE_DESCRIPTOR = 0;
-export const FIRST_PATH_DESCRIPTOR = 1;
-export const WARM_UP_DESCRIPTORS: number = FIRST_PATH_DESCRIPTOR + MAX_PATHS;
+export const EPOLL_DESCRIPTOR = 1;
+export const WARM_UP_DESCRIPTORS = { first: 2, count: 5 } as const;
+export const FIRST_PATH_DESCRIPTOR: number = WARM_UP_DESCRIPTORS.first + WARM_UP_DESCRIPTORS.count;
 
 const WORDS_AT = 0;
 const WORDS_LENGTH = 8;
 const DESCRIPTORS_AT = WORDS_AT + WORDS_LENGTH * 4;
-const DESCRIPTORS_LENGTH = WARM_UP_DESCRIPTORS + 4;
+const DESCRIPTORS_LENGTH = FIRST_PATH_DESCRIPTOR + MAX_PATHS;
 const DEVICE_COUNTERS_AT = nextLine(DESCRIPTORS_AT + DESCRIPTORS_LENGTH * 4);
 const PATH_COUNTERS_AT = nextLine(DEVICE_COUNTERS_AT + DEVICE_COUNTERS.length * 8);
 const PATH_COUNTERS_LENGTH = nextLine(DATAGRAM_COUNTERS.length * 8);
 const TO_WORKER_AT = PATH_COUNTERS_AT + MAX_PATHS * PATH_COUNTERS_LENGTH;
 const TO_MAIN_AT = TO_WORKER_AT + ringSize(RING_CAPACITY);
+/** Most of it is of paths that never are: the system gives a page when it is first written to. */
 const TOTAL = TO_MAIN_AT + ringSize(RING_CAPACITY);
 
 export class SharedMemory {
@@ -105,7 +108,7 @@ export class SharedMemory {
   readonly descriptors: Int32Array;
   /** Each counter is written by one thread only; a float counts exactly to 2^53 and is read and written whole. */
   readonly deviceCounters: Float64Array;
-  readonly pathCounters: readonly Float64Array[];
+  readonly #pathCounters: (Float64Array | undefined)[] = [];
   readonly toWorker: PacketRing;
   readonly toMain: PacketRing;
 
@@ -115,12 +118,19 @@ export class SharedMemory {
     this.words = new Int32Array(buffer, WORDS_AT, WORDS_LENGTH);
     this.descriptors = new Int32Array(buffer, DESCRIPTORS_AT, DESCRIPTORS_LENGTH);
     this.deviceCounters = new Float64Array(buffer, DEVICE_COUNTERS_AT, DEVICE_COUNTERS.length);
-    this.pathCounters = Array.from(
-      { length: MAX_PATHS },
-      (_, i) => new Float64Array(buffer, PATH_COUNTERS_AT + i * PATH_COUNTERS_LENGTH, DATAGRAM_COUNTERS.length),
-    );
     this.toWorker = new PacketRing(buffer, TO_WORKER_AT, RING_CAPACITY);
     this.toMain = new PacketRing(buffer, TO_MAIN_AT, RING_CAPACITY);
+  }
+
+  /** What is counted of a path. Throws {@link MisuseError} for a number that no path has. */
+  pathCounters(id: number): Float64Array {
+    if (id >= MAX_PATHS) throw new MisuseError(`path ${id}: the packet engine has ${MAX_PATHS}`);
+    let counters = this.#pathCounters[id];
+    if (counters === undefined) {
+      counters = new Float64Array(this.buffer, PATH_COUNTERS_AT + id * PATH_COUNTERS_LENGTH, DATAGRAM_COUNTERS.length);
+      this.#pathCounters[id] = counters;
+    }
+    return counters;
   }
 }
 

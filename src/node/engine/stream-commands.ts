@@ -2,14 +2,14 @@
 import { MisuseError, UnsupportedError } from '../../core/errors.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
-import { TlsSession } from '../ffi/openssl-tls.ts';
+import { type TlsHandle, TlsSession } from '../ffi/openssl-tls.ts';
 import { OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import type { FeatureState } from './features.ts';
 import type { Command } from './messages.ts';
 import type { PacketSwitch } from './packet-switch.ts';
-import { FIRST_PATH_DESCRIPTOR, MAX_PATHS } from './shared-memory.ts';
+import { FIRST_PATH_DESCRIPTOR } from './shared-memory.ts';
 import type { StreamCommands as Commands, StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
@@ -74,24 +74,23 @@ export class StreamCommands {
   }
 
   /** @throws UnsupportedError where OpenSSL's functions are not there */
-  #open(id: number, theirs: number, settings: TlsSettings): undefined {
+  #open(id: number, theirs: number, from: TlsSettings | TlsHandle): undefined {
     const { libc, memory } = this.#context;
-    const counters = memory.pathCounters[id];
-    if (counters === undefined) throw new MisuseError(`path ${id}: there are ${MAX_PATHS}`);
+    const counters = memory.pathCounters(id);
     const fd = libc.fcntl(theirs, LINUX.F_DUPFD_CLOEXEC, 0);
     try {
       if (fd < 0) throw systemError('the socket of a TLS connection', libc.errno());
       counters.fill(0);
       const report = (each: StreamReport) => this.#context.report({ type: 'stream-report', path: id, report: each });
       const { room } = this;
-      const session = new TlsSession(room.tls, settings);
+      const session = 'ssl' in from ? TlsSession.adopt(room.tls, from) : TlsSession.create(room.tls, from);
       this.#switch.setPath(id, new WorkerStream(this.#context, room, id, fd, counters, session, report));
       memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
     } catch (error) {
       if (fd >= 0) libc.close(fd);
       throw error;
     } finally {
-      settings.identity?.key.fill(0); // the copy that came with the message, whatever became of it
+      if ('identity' in from) from.identity?.key.fill(0); // the copy that came with the message, whatever became of it
     }
   }
 

@@ -1,15 +1,15 @@
 /** What main and the worker say to each other about TLS connections, besides the commands that all paths know. */
-import type { PeerVerification } from '../ffi/openssl-tls.ts';
+import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 
 /** Each command with what it takes and what it answers. */
 export interface StreamCommands {
   /**
    * The worker takes a descriptor of its own for a connected socket of this process; it neither reads nor writes before `shake-hands`, so that main can
-   * close its own.
+   * close its own. A handle: main has shaken hands already, and touches it no more; it is main's again if this is refused.
    */
   'open-stream': {
-    readonly takes: { readonly path: number; readonly fd: number; readonly tls: TlsSettings };
+    readonly takes: { readonly path: number; readonly fd: number; readonly tls: TlsSettings | TlsHandle };
     readonly answers: undefined;
   };
   /** The report `secured` follows, or `broken`. */
@@ -49,9 +49,6 @@ export interface SecuredFacts {
   /** The verify_data of our Finished. */
   readonly finished: Uint8Array;
 }
-
-/** RFC 8446 §5.1: the plaintext of one record. */
-export const MAX_RECORD = 16_384;
 
 /** How many committed bytes leave between two reports of it. A message costs what 30 KiB of TLS cost. */
 export const LEFT_STEP: number = 32 * 1024;

@@ -27,7 +27,7 @@ const MAX_TURNS = 8;
 export function warmStreams(context: WorkerContext, room: StreamRoom, flow: SocketPair): readonly WorkerStream[] {
   const sessions: TlsSession[] = [];
   try {
-    for (const role of ['client', 'server'] as const) sessions.push(new TlsSession(room.tls, { ...SETTINGS, role }));
+    for (const role of ['client', 'server'] as const) sessions.push(TlsSession.create(room.tls, { ...SETTINGS, role }));
     const ends = sessions.map((session, id) => {
       const counters = new Float64Array(DATAGRAM_COUNTERS.length);
       return new WorkerStream(context, room, id, id === 0 ? flow.ours : flow.theirs, counters, session, () => undefined);

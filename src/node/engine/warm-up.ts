@@ -87,9 +87,8 @@ export class WarmUp {
   close(): void {
     this.#left = 0;
     if (this.#state === undefined) return;
-    this.#context.memory.descriptors.fill(0, WARM_UP_DESCRIPTORS);
-    this.#state.packets.setDevice(undefined);
-    for (const id of [0, 1]) this.#state.packets.setPath(id, undefined);
+    this.#forget();
+    this.#state.packets.close();
     this.#context.libc.close(this.#state.farEnd);
     this.#state = undefined;
   }
@@ -99,24 +98,31 @@ export class WarmUp {
     const { libc, memory } = this.#context;
     const [device, flow] = openPairs(libc, this.#kind === 'streams' ? LINUX.SOCK_STREAM : LINUX.SOCK_DGRAM);
     if (device === undefined || flow === undefined) return undefined;
-    const descriptors = [device.ours, device.theirs, flow.ours, flow.theirs];
-    descriptors.forEach((fd, i) => {
-      memory.descriptors[WARM_UP_DESCRIPTORS + i] = fd + 1;
+    const sockets = [device.ours, device.theirs, flow.ours, flow.theirs];
+    sockets.forEach((fd, i) => {
+      memory.descriptors[WARM_UP_DESCRIPTORS.first + i] = fd + 1;
       libc.fcntl(fd, LINUX.F_SETFL, LINUX.O_NONBLOCK);
     });
     const paths = this.#kind === 'streams' ? this.#openStreams(flow) : this.#openDatagrams(flow);
     if (paths === undefined) {
-      for (const fd of descriptors) libc.close(fd);
-      memory.descriptors.fill(0, WARM_UP_DESCRIPTORS);
+      for (const fd of sockets) libc.close(fd);
+      this.#forget();
       return undefined;
     }
     const packets = new PacketSwitch(this.#context);
+    memory.descriptors[WARM_UP_DESCRIPTORS.first + sockets.length] = packets.fd + 1;
     packets.setDevice(
       new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length), NO_OFFLOADS),
     );
     for (const [id, path] of paths.entries()) packets.setPath(id, path);
-    packets.route = packets.path(0);
+    packets.setRoute(0);
     return { packets, farEnd: device.theirs };
+  }
+
+  /** Main need not close them. */
+  #forget(): void {
+    const { first, count } = WARM_UP_DESCRIPTORS;
+    this.#context.memory.descriptors.fill(0, first, first + count);
   }
 
   #openDatagrams(flow: SocketPair): readonly WorkerEnd[] {

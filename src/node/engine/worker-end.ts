@@ -5,13 +5,15 @@ import type { WorkerDevice } from './worker-device.ts';
 
 export interface WorkerEnd {
   readonly fd: number;
-  /** What poll shall wait for: POLLIN and POLLOUT; 0: nothing now. */
+  /** What the thread shall wait for: POLLIN and POLLOUT; 0: nothing now. It changes only when the path is used, or in {@link proceed}. */
   readonly pollEvents: number;
   readonly isCarried: boolean;
   /** Packets up to this length can leave by {@link addPacket}; 0 while nothing is carried. */
   readonly tunnelMtu: number;
   /** Nothing more fits on the way to the peer: packets of the device wait in the kernel. */
   readonly isFull: boolean;
+  /** Something waits for main: {@link mayProceed} is asked until it need not any more. */
+  readonly isWaiting: boolean;
   /** What waited for main need not any more. Asked when the worker has said that it sleeps: main wakes it if the answer changes later. */
   readonly mayProceed: boolean;
   carry(description: TrafficDescription | StreamTraffic | undefined): CarriedState | undefined;

@@ -19,11 +19,11 @@ import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
-import { NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
+import { MAX_RECORD, NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
-import { LEFT_STEP, MAX_RECORD, MAX_UNSENT, type StreamReport } from './stream-messages.ts';
+import { LEFT_STEP, MAX_UNSENT, type StreamReport } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -127,6 +127,10 @@ export class WorkerStream implements WorkerEnd {
     return this.#isFull;
   }
 
+  get isWaiting(): boolean {
+    return this.#waitsForMain || this.#waitsForRoom;
+  }
+
   get mayProceed(): boolean {
     const { toMain, toWorker, words } = this.#context.memory;
     if (!this.#waitsForMain) return this.#waitsForRoom && this.#state === 'open' && this.#context.hasRoomForDevice();
@@ -134,10 +138,10 @@ export class WorkerStream implements WorkerEnd {
     return toMain.isTaken && toWorker.isRead;
   }
 
-  /** Begins the handshake; a report says how it ends. */
+  /** Begins the handshake; a report says how it ends. For one that is over already, what waits of its bytes is taken. */
   shakeHands(): void {
     this.#state = 'shaking';
-    this.#handshake();
+    if (this.#handshake()) this.#readRecords(undefined);
     this.flush();
   }
 
@@ -262,21 +266,19 @@ export class WorkerStream implements WorkerEnd {
     return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom && !this.#isUnread;
   }
 
-  #handshake(): void {
+  /** True: it is over, and well. */
+  #handshake(): boolean {
     this.#hasUnsent = true;
-    switch (this.#session.handshake()) {
-      case 'waiting':
-        return;
-      case 'failed':
-        this.flush(); // the alert
-        this.#over({ type: 'broken', reason: this.#session.failure });
-        return;
-      case 'done': {
-        this.#state = 'open';
-        const { peerCertificate, verification, cipherSuite, finished, updatesKeys } = this.#session;
-        this.#report({ type: 'secured', facts: { peerCertificate, verification, cipherSuite, finished, updatesKeys } });
-      }
+    const outcome = this.#session.handshake();
+    if (outcome === 'failed') {
+      this.flush(); // the alert
+      this.#over({ type: 'broken', reason: this.#session.failure });
+    } else if (outcome === 'done') {
+      this.#state = 'open';
+      const { peerCertificate, verification, cipherSuite, finished, updatesKeys } = this.#session;
+      this.#report({ type: 'secured', facts: { peerCertificate, verification, cipherSuite, finished, updatesKeys } });
     }
+    return outcome === 'done';
   }
 
   /** Opens records until there are none, or no room for what is in them. */

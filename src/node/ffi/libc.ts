@@ -22,6 +22,10 @@ export interface Libc {
   readonly fcntl: (fd: number, command: number, value: number) => number;
   readonly poll: (address: number, count: number, timeoutMillis: number) => number;
   readonly eventfd: (initial: number, flags: number) => number;
+  /** See {@link EventPoll}. */
+  readonly epollCreate: (flags: number) => number;
+  readonly epollControl: (epoll: number, operation: number, fd: number, address: number) => number;
+  readonly epollWait: (epoll: number, address: number, count: number, timeoutMillis: number) => number;
   readonly socket: (family: number, type: number, protocol: number) => number;
   /** Writes the two descriptors, 4 bytes each, to the address. */
   readonly socketpair: (family: number, type: number, protocol: number, address: number) => number;
@@ -33,6 +37,8 @@ export interface Libc {
   readonly getsockopt: (fd: number, level: number, name: number, address: number, lengthAddress: number) => number;
   readonly send: (fd: number, address: number, length: number, flags: number) => number;
   readonly recv: (fd: number, address: number, length: number, flags: number) => number;
+  /** The length at `lengthAddress` is room before the call and use after it. */
+  readonly recvfrom: (fd: number, address: number, length: number, flags: number, fromAddress: number, lengthAddress: number) => number;
   /** A table of messages in one call: see {@link MessageTable}. */
   readonly sendmmsg: (fd: number, address: number, count: number, flags: number) => number;
   readonly recvmmsg: (fd: number, address: number, count: number, flags: number, timeoutAddress: number) => number;
@@ -74,12 +80,16 @@ export const LINUX = {
   SOCK_CLOEXEC: 0x80000,
   EFD_NONBLOCK: 0x800,
   EFD_CLOEXEC: 0x80000,
+  EPOLL_CLOEXEC: 0x80000,
+  EPOLL_CTL_ADD: 1,
+  EPOLL_CTL_DEL: 2,
+  EPOLL_CTL_MOD: 3,
   MSG_NOSIGNAL: 0x4000,
+  /** Of poll and epoll alike. */
   POLLIN: 0x1,
   POLLOUT: 0x4,
   POLLERR: 0x8,
   POLLHUP: 0x10,
-  POLLNVAL: 0x20,
   MSG_DONTWAIT: 0x40,
   SOL_SOCKET: 1,
   SO_REUSEADDR: 2,
@@ -151,6 +161,9 @@ export function libc(purpose: string): Libc {
     fcntl: (fd, command, value) => fcntl(fd, command, 'int', value),
     poll: library.func('int poll(uintptr_t, unsigned long, int)'),
     eventfd: library.func('int eventfd(uint32_t, int)'),
+    epollCreate: library.func('int epoll_create1(int)'),
+    epollControl: library.func('int epoll_ctl(int, int, int, uintptr_t)'),
+    epollWait: library.func('int epoll_wait(int, uintptr_t, int, int)'),
     socket: library.func('int socket(int, int, int)'),
     socketpair: library.func('int socketpair(int, int, int, uintptr_t)'),
     bind: library.func('int bind(int, uintptr_t, uint32_t)'),
@@ -160,6 +173,7 @@ export function libc(purpose: string): Libc {
     getsockopt: library.func('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
     send: library.func('int send(int, uintptr_t, size_t, int)'),
     recv: library.func('int recv(int, uintptr_t, size_t, int)'),
+    recvfrom: library.func('int recvfrom(int, uintptr_t, size_t, int, uintptr_t, uintptr_t)'),
     sendmmsg: library.func('int sendmmsg(int, uintptr_t, uint32_t, int)'),
     recvmmsg: library.func('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)'),
     writev: library.func('int writev(int, uintptr_t, int)'),

@@ -14,17 +14,30 @@ export const NETWORK_ROOM: number = 128 * 1024;
 /** Room for what control calls take and give: certificates, keys, exported material. */
 export const SCRATCH_ROOM: number = 128 * 1024;
 
+/** RFC 8446 §5.1: the plaintext of one record. */
+export const MAX_RECORD = 16_384;
+
+let shared: OpenSslTls | undefined;
+
 type TextFunction = (...values: readonly number[]) => string | null;
 
 /** OpenSSL's functions and the memory that all connections of a thread work in, one at a time. */
 export class OpenSslTls {
-  /** {@link network} and {@link scratch} are in it. */
+  /** {@link network}, {@link scratch} and {@link record} are in it. */
   readonly arena: Arena;
   /** Offset of {@link NETWORK_ROOM} bytes for what a socket gives. */
   readonly network: number;
   readonly scratch: number;
+  /** Offset of {@link MAX_RECORD} bytes for the plaintext of one record. */
+  readonly record: number;
   readonly call: Readonly<Record<(typeof CALLS)[number]['name'], NativeFunction>>;
-  readonly text: Readonly<Record<'version' | 'suite' | 'reason', TextFunction>>;
+  readonly text: Readonly<Record<'version' | 'suite' | 'reason' | 'serverName' | 'verifyFault', TextFunction>>;
+
+  /** The same object for all of a thread. @throws UnsupportedError as {@link bind} */
+  static shared(): OpenSslTls {
+    shared ??= OpenSslTls.bind();
+    return shared;
+  }
 
   /** @throws UnsupportedError without koffi, and where this executable does not export OpenSSL 3 */
   static bind(): OpenSslTls {
@@ -43,10 +56,13 @@ export class OpenSslTls {
       version: text('str SSL_get_version(uintptr_t)'),
       suite: text('str SSL_CIPHER_standard_name(uintptr_t)'),
       reason: text('str ERR_reason_error_string(unsigned long)'),
+      serverName: text('str SSL_get_servername(uintptr_t, int)'),
+      verifyFault: text('str X509_verify_cert_error_string(long)'),
     };
-    this.arena = new Arena(NETWORK_ROOM + SCRATCH_ROOM);
+    this.arena = new Arena(NETWORK_ROOM + SCRATCH_ROOM + MAX_RECORD);
     this.network = this.arena.allocate(NETWORK_ROOM);
     this.scratch = this.arena.allocate(SCRATCH_ROOM);
+    this.record = this.arena.allocate(MAX_RECORD);
   }
 
   /** OpenSSL's word for what went wrong last in this thread; forgets it. */
@@ -89,9 +105,20 @@ const CALLS = [
   { name: 'freeCertificate', prototype: 'void X509_free(uintptr_t)' },
   { name: 'readKey', prototype: 'uintptr_t d2i_AutoPrivateKey(uintptr_t, uintptr_t, long)' },
   { name: 'freeKey', prototype: 'void EVP_PKEY_free(uintptr_t)' },
+  { name: 'readRevocationList', prototype: 'uintptr_t d2i_X509_CRL(uintptr_t, uintptr_t, long)' },
+  { name: 'freeRevocationList', prototype: 'void X509_CRL_free(uintptr_t)' },
   { name: 'certificateStore', prototype: 'uintptr_t SSL_CTX_get_cert_store(uintptr_t)' },
   { name: 'storeCertificate', prototype: 'int X509_STORE_add_cert(uintptr_t, uintptr_t)' },
+  { name: 'storeRevocationList', prototype: 'int X509_STORE_add_crl(uintptr_t, uintptr_t)' },
   { name: 'storeFlags', prototype: 'int X509_STORE_set_flags(uintptr_t, unsigned long)' },
+  { name: 'nameAuthority', prototype: 'int SSL_CTX_add_client_CA(uintptr_t, uintptr_t)' },
+  { name: 'sessionContext', prototype: 'int SSL_CTX_set_session_id_context(uintptr_t, str, unsigned int)' },
+  { name: 'ticketCount', prototype: 'int SSL_CTX_set_num_tickets(uintptr_t, size_t)' },
+  { name: 'verification', prototype: 'void SSL_CTX_set_verify(uintptr_t, int, uintptr_t)' },
+  { name: 'contextCallback', prototype: 'long SSL_CTX_callback_ctrl(uintptr_t, int, uintptr_t)' },
+  { name: 'switchContext', prototype: 'uintptr_t SSL_set_SSL_CTX(uintptr_t, uintptr_t)' },
+  { name: 'sessionControl', prototype: 'long SSL_ctrl(uintptr_t, int, long, uintptr_t)' },
+  { name: 'nativeCopy', prototype: 'uintptr_t CRYPTO_memdup(uintptr_t, size_t, str, int)' },
   { name: 'newSession', prototype: 'uintptr_t SSL_new(uintptr_t)' },
   { name: 'freeSession', prototype: 'void SSL_free(uintptr_t)' },
   { name: 'sessionText', prototype: 'long SSL_ctrl(uintptr_t, int, long, str)' },
@@ -112,10 +139,13 @@ const CALLS = [
   { name: 'peerChain', prototype: 'uintptr_t SSL_get_peer_cert_chain(uintptr_t)' },
   { name: 'chainLength', prototype: 'int OPENSSL_sk_num(uintptr_t)' },
   { name: 'chainMember', prototype: 'uintptr_t OPENSSL_sk_value(uintptr_t, int)' },
+  { name: 'ownCertificate', prototype: 'uintptr_t SSL_get_certificate(uintptr_t)' },
   { name: 'verifyResult', prototype: 'long SSL_get_verify_result(uintptr_t)' },
+  { name: 'isResumed', prototype: 'int SSL_session_reused(uintptr_t)' },
   { name: 'cipher', prototype: 'uintptr_t SSL_get_current_cipher(uintptr_t)' },
   { name: 'version', prototype: 'int SSL_version(uintptr_t)' },
   { name: 'finished', prototype: 'size_t SSL_get_finished(uintptr_t, uintptr_t, size_t)' },
+  { name: 'peerFinished', prototype: 'size_t SSL_get_peer_finished(uintptr_t, uintptr_t, size_t)' },
   { name: 'exportKeys', prototype: 'int SSL_export_keying_material(uintptr_t, uintptr_t, size_t, str, size_t, uintptr_t, size_t, int)' },
   { name: 'updateKey', prototype: 'int SSL_key_update(uintptr_t, int)' },
   { name: 'firstError', prototype: 'unsigned long ERR_get_error()' },

@@ -5,6 +5,7 @@
  * Read first: OpenSSL manual, SSL_CTX_new(3), SSL_CTX_set_cipher_list(3), SSL_CTX_set1_curves(3).
  */
 import { MisuseError } from '../../core/errors.ts';
+import { Arena } from './arena.ts';
 import { type OpenSslTls, SCRATCH_ROOM } from './openssl-tls-calls.ts';
 
 export interface TlsSettings {
@@ -26,12 +27,14 @@ export interface TlsSettings {
    */
   readonly authorities?: readonly Uint8Array[];
   /** Our own certificate and key. */
-  readonly identity?: {
-    /** DER, leaf first. */
-    readonly chain: readonly Uint8Array[];
-    /** PKCS #8 in DER, in the clear: wiped when it has been taken over, and when it has not. */
-    readonly key: Uint8Array;
-  };
+  readonly identity?: TlsKeyPair;
+}
+
+export interface TlsKeyPair {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  /** PKCS #8 in DER, in the clear: wiped when it has been taken over, and when it has not. */
+  readonly key: Uint8Array;
 }
 
 export type TlsVersion = keyof typeof VERSIONS;
@@ -78,26 +81,33 @@ export class TlsContext {
     const names = ciphers.split(':');
     const suites = names.filter((name) => name.startsWith('TLS_')).join(':');
     const others = names.filter((name) => !name.startsWith('TLS_')).join(':');
+    // As node:tls has it: a version for which there is no cipher is not offered.
+    const oldest = others === '' && maxVersion === 'TLSv1.3' ? maxVersion : minVersion;
+    const newest = suites === '' && maxVersion === 'TLSv1.3' && minVersion !== maxVersion ? 'TLSv1.2' : maxVersion;
     call.contextOptions(this.address, NO_RENEGOTIATION);
-    this.#must('version', call.contextControl(this.address, CONTROL.minVersion, VERSIONS[minVersion], 0));
-    this.#must('version', call.contextControl(this.address, CONTROL.maxVersion, VERSIONS[maxVersion], 0));
-    this.#must('suites of TLS 1.3', call.cipherSuites(this.address, suites));
-    if (others !== '') this.#must('ciphers', call.cipherList(this.address, others));
-    if (groups !== undefined) this.#must('groups', call.contextText(this.address, CONTROL.groups, 0, groups));
-    if (signatures !== undefined) this.#must('signature algorithms', call.contextText(this.address, CONTROL.signatures, 0, signatures));
+    this.must('version', call.contextControl(this.address, CONTROL.minVersion, VERSIONS[oldest], 0));
+    this.must('version', call.contextControl(this.address, CONTROL.maxVersion, VERSIONS[newest], 0));
+    this.must('suites of TLS 1.3', call.cipherSuites(this.address, suites));
+    if (others !== '') this.must('ciphers', call.cipherList(this.address, others));
+    if (groups !== undefined) this.must('groups', call.contextText(this.address, CONTROL.groups, 0, groups));
+    if (signatures !== undefined) this.must('signature algorithms', call.contextText(this.address, CONTROL.signatures, 0, signatures));
     if (authorities !== undefined) this.#believe(authorities);
-    if (identity === undefined) return;
-    for (const [i, certificate] of identity.chain.entries()) this.#useCertificate(certificate, i === 0);
-    this.#useKey(identity.key);
+    if (identity !== undefined) this.useIdentity(identity);
+  }
+
+  /** Several of different kinds stand side by side. */
+  useIdentity({ chain, key }: TlsKeyPair): void {
+    for (const [i, certificate] of chain.entries()) this.#useCertificate(certificate, i === 0);
+    this.#useKey(key);
   }
 
   /** Those that OpenSSL cannot read vouch for nobody. */
   #believe(authorities: readonly Uint8Array[]): void {
     const { call } = this.#tls;
     const store = call.certificateStore(this.address);
-    this.#must('flags of the authorities', call.storeFlags(store, PARTIAL_CHAIN));
+    this.must('flags of the authorities', call.storeFlags(store, PARTIAL_CHAIN));
     for (const der of authorities) {
-      const certificate = der.length > SCRATCH_ROOM - 8 ? 0 : this.#parsed(der, call.readCertificate);
+      const certificate = this.parsed(der, call.readCertificate);
       if (certificate === 0) continue;
       call.storeCertificate(store, certificate);
       call.freeCertificate(certificate);
@@ -107,13 +117,13 @@ export class TlsContext {
 
   #useCertificate(der: Uint8Array, isLeaf: boolean): void {
     const { call } = this.#tls;
-    const certificate = this.#parsed(der, call.readCertificate);
-    this.#must('certificate', certificate);
+    const certificate = this.parsed(der, call.readCertificate);
+    this.must('certificate', certificate);
     try {
       const taken = isLeaf
         ? call.useCertificate(this.address, certificate)
         : call.contextControl(this.address, CONTROL.chainCertificate, OWN_REFERENCE, certificate);
-      this.#must('certificate', taken);
+      this.must('certificate', taken);
     } finally {
       call.freeCertificate(certificate);
     }
@@ -121,19 +131,21 @@ export class TlsContext {
 
   #useKey(der: Uint8Array): void {
     const { call } = this.#tls;
-    const key = this.#parsed(der, call.readKey);
+    const key = this.parsed(der, call.readKey);
     der.fill(0);
-    this.#must('key', key);
+    this.must('key', key);
     try {
-      this.#must('key', call.useKey(this.address, key));
+      this.must('key', call.useKey(this.address, key));
     } finally {
       call.freeKey(key);
     }
   }
 
-  /** The d2i functions take the address of an address. What they read is wiped. */
-  #parsed(der: Uint8Array, parse: OpenSslTls['call']['readKey']): number {
-    const { arena, scratch } = this.#tls;
+  /** The d2i functions take the address of an address. What they read is wiped. Address of the new object; 0: it is none. */
+  parsed(der: Uint8Array, parse: OpenSslTls['call']['readKey']): number {
+    const isLarge = der.length > SCRATCH_ROOM - 8; // as lists of revoked certificates may be
+    const arena = isLarge ? new Arena(der.length + 8) : this.#tls.arena;
+    const scratch = isLarge ? 0 : this.#tls.scratch;
     const at = scratch + 8;
     arena.view.setBigUint64(scratch, BigInt(arena.address(at)), true);
     arena.bytes.set(der, at);
@@ -144,7 +156,8 @@ export class TlsContext {
     }
   }
 
-  #must(what: string, result: number): void {
+  /** @throws MisuseError if OpenSSL answered no */
+  must(what: string, result: number): void {
     if (result <= 0) throw new MisuseError(`OpenSSL refused the ${what} of a TLS connection: ${this.#tls.takeReason()}`);
   }
 }

@@ -6,6 +6,7 @@
  *
  * Read first: OpenSSL manual, ssl(7), BIO_s_mem(3) and SSL_get_error(3).
  */
+import { MisuseError } from '../../core/errors.ts';
 import { NETWORK_ROOM, type OpenSslTls, SCRATCH_ROOM } from './openssl-tls-calls.ts';
 import { TlsContext, type TlsSettings } from './openssl-tls-context.ts';
 
@@ -65,6 +66,13 @@ export interface PeerVerification {
   readonly fault: string | undefined;
 }
 
+/** Addresses of an SSL and of its two BIOs: a connection between two owners. */
+export interface TlsHandle {
+  readonly ssl: number;
+  readonly input: number;
+  readonly output: number;
+}
+
 /** One TLS connection. It knows no socket: {@link feed} and {@link unsent} are its network. */
 export class TlsSession {
   readonly #tls: OpenSslTls;
@@ -74,19 +82,59 @@ export class TlsSession {
   #ssl: number | undefined = undefined;
   #failure = '';
 
-  /** @throws MisuseError for settings that OpenSSL refuses */
-  constructor(tls: OpenSslTls, settings: TlsSettings) {
-    this.#tls = tls;
-    const { call } = tls;
+  /** A new connection. @throws MisuseError for settings that OpenSSL refuses */
+  static create(tls: OpenSslTls, settings: TlsSettings): TlsSession {
     using context = new TlsContext(tls, settings);
-    const ssl = call.newSession(context.address); // it holds the context from here on
-    this.#in = call.newBio(call.memoryBio());
-    this.#out = call.newBio(call.memoryBio());
-    call.setBios(ssl, this.#in, this.#out); // the BIOs are the SSL's: freed with it
-    if (settings.role === 'server') call.accepts(ssl);
-    else call.connects(ssl);
-    if (settings.serverName !== undefined) call.sessionText(ssl, SSL_CTRL_SERVER_NAME, NAME_TYPE_HOST, settings.serverName);
-    this.#ssl = ssl;
+    const session = TlsSession.#of(tls, context.address); // it holds the context from here on
+    const { ssl } = session.#live;
+    if (settings.role === 'server') tls.call.accepts(ssl);
+    else tls.call.connects(ssl);
+    if (settings.serverName !== undefined) tls.call.sessionText(ssl, SSL_CTRL_SERVER_NAME, NAME_TYPE_HOST, settings.serverName);
+    return session;
+  }
+
+  /** A new connection of a server, by the address of its SSL_CTX. */
+  static accept(tls: OpenSslTls, context: number): TlsSession {
+    const session = TlsSession.#of(tls, context);
+    tls.call.accepts(session.#live.ssl);
+    return session;
+  }
+
+  /** One that another thread has given up by {@link detach}. */
+  static adopt(tls: OpenSslTls, handle: TlsHandle): TlsSession {
+    return new TlsSession(tls, handle);
+  }
+
+  static #of(tls: OpenSslTls, context: number): TlsSession {
+    const { call } = tls;
+    const ssl = call.newSession(context);
+    const [input, output] = [call.newBio(call.memoryBio()), call.newBio(call.memoryBio())];
+    call.setBios(ssl, input, output); // the BIOs are the SSL's: freed with it
+    return new TlsSession(tls, { ssl, input, output });
+  }
+
+  private constructor(tls: OpenSslTls, handle: TlsHandle) {
+    this.#tls = tls;
+    this.#in = handle.input;
+    this.#out = handle.output;
+    this.#ssl = handle.ssl;
+  }
+
+  /** Gives the connection up, for another thread: whoever has the handle must adopt it, and free it then. */
+  detach(): TlsHandle {
+    const handle = this.#live;
+    this.#ssl = undefined;
+    return handle;
+  }
+
+  /** Address of its SSL; undefined after {@link close}. */
+  get address(): number | undefined {
+    return this.#ssl;
+  }
+
+  get #live(): TlsHandle {
+    if (this.#ssl === undefined) throw new MisuseError('this TLS connection is closed');
+    return { ssl: this.#ssl, input: this.#in, output: this.#out };
   }
 
   /** Why {@link handshake} or {@link read} failed, in OpenSSL's words. */
@@ -203,8 +251,17 @@ export class TlsSession {
 
   /** The verify_data of our Finished. */
   get finished(): Uint8Array {
-    const { call, arena, scratch } = this.#tls;
-    const length = this.#ssl === undefined ? 0 : call.finished(this.#ssl, arena.address(scratch), MAX_FINISHED);
+    return this.#finishedBy(this.#tls.call.finished);
+  }
+
+  /** The verify_data of the peer's. */
+  get peerFinished(): Uint8Array {
+    return this.#finishedBy(this.#tls.call.peerFinished);
+  }
+
+  #finishedBy(read: OpenSslTls['call']['finished']): Uint8Array {
+    const { arena, scratch } = this.#tls;
+    const length = this.#ssl === undefined ? 0 : read(this.#ssl, arena.address(scratch), MAX_FINISHED);
     return Uint8Array.from(arena.bytes.subarray(scratch, scratch + length));
   }
 

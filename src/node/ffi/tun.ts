@@ -68,24 +68,31 @@ export function openTun(libc: Libc, name: string | undefined, wanted: TunOffload
   return { fd, name: opened, ...setOffloads(libc, fd, wanted) };
 }
 
+export interface OpenedQueues {
+  readonly fds: readonly number[];
+  readonly name: string;
+  /** Of all queues: headers stand in front of the packets of each, or of none. */
+  readonly offloads: TunOffloads;
+}
+
 /**
  * Makes the first free interface of a prefix (`vpns` → `vpns0`) with so many queues, one descriptor each: whoever reads one gets the flows that the
  * kernel has put there. The interface is gone when the last descriptor is closed, by {@link closeTun} or by the end of its processes.
  *
  * @throws SallyportError in plain words; MisuseError for a prefix of no interface
  */
-export function openTunQueues(libc: Libc, prefix: string, queues: number): { readonly fds: readonly number[]; readonly name: string } {
+export function openTunQueues(libc: Libc, prefix: string, queues: number, wanted: TunOffloads = NO_OFFLOADS): OpenedQueues {
   checkInterfaceName(`${prefix}0`);
-  const flags = PLAIN | LINUX.IFF_MULTI_QUEUE;
+  const flags = PLAIN | LINUX.IFF_MULTI_QUEUE | (wanted.hasHeader ? LINUX.IFF_VNET_HDR : 0);
   const { fd, name } = openQueue(libc, `${prefix}%d`, `${prefix}N`, flags);
   const fds = [fd];
   try {
     while (fds.length < queues) fds.push(openQueue(libc, name, name, flags).fd);
+    return { fds, name, offloads: setOffloads(libc, fd, wanted).offloads };
   } catch (error) {
     closeTun(libc, fds);
     throw error;
   }
-  return { fds, name };
 }
 
 /** Closes descriptors of an interface's queues. */

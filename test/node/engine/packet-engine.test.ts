@@ -9,7 +9,7 @@ import { it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { MisuseError, NetworkError, SallyportError } from '../../../src/core/errors.ts';
-import type { DatagramProblem } from '../../../src/node/datagram-path.ts';
+import type { DatagramPath, DatagramProblem } from '../../../src/node/datagram-path.ts';
 import { TunDevice } from '../../../src/node/devices/tun-device.ts';
 import type { EngineLink } from '../../../src/node/engine/engine-link.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
@@ -23,8 +23,6 @@ const ROOT = path.resolve(import.meta.dirname, '../../..');
 
 /** The worker sleeps in poll for a second at a time: what ends sooner was woken. */
 const POLL_TIMEOUT = 1000;
-
-const TLS = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ciphers: 'ECDHE+AESGCM' } as const;
 
 const descriptors = () => readdirSync('/proc/self/fd').length;
 
@@ -164,19 +162,47 @@ inNamespace('packet engine', import.meta.filename, () => {
     assert.match(output, /closed/);
   });
 
-  it('has eight paths and a device, and says so when more are wanted', async () => {
+  it('has thousands of paths, each of which hears its own peer and nobody else', { timeout: 60_000 }, async () => {
     await using engine = await PacketEngine.start();
-    const remote = endpoint('127.0.0.1', 9);
-    const paths = await Promise.all(Array.from({ length: 8 }, () => engine.openUdp({ remote })));
-    await assert.rejects(engine.openUdp({ remote }), MisuseError);
-    const socket = new Socket();
-    const identity = { chain: [], key: Buffer.from('a key') };
-    const stream = { host: 'localhost', tls: { ...TLS, identity }, signal: new AbortController().signal };
-    await assert.rejects(engine.openStream(socket, stream), MisuseError);
-    assert.ok(socket.destroyed && identity.key.every((byte) => byte === 0));
-    await paths[3]?.close();
-    const again = await engine.openUdp({ remote });
-    assert.ok(!paths.some((each) => each.local.port === again.local.port));
+    const peer = await TrafficPeer.listen('aes-256-gcm');
+    const count = sized(1500, 8000);
+    const open = () => engine.openUdp({ remote: peer.endpoint });
+    const paths = await Promise.all(Array.from({ length: count }, open));
+    const heard = new Arrivals<readonly [path: number, text: string]>();
+    const listen = (path: DatagramPath, number: number) =>
+      path.start({
+        datagram: (bytes) => heard.push([number, Buffer.from(bytes).toString()]),
+        record: () => undefined,
+        problem: () => undefined,
+      });
+    for (const [number, path] of paths.entries()) listen(path, number);
+    const tell = (path: DatagramPath, text: string) => peer.send(Buffer.from(text), path.local.port);
+    for (const number of [0, 1, 700, count - 1, 700]) {
+      const path = paths[number];
+      assert.ok(path);
+      tell(path, `for ${number}`);
+      assert.deepEqual(await heard.next(), [number, `for ${number}`]);
+    }
+    assert.deepEqual(
+      [0, 1, 2, 700].map((number) => paths[number]?.counters().received),
+      [1, 1, 0, 2],
+    );
+    // Numbers are given out again; who had one before is not heard through it.
+    const [old, kept] = [paths[700], paths[701]];
+    assert.ok(old && kept);
+    await old.close();
+    const next = await open();
+    listen(next, -1);
+    assert.equal(next.counters().received, 0);
+    assert.equal(old.counters().received, 2, 'what a closed path has counted stays');
+    tell(next, 'new');
+    assert.deepEqual(await heard.next(), [-1, 'new']);
+    // All at once: more than one pass takes.
+    for (const [number, path] of paths.slice(0, 400).entries()) tell(path, `${number}`);
+    const numbers = new Set<number>();
+    for (let i = 0; i < 400; i++) numbers.add((await heard.next())[0]);
+    assert.equal(numbers.size, 400);
+    peer.close();
   });
 
   it('opens TLS connections unless that is switched off', async () => {
@@ -190,7 +216,11 @@ inNamespace('packet engine', import.meta.filename, () => {
     await using engine = await PacketEngine.start();
     const socket = new Socket();
     const identity = { chain: [], key: Buffer.from('a key') };
-    const stream = { host: 'localhost', tls: { ...TLS, identity }, signal: new AbortController().signal };
+    const stream = {
+      host: 'localhost',
+      tls: { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ciphers: 'ECDHE+AESGCM', identity } as const,
+      signal: new AbortController().signal,
+    };
     await assert.rejects(engine.openStream(socket, stream), { name: 'NetworkError', message: /closed before its TLS handshake/ });
     assert.ok(socket.destroyed && identity.key.every((byte) => byte === 0));
     const peer = await TrafficPeer.listen('aes-256-gcm');

@@ -19,7 +19,8 @@ it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for ma
   const { port1, port2 } = new MessageChannel();
   const memory = new SharedMemory();
   const context = new WorkerContext(port1, { memory: memory.buffer, portableCrypto: false, without: [] });
-  const streams = new StreamCommands(context, new PacketSwitch(context));
+  const packets = new PacketSwitch(context);
+  const streams = new StreamCommands(context, packets);
   const descriptors = () => readdirSync('/proc/self/fd').length;
   const before = descriptors();
 
@@ -30,8 +31,8 @@ it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for ma
 
   const halfway = new WarmUp(context, () => streams.room);
   assert.equal(halfway.step(), 50);
-  assert.equal(descriptors(), before + 4);
-  assert.equal(memory.descriptors.filter((held) => held > 0).length, 4, 'main could close them');
+  assert.equal(descriptors(), before + 5);
+  assert.equal(memory.descriptors.filter((held) => held > 0).length, 5, 'main could close them');
   halfway.close();
   assert.equal(descriptors(), before);
 
@@ -42,8 +43,9 @@ it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for ma
   assert.equal(descriptors(), before);
   assert.ok(memory.descriptors.every((held) => held === 0));
   assert.ok(memory.deviceCounters.every((value) => value === 0));
-  for (const counters of memory.pathCounters) assert.ok(counters.every((value) => value === 0));
+  for (const id of [0, 1]) assert.ok(memory.pathCounters(id).every((value) => value === 0));
   assert.ok(memory.toMain.isRead);
+  packets.close();
   port1.close();
   port2.close();
 });

@@ -9,12 +9,12 @@ import { ENTRY, entryTag } from '../../../src/node/engine/messages.ts';
 import { PacketSwitch } from '../../../src/node/engine/packet-switch.ts';
 import { SharedMemory } from '../../../src/node/engine/shared-memory.ts';
 import { StreamCommands } from '../../../src/node/engine/stream-commands.ts';
-import { MAX_RECORD, MAX_UNSENT, type StreamReport } from '../../../src/node/engine/stream-messages.ts';
+import { MAX_UNSENT, type StreamReport } from '../../../src/node/engine/stream-messages.ts';
 import { WorkerContext } from '../../../src/node/engine/worker-context.ts';
 import { WorkerStream } from '../../../src/node/engine/worker-stream.ts';
 import { LINUX } from '../../../src/node/ffi/libc.ts';
 import { TlsSession } from '../../../src/node/ffi/openssl-tls.ts';
-import { NETWORK_ROOM } from '../../../src/node/ffi/openssl-tls-calls.ts';
+import { MAX_RECORD, NETWORK_ROOM } from '../../../src/node/ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../../../src/node/ffi/openssl-tls-context.ts';
 import { openSocketPair } from '../../../src/node/ffi/sockets.ts';
 import { missing } from '../../support/requirements.ts';
@@ -34,13 +34,13 @@ function scene() {
   const { ours, theirs } = openSocketPair(libc, LINUX.SOCK_STREAM);
   libc.fcntl(theirs, LINUX.F_SETFL, LINUX.O_NONBLOCK);
   const reports: StreamReport[] = [];
-  const stream = new WorkerStream(context, room, 0, ours, new Float64Array(32), new TlsSession(room.tls, SETTINGS), (report) =>
+  const stream = new WorkerStream(context, room, 0, ours, new Float64Array(32), TlsSession.create(room.tls, SETTINGS), (report) =>
     reports.push(report),
   );
   const { certificatePem, keyPem } = throwawayCertificate();
   const der = Buffer.from(certificatePem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64');
   const key = createPrivateKey(keyPem).export({ type: 'pkcs8', format: 'der' });
-  const peer = new TlsSession(room.tls, { ...SETTINGS, role: 'server', identity: { chain: [der], key } });
+  const peer = TlsSession.create(room.tls, { ...SETTINGS, role: 'server', identity: { chain: [der], key } });
   const { arena, network } = room.tls;
 
   /** Sends what waits at the peer, as far as the socket takes it. False: it took none. */

@@ -41,7 +41,7 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
     await once(socket, 'connect');
     const accepted = once(listener, 'secureConnection') as Promise<[TLSSocket]>;
     accepted.catch(() => undefined);
-    const session = new TlsSession(openssl, { ...SETTINGS, ...settings });
+    const session = TlsSession.create(openssl, { ...SETTINGS, ...settings });
 
     /** Sends what waits; answers how many bytes that was. */
     function flush(): number {
@@ -244,11 +244,11 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
 
   it('refuses settings that OpenSSL does not know', () => {
     const openssl = OpenSslTls.bind();
-    assert.throws(() => new TlsSession(openssl, { ...SETTINGS, ciphers: 'NONSENSE' }), MisuseError);
-    assert.throws(() => new TlsSession(openssl, { ...SETTINGS, groups: 'P-1' }), MisuseError);
+    assert.throws(() => TlsSession.create(openssl, { ...SETTINGS, ciphers: 'NONSENSE' }), MisuseError);
+    assert.throws(() => TlsSession.create(openssl, { ...SETTINGS, groups: 'P-1' }), MisuseError);
     const key = Buffer.from('a key');
     const identity = { chain: [Buffer.from('no certificate')], key };
-    assert.throws(() => new TlsSession(openssl, { ...SETTINGS, identity }), MisuseError);
+    assert.throws(() => TlsSession.create(openssl, { ...SETTINGS, identity }), MisuseError);
     assert.ok(
       key.every((byte) => byte === 0),
       'nobody will use it any more',

@@ -68,7 +68,7 @@ interface OpenState {
 export class GatewayTunnel implements TunnelMachine {
   readonly #options: GatewayTunnelOptions;
   #state: TunnelState = { name: 'new' };
-  /** Packets that claimed to come from addresses that are not the client's. */
+  /** Packets that claimed to come from addresses that are not the client's; those that the engine dropped are in its own count. */
   spoofed = 0;
 
   constructor(options: GatewayTunnelOptions) {
@@ -79,7 +79,8 @@ export class GatewayTunnel implements TunnelMachine {
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name === 'new' && path.kind === 'stream') this.#answer(path, facts, now, out);
-    else if (state.name === 'open' && path.kind === 'datagram' && state.datagram !== undefined) state.datagram.opened(path, out);
+    else if (state.name === 'open' && path.kind === 'datagram' && state.datagram !== undefined)
+      state.datagram.opened(path, facts.engine, out);
     else out.event({ type: 'drop', path });
   }
 
@@ -107,7 +108,7 @@ export class GatewayTunnel implements TunnelMachine {
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
     if (this.#state.name !== 'open') return;
-    this.#state.datagram?.notice(path, notice, now);
+    this.#state.datagram?.notice(path, notice, now, out);
     this.#follow(this.#state, now, out);
   }
 
@@ -194,7 +195,8 @@ export class GatewayTunnel implements TunnelMachine {
   #opened(path: Path, facts: PathFacts, response: ConnectResponse, now: Millis): OpenState {
     const { log } = this.#options;
     const { stream, config } = response;
-    const admits = this.#screen(config);
+    const sources = [...ownNetworks(config), ...(this.#options.networks ?? [])];
+    const admits = this.#screen(sources);
     return {
       name: 'open',
       path,
@@ -205,7 +207,7 @@ export class GatewayTunnel implements TunnelMachine {
         admits,
         meaningOfEnd: endedByClient,
       }),
-      datagram: this.#datagramSide(response, facts, admits),
+      datagram: this.#datagramSide(response, facts, sources, admits),
       cipherSuite: facts.tls?.cipherSuite,
       up: path,
     };
@@ -214,12 +216,13 @@ export class GatewayTunnel implements TunnelMachine {
   #datagramSide(
     { datagram, config, baseMtu }: ConnectResponse,
     facts: PathFacts,
+    sources: readonly Cidr[],
     admits: (packet: Packet) => boolean,
   ): GatewayDatagramSide | undefined {
     const { crypto, log, offer, terms, switchToStreamAfter } = this.#options;
     if (datagram === undefined) return undefined;
     return new GatewayDatagramSide({
-      ...{ crypto, log, admits, parameters: datagram, mtu: config.mtu, pskSuites: terms.datagram?.pskSuites },
+      ...{ crypto, log, admits, sources, parameters: datagram, mtu: config.mtu, pskSuites: terms.datagram?.pskSuites },
       compressor: () => this.#compressor(datagram.compression),
       exportedKey: facts.tls?.exported ?? NO_BYTES,
       masterSecret: offer.datagram?.masterSecret ?? NO_BYTES,
@@ -238,7 +241,7 @@ export class GatewayTunnel implements TunnelMachine {
     const { stream, datagram, path } = state;
     const packetsBefore = stream.packets;
     stream.receive(bytes, now, out.on(path));
-    if (stream.packets > packetsBefore) datagram?.heardOnStream();
+    if (stream.packets > packetsBefore) datagram?.heardOnStream(now);
     const { ended } = stream;
     if (ended === undefined) this.#follow(state, now, out);
     else if (ended.kind === 'misbehaved') this.close(ended, now, out);
@@ -255,10 +258,10 @@ export class GatewayTunnel implements TunnelMachine {
   }
 
   /** Spec 12.2: a client may send from what is its own. */
-  #screen(config: TunnelConfig): (packet: Packet) => boolean {
-    const sources = new SourceFilter([...ownNetworks(config), ...(this.#options.networks ?? [])]);
+  #screen(sources: readonly Cidr[]): (packet: Packet) => boolean {
+    const filter = new SourceFilter(sources);
     return (packet) => {
-      const isAllowed = sources.allows(packet);
+      const isAllowed = filter.allows(packet);
       if (!isAllowed) this.spoofed++;
       return isAllowed;
     };

@@ -1,5 +1,5 @@
 /** The blocks of a file in PEM, as DER. */
-import { BER } from '../../core/wire/ber.ts';
+import { BER } from '../core/wire/ber.ts';
 
 /** Lists of one file, and certificates of the file with authorities. */
 const MAX_BLOCKS = 256;

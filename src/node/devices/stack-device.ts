@@ -1,0 +1,199 @@
+/**
+ * The link end of a userspace stack: a device whose host is not the system but sockets of this process. No root, no interface.
+ *
+ *   tunnel ──► write ──► stack ──► sockets of this process
+ *   tunnel ◄── onBurst ◄── stack ◄──
+ *
+ * Work is done in turns: whatever comes, from the tunnel, from a socket or from the clock, asks for one, and it runs when the caller has returned. So
+ * a burst of packets is answered once, and nobody is called back while calling.
+ */
+import { randomBytes, randomInt } from 'node:crypto';
+import { MisuseError } from '../../core/errors.ts';
+import { IpStack, type IpStackOptions, SECRET_LENGTH } from '../../core/ip/ip-stack.ts';
+import type { PacketSink } from '../../core/ip/packet-sink.ts';
+import { type Millis, PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../../core/tunnel/packet.ts';
+import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
+
+export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp'>;
+
+/** Packets handed to the tunnel at once. */
+const MAX_BURST = 64;
+
+/** What one turn sends before others of this process have theirs. */
+const TURN_BYTES = 1024 * 1024;
+
+/** Times that one turn tells sockets of something, if what they do makes more of it. */
+const MAX_ROUNDS = 4;
+
+export class StackDevice implements PacketDevice {
+  readonly stack: IpStack;
+  /** It never fails. */
+  readonly failed: Promise<Error> = new Promise(() => undefined);
+  readonly #sink = new BurstSink();
+  readonly #received = { packets: 0, bytes: 0 };
+  #onBurst: ((packets: readonly Packet[]) => void) | undefined;
+  #isPaused = false;
+  #isClosed = false;
+  #isTurnAsked = false;
+  #immediate: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDue: Millis = Number.POSITIVE_INFINITY;
+
+  constructor(options: StackDeviceOptions) {
+    this.stack = new IpStack({
+      ...options,
+      secret: randomBytes(SECRET_LENGTH),
+      random: () => randomInt(2 ** 32),
+      allocate: (length) => Buffer.allocUnsafeSlow(length),
+    });
+  }
+
+  /** The clock of the stack. */
+  now(): Millis {
+    return performance.now();
+  }
+
+  /** A turn is to be made: something was done to a socket. */
+  wake(): void {
+    if (this.#isTurnAsked || this.#isClosed) return;
+    this.#isTurnAsked = true;
+    queueMicrotask(() => this.#turn());
+  }
+
+  start(onBurst: (packets: readonly Packet[]) => void): void {
+    if (this.#onBurst !== undefined) throw new MisuseError('this device was started before');
+    this.#onBurst = onBurst;
+    this.wake();
+  }
+
+  write(packets: readonly Packet[]): void {
+    if (this.#isClosed) return;
+    const now = this.now();
+    for (const { buffer, start, end } of packets) {
+      this.#received.packets++;
+      this.#received.bytes += end - start;
+      this.stack.receive(buffer, start, end, now);
+    }
+    this.wake();
+  }
+
+  setMtu(mtu: number): Promise<void> {
+    this.stack.setMtu(mtu);
+    this.wake();
+    return Promise.resolve();
+  }
+
+  traffic(): DeviceTraffic {
+    const { packets, bytes } = this.#sink;
+    return { received: { ...this.#received }, sent: { packets, bytes } };
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.wake();
+  }
+
+  /** Connections end where they are: who wants them to end in order closes them before. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    clearImmediate(this.#immediate);
+    this.stack.setAddresses([]);
+    this.stack.dispatch();
+    return Promise.resolve();
+  }
+
+  #turn(): void {
+    this.#isTurnAsked = false;
+    if (this.#isClosed) return;
+    const now = this.now();
+    const due = this.stack.nextTimeout();
+    if (due !== undefined && due <= now) this.stack.handleTimeout(now);
+    let left = TURN_BYTES;
+    let rounds = 0;
+    do {
+      this.stack.dispatch();
+      left -= this.#transmit(now, left);
+    } while (this.stack.wantsDispatch && ++rounds < MAX_ROUNDS && left > 0);
+    const hasMore = this.stack.wantsDispatch || (this.stack.wantsTransmit && this.#mayTransmit);
+    if (hasMore) this.#goOnLater();
+    this.#arm(now);
+  }
+
+  get #mayTransmit(): boolean {
+    return !this.#isPaused && this.#onBurst !== undefined;
+  }
+
+  /** Hands bursts over until there is no more, the tunnel is full or the turn is long enough. Bytes handed over. */
+  #transmit(now: Millis, most: number): number {
+    const before = this.#sink.bytes;
+    while (this.#mayTransmit && this.stack.wantsTransmit && this.#sink.bytes - before < most) {
+      this.stack.transmit(this.#sink, now);
+      const burst = this.#sink.take();
+      if (burst.length === 0) break;
+      this.#onBurst?.(burst);
+    }
+    return this.#sink.bytes - before;
+  }
+
+  /** The rest comes when the system's sockets have had their turn. */
+  #goOnLater(): void {
+    this.#isTurnAsked = true;
+    this.#immediate = setImmediate(() => this.#turn());
+  }
+
+  /** One that fires too early costs a turn; one that is set anew for each packet costs more. */
+  #arm(now: Millis): void {
+    const due = this.stack.nextTimeout();
+    if (due === undefined || due >= this.#timerDue) return;
+    clearTimeout(this.#timer);
+    this.#timerDue = due;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerDue = Number.POSITIVE_INFINITY;
+        this.#turn();
+      },
+      Math.max(0, Math.ceil(due - now)),
+    );
+    // Who wants the process to live has something else that keeps it alive: the tunnel.
+    this.#timer.unref();
+  }
+}
+
+/** One burst in pooled packets, which are lent to the tunnel for its call. */
+class BurstSink implements PacketSink {
+  packets = 0;
+  bytes = 0;
+  readonly #pool: Packet[] = [];
+  readonly #burst: Packet[] = [];
+
+  reserve(length: number): Packet | undefined {
+    const place = this.#burst.length;
+    if (place === MAX_BURST) return undefined;
+    let packet = this.#pool[place];
+    if (packet === undefined || packet.buffer.length < PACKET_HEADROOM + length + PACKET_TAILROOM) {
+      packet = { buffer: new Uint8Array(PACKET_HEADROOM + length + PACKET_TAILROOM), start: 0, end: 0 };
+      this.#pool[place] = packet;
+    }
+    packet.start = PACKET_HEADROOM;
+    packet.end = PACKET_HEADROOM + length;
+    return packet;
+  }
+
+  commit(length: number): void {
+    const packet = this.#pool[this.#burst.length] as Packet; // just reserved
+    packet.end = packet.start + length;
+    this.#burst.push(packet);
+    this.packets++;
+    this.bytes += length;
+  }
+
+  /** The burst so far; it is the caller's until the next {@link reserve}. */
+  take(): readonly Packet[] {
+    return this.#burst.splice(0);
+  }
+}

@@ -28,7 +28,7 @@ export interface TunnelDialerOptions {
   readonly portable: Pick<GatewayDialer, 'dial'>;
   /** Absent through a proxy. */
   readonly fast?: Pick<EngineDialer, 'dial'>;
-  readonly engine?: Promise<PacketEngine>;
+  readonly engine?: Promise<PacketEngine | undefined>;
   /** Default: {@link SECOND_CONNECTION_LIMIT}. */
   readonly secondConnectionLimit?: Millis;
   readonly log: Logger;

@@ -67,7 +67,7 @@ export interface ClientSkin {
 /** What a session is made with, besides the client. */
 export type SessionOptions = Pick<SessionParts, 'openDevice' | 'network' | 'configured'> & {
   /** Carries device and UDP; without one, UDP is node:dgram's. */
-  readonly engine?: Promise<PacketEngine>;
+  readonly engine?: Promise<PacketEngine | undefined>;
 };
 
 export class VpnClient {

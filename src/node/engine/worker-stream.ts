@@ -10,8 +10,7 @@
  *
  * Out: what the socket does not take stays in OpenSSL, the device is not read meanwhile, and main commits no more than a window ahead.
  * In: no record is opened that would not fit into the ring to main. When carrying begins, main may hold bytes that were delivered before; it gives
- * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}). What does not fit into that ring waits here: the ring is
- * free again only when main is done with giving back, and without a device all of it goes there once more.
+ * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}). What does not fit into the ring meanwhile waits here.
  */
 import { MisuseError } from '../../core/errors.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
@@ -111,8 +110,7 @@ export class WorkerStream implements WorkerEnd {
 
   get pollEvents(): number {
     if (this.#state === 'over' || this.#state === 'prepared') return 0;
-    const reads = this.#state !== 'ended' && !this.#waitsForMain && !this.#waitsForRoom && !this.#isUnread;
-    return (reads ? LINUX.POLLIN : 0) | (this.#isFull ? LINUX.POLLOUT : 0);
+    return (this.#mayRead ? LINUX.POLLIN : 0) | (this.#isFull ? LINUX.POLLOUT : 0);
   }
 
   get isCarried(): boolean {

@@ -17,8 +17,8 @@ import type { CloseReason } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { packetBytes } from '../../tunnel/packet.ts';
 import type { StreamTraffic } from '../../tunnel/traffic.ts';
-import type { Cidr } from '../../wire/ip-address.ts';
 import { copyOf } from '../../wire/copy.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
 import {
   BYE_REASON_CODE,

@@ -38,7 +38,7 @@ export class EngineDialer {
 
   /** Undefined if node:tls has to do it. `address`: connect there, whatever the name resolves to. */
   async dial(
-    engine: Promise<PacketEngine>,
+    engine: Promise<PacketEngine | undefined>,
     target: Target,
     { signal, address, log }: { readonly signal: AbortSignal; readonly address: IpAddress | undefined; readonly log: Logger },
   ): Promise<EngineStream | undefined> {

@@ -9,6 +9,7 @@ import { type Millis, packetOf } from '../../core/tunnel/packet.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedStream } from '../../node/tls-acceptor.ts';
+import type { TlsStream } from '../../node/tls-stream.ts';
 import { PortableUdpSocket } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
@@ -19,7 +20,7 @@ export interface TunnelHostOptions {
   readonly desk: Pick<DeskService, 'opened' | 'reported'>;
   readonly notify: Pick<DeskNotices, 'closed' | 'strayed'>;
   readonly device: DeviceSwitch;
-  readonly engine: PacketRouter & Pick<PacketEngine, 'adoptUdp'>;
+  readonly engine: PacketRouter & Pick<PacketEngine, 'adoptUdp' | 'adoptStream'>;
   readonly log: Logger;
   readonly now: () => Millis;
 }
@@ -44,8 +45,11 @@ export class TunnelHost {
       connection.destroy();
       throw error;
     }
+    const { exporter } = plan;
+    const exported = exporter && connection.exportNow(exporter.label, exporter.length);
+    const stream = await this.#placed(lease, connection, rest);
     if (this.#doomed.delete(lease.tunnel)) {
-      connection.destroy();
+      stream.destroy();
       return;
     }
     const over = Promise.withResolvers<void>();
@@ -61,9 +65,20 @@ export class TunnelHost {
       },
     });
     this.#tunnels.set(lease.tunnel, tunnel);
-    const { exporter } = plan;
-    tunnel.start(connection, exporter && connection.exportNow(exporter.label, exporter.length), rest);
+    tunnel.start(stream, exported, rest);
     await over.promise;
+  }
+
+  /** In the engine where that can be: not for a client whose packets are counted one by one, nor one that did not wait for its answer. */
+  async #placed({ terms: { rates } }: Lease, connection: AcceptedStream, rest: Uint8Array): Promise<TlsStream> {
+    const isLimited = rates.receive !== undefined || rates.send !== undefined;
+    if (isLimited || rest.length > 0) return connection;
+    try {
+      return (await connection.moveTo(this.#options.engine)) ?? connection;
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
   }
 
   /** The connection that a tunnel of this number could have begun on is gone. */

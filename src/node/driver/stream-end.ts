@@ -57,8 +57,9 @@ export class StreamEnd implements Path, LayerSink {
     return this.isCarried ? this.connection.carrier?.times() : undefined;
   }
 
+  /** What the engine has carried so far. */
   get carried(): CarriedUse | undefined {
-    return undefined;
+    return this.connection.carrier?.use();
   }
 
   get isFull(): boolean {

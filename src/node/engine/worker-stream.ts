@@ -19,10 +19,12 @@ import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD, NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
+import { admitPacket, countSentPacket } from './carried-packets.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
 import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
+import { StreamOutput } from './stream-output.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -57,6 +59,7 @@ export class WorkerStream implements WorkerEnd {
   readonly #id: number;
   readonly #counters: Float64Array;
   readonly #session: TlsSession;
+  readonly #output: StreamOutput;
   readonly #plaintext: number;
   readonly packetPlace: number;
   readonly #network: number;
@@ -72,9 +75,6 @@ export class WorkerStream implements WorkerEnd {
   #waitsForMain = false;
   /** Plaintext waits in OpenSSL for room in the ring to main. */
   #waitsForRoom = false;
-  #isFull = false;
-  /** Something was written since the last look at what waits for the network. */
-  #hasUnsent = false;
   /** Records that were opened; of interest is how many more they became. */
   #records = 0;
   /** Bytes that main committed and was not told to have left. */
@@ -96,6 +96,7 @@ export class WorkerStream implements WorkerEnd {
     this.fd = fd;
     this.#counters = counters;
     this.#session = session;
+    this.#output = new StreamOutput(context, fd, session, counters);
     this.#plaintext = room.plaintext;
     this.packetPlace = room.frame + HEADER_ROOM;
     this.#networkAddress = new KeptAddress(room.tls.arena);
@@ -107,7 +108,7 @@ export class WorkerStream implements WorkerEnd {
   get pollEvents(): number {
     if (this.#state === 'over' || this.#state === 'prepared') return 0;
     const reads = this.#state !== 'ended' && !this.#waitsForMain && !this.#waitsForRoom;
-    return (reads ? LINUX.POLLIN : 0) | (this.#isFull ? LINUX.POLLOUT : 0);
+    return (reads ? LINUX.POLLIN : 0) | (this.#output.isFull ? LINUX.POLLOUT : 0);
   }
 
   get isCarried(): boolean {
@@ -119,7 +120,7 @@ export class WorkerStream implements WorkerEnd {
   }
 
   get isFull(): boolean {
-    return this.#isFull;
+    return this.#output.isFull;
   }
 
   get isWaiting(): boolean {
@@ -149,7 +150,7 @@ export class WorkerStream implements WorkerEnd {
   /** Takes effect between two records; what was written before stays under the old keys. */
   updateKeys(): undefined {
     if (!this.#session.updateKeys()) throw new MisuseError('the TLS connection cannot renew its keys');
-    this.#hasUnsent = true;
+    this.#output.hasUnsent = true;
     this.flush();
   }
 
@@ -158,7 +159,7 @@ export class WorkerStream implements WorkerEnd {
     if (this.#state === 'ended' || this.#state === 'over') return;
     if (this.#state === 'open') this.#session.end();
     this.#state = 'ended';
-    this.#hasUnsent = true;
+    this.#output.hasUnsent = true;
     this.flush();
   }
 
@@ -170,6 +171,8 @@ export class WorkerStream implements WorkerEnd {
     if (traffic !== undefined && !wasCarried) {
       this.#partial = Uint8Array.from(traffic.received);
       this.#waitsForMain = true;
+    } else if (traffic === undefined && this.#partial.length > 0) {
+      this.#cutAll(this.#restorePartial(), undefined); // it is main's to go on with
     }
   }
 
@@ -182,6 +185,8 @@ export class WorkerStream implements WorkerEnd {
     }
     frames.writeHeader(this.#context.arena.bytes, packetPlace, length);
     this.#write(packetPlace - frames.headerLength, frames.headerLength + length);
+    countSentPacket(this.#counters, length);
+    this.#output.hasPackets = true;
   }
 
   sendDatagram(source: Buffer, start: number, end: number): void {
@@ -203,11 +208,12 @@ export class WorkerStream implements WorkerEnd {
       const length = this.#context.libc.recv(this.fd, address, NETWORK_ROOM, 0);
       if (length < 0) {
         const errno = this.#context.libc.errno();
-        if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.fail(errno);
+        if (this.#output.errno !== undefined) this.fail(this.#output.errno);
+        else if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.fail(errno);
         break;
       }
       if (length === 0) {
-        this.#over({ type: 'over' });
+        this.#over(this.#output.errno === undefined ? { type: 'over' } : { type: 'broken', errno: this.#output.errno });
         break;
       }
       this.#session.feed(address, length);
@@ -215,7 +221,7 @@ export class WorkerStream implements WorkerEnd {
       if (this.#state === 'open') this.#readRecords(device);
       if (length < NETWORK_ROOM) break; // poll says if there is more
     }
-    this.#hasUnsent = true; // perhaps: TLS's own answers
+    this.#output.hasUnsent = true; // perhaps: TLS's own answers
     this.flush();
     return this.#records - before;
   }
@@ -254,7 +260,7 @@ export class WorkerStream implements WorkerEnd {
 
   /** True: it is over, and well. */
   #handshake(): boolean {
-    this.#hasUnsent = true;
+    this.#output.hasUnsent = true;
     const outcome = this.#session.handshake();
     if (outcome === 'failed') {
       this.flush(); // the alert
@@ -322,12 +328,17 @@ export class WorkerStream implements WorkerEnd {
       if (length === NOT_A_FRAME.cutShort) return at;
       this.#isGarbage = length === NOT_A_FRAME.garbage;
       if (this.#isGarbage) break;
-      if (device !== undefined && frames.isData(bytes, at, length)) device.add(at + frames.headerLength, length - frames.headerLength);
+      if (device !== undefined && frames.isData(bytes, at, length)) this.#pass(device, frames, at + frames.headerLength, at + length);
       else this.#deliver(at, at + length);
       at += length;
     }
     if (at < end) this.#deliver(at, end);
     return end;
+  }
+
+  #pass(device: WorkerDevice, { sources }: StreamFrames, start: number, end: number): void {
+    const { arena, now } = this.#context;
+    if (admitPacket(this.#counters, sources, arena.bytes, start, end - start, now)) device.add(start, end - start);
   }
 
   /** There is room: that was looked at before. */
@@ -338,7 +349,11 @@ export class WorkerStream implements WorkerEnd {
   }
 
   #write(start: number, length: number): void {
-    this.#hasUnsent = true;
+    if (this.#output.errno !== undefined) {
+      count(this.#counters, PATH.notSealed);
+      return;
+    }
+    this.#output.hasUnsent = true;
     if (!this.#session.write(this.#writeAddress.of(start), length)) {
       count(this.#counters, PATH.notSealed);
       this.#over({ type: 'broken', reason: this.#session.failure });
@@ -350,22 +365,13 @@ export class WorkerStream implements WorkerEnd {
 
   /** Sends what waits, as far as the socket takes it. */
   flush(): void {
-    if (!this.#hasUnsent || this.#state === 'over') return;
-    const { libc } = this.#context;
-    for (let length = this.#session.unsent; length > 0; length = this.#session.unsent) {
-      const sent = libc.send(this.fd, this.#session.unsentAddress, length, LINUX.MSG_NOSIGNAL);
-      if (sent < 0) {
-        const errno = libc.errno();
-        if (errno === ERRNO.EINTR) continue;
-        this.#isFull = errno === ERRNO.EAGAIN;
-        if (!this.#isFull) this.fail(errno);
-        return;
-      }
-      this.#session.sent(sent);
-      this.#counters[PATH.sentAt] = this.#context.now;
+    if (this.#state === 'over') return;
+    if (!this.#output.flush()) {
+      const { errno, isPeerGone } = this.#output;
+      // What a peer has said before it left is read first.
+      if (errno !== undefined && !(isPeerGone && this.#state === 'open')) this.fail(errno);
+      return;
     }
-    this.#isFull = false;
-    this.#hasUnsent = false;
     if (this.#committed >= LEFT_STEP || (this.#committed > 0 && this.#state === 'ended')) {
       this.#report({ type: 'left', bytes: this.#committed });
       this.#committed = 0;
@@ -376,7 +382,7 @@ export class WorkerStream implements WorkerEnd {
   #over(report: StreamReport): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
-    this.#isFull = false; // nothing waits for it any more
+    this.#output.end();
     this.#report(report);
   }
 }

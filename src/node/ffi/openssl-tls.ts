@@ -12,6 +12,8 @@ import { TlsContext, type TlsSettings } from './openssl-tls-context.ts';
 
 /** BIO_CTRL_INFO: a memory BIO's length as the result, and where its bytes lie. */
 const BIO_CTRL_INFO = 3;
+/** How many bytes are in a BIO. */
+const BIO_CTRL_PENDING = 10;
 /** SSL_CTRL_SET_TLSEXT_HOSTNAME, and the type of a name. */
 const SSL_CTRL_SERVER_NAME = 55;
 const NAME_TYPE_HOST = 0;
@@ -85,8 +87,14 @@ export class TlsSession {
 
   /** Gives the connection up, for another thread: whoever has the handle must adopt it, and free it then. */
   detach(): TlsHandle {
-    const handle = this.#live;
+    const { ssl, input, output } = this.#live;
     this.#ssl = undefined;
+    const { call } = this.#tls;
+    const isEmpty = [input, output].every((bio) => call.controlBio(bio, BIO_CTRL_PENDING, 0, 0) === 0);
+    if (!isEmpty) return { ssl, input, output };
+    // New ones: a memory BIO keeps the room of the most that was ever in it, which were certificates. 10 KiB less for each idle connection.
+    const handle = { ssl, input: call.newBio(call.memoryBio()), output: call.newBio(call.memoryBio()) };
+    call.setBios(ssl, handle.input, handle.output); // frees the old ones
     return handle;
   }
 

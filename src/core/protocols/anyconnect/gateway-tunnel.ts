@@ -62,6 +62,8 @@ interface OpenState {
   readonly stream: StreamChannel;
   readonly datagram: GatewayDatagramSide | undefined;
   readonly cipherSuite: string | undefined;
+  /** Where the client's packets may come from, for the engine; undefined: it cannot carry the stream. */
+  readonly carriedSources: readonly Cidr[] | undefined;
   up: Path;
 }
 
@@ -107,9 +109,11 @@ export class GatewayTunnel implements TunnelMachine {
   }
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
-    if (this.#state.name !== 'open') return;
-    this.#state.datagram?.notice(path, notice, now, out);
-    this.#follow(this.#state, now, out);
+    const state = this.#state;
+    if (state.name !== 'open') return;
+    if (path !== state.path) state.datagram?.notice(path, notice, now, out);
+    else if (notice.type === 'carried') state.stream.carried(notice.heardAt, notice.sentAt);
+    this.#follow(state, now, out);
   }
 
   send(packet: Packet, now: Millis, out: TunnelSink): void {
@@ -183,7 +187,13 @@ export class GatewayTunnel implements TunnelMachine {
     this.#state = this.#opened(path, facts, response, now);
     log.log('info', 'stream up', { mtu: config.mtu });
     out.event({ type: 'config', config });
+    this.#takeStream(this.#state, out);
     out.event({ type: 'up', path });
+  }
+
+  /** Has the engine carry the stream while packets leave by it. While they do not, each that comes is news: the client does not trust UDP. */
+  #takeStream({ stream, path, carriedSources }: OpenState, out: TunnelSink): void {
+    if (carriedSources !== undefined) out.event({ type: 'traffic', path, traffic: stream.handOver(carriedSources) });
   }
 
   #refuse(message: string, path: Path, now: Millis, out: TunnelSink): void {
@@ -209,6 +219,7 @@ export class GatewayTunnel implements TunnelMachine {
       }),
       datagram: this.#datagramSide(response, facts, sources, admits),
       cipherSuite: facts.tls?.cipherSuite,
+      carriedSources: facts.engine && stream.compression === undefined ? sources : undefined,
       up: path,
     };
   }
@@ -253,7 +264,10 @@ export class GatewayTunnel implements TunnelMachine {
     state.datagram?.settle(now, out);
     const up = state.datagram?.path ?? state.path;
     if (up === state.up) return;
+    const before = state.up;
     state.up = up;
+    if (up === state.path) this.#takeStream(state, out);
+    else if (before === state.path && state.carriedSources !== undefined) out.event({ type: 'traffic', path: before, traffic: undefined });
     out.event({ type: 'up', path: up });
   }
 

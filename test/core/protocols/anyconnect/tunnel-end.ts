@@ -206,9 +206,10 @@ export class TunnelEnd implements Timed {
     }
     const path = event.path as TestPath;
     assert.ok(this.#paths.has(path), 'traffic of a path that is gone');
+    if (path.kind === 'stream') return; // only noted: the machine can do it as well
     assert.equal(path.engine, undefined, 'the traffic of a path is described once');
     const traffic = event.traffic ?? assert.fail('withdrawn, but never described');
-    assert.ok('seal' in traffic, 'no stream is said to have an engine here');
+    assert.ok('seal' in traffic, 'a flow carries records');
     path.engine = new TinyEngine(traffic);
     path.tunnelMtu = traffic.tunnelMtu;
     const { innerSources } = traffic;

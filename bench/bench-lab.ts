@@ -101,7 +101,8 @@ export class BenchLab implements AsyncDisposable {
       user: ALICE,
       script: this.#script,
       args: TRANSPORT_ARGS[transport],
-      command: ['sh', '-c', `date +%s%N >"${this.#startStamp}" && exec "$@"`, 'sh', ...CLIENTS[client]],
+      // Authorities that Node alone would read at its start: a setting of the machine that measures.
+      command: ['sh', '-c', `unset NODE_EXTRA_CA_CERTS; date +%s%N >"${this.#startStamp}" && exec "$@"`, 'sh', ...CLIENTS[client]],
     });
     try {
       await connection.up();

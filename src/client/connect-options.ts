@@ -94,13 +94,14 @@ export interface ConnectOptions extends LoginOptions {
   /** What an earlier log-in yielded: no other is made. */
   readonly credential?: Credential;
   /**
-   * Where packets enter and leave: `tun`, a network interface with a name of the system's choice (the default); `{ name }`, one with this name; or a
-   * device of your own. It is closed when the connection ends.
+   * Where packets enter and leave: `tun`, a network interface with a name of the system's choice (the default); `{ name }`, one with this name;
+   * `userspace`, sockets of this process alone ({@link Vpn.createConnection} and what is beside it): no root, and nothing changes on the machine; or
+   * a device of your own. It is closed when the connection ends.
    */
-  readonly device?: 'tun' | { readonly name: string } | PacketDevice;
+  readonly device?: 'tun' | 'userspace' | { readonly name: string } | PacketDevice;
   /**
    * Who sets up addresses, routes and DNS. `configure`: Sallyport does, and takes everything back at the end (the default with an interface; needs
-   * root). `none`: nobody (the default with a device of your own). `{ script }`: a shell command with the environment that vpnc-script expects.
+   * root). `none`: nobody (the default with `userspace` and a device of your own). `{ script }`: a shell command with the environment that vpnc-script expects.
    */
   readonly network?: 'configure' | 'none' | { readonly script: string };
   /** Largest packet in the tunnel, in bytes, to ask for. Default: what the path carries. */

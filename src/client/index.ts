@@ -28,10 +28,26 @@ export { type Cidr, formatCidr, formatIp, type IpAddress, parseCidr, parseIp } f
 export { CredentialError, PasswordNeededError, type ProtectedFile, WrongPasswordError } from '../node/credentials/credential-error.ts';
 export { MemoryDevice } from '../node/devices/memory-device.ts';
 export type { DeviceTraffic, PacketDevice } from '../node/devices/packet-device.ts';
+export type {
+  ConnectionOptions,
+  DatagramOptions,
+  IpAddressInfo,
+  IpDatagram,
+  IpLookupAddress,
+  IpNetwork,
+  IpServer,
+  IpSocket,
+  ListenOptions,
+  LookupOptions,
+  PingAnswer,
+  PingOptions,
+  ServerOptions,
+} from '../node/ip/ip-network.ts';
 export type { UnderlayChange } from './configured-network.ts';
 export type { CertificateOptions, ConnectOptions, FormEntry, LoginOptions, TokenOptions } from './connect-options.ts';
 export { CertificateNotTrustedError, type TrustQuestion } from './server-trust.ts';
 export { Vpn, type VpnEvents } from './vpn.ts';
+export type { DispatcherOptions, FetchInit, FetchInput, FetchResponse } from './vpn-fetch.ts';
 export type { TrafficStatus, Transport, VpnState, VpnStatus } from './vpn-status.ts';
 
 /**

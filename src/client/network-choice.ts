@@ -11,6 +11,10 @@ export type NetworkChoice = NonNullable<ConnectOptions['network']>;
 
 /** Who sets up the network. Throws {@link MisuseError} where it cannot be done as wanted, and SallyportError (`ERR_PERMISSION`) where this process may not. */
 export function networkChoice({ device = 'tun', network }: ConnectOptions): NetworkChoice {
+  if (device === 'userspace') {
+    if (network === undefined || network === 'none') return 'none';
+    throw new MisuseError('With device "userspace" there is no network to set up: leave the option "network" out.');
+  }
   const isOwn = isOwnDevice(device);
   if (isOwn && network === 'configure' && device.name === undefined) {
     throw new MisuseError('The network cannot be configured for a device that the system does not know by name.');

@@ -6,8 +6,9 @@
  *   options ─► VpnClient ─► VpnSession ◄─ device (engine's TUN, or yours), network (configurator, script, nobody)
  */
 import { EventEmitter } from 'node:events';
+import type { Agent } from 'undici';
 import type { Credential } from '../core/auth/login-io.ts';
-import { CancelledError, MisuseError, PeerRefusedError, SallyportError } from '../core/errors.ts';
+import { MisuseError } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/log.ts';
 import type { Outcome } from '../core/session/session-machine.ts';
 import type { TunnelConfig } from '../core/tunnel/config.ts';
@@ -15,19 +16,36 @@ import type { CloseReason, Path } from '../core/tunnel/machine.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import { formatCidr, formatIp } from '../core/wire/ip-address.ts';
 import type { PacketDevice } from '../node/devices/packet-device.ts';
+import { StackDevice } from '../node/devices/stack-device.ts';
 import { TunDevice } from '../node/devices/tun-device.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { checkHost } from '../node/host-check.ts';
+import type {
+  ConnectionOptions,
+  DatagramOptions,
+  IpDatagram,
+  IpLookupAddress,
+  IpNetwork,
+  IpServer,
+  IpSocket,
+  LookupOptions,
+  PingAnswer,
+  PingOptions,
+  ServerOptions,
+} from '../node/ip/ip-network.ts';
 import { clientSettings } from './client-settings.ts';
 import { ConfiguredNetwork, type UnderlayChange } from './configured-network.ts';
 import type { ConnectOptions, LoginOptions } from './connect-options.ts';
 import { formAnswers } from './form-answers.ts';
 import { recoverLeftovers } from './leftovers.ts';
 import { isOwnDevice, type NetworkChoice, networkChoice, otherNetwork } from './network-choice.ts';
+import { errorOf } from './outcome-error.ts';
 import { RateMeter } from './rate-meter.ts';
-import { startEngine } from './start-engine.ts';
+import { engineFor, startEngine } from './start-engine.ts';
 import { respondToUnderlay } from './underlay-response.ts';
+import { UserspaceNetwork } from './userspace-network.ts';
 import { type ClientSettings, VpnClient } from './vpn-client.ts';
+import { type DispatcherOptions, type FetchInit, type FetchInput, type FetchResponse, VpnFetch } from './vpn-fetch.ts';
 import type { VpnSession } from './vpn-session.ts';
 import type { Transport, VpnState, VpnStatus } from './vpn-status.ts';
 import { wallClock } from './wall-clock.ts';
@@ -54,7 +72,7 @@ const RATE_INTERVAL: Millis = 1_000;
 
 const TRANSPORTS: Readonly<Record<Path['kind'], Transport>> = { stream: 'tls', datagram: 'dtls' };
 
-export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable {
+export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpNetwork {
   /** Resolves with how it ended, when everything is undone. Never rejects. */
   readonly closed: Promise<Outcome>;
   readonly #settings: ClientSettings;
@@ -62,7 +80,10 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable {
   readonly #session: VpnSession;
   /** Who logs in: known when that has been answered. */
   readonly #user: { readonly name?: string };
-  readonly #engine: Promise<PacketEngine> | undefined;
+  readonly #engine: Promise<PacketEngine | undefined> | undefined;
+  /** With device `userspace`: known when it is open. */
+  #userspace: UserspaceNetwork | undefined;
+  readonly #http = new VpnFetch(() => this.#inside());
   /** Addresses, routes and DNS are set up, by us or by a script. */
   readonly #touchesNetwork: boolean;
   /** If it is us who set up the network. */
@@ -108,12 +129,12 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable {
     this.#log = log;
     this.#user = user;
     this.#cancel = cancel;
-    this.#engine = isOwnDevice(device) ? undefined : startEngine();
+    this.#engine = engineFor(device, log);
     this.#touchesNetwork = network !== 'none';
     this.#configured = network === 'configure' ? this.#configuredNetwork() : undefined;
     this.#session = client.session({
       ...(this.#engine !== undefined && { engine: this.#engine }),
-      openDevice: () => this.#openDevice(device),
+      openDevice: (config) => this.#openDevice(device, config),
       network: this.#configured ?? otherNetwork(network, device, log),
     });
     this.closed = this.#session.closed.then((outcome) => this.#ended(outcome));
@@ -195,6 +216,48 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable {
     };
   }
 
+  // Inside the VPN, with device `userspace`. Each throws MisuseError with another, and before the connection is up.
+
+  /** {@link IpNetwork.createConnection} */
+  createConnection(options: ConnectionOptions): IpSocket {
+    return this.#inside().createConnection(options);
+  }
+
+  /** {@link IpNetwork.createServer} */
+  createServer(options: ServerOptions = {}, onConnection?: (socket: IpSocket) => void): IpServer {
+    return this.#inside().createServer(options, onConnection);
+  }
+
+  /** {@link IpNetwork.createDatagram} */
+  createDatagram(options: DatagramOptions = {}): IpDatagram {
+    return this.#inside().createDatagram(options);
+  }
+
+  /** {@link IpNetwork.lookup} */
+  async lookup(name: string, options: LookupOptions = {}): Promise<readonly IpLookupAddress[]> {
+    return this.#inside().lookup(name, options);
+  }
+
+  /** {@link IpNetwork.ping} */
+  async ping(host: string, options: PingOptions = {}): Promise<PingAnswer> {
+    return this.#inside().ping(host, options);
+  }
+
+  /** Our addresses inside the VPN. */
+  get addresses(): readonly string[] {
+    return this.#inside().addresses;
+  }
+
+  /** HTTP inside the VPN: the web's fetch, as undici has it. */
+  fetch(input: FetchInput, init: FetchInit = {}): Promise<FetchResponse> {
+    return this.#http.fetch(input, init);
+  }
+
+  /** An agent for undici's functions and clients, whose connections go through the VPN. It is closed with the connection. */
+  dispatcher(options: DispatcherOptions = {}): Promise<Agent> {
+    return this.#http.dispatcher(options);
+  }
+
   /** Drops the connection and makes a new one at once; device, addresses and whatever runs over them stay. */
   reconnect(): void {
     this.#session.reconnect();
@@ -220,10 +283,22 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable {
     return this.close().then(() => undefined);
   }
 
-  #openDevice(device: NonNullable<ConnectOptions['device']>): Promise<PacketDevice> {
-    if (isOwnDevice(device)) return Promise.resolve(device);
-    const { name } = device === 'tun' ? {} : device;
-    return (this.#engine ?? startEngine()).then((engine) => TunDevice.open(engine, name === undefined ? {} : { name }));
+  async #openDevice(device: NonNullable<ConnectOptions['device']>, config: TunnelConfig): Promise<PacketDevice> {
+    if (isOwnDevice(device)) return device;
+    if (device === 'userspace') {
+      const { mtu, ipv4, ipv6 } = config;
+      const addresses = [ipv4, ipv6].flatMap((each) => (each === undefined ? [] : [each.address]));
+      const stack = new StackDevice({ addresses, mtu });
+      this.#userspace = new UserspaceNetwork(stack, () => this.config);
+      return stack;
+    }
+    const engine = (await this.#engine) ?? (await startEngine());
+    return TunDevice.open(engine, device === 'tun' ? {} : { name: device.name });
+  }
+
+  #inside(): UserspaceNetwork {
+    if (this.#userspace !== undefined) return this.#userspace;
+    throw new MisuseError('Only a connection with device "userspace" that has come up has sockets of its own.');
   }
 
   #configuredNetwork(): ConfiguredNetwork {
@@ -286,6 +361,7 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable {
   async #ended(outcome: Outcome): Promise<Outcome> {
     clearInterval(this.#meterTimer);
     try {
+      await this.#http.close();
       await (await this.#engine)?.close();
     } catch (error) {
       // One that did not start needs no end; the device has said why.
@@ -310,21 +386,4 @@ export async function createClient(settings: ClientSettings, options: LoginOptio
     ...(onCertificate !== undefined && { confirmCertificate: onCertificate }),
     checkHost: (request) => checkHost(request, { signal, log }),
   });
-}
-
-function errorOf({ kind, message, error }: Outcome): SallyportError {
-  if (error !== undefined) return error;
-  switch (kind) {
-    case 'logged-off':
-    case 'detached':
-      return new CancelledError();
-    case 'refused':
-      return new PeerRefusedError(message, { code: 'ERR_SESSION_REFUSED' });
-    case 'ended-by-peer':
-      return new PeerRefusedError(message, { code: 'ERR_SESSION_ENDED' });
-    case 'failed':
-      return new SallyportError('ERR_SESSION_FAILED', message);
-    default:
-      return kind satisfies never;
-  }
 }

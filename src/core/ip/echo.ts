@@ -1,5 +1,7 @@
 /** Echo requests of ours and their answers: what a ping is made of (RFC 792, RFC 4443 §4). */
+
 import { NetworkError } from '../errors.ts';
+import { copyOf } from '../wire/copy.ts';
 import { type IpAddress, sameIp } from '../wire/ip-address.ts';
 import type { Datagram } from './datagram-queue.ts';
 import { DatagramQueue } from './datagram-queue.ts';
@@ -97,7 +99,7 @@ export class EchoHost {
     const socket = this.#sockets.get(identifier);
     const { counters, ready } = this.#surroundings;
     if (socket === undefined || !sameIp(socket.remote, from)) counters.drop('no-port');
-    else if (socket.deliver({ from: { address: from, port: sequence }, bytes: bytes.slice() })) ready.add(socket);
+    else if (socket.deliver({ from: { address: from, port: sequence }, bytes: copyOf(bytes) })) ready.add(socket);
     else counters.drop('socket-full');
   }
 

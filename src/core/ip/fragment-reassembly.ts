@@ -3,7 +3,9 @@
  *
  * Read first: RFC 791 §3.2; RFC 8200 §4.5; RFC 5722 (overlaps); RFC 8900 §3 (what attackers do with fragments).
  */
+
 import type { Millis } from '../tunnel/packet.ts';
+import { copyOf } from '../wire/copy.ts';
 import { putU16 } from './byte-order.ts';
 import { checksumOf, sumWords } from './checksum.ts';
 import type { IpPacket } from './ip-packet.ts';
@@ -78,7 +80,7 @@ export class FragmentReassembly {
     }
     if (offset === 0) takeHeader(datagram, packet);
     const place = datagram.pieces.findLastIndex((piece) => piece.offset < offset) + 1;
-    datagram.pieces.splice(place, 0, { offset, bytes: packet.buffer.slice(packet.payload, packet.end) });
+    datagram.pieces.splice(place, 0, { offset, bytes: copyOf(packet.buffer.subarray(packet.payload, packet.end)) });
     datagram.bytes += length;
     this.#bytes += length;
     if (!hasMoreFragments) datagram.total = offset + length;
@@ -144,10 +146,10 @@ function keyOf(packet: IpPacket): string {
 function takeHeader(datagram: Datagram, packet: IpPacket): void {
   const { buffer, start, payload, family, nextHeaderAt, protocol } = packet;
   const headerEnd = family === 4 ? payload : nextHeaderAt;
-  const header = buffer.slice(start, headerEnd);
+  const header = copyOf(buffer.subarray(start, headerEnd));
   datagram.protocol = protocol;
   datagram.header = header;
-  datagram.first = buffer.slice(start, Math.min(packet.end, start + QUOTED));
+  datagram.first = copyOf(buffer.subarray(start, Math.min(packet.end, start + QUOTED)));
   if (family === 6) {
     // Whatever pointed at the fragment header points behind it.
     header[lastNextHeader(header)] = protocol;

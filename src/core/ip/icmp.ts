@@ -6,6 +6,7 @@
 
 import type { Millis } from '../tunnel/packet.ts';
 import { TokenBucket } from '../tunnel/token-bucket.ts';
+import { copyOf } from '../wire/copy.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { i32, u16 } from './byte-order.ts';
 import { checksumOf, sumPseudoHeader, sumWords } from './checksum.ts';
@@ -69,7 +70,7 @@ export class IcmpHost {
     const types = echoTypes(family);
     if (type === types.request) this.#answer(packet, types.reply);
     else if (type === types.reply) {
-      const from: IpAddress = { family, bytes: packet.source.slice() };
+      const from: IpAddress = { family, bytes: copyOf(packet.source) };
       this.#surroundings.echo.receive(
         from,
         u16(buffer, payload + 4),
@@ -97,7 +98,7 @@ export class IcmpHost {
       return;
     }
     const header = family === 4 ? 20 : 40;
-    const body = buffer.slice(start, Math.min(end, start + LARGEST_ERROR[family] - header - ICMP_HEADER));
+    const body = copyOf(buffer.subarray(start, Math.min(end, start + LARGEST_ERROR[family] - header - ICMP_HEADER)));
     const message = family === 4 ? IPV4_ERRORS[error] : IPV6_ERRORS[error];
     const rest = family === 6 && error === 'protocol-unreachable' ? packet.nextHeaderAt - start : 0;
     this.#send(icmpPacket(family, packet.destination, packet.source, { ...message, rest, body }));
@@ -121,7 +122,7 @@ export class IcmpHost {
       counters.drop('malformed');
       return;
     }
-    const remote: IpAddress = { family: quoted.family, bytes: quoted.destination.slice() };
+    const remote: IpAddress = { family: quoted.family, bytes: copyOf(quoted.destination) };
     if (error === 'too-big') {
       const mtu = mtuOf(packet.family, packet.buffer, packet.payload);
       // For TCP the connection judges whether it is believed; for the others nobody can.
@@ -149,7 +150,7 @@ export class IcmpHost {
       }
       case PROTOCOL.udp:
         if (error !== 'transient' && error !== 'too-big') {
-          udp.icmpError(error, { family: quoted.family, bytes: quoted.source.slice() }, remote, bytes);
+          udp.icmpError(error, { family: quoted.family, bytes: copyOf(quoted.source) }, remote, bytes);
         }
         break;
       case PROTOCOL.icmp:

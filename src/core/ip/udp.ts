@@ -3,7 +3,9 @@
  *
  * Read first: RFC 768; RFC 1122 §4.1; RFC 8200 §8.1 (checksums).
  */
+
 import { MisuseError, NetworkError } from '../errors.ts';
+import { copyOf } from '../wire/copy.ts';
 import { type Endpoint, formatIp, type IpAddress, sameIp } from '../wire/ip-address.ts';
 import { putU16, u16 } from './byte-order.ts';
 import { checksumOf, sumPseudoHeader, sumWords } from './checksum.ts';
@@ -163,8 +165,8 @@ export class UdpHost {
       counters.drop('no-port');
       return false;
     }
-    const from: Endpoint = { address: { family, bytes: packet.source.slice() }, port: u16(buffer, payload) };
-    if (socket.deliver({ from, bytes: buffer.slice(payload + UDP_HEADER, payload + length) })) ready.add(socket);
+    const from: Endpoint = { address: { family, bytes: copyOf(packet.source) }, port: u16(buffer, payload) };
+    if (socket.deliver({ from, bytes: copyOf(buffer.subarray(payload + UDP_HEADER, payload + length)) })) ready.add(socket);
     else counters.drop('socket-full');
     return true;
   }

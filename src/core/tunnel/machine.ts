@@ -82,7 +82,7 @@ export type PathNotice =
   | { readonly type: 'unreachable' }
   /** A datagram was refused as too large: `length` is its UDP payload, where this machine refused it. */
   | { readonly type: 'too-big'; readonly length: number | undefined }
-  /** The engine's keys near their end. */
+  /** The engine's keys near their end; of a stream, `update-keys` could not renew them. */
   | { readonly type: 'keys-used-up' }
   /** While the engine carries the path: when it last heard the peer and last sent something. */
   | { readonly type: 'carried'; readonly heardAt: Millis; readonly sentAt: Millis }

@@ -286,8 +286,9 @@ export class TunnelDriver {
   }
 
   #updateKeys(end: StreamEnd): void {
-    const failed = (error: unknown) =>
-      this.#lost(end, new NetworkError(`The keys of the connection cannot be renewed: ${String(error)}.`, { cause: error }));
+    const failed = () => {
+      if (this.#ends.has(end)) this.#turn((now) => this.#machine.notice(end, { type: 'keys-used-up' }, now, this.#sink));
+    };
     this.#track(end.updateKeys().catch(failed));
   }
 

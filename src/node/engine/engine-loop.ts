@@ -9,6 +9,7 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { MisuseError } from '../../core/errors.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
@@ -29,8 +30,14 @@ import type { WorkerEnd } from './worker-end.ts';
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
 const SLEEP_TIMEOUT = 1000;
 
-/** Nothing to do for so long: then there is time for the warm-up. */
+/** Nothing to do for so long: then there is time for a step of the warm-up. */
 const IDLE_TIME = 2;
+
+/**
+ * And nobody has started or commanded this thread for so long. While a tunnel comes up, main and its scripts need the processor: a warm-up beside them
+ * kept a session waiting 30 ms longer, on two cores.
+ */
+const QUIET_TIME = 100;
 
 /** Commands and entries of main that one pass takes, so that device and paths have their turn. */
 const MAIN_BUDGET = 256;
@@ -47,6 +54,8 @@ export class EngineLoop {
   /** The next command, when it waits for entries that main committed before it. */
   #command: Command | undefined;
   #isStopped = false;
+  /** When there may be time for the warm-up: on the clock of `performance.now()`. */
+  #quietAt: Millis = performance.now() + QUIET_TIME;
 
   constructor(port: MessagePort, options: WorkerOptions) {
     this.#port = port;
@@ -85,11 +94,17 @@ export class EngineLoop {
     this.#context.flush();
     if (this.#isStopped) return;
     if (isMainDone && toWorker.isRead) this.#switch.release();
-    // Not beside a handshake: each of its datagrams would wait for a step.
-    const mayWarmUp = !this.#warmUp.isOver && !this.#switch.hasIdlePath;
-    const moved = this.#switch.serve(this.#hasNews, mayWarmUp ? IDLE_TIME : SLEEP_TIMEOUT);
-    if (!moved && mayWarmUp && !this.#lookForNews()) this.#warmUp.step();
+    const wait = this.#warmUpWait();
+    const moved = this.#switch.serve(this.#hasNews, wait ?? SLEEP_TIMEOUT);
+    if (!moved && wait === IDLE_TIME && !this.#lookForNews()) this.#warmUp.step();
     this.#context.flush();
+  }
+
+  /** How long to be idle before the warm-up goes on, in whole milliseconds; undefined if it is over, or has to wait for something else. */
+  #warmUpWait(): Millis | undefined {
+    // Not beside a handshake: each of its datagrams would wait for a step.
+    if (this.#warmUp.isOver || this.#switch.hasIdlePath) return undefined;
+    return Math.max(IDLE_TIME, Math.ceil(this.#quietAt - performance.now()));
   }
 
   #lookForNews(): boolean {
@@ -137,6 +152,7 @@ export class EngineLoop {
   }
 
   #obey(command: Command): void {
+    this.#quietAt = performance.now() + QUIET_TIME;
     this.#switch.liveDevice?.flush(); // what main gave before
     try {
       this.#context.report({ type: 'answer', call: command.call, value: this.#execute(command) });

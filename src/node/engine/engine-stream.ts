@@ -10,7 +10,7 @@ import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
 import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
 import type { CarriedUse } from '../driver/carried-use.ts';
 import { errnoName } from '../ffi/errno.ts';
-import type { TlsHandle } from '../ffi/openssl-tls.ts';
+import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { descriptorOf } from '../socket-handle.ts';
@@ -91,21 +91,36 @@ export class EngineStream implements TlsStream, StreamCarrier {
     created: (stream: EngineStream) => void,
     onClosed: () => void,
   ): Promise<EngineStream> {
-    const { fd, local, remote } = connected(socket);
-    const stream = new EngineStream(link, id, options.host, local, remote, onClosed);
-    created(stream);
+    const stream = await EngineStream.#create(link, id, socket, options, created, onClosed);
     try {
-      try {
-        await link.call('open-stream', { path: id, fd, tls: options.tls });
-      } finally {
-        options.tls.identity?.key.fill(0); // the copy that went to the worker is wiped there
-        socket.destroy(); // before a byte is sent, so that none of the answer comes here
-      }
       await stream.#shakeHands(options.signal);
       return stream;
     } catch (error) {
       await stream.#release();
       throw error;
+    }
+  }
+
+  static async #create(
+    link: EngineLink,
+    id: number,
+    socket: Socket,
+    { host, tls }: EngineStreamOptions,
+    created: (stream: EngineStream) => void,
+    onClosed: () => void,
+  ): Promise<EngineStream> {
+    try {
+      const { fd, local, remote } = connected(socket);
+      const stream = new EngineStream(link, id, host, local, remote, onClosed);
+      created(stream);
+      await link.call('open-stream', { path: id, fd, tls }).catch(async (error: unknown) => {
+        await stream.#release();
+        throw error;
+      });
+      return stream;
+    } finally {
+      tls.identity?.key.fill(0); // the copy that went to the worker is wiped there
+      socket.destroy(); // before a byte is sent, so that none of the answer comes here
     }
   }
 
@@ -150,12 +165,22 @@ export class EngineStream implements TlsStream, StreamCarrier {
     return this.#peerCertificate;
   }
 
+  /** What the peer showed, and what is wrong with it by the authorities of the settings. */
+  get verification(): PeerVerification {
+    return this.#known.verification ?? { chain: [], fault: 'UNSPECIFIED' };
+  }
+
   get cipherSuite(): string {
     return this.#known.cipherSuite;
   }
 
   get finished(): Uint8Array {
     return this.#known.finished;
+  }
+
+  /** Nothing comes any more, and nothing can be sent. */
+  get isOver(): boolean {
+    return this.#state === 'over';
   }
 
   get carrier(): StreamCarrier {
@@ -383,7 +408,6 @@ function connected(socket: Socket): { readonly fd: number; readonly local: Endpo
   const local = endpointOf(socket.localAddress, socket.localPort);
   const remote = endpointOf(socket.remoteAddress, socket.remotePort);
   if (fd !== undefined && local !== undefined && remote !== undefined) return { fd, local, remote };
-  socket.destroy();
   throw new NetworkError('The connection was closed before its TLS handshake.');
 }
 

@@ -113,14 +113,15 @@ export class PacketEngine {
   }
 
   /**
-   * TLS over a connected socket, which is destroyed in any case; the peer's certificate is the caller's to judge. Rejects with NetworkError if there is
-   * no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
+   * TLS over a connected socket, which is destroyed in any case, as the private key is wiped; the peer's certificate is the caller's to judge. Rejects
+   * with NetworkError if there is no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
    */
   async openStream(socket: Socket, options: EngineStreamOptions): Promise<EngineStream> {
     let place: Place;
     try {
       place = this.#place();
     } catch (error) {
+      options.tls.identity?.key.fill(0);
       socket.destroy();
       throw error;
     }
@@ -188,6 +189,12 @@ export class PacketEngine {
   /** What the engine does beyond one packet a system call, and why not the rest. */
   features(): Promise<readonly FeatureState[]> {
     return this.#link.call('features', {});
+  }
+
+  /** Whether {@link openStream} can work here. */
+  async canOpenStreams(): Promise<boolean> {
+    const tls = (await this.features()).find(({ name }) => name === 'tls');
+    return tls?.isOn === true;
   }
 
   /** What has passed through the device so far. */

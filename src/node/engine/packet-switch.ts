@@ -2,7 +2,8 @@
  * Moves packets between the device, the UDP paths and main: the part of the engine that runs for every packet.
  *
  * The story of a pass, {@link PacketSwitch.serve}:
- *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts)
+ *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts);
+ *      after a lone packet left, first a look-out for its answer (answer-wait.ts)
  *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves as one burst
  *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
@@ -17,6 +18,7 @@ import { EBADFD } from '../ffi/errno.ts';
 import { EventPoll } from '../ffi/event-poll.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
+import { AnswerWait, LOOK_OUT } from './answer-wait.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { Moderation } from './moderation.ts';
 import { type PathSlot, PathTable } from './path-table.ts';
@@ -61,9 +63,13 @@ export class PacketSwitch {
   readonly #events: EventPoll;
   readonly #paths: PathTable;
   readonly #moderation: Moderation;
+  readonly #answerWait = new AnswerWait();
+  readonly #now = () => this.#context.now;
   readonly #allowance = new Allowance(MAX_DEVICE_READS);
   #device: WorkerDevice | undefined;
   #watchedOfDevice = 0;
+  /** The device had no more than one packet when it was served last. */
+  #isQuiet = true;
   #route: PathSlot | undefined;
   /** Whose packets they are by their destination. Undefined: the device is not shared by many, and {@link #route} has all. */
   #destinations: AddressTable<PathSlot> | undefined;
@@ -203,13 +209,15 @@ export class PacketSwitch {
       if (token === EVENT_TOKEN) this.#clearEvent();
       else if (token === DEVICE_TOKEN) ofDevice = this.#events.events(i);
     }
-    let packets = 0;
-    if (this.#device !== undefined && ofDevice !== 0) packets += this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
+    let out = 0;
+    let back = 0;
+    if (this.#device !== undefined && ofDevice !== 0) out = this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
     for (let i = 0; i < ready; i++) {
       const token = this.#events.token(i);
-      if (token >= FIRST_PATH_TOKEN) packets += this.#servePath(token - FIRST_PATH_TOKEN);
+      if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    this.#moderation.moved(packets);
+    this.#moderation.moved(out + back);
+    this.#answerWait.passed(out, back, this.#now);
     return ready > 0;
   }
 
@@ -221,8 +229,23 @@ export class PacketSwitch {
       const ready = this.#sleep(hasNews, 0);
       if (ready > 0 || hasNews()) return ready;
       this.#moderation.sleep();
+    } else if (this.#answerWait.isDue && timeout > 0) {
+      const ready = this.#lookOut(hasNews);
+      this.#answerWait.ended(ready > 0);
+      if (ready > 0 || hasNews()) return ready;
     }
     return this.#sleep(hasNews, timeout);
+  }
+
+  /** Asks again and again, for {@link LOOK_OUT} at most. How many descriptors have something. */
+  #lookOut(hasNews: () => boolean): number {
+    this.#watchDevice();
+    if (this.#paths.settle()) return 0;
+    const end = performance.now() + LOOK_OUT;
+    let ready = 0;
+    do ready = this.#events.wait(0);
+    while (ready === 0 && !hasNews() && performance.now() < end);
+    return ready;
   }
 
   /** How many descriptors have something. */
@@ -301,8 +324,10 @@ export class PacketSwitch {
       packets += segments;
       reads++;
       bytes += length;
+      if (reads === 1 && this.#isQuiet) this.#paths.flush(); // who is alone does not wait for a look whether there is more
     }
     this.#paths.flush();
+    this.#isQuiet = packets <= 1;
     // The budget of bytes is full: that is as busy as all reads.
     this.#allowance.used(bytes < MAX_DEVICE_BYTES ? reads : this.#allowance.packets);
     // A device that is gone says so when it is read. If it was not read, or had nothing to say, no sleep would last, for ever.

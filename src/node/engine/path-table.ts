@@ -9,6 +9,9 @@ import type { EventPoll } from '../ffi/event-poll.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
 
+/** A client's. To look through more in each pass would cost more than is gained by it. */
+const FEW_PATHS = 8;
+
 /** A path's place. Who keeps one finds out that the path is closed, even if its number is another's by then. */
 export class PathSlot {
   readonly id: number;
@@ -108,9 +111,9 @@ export class PathTable {
     }
   }
 
-  /** A path is open that carries nothing yet. */
+  /** A path is open that carries nothing yet; or there have been so many that one may be. */
   get hasIdlePath(): boolean {
-    return this.#slots.some((slot) => slot?.end.isCarried === false);
+    return this.#slots.length > FEW_PATHS || this.#slots.some((slot) => slot?.end.isCarried === false);
   }
 
   /** Closes all of them. */

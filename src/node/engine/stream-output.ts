@@ -4,6 +4,7 @@ import { LINUX } from '../ffi/libc.ts';
 import type { TlsSession } from '../ffi/openssl-tls.ts';
 import { notePackets } from './carried-packets.ts';
 import { PATH } from './shared-memory.ts';
+import { MAX_UNSENT } from './stream-messages.ts';
 import type { WorkerContext } from './worker-context.ts';
 
 export class StreamOutput {
@@ -12,6 +13,7 @@ export class StreamOutput {
   readonly #session: TlsSession;
   readonly #counters: Float64Array;
   #isFull = false;
+  #isUnread = false;
   #errno: number | undefined = undefined;
   /** Something was written since the last look at what waits for the network. */
   hasUnsent = false;
@@ -28,6 +30,11 @@ export class StreamOutput {
   /** The socket takes nothing more now. */
   get isFull(): boolean {
     return this.#isFull;
+  }
+
+  /** The peer does not read: more than {@link MAX_UNSENT} waits for it. */
+  get isUnread(): boolean {
+    return this.#isUnread;
   }
 
   /** Why nothing can be sent any more. */
@@ -50,6 +57,7 @@ export class StreamOutput {
         const errno = libc.errno();
         if (errno === ERRNO.EINTR) continue;
         this.#isFull = errno === ERRNO.EAGAIN;
+        this.#isUnread = length > MAX_UNSENT;
         if (!this.#isFull) this.#errno = errno;
         return false;
       }
@@ -57,6 +65,7 @@ export class StreamOutput {
       this.#counters[PATH.sentAt] = this.#context.now;
     }
     this.#isFull = false;
+    this.#isUnread = false;
     this.hasUnsent = false;
     if (this.hasPackets) notePackets(this.#counters, this.#context.now);
     this.hasPackets = false;

@@ -10,7 +10,7 @@
  *
  * Out: what the socket does not take stays in OpenSSL, the device is not read meanwhile, and main commits no more than a window ahead.
  * In: no record is opened that would not fit into the ring to main. When carrying begins, main may hold bytes that were delivered before; it gives
- * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}).
+ * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}). What does not fit into the ring meanwhile waits here.
  */
 import { MisuseError } from '../../core/errors.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
@@ -73,14 +73,16 @@ export class WorkerStream implements WorkerEnd {
   /** After bytes that were no frame: main, which gets all from there on, knows what that means. */
   #isGarbage = false;
   #waitsForMain = false;
-  /** Plaintext waits in OpenSSL for room in the ring to main. */
+  /** What main has given back and was not cut yet, a record's length each at most; no more than a ring holds. */
+  readonly #returned: Uint8Array[] = [];
+  /** Plaintext waits, here or in OpenSSL, for room in the ring to main. */
   #waitsForRoom = false;
   /** Records that were opened; of interest is how many more they became. */
   #records = 0;
   /** Bytes that main committed and was not told to have left. */
   #committed = 0;
 
-  /** @param fd a connected stream socket that does not block, from here on this object's @param report tells main */
+  /** @param fd a connected stream socket that does not block, from here on this object's, as its session @param report tells main */
   constructor(
     context: WorkerContext,
     room: StreamRoom,
@@ -107,8 +109,7 @@ export class WorkerStream implements WorkerEnd {
 
   get pollEvents(): number {
     if (this.#state === 'over' || this.#state === 'prepared') return 0;
-    const reads = this.#state !== 'ended' && !this.#waitsForMain && !this.#waitsForRoom;
-    return (reads ? LINUX.POLLIN : 0) | (this.#output.isFull ? LINUX.POLLOUT : 0);
+    return (this.#mayRead ? LINUX.POLLIN : 0) | (this.#output.isFull ? LINUX.POLLOUT : 0);
   }
 
   get isCarried(): boolean {
@@ -227,22 +228,31 @@ export class WorkerStream implements WorkerEnd {
   }
 
   receiveAgain(source: Buffer, start: number, end: number, device: WorkerDevice | undefined): void {
-    for (let at = start; at < end; at += MAX_RECORD) {
-      const place = this.#restorePartial();
-      const length = Math.min(end - at, MAX_RECORD);
-      source.copy(this.#context.arena.bytes, place, at, at + length);
-      this.#cutAll(place + length, device);
-    }
+    for (let at = start; at < end; at += MAX_RECORD)
+      this.#returned.push(Uint8Array.from(source.subarray(at, Math.min(at + MAX_RECORD, end))));
+    this.#takeReturned(device);
   }
 
   proceed(device: WorkerDevice | undefined): void {
     if (this.#waitsForMain && this.mayProceed) {
       this.#waitsForMain = false;
       this.#waitsForRoom = true; // OpenSSL may have more than was delivered
-      if (this.#partial.length > 0) this.#cutAll(this.#restorePartial(), device);
+      if (this.#partial.length > 0 && this.#returned.length === 0) this.#cutAll(this.#restorePartial(), device);
     }
-    if (this.#waitsForRoom && this.#state === 'open') this.#readRecords(device);
+    if (this.#waitsForRoom && this.#state === 'open' && this.#takeReturned(device)) this.#readRecords(device);
     this.flush();
+  }
+
+  /** Cuts what main has given back, as far as there is room. False: not all of it. */
+  #takeReturned(device: WorkerDevice | undefined): boolean {
+    for (let next = this.#returned[0]; next !== undefined; next = this.#returned[0]) {
+      if (!this.#context.hasRoomForDevice()) return false;
+      const place = this.#restorePartial();
+      this.#context.arena.bytes.set(next, place);
+      this.#cutAll(place + next.length, device);
+      this.#returned.shift();
+    }
+    return true;
   }
 
   fail(errno: number): void {
@@ -255,7 +265,7 @@ export class WorkerStream implements WorkerEnd {
   }
 
   get #mayRead(): boolean {
-    return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom;
+    return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom && !this.#output.isUnread;
   }
 
   /** True: it is over, and well. */
@@ -267,8 +277,8 @@ export class WorkerStream implements WorkerEnd {
       this.#over({ type: 'broken', reason: this.#session.failure });
     } else if (outcome === 'done') {
       this.#state = 'open';
-      const { peerCertificate, cipherSuite, finished, updatesKeys } = this.#session;
-      this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
+      const { peerCertificate, verification, cipherSuite, finished, updatesKeys } = this.#session;
+      this.#report({ type: 'secured', facts: { peerCertificate, verification, cipherSuite, finished, updatesKeys } });
     }
     return outcome === 'done';
   }

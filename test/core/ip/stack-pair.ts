@@ -76,8 +76,11 @@ export class StackEnd {
     });
   }
 
+  /** The packet is lent for the call, in a Buffer, whose slices are views: who keeps one sees it spoilt. */
   receive(packet: Uint8Array): void {
-    this.stack.receive(packet, 0, packet.length, this.#clock.now);
+    const lent = Buffer.from(packet);
+    this.stack.receive(lent, 0, lent.length, this.#clock.now);
+    lent.fill(0xee);
     this.pump();
   }
 

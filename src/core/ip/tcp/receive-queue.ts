@@ -6,6 +6,7 @@
  *
  * Every byte is copied once, out of the packet; what is read is handed out as the memory it was copied to.
  */
+import { copyOf } from '../../wire/copy.ts';
 import type { Allocate } from '../memory.ts';
 import { plus, type Sequence } from './sequence.ts';
 import { MAX_SACK_BLOCKS } from './tcp-segment.ts';
@@ -219,7 +220,7 @@ export class ReceiveQueue {
       const room = following === undefined ? (stop - from) | 0 : Math.min((stop - from) | 0, (following.start - from) | 0);
       if (room > 0) {
         const at = start + ((from - sequence) | 0);
-        const piece = buffer.slice(at, at + room);
+        const piece = copyOf(buffer.subarray(at, at + room));
         this.outOfOrder += room;
         this.pieces++;
         if (touched === undefined) {

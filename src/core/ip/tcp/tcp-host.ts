@@ -3,9 +3,11 @@
  *
  * A segment: {@link TcpHost.receive} finds its connection → segment-arrival.ts → the connection is queued to send, to be looked at, or both.
  */
+
 import { MisuseError, NetworkError } from '../../errors.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { TokenBucket } from '../../tunnel/token-bucket.ts';
+import { copyOf } from '../../wire/copy.ts';
 import { type Endpoint, formatEndpoint, type IpAddress, sameIp } from '../../wire/ip-address.ts';
 import { i32, putU16, u16 } from '../byte-order.ts';
 import { checksumOf, sumPseudoHeader, sumWords } from '../checksum.ts';
@@ -268,7 +270,7 @@ export class TcpHost implements TcpServices {
   }
 
   #receiveAtListener(packet: IpPacket, segment: TcpSegment, now: Millis): void {
-    const local: Endpoint = { address: { family: packet.family, bytes: packet.destination.slice() }, port: segment.destinationPort };
+    const local: Endpoint = { address: { family: packet.family, bytes: copyOf(packet.destination) }, port: segment.destinationPort };
     const listener = this.#listeners.find(local.address, local.port);
     // RFC 9293 §3.10.7.1 and .2
     if (listener === undefined || segment.has(FLAG.ack) || segment.has(FLAG.rst)) {
@@ -288,7 +290,7 @@ export class TcpHost implements TcpServices {
       this.drop('connection-limit');
       return;
     }
-    const remote: Endpoint = { address: { family: packet.family, bytes: packet.source.slice() }, port: segment.sourcePort };
+    const remote: Endpoint = { address: { family: packet.family, bytes: copyOf(packet.source) }, port: segment.sourcePort };
     const block = this.#newBlock(local, remote, now, true);
     listener.began(block);
     synArrived(block, segment, now);

@@ -1,0 +1,71 @@
+/** The inside of a VPN for this process alone: sockets of a userspace stack, names by the VPN's servers. */
+import type { TunnelConfig } from '../core/tunnel/config.ts';
+import { formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
+import type { StackDevice } from '../node/devices/stack-device.ts';
+import type {
+  ConnectionOptions,
+  DatagramOptions,
+  IpDatagram,
+  IpLookupAddress,
+  IpNetwork,
+  IpServer,
+  IpSocket,
+  LookupOptions,
+  PingAnswer,
+  PingOptions,
+  ServerOptions,
+} from '../node/ip/ip-network.ts';
+import { StackDatagram } from '../node/ip/stack-datagram.ts';
+import { stackPing } from '../node/ip/stack-ping.ts';
+import { StackServer } from '../node/ip/stack-server.ts';
+import { StackSocket } from '../node/ip/stack-socket.ts';
+import { VpnResolver } from './vpn-resolver.ts';
+
+export class UserspaceNetwork implements IpNetwork {
+  readonly #device: StackDevice;
+  readonly #resolver: VpnResolver;
+
+  /** @param config what the gateway wants the tunnel to be, as it is now */
+  constructor(device: StackDevice, config: () => TunnelConfig | undefined) {
+    this.#device = device;
+    this.#resolver = new VpnResolver({
+      network: this,
+      config,
+      families: () => ([4, 6] as const).filter((family) => device.stack.addresses.some((address) => address.family === family)),
+    });
+  }
+
+  get addresses(): readonly string[] {
+    return this.#device.stack.addresses.map(formatIp);
+  }
+
+  createConnection(options: ConnectionOptions): IpSocket {
+    return StackSocket.connect(this.#device, options, (host, family, signal) => this.#resolve(host, family, signal));
+  }
+
+  createServer(options: ServerOptions = {}, onConnection?: (socket: IpSocket) => void): IpServer {
+    const server = new StackServer(this.#device, options);
+    if (onConnection !== undefined) server.on('connection', onConnection);
+    return server;
+  }
+
+  createDatagram(options: DatagramOptions = {}): IpDatagram {
+    return new StackDatagram(this.#device, options);
+  }
+
+  lookup(name: string, options: LookupOptions = {}): Promise<readonly IpLookupAddress[]> {
+    return this.#resolver.lookup(name, options);
+  }
+
+  async ping(host: string, options: PingOptions = {}): Promise<PingAnswer> {
+    const { family, signal } = options;
+    const [address] = await this.#resolve(host, family ?? 0, signal);
+    if (address === undefined) throw new Error('a lookup that resolves has an address');
+    return stackPing(this.#device, address, options);
+  }
+
+  async #resolve(host: string, family: 0 | 4 | 6, signal: AbortSignal | undefined): Promise<readonly IpAddress[]> {
+    const found = await this.lookup(host, { family, ...(signal !== undefined && { signal }) });
+    return found.flatMap(({ address }) => parseIp(address) ?? []);
+  }
+}

@@ -2,6 +2,8 @@
  * What a connected socket of node:net has beneath it. Node has no documented way there; the handle has had these since there are handles.
  */
 import type { Socket } from 'node:net';
+import { NetworkError } from '../core/errors.ts';
+import { type Endpoint, parseIp } from '../core/wire/ip-address.ts';
 
 interface Handle {
   readonly fd?: number;
@@ -37,4 +39,18 @@ export function stopReading(socket: Socket): Uint8Array[] | undefined {
 /** Node reads again, as far as a paused stream does. */
 export function readAgain(socket: Socket): void {
   handleOf(socket)?.readStart?.();
+}
+
+/** Descriptor and ends of a socket. Throws {@link NetworkError} once it is closed. */
+export function connected(socket: Socket): { readonly fd: number; readonly local: Endpoint; readonly remote: Endpoint } {
+  const fd = descriptorOf(socket);
+  const local = endpointOf(socket.localAddress, socket.localPort);
+  const remote = endpointOf(socket.remoteAddress, socket.remotePort);
+  if (fd !== undefined && local !== undefined && remote !== undefined) return { fd, local, remote };
+  throw new NetworkError('The connection was closed before its TLS handshake.');
+}
+
+function endpointOf(address: string | undefined, port: number | undefined): Endpoint | undefined {
+  const ip = parseIp(address ?? '');
+  return ip === undefined || port === undefined ? undefined : { address: ip, port };
 }

@@ -7,18 +7,18 @@
 import type { Socket } from 'node:net';
 import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../../core/errors.ts';
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
-import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedUse } from '../driver/carried-use.ts';
 import { errnoName } from '../ffi/errno.ts';
 import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
-import { descriptorOf } from '../socket-handle.ts';
+import { connected } from '../socket-handle.ts';
 import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ENTRY } from './messages.ts';
-import { monotonicMillis, PATH } from './shared-memory.ts';
+import { localTime, PATH } from './shared-memory.ts';
 import { COMMIT_WINDOW, type SecuredFacts, type StreamReport } from './stream-messages.ts';
 
 /** How long a handshake may take. */
@@ -395,23 +395,4 @@ export class EngineStream implements TlsStream, StreamCarrier {
     this.#counters = this.#counters.slice(); // the place is another's next
     this.#onClosed();
   }
-}
-
-/** By this thread's clock; 0: never. */
-function localTime(at: number): number {
-  return at === 0 ? 0 : at + performance.now() - monotonicMillis();
-}
-
-/** Descriptor and ends of a socket. */
-function connected(socket: Socket): { readonly fd: number; readonly local: Endpoint; readonly remote: Endpoint } {
-  const fd = descriptorOf(socket);
-  const local = endpointOf(socket.localAddress, socket.localPort);
-  const remote = endpointOf(socket.remoteAddress, socket.remotePort);
-  if (fd !== undefined && local !== undefined && remote !== undefined) return { fd, local, remote };
-  throw new NetworkError('The connection was closed before its TLS handshake.');
-}
-
-function endpointOf(address: string | undefined, port: number | undefined): Endpoint | undefined {
-  const ip = parseIp(address ?? '');
-  return ip === undefined || port === undefined ? undefined : { address: ip, port };
 }

@@ -149,3 +149,8 @@ export function monotonicMillis(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + nanoseconds / 1e6;
 }
+
+/** A time of {@link monotonicMillis} on this thread's performance.now(); 0, which stands for never, stays. */
+export function localTime(at: number): number {
+  return at === 0 ? 0 : at + performance.now() - monotonicMillis();
+}

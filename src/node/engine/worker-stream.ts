@@ -179,13 +179,12 @@ export class WorkerStream implements WorkerEnd {
 
   addPacket(length: number): void {
     const frames = this.#frames;
-    const { packetPlace } = this;
     if (frames === undefined || this.#state !== 'open') {
       count(this.#counters, PATH.notSealed);
       return;
     }
-    frames.writeHeader(this.#context.arena.bytes, packetPlace, length);
-    this.#write(packetPlace - frames.headerLength, frames.headerLength + length);
+    frames.writeHeader(this.#context.arena.bytes, this.packetPlace, length);
+    this.#write(this.packetPlace - frames.headerLength, frames.headerLength + length);
     countSentPacket(this.#counters, length);
     this.#output.hasPackets = true;
   }
@@ -209,8 +208,8 @@ export class WorkerStream implements WorkerEnd {
       const length = this.#context.libc.recv(this.fd, address, NETWORK_ROOM, 0);
       if (length < 0) {
         const errno = this.#context.libc.errno();
-        if (this.#output.errno !== undefined) this.fail(this.#output.errno);
-        else if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.fail(errno);
+        const why = this.#output.errno ?? errno;
+        if (why !== ERRNO.EAGAIN && why !== ERRNO.EINTR) this.fail(why);
         break;
       }
       if (length === 0) {

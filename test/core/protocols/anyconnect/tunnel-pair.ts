@@ -48,10 +48,9 @@ export interface PairOptions {
   readonly mode?: Mode;
   /** The IANA id of the one suite that is offered in a PSK handshake. */
   readonly pskSuite?: number;
-  /** The client's paths, and the gateway's flows, are carried by an engine. */
+  /** The client's paths, and the gateway's flows, are carried by an engine; its stream could be. */
   readonly engine?: boolean;
   readonly gatewayEngine?: boolean;
-  /** The gateway's stream could be. */
   readonly streamEngine?: boolean;
   /** What the client knows of its way to the gateway. */
   readonly pathMtu?: number;
@@ -329,9 +328,8 @@ export class TunnelPair {
       gateway.add(path);
       gateway.turn((machine, sink) => machine.opened(path, this.#facts(GATEWAY_END, CLIENT_END, false), this.clock.now, sink));
     }
-    const path = flow.gateway;
     remember(this.datagramsToGateway, bytes);
-    if (path.isOpen) gateway.receive(path, bytes);
+    if (flow.gateway.isOpen) gateway.receive(flow.gateway, bytes);
   }
 
   // ---- what the machines are told

@@ -7,12 +7,13 @@
 import type { Socket } from 'node:net';
 import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../../core/errors.ts';
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
-import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedUse } from '../driver/carried-use.ts';
 import { errnoName } from '../ffi/errno.ts';
 import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { endsOf } from '../socket-ends.ts';
 import { descriptorOf } from '../socket-handle.ts';
 import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
@@ -393,13 +394,6 @@ function localTime(at: number): number {
 /** Descriptor and ends of a socket. */
 function connected(socket: Socket): { readonly fd: number; readonly local: Endpoint; readonly remote: Endpoint } {
   const fd = descriptorOf(socket);
-  const local = endpointOf(socket.localAddress, socket.localPort);
-  const remote = endpointOf(socket.remoteAddress, socket.remotePort);
-  if (fd !== undefined && local !== undefined && remote !== undefined) return { fd, local, remote };
-  throw new NetworkError('The connection was closed before its TLS handshake.');
-}
-
-function endpointOf(address: string | undefined, port: number | undefined): Endpoint | undefined {
-  const ip = parseIp(address ?? '');
-  return ip === undefined || port === undefined ? undefined : { address: ip, port };
+  if (fd === undefined) throw new NetworkError('The connection was closed before its TLS handshake.');
+  return { fd, ...endsOf(socket) };
 }

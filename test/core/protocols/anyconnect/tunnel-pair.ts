@@ -48,10 +48,9 @@ export interface PairOptions {
   readonly mode?: Mode;
   /** The IANA id of the one suite that is offered in a PSK handshake. */
   readonly pskSuite?: number;
-  /** The client's paths, and the gateway's flows, are carried by an engine. */
+  /** Carried by an engine: the client's paths, the gateway's flows, the gateway's stream. */
   readonly engine?: boolean;
   readonly gatewayEngine?: boolean;
-  /** The gateway's stream could be. */
   readonly streamEngine?: boolean;
   /** What the client knows of its way to the gateway. */
   readonly pathMtu?: number;
@@ -334,9 +333,7 @@ export class TunnelPair {
     if (path.isOpen) gateway.receive(path, bytes);
   }
 
-  // ---- what the machines are told
-
-  /** Each machine has a copy of its own. */
+  // ---- what the machines are told: each has a copy of its own
   readonly exportedKeys: Uint8Array[] = [];
 
   #facts(local: Endpoint, remote: Endpoint, isStream: boolean): PathFacts {
@@ -345,7 +342,7 @@ export class TunnelPair {
     if (isStream) this.exportedKeys.push(exported);
     return {
       ...{ local, remote },
-      engine: isStream ? local !== CLIENT_END && streamEngine : local === CLIENT_END ? engine : gatewayEngine,
+      engine: local === CLIENT_END ? engine && !isStream : isStream ? streamEngine : gatewayEngine,
       ...(pathMtu !== undefined && local === CLIENT_END && { pathMtu }),
       ...(isStream && { tls: { exported, finished: new Uint8Array(32), cipherSuite: 'TLSv1.3-TLS_AES_256_GCM_SHA384' } }),
     };

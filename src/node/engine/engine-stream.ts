@@ -69,6 +69,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
   #facts: SecuredFacts | undefined;
   #peerCertificate: Uint8Array = new Uint8Array(0);
   #isCarried = false;
+  #hasGivenBack = false;
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
   #state: 'open' | 'ending' | 'over' = 'open';
@@ -285,10 +286,10 @@ export class EngineStream implements TlsStream, StreamCarrier {
         if (this.#waitingBytes === 0) this.#onDrain?.();
         return;
       case 'over':
-        this.#end(undefined);
+        this.#endBehind(undefined);
         return;
       case 'broken':
-        this.#end(
+        this.#endBehind(
           this.#error('reason' in report ? report.reason : systemErrorText(Object.assign(new Error(), { code: errnoName(report.errno) }))),
         );
         return;
@@ -354,8 +355,19 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   /** It came before the worker had the description. Only the worker may cut it now: it knows what comes next. */
   #giveBack(data: Buffer, start: number, end: number): void {
+    this.#hasGivenBack = true;
     if (this.#link.push(ENTRY.received, this.#id, data, start, end)) this.#link.flush();
     else this.#end(this.#error('the packet engine had no room for what came'));
+  }
+
+  /** It is over, but for what was given back: that comes again before anybody hears of the end. */
+  #endBehind(error: SallyportError | undefined): void {
+    if (!this.#hasGivenBack) {
+      this.#end(error);
+      return;
+    }
+    const end = () => this.#end(error);
+    this.#link.call('settle-stream', { path: this.#id }).then(end, end);
   }
 
   /** Nothing more comes, and nothing more can be sent. */

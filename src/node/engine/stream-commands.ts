@@ -68,6 +68,8 @@ export class StreamCommands {
         return this.#streamAt(takes.path).exportKeys(takes.label, takes.length);
       case 'update-keys':
         return this.#streamAt(takes.path).updateKeys();
+      case 'settle-stream':
+        return undefined;
       case 'end-stream':
         return this.#streamAt(takes.path).end();
     }

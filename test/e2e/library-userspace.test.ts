@@ -27,7 +27,8 @@ describe('connect() with device "userspace"', { skip: skip || missing('setpriv')
       chmodSync(lab.folder, 0o755);
       const ids = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--no-new-privs'];
       const words = [process.execPath, PROGRAM, gateway, ocserv.pin, ALICE.password, authority.certificate, transport];
-      const { code, stdout, output } = await client.finish('setpriv', [...ids, ...words]);
+      const program = await client.start('setpriv', [...ids, ...words]);
+      const { code, stdout, output } = await program.finish({ within: 60_000 });
       assert.equal(code, 0, output);
       const said = Object.assign(
         {},

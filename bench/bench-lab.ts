@@ -1,6 +1,5 @@
 /**
- * Where programs are compared: two machines with a cable between them; the clients on one ocserv and with the same options, the gateways with the same
- * configuration file and the same client.
+ * Where programs are compared: two machines with a cable between them; clients with the same options, gateways with the same configuration file.
  *
  *   client 192.0.2.2 ──veth── 192.0.2.1 server (one gateway at a time)
  *          10.77.0.x ═tunnel═ 10.77.0.1
@@ -35,7 +34,13 @@ const SETTINGS: OcservSettings = {
   'use-occtl': false,
 };
 
-const CLIENTS: Readonly<Record<Side, Command>> = { sallyport: DROP_IN, reference: ['/usr/sbin/openconnect'] };
+export type Client = Side | 'portable';
+
+const CLIENTS: Readonly<Record<Client, Command>> = {
+  sallyport: DROP_IN,
+  reference: ['/usr/sbin/openconnect'],
+  portable: [process.execPath, path.join(import.meta.dirname, 'portable-client.ts')],
+};
 
 const TRANSPORT_ARGS: Readonly<Record<Transport, readonly string[]>> = { dtls: [], tls: ['--no-dtls'] };
 
@@ -86,7 +91,7 @@ export class BenchLab implements AsyncDisposable {
   }
 
   /** Brings up a client's tunnel to the gateway that runs, does the work, and ends the client. */
-  async withTunnel<T>(client: Side, transport: Transport, work: (tunnel: Tunnel) => Promise<T>): Promise<T> {
+  async withTunnel<T>(client: Client, transport: Transport, work: (tunnel: Tunnel) => Promise<T>): Promise<T> {
     if (this.#gateway === undefined) throw new Error('no gateway runs in this lab');
     rmSync(this.#upStamp, { force: true });
     const { gateway, pin, program } = this.#gateway;
@@ -96,7 +101,8 @@ export class BenchLab implements AsyncDisposable {
       user: ALICE,
       script: this.#script,
       args: TRANSPORT_ARGS[transport],
-      command: ['sh', '-c', `date +%s%N >"${this.#startStamp}" && exec "$@"`, 'sh', ...CLIENTS[client]],
+      // Authorities that Node alone would read at its start: a setting of the machine that measures.
+      command: ['sh', '-c', `unset NODE_EXTRA_CA_CERTS; date +%s%N >"${this.#startStamp}" && exec "$@"`, 'sh', ...CLIENTS[client]],
     });
     try {
       await connection.up();

@@ -1,6 +1,6 @@
 /** What the figures were measured on: the machine and the programs, without a name that only its owner knows. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpus, release } from 'node:os';
+import { cpus, loadavg, release } from 'node:os';
 import path from 'node:path';
 
 export interface Circumstances {
@@ -13,6 +13,8 @@ export interface Circumstances {
   readonly cores: number;
   /** Names with versions. */
   readonly programs: readonly string[];
+  /** How many processes wanted a core on average, in the minute before. */
+  readonly load: number;
 }
 
 const ROOT = path.resolve(import.meta.dirname, '..');
@@ -24,10 +26,10 @@ const PEERS: readonly (readonly [name: string, command: string])[] = [
   ['iperf3', 'iperf3'],
 ];
 
-/** @param report The file that the figures go to: that it changes is no difference from the commit. */
-export function circumstances(report: string): Circumstances {
+/** @param reports The files that figures go to: that they change is no difference from the commit. */
+export function circumstances(...reports: readonly string[]): Circumstances {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
-  const isChanged = git('status', '--porcelain', '--', '.', `:!${report}`) !== '';
+  const isChanged = git('status', '--porcelain', '--', '.', ...reports.map((report) => `:!${report}`)) !== '';
   return {
     date: new Date().toISOString().slice(0, 10),
     commit: `${git('rev-parse', '--short', 'HEAD')}${isChanged ? ' with changes' : ''}`,
@@ -35,6 +37,7 @@ export function circumstances(report: string): Circumstances {
     processor: cpus()[0]?.model ?? 'unknown processor',
     cores: cpus().length,
     programs: [`Node ${process.versions.node}`, ...PEERS.map(([name, command]) => `${name} ${versionOf(command)}`)],
+    load: loadavg()[0] ?? Number.NaN,
   };
 }
 

@@ -1,100 +1,54 @@
 /** The figures as Markdown: tables for the terminal, and docs/performance.md around the same tables. */
-import { type Figure, judge, type Measurement, REFERENCES, type Transport, type Unit } from './figures.ts';
+import { type Figure, MEASUREMENTS, type Measurement, nameOf, type Transport, type Unit } from './figures.ts';
+import { judge } from './limits.ts';
 import type { Circumstances } from './machine.ts';
+import type { BenchRecord } from './record.ts';
+import { SECTIONS } from './sections.ts';
 import { compare, type Spread } from './statistics.ts';
-
-/** Each measurement's heading, and what a reader must know of its table. */
-const SECTIONS: Readonly<Record<Measurement, { readonly title: string; readonly how: string }>> = {
-  connect: {
-    title: 'Connect time',
-    how: `From the start of the program to the tunnel up: logged in by password, and the network script has set the device's address and route, which is
-all it does. A shell writes the time and then becomes the client, and the script writes the time as its last act: the same two events on the
-same clock for both, whatever a client prints and when. With DTLS its handshake must be done too; both clients finish it before they run the
-script, and where one does not, its time ends when it says that it has. Neither client goes to the background, so the hand-over of \`-b\` is not
-in it. One connection of each client before the first round does not count.
-
-Where Sallyport's time goes, of 180 ms seen with time stamps in the code: Node's own start 26 ms, loading the command and the modules of Node that it
-needs 27, options, traces of killed sessions and the TLS context 23, TCP and TLS 22, log-in 26, CONNECT 11, DTLS 19, the network script and the device 24.
-No part stands out: it is code that runs once, before any compiler has seen it. Tried and not kept, as nothing was gained: starting the engine's
-thread before the command is loaded (it is ready in time as it is, and both then load more slowly), and one file for all code instead of a few.`,
-  },
-  ping: {
-    title: 'Ping time',
-    how: `The median round trip of small pings (56 bytes) to the gateway's inside address, with nothing else in the tunnel. 20 ms apart, processes and
-cores are still warm; 200 ms apart, they have gone to sleep in between. A round's figure is the median of its pings.
-
-Over TLS alone each packet passes two threads of Sallyport, as node:tls lives in the main one. Of 0.9 ms seen with time stamps in the code: the wake-up
-of the main thread 0.21, the tunnel's machine 0.17 for both ways, the call that encrypts and sends 0.16, the gateway and the way back into the main
-thread 0.25, the rest in the engine's thread. Other ways to wake a thread (a socket pair instead of Node's message) take a tenth less, no more: this
-limit waits for the engine to speak TLS itself.`,
-  },
-  memory: {
-    title: 'Idle memory',
-    how: `Of the client's process, when its tunnel has been up for 5 seconds without a packet. "Resident" counts all its pages in memory (RSS);
-"proportional" divides those that it shares with other processes by their number (PSS), and is what one more client costs a machine. It is stated; no limit is set.`,
-  },
-  throughput: {
-    title: 'Throughput and CPU',
-    how: `One TCP stream of iperf3 through the tunnel, first up (to the gateway), then down. The rate is what the receiver got. CPU is the client's, user
-and system time of all its threads, for each GB (10^9 bytes) of payload; the kernel's work on the client's behalf is in it. Both ends, the
-gateway and the traffic program share the machine's cores, so a client that needs less of them leaves more to the others.`,
-  },
-  'gateway-memory': {
-    title: "Gateway's idle memory",
-    how: `Of all processes of a gateway that has just been started, when one client's tunnel has been up for 5 seconds without a packet: main, and whoever it
-has started. Sallyport has as many workers as the machine has cores, each of them for many clients, and loads its program into each; ocserv has a
-process for each client. So these figures are what a gateway needs before it has clients, not what a client costs. A page that several processes
-share is in the sum of "resident" once for each of them, and once in that of "proportional".`,
-  },
-  'gateway-throughput': {
-    title: "Gateway's throughput and CPU",
-    how: `As with the clients, but with the same openconnect on both gateways. CPU is user and system time of all processes of the gateway, which are
-found by their descent from its main process. A round starts a gateway of its own, so what runs in JavaScript is compiled while it is measured.`,
-  },
-};
 
 const TRANSPORT_TITLES: Readonly<Record<Transport, string>> = { dtls: 'DTLS', tls: 'TLS' };
 
-const DIGITS: Readonly<Record<Unit, number>> = { ms: 1, µs: 0, MiB: 1, 'Mbit/s': 0, 'CPU-s/GB': 2 };
+const DIGITS: Readonly<Record<Unit, number>> = { ms: 1, µs: 0, MiB: 1, 'Mbit/s': 0, 'CPU-s/GB': 2, 'packets/s': 0 };
 
-/** The tables of what was measured, with their headings, and how each figure stands to its limit. */
+/** The tables of what was measured, with their headings, and how each figure stands to its limit: those first, they are what a reader comes for. */
 export function renderFigures(figures: readonly Figure[]): string {
-  return sections(figures, () => []).join('\n\n');
+  const measurements = MEASUREMENTS.filter((measurement) => figures.some((figure) => figure.measurement === measurement));
+  const own = (measurement: Measurement) => figures.filter((figure) => figure.measurement === measurement);
+  return [...limits(figures), ...measurements.flatMap((measurement) => section(measurement, own(measurement), []))].join('\n\n');
 }
 
-/** The whole document. Only its figures change from run to run. */
-export function renderDocument(figures: readonly Figure[], { date, commit, kernel, processor, cores, programs }: Circumstances): string {
+/** The whole document. */
+export function renderDocument(record: BenchRecord): string {
+  const all = Object.entries(record) as [Measurement, NonNullable<BenchRecord[Measurement]>][];
   const paragraphs = [
     '# Performance',
-    `What Sallyport costs, beside the programs in C that it replaces: its client beside openconnect, its gateway beside ocserv. \`npm run bench -- --write\`
-writes this file; it needs root on Debian with the programs that \`npm run test:setup\` installs, and an otherwise quiet machine.`,
-    `Both clients run with the same options against the same ocserv, both gateways with the same configuration file for the same openconnect, on two machines
+    `What Sallyport costs, beside the programs in C that it replaces: its client beside openconnect, its gateway beside ocserv, both ends beside both.
+\`npm run bench -- --write\` writes this file, and \`performance.json\` with every sample; it needs root on Debian with the programs that
+\`npm run test:setup\` installs, and an otherwise quiet machine. With \`--only\` it repeats one measurement and leaves the others as they are.`,
+    `Clients run with the same options against the same gateway, gateways with the same configuration file for the same client, on two machines
 made of network namespaces with a virtual cable between them. The two that are compared take turns within each round, and who goes first changes
-with the round, so what else the machine does meets both. Absolute figures belong to one machine; the ratios are what to compare.`,
-    [
-      `- Date: ${date}`,
-      `- Commit: ${commit}`,
-      `- Machine: ${cores} × ${processor}, ${kernel}`,
-      `- Programs: ${programs.join(', ')}`,
-      '- Transports: DTLS 1.2 with AES-256-GCM and a pre-shared key, and TLS 1.3 alone (`--no-dtls`); no compression; IPv4',
-    ].join('\n'),
-    `The columns of the programs hold medians over all rounds, with the smallest and the largest in parentheses. "Ratio" is Sallyport's median to the
+with the round, so what else the machine does meets both. Absolute figures belong to one machine; the ratios are what to compare.
+Transports are DTLS 1.2 with AES-256-GCM and a pre-shared key, and TLS 1.3 alone (\`--no-dtls\`); no compression; IPv4.`,
+    `The columns of what is compared hold medians over all rounds, with the smallest and the largest in parentheses. "Ratio" is Sallyport's median to the
 other's; "single rounds" is the range of the ratios of each round by itself: the wider it is, the less does the ratio say.`,
-    ...sections(figures, (measurement) => [SECTIONS[measurement].how]),
+    ...limits(all.flatMap(([, { figures }]) => figures)),
+    ...all.flatMap(([measurement, { figures, measuredOn }]) =>
+      section(measurement, figures, [SECTIONS[measurement].how, circumstancesOf(measurement, measuredOn)]),
+    ),
   ];
   return `${paragraphs.join('\n\n')}\n`;
 }
 
-/** The limits first: they are what a reader comes for. */
-function sections(figures: readonly Figure[], prose: (measurement: Measurement) => readonly string[]): string[] {
-  const measurements = [...new Set(figures.map(({ measurement }) => measurement))];
+function circumstancesOf(measurement: Measurement, { date, commit, kernel, processor, cores, programs, load }: Circumstances): string {
   return [
-    ...limits(figures),
-    ...measurements.flatMap((measurement) => {
-      const own = figures.filter((figure) => figure.measurement === measurement);
-      return [`## ${SECTIONS[measurement].title}`, ...prose(measurement), table(own, REFERENCES[measurement])];
-    }),
-  ];
+    `- \`npm run bench -- --only ${measurement}\`, ${date}, commit ${commit}`,
+    `- ${cores} × ${processor}, ${kernel}, load average ${load.toFixed(1)} before it`,
+    `- ${programs.join(', ')}`,
+  ].join('\n');
+}
+
+function section(measurement: Measurement, figures: readonly Figure[], prose: readonly string[]): string[] {
+  return [`## ${SECTIONS[measurement].title}`, ...prose, table(measurement, figures)];
 }
 
 function limits(figures: readonly Figure[]): string[] {
@@ -112,7 +66,7 @@ export function titleOf({ measurement, transport, name }: Figure): string {
   return `${SECTIONS[measurement].title} over ${TRANSPORT_TITLES[transport]}, ${name}`;
 }
 
-function table(figures: readonly Figure[], reference: string): string {
+function table(measurement: Measurement, figures: readonly Figure[]): string {
   const rows = figures.map(({ transport, name, unit, samples }) => {
     const { sallyport, reference: other, ratio, ratios } = compare(samples);
     const digits = DIGITS[unit];
@@ -129,7 +83,8 @@ function table(figures: readonly Figure[], reference: string): string {
       rounds,
     ];
   });
-  return render(['figure', 'unit', 'Sallyport', reference, 'ratio', 'single rounds', 'rounds'], rows, 'llrrrrr');
+  const names = [nameOf(measurement, 'sallyport'), nameOf(measurement, 'reference')];
+  return render(['figure', 'unit', ...names, 'ratio', 'single rounds', 'rounds'], rows, 'llrrrrr');
 }
 
 /** @param alignment For each column `l` or `r`. */

@@ -1,21 +1,25 @@
 /**
- * How fast one TCP stream goes through the tunnel, up and down, and what the client's or the gateway's work for it costs.
+ * How fast one TCP stream goes through the tunnel, up and down, and what the client's or the gateway's work for it costs; how many small packets pass.
  *
  * iperf3 makes the traffic, not the lab's own stream program: that one hashes every byte in JavaScript, on the cores that client and gateway need.
  */
-import type { Lab } from '../test/support/lab.ts';
-import { type BenchLab, INSIDE } from './bench-lab.ts';
-import type { Figure } from './figures.ts';
+import type { BenchLab, Client, Tunnel } from './bench-lab.ts';
+import type { Figure, Measurement } from './figures.ts';
+import { type Direction, runIperf } from './iperf.ts';
 import { cpuSeconds, treeCpuSeconds } from './process-usage.ts';
 import { type Measured, measureInTurns } from './rounds.ts';
 
-/** One for each run: none can meet the unfinished end of another. */
-const FIRST_PORT = 5301;
+const RATES = { up: 'Mbit/s', down: 'Mbit/s' } as const;
 
-/** Beyond the seconds of the transfer, for its start and its end. */
-const GRACE_MS = 15_000;
+const UNITS = { ...RATES, 'CPU up': 'CPU-s/GB', 'CPU down': 'CPU-s/GB' } as const;
 
-const UNITS = { up: 'Mbit/s', down: 'Mbit/s', 'CPU up': 'CPU-s/GB', 'CPU down': 'CPU-s/GB' } as const;
+const PAIR_UNITS = {
+  ...RATES,
+  'client CPU up': 'CPU-s/GB',
+  'client CPU down': 'CPU-s/GB',
+  'gateway CPU up': 'CPU-s/GB',
+  'gateway CPU down': 'CPU-s/GB',
+} as const;
 
 export interface ThroughputSize {
   readonly rounds: number;
@@ -23,73 +27,89 @@ export interface ThroughputSize {
   readonly seconds: number;
 }
 
-export function measureThroughput(bench: BenchLab, { rounds, seconds }: ThroughputSize): Promise<Figure[]> {
-  const port = ports();
-  return measureInTurns('throughput', rounds, UNITS, (client, transport) =>
-    bench.withTunnel(client, transport, ({ program }) => transfers(bench.lab, { port, seconds, cpu: () => cpuSeconds(program.pid) })),
+export function measureThroughput(bench: BenchLab, size: ThroughputSize): Promise<Figure[]> {
+  return measureClient(bench, size, 'throughput', 'sallyport');
+}
+
+export function measurePortable(bench: BenchLab, size: ThroughputSize): Promise<Figure[]> {
+  return measureClient(bench, size, 'portable', 'portable');
+}
+
+/** Beside openconnect on the gateway that runs. */
+function measureClient(bench: BenchLab, { rounds, seconds }: ThroughputSize, measurement: Measurement, ours: Client): Promise<Figure[]> {
+  return measureInTurns(measurement, rounds, UNITS, (side, transport) =>
+    bench.withTunnel(side === 'sallyport' ? ours : side, transport, (tunnel) => transfersOfOne(bench, seconds, clientCpu(tunnel))),
   );
 }
 
 /** The same client on both gateways; all processes of the gateway count. */
 export function measureGatewayThroughput(bench: BenchLab, { rounds, seconds }: ThroughputSize): Promise<Figure[]> {
-  const port = ports();
   return measureInTurns('gateway-throughput', rounds, UNITS, async (gateway, transport) => {
     await bench.useGateway(gateway);
-    return await bench.withTunnel('reference', transport, (tunnel) =>
-      transfers(bench.lab, { port, seconds, cpu: () => treeCpuSeconds(tunnel.gateway.pid) }),
-    );
+    return await bench.withTunnel('reference', transport, (tunnel) => transfersOfOne(bench, seconds, gatewayCpu(tunnel)));
   });
 }
 
-function ports(): () => number {
-  let port = FIRST_PORT;
-  return () => port++;
+/** Both ends ours, beside both ends of the other. */
+export function measurePair(bench: BenchLab, { rounds, seconds }: ThroughputSize): Promise<Figure[]> {
+  return measureInTurns('pair', rounds, PAIR_UNITS, async (side, transport) => {
+    await bench.useGateway(side);
+    return await bench.withTunnel(side, transport, async (tunnel) => {
+      const { up, down } = await transfers(bench, seconds, { client: clientCpu(tunnel), gateway: gatewayCpu(tunnel) });
+      return {
+        ...{ up: up.rate, 'client CPU up': up.cpu.client, 'gateway CPU up': up.cpu.gateway },
+        ...{ down: down.rate, 'client CPU down': down.cpu.client, 'gateway CPU down': down.cpu.gateway },
+      };
+    });
+  });
 }
 
-interface Transfers {
-  /** A port that no transfer has had. */
-  readonly port: () => number;
-  readonly seconds: number;
-  /** What the processes that are measured have used so far, in seconds. */
-  readonly cpu: () => number;
+/** Payload of each UDP datagram. */
+const SMALL = 64;
+
+/** Both ends ours, beside both ends of the other; what arrived counts. */
+export function measurePackets(bench: BenchLab, { rounds, seconds }: ThroughputSize): Promise<Figure[]> {
+  return measureInTurns('packets', rounds, { up: 'packets/s', down: 'packets/s' }, async (side, transport) => {
+    await bench.useGateway(side);
+    return await bench.withTunnel(side, transport, async () => {
+      const args = ['--udp', '--length', String(SMALL), '--bitrate', '0'];
+      const rate = async (direction: Direction) =>
+        (await runIperf(bench.lab, { direction, seconds, args, cpu: {} })).bitsPerSecond / (8 * SMALL);
+      return { up: await rate('up'), down: await rate('down') };
+    });
+  });
+}
+
+interface Transfer<Watched extends string> {
+  /** Mbit/s */
+  readonly rate: number;
+  /** CPU-s/GB */
+  readonly cpu: Readonly<Record<Watched, number>>;
 }
 
 /** Up, then down. */
-async function transfers(lab: Lab, { port, seconds, cpu }: Transfers): Promise<Measured<keyof typeof UNITS>> {
-  const up = await transfer(lab, { port: port(), seconds, cpu, isReverse: false });
-  const down = await transfer(lab, { port: port(), seconds, cpu, isReverse: true });
-  return { up: up.rate, down: down.rate, 'CPU up': up.cpu, 'CPU down': down.cpu };
+async function transfers<Watched extends string>(
+  { lab }: BenchLab,
+  seconds: number,
+  cpu: Readonly<Record<Watched, () => number>>,
+): Promise<Record<Direction, Transfer<Watched>>> {
+  const transfer = async (direction: Direction) => {
+    const { bytes, bitsPerSecond, cpu: used } = await runIperf(lab, { direction, seconds, cpu });
+    const costs = Object.entries<number>(used).map(([name, spent]) => [name, spent / (bytes / 1e9)]);
+    return { rate: bitsPerSecond / 1e6, cpu: Object.fromEntries(costs) as Record<Watched, number> };
+  };
+  return { up: await transfer('up'), down: await transfer('down') };
 }
 
-interface Transfer {
-  readonly cpu: () => number;
-  readonly port: number;
-  readonly seconds: number;
-  /** From the gateway to the client. */
-  readonly isReverse: boolean;
+async function transfersOfOne(bench: BenchLab, seconds: number, one: () => number): Promise<Measured<keyof typeof UNITS>> {
+  const { up, down } = await transfers(bench, seconds, { one });
+  return { up: up.rate, down: down.rate, 'CPU up': up.cpu.one, 'CPU down': down.cpu.one };
 }
 
-/** What the receiver got in Mbit/s, and the CPU-seconds for each 10^9 bytes of that. */
-async function transfer(lab: Lab, { cpu, port, seconds, isReverse }: Transfer): Promise<{ rate: number; cpu: number }> {
-  const server = await lab.server.start('iperf3', ['--server', '--one-off', '--forceflush', '--port', String(port)]);
-  try {
-    await server.waitFor(/^Server listening/m);
-    const before = cpu();
-    const args = ['--client', INSIDE, '--port', String(port), '--time', String(seconds), '--json', ...(isReverse ? ['--reverse'] : [])];
-    const client = await lab.client.start('iperf3', args);
-    const { stdout } = await client.finish({ within: seconds * 1000 + GRACE_MS });
-    const used = cpu() - before;
-    const { bytes, bitsPerSecond } = receivedOf(stdout);
-    return { rate: bitsPerSecond / 1e6, cpu: used / (bytes / 1e9) };
-  } finally {
-    await server.stop();
-  }
+function clientCpu({ program }: Tunnel): () => number {
+  return () => cpuSeconds(program.pid);
 }
 
-/** Reads iperf3's report. Throws with its own error, or where nothing arrived. */
-function receivedOf(report: string): { bytes: number; bitsPerSecond: number } {
-  const { error, end } = JSON.parse(report) as { error?: string; end?: { sum_received?: { bytes: number; bits_per_second: number } } };
-  const received = end?.sum_received;
-  if (error !== undefined || received === undefined || !(received.bytes > 0)) throw new Error(`iperf3: ${error ?? 'nothing arrived'}`);
-  return { bytes: received.bytes, bitsPerSecond: received.bits_per_second };
+function gatewayCpu({ gateway }: Tunnel): () => number {
+  return () => treeCpuSeconds(gateway.pid);
 }

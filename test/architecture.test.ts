@@ -108,6 +108,16 @@ describe('architecture', () => {
     assert.deepEqual(wrong, []);
   });
 
+  // tools/bundle.ts leaves the table of HTML's entities out of the commands.
+  it('parses XML only', () => {
+    const parsers = files.filter(({ imports }) => imports.includes('htmlparser2'));
+    assert.ok(parsers.length > 0);
+    for (const { name, text } of parsers) {
+      const calls = text.match(/(?:new Parser|parseDocument)\(/g) ?? [];
+      assert.equal(text.match(/\{ xmlMode: true/g)?.length, calls.length, name);
+    }
+  });
+
   it('has no import cycles', () => {
     assert.deepEqual(cycles(), []);
   });

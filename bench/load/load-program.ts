@@ -52,7 +52,20 @@ const CONNECT_LIMIT: Millis = 60_000;
 
 const MAX_REASONS = 5;
 
+/** Between looks for packets of {@link Bulk} that are lost. */
+const LOST_AFTER: Millis = 250;
+
+export interface Bulk {
+  /** Numbers of the sessions that carry traffic. */
+  readonly sessions: readonly number[];
+  /** Packets of each that are kept on their way. */
+  readonly window: number;
+  /** Bytes of each packet. */
+  readonly length: number;
+}
+
 interface Running {
+  readonly number: number;
   readonly session: VpnSession;
   device: SessionDevice | undefined;
   path: Path['kind'] | undefined;
@@ -80,6 +93,7 @@ async function connectOne(number: number, usesDatagrams: boolean): Promise<void>
   });
   const up = Promise.withResolvers<void>();
   const one: Running = {
+    number,
     session: client.session({
       openDevice: (config) => {
         one.device = deviceFor(number, config);
@@ -147,8 +161,19 @@ const calls = {
     }, TICK);
   },
 
+  /** Some sessions send as much as comes back. */
+  startBulk({ sessions, window, length }: Bulk): void {
+    const wanted = new Set(sessions);
+    const devices = running.flatMap(({ number, device }) => (wanted.has(number) && device !== undefined ? [device] : []));
+    for (const device of devices) device.keep(window, length);
+    ticker = setInterval(() => {
+      for (const device of devices) device.forgetLost();
+    }, LOST_AFTER);
+  },
+
   stopTraffic(): void {
     clearInterval(ticker);
+    for (const { device } of running) device?.keep(0, 0);
   },
 
   report(): LoadReport {

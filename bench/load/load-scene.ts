@@ -11,6 +11,7 @@ import { Ocserv, writePasswords } from '../../test/support/ocserv.ts';
 import type { OcservSettings } from '../../test/support/ocserv-config.ts';
 import { proportionalMemoryOf } from '../../test/support/process-view.ts';
 import { RemoteProgram } from '../../test/support/remote-calls.ts';
+import { treeCpuSeconds } from '../process-usage.ts';
 import type { LoadCalls, LoadTarget } from './load-program.ts';
 
 export const GATEWAYS = ['sallyport', 'ocserv'] as const;
@@ -42,10 +43,12 @@ const SETTINGS: OcservSettings = {
 export class LoadScene implements AsyncDisposable {
   readonly programs: readonly RemoteProgram<LoadCalls>[];
   readonly #lab: Lab;
+  readonly #gatewayPid: number;
   readonly #echoPid: number;
 
-  private constructor(lab: Lab, programs: readonly RemoteProgram<LoadCalls>[], echoPid: number) {
+  private constructor(lab: Lab, programs: readonly RemoteProgram<LoadCalls>[], gatewayPid: number, echoPid: number) {
     this.#lab = lab;
+    this.#gatewayPid = gatewayPid;
     this.programs = programs;
     this.#echoPid = echoPid;
   }
@@ -76,7 +79,7 @@ export class LoadScene implements AsyncDisposable {
         await each.program.waitFor(/ready/);
         await each.call('aim', target);
       }
-      return new LoadScene(lab, programs, echo.pid);
+      return new LoadScene(lab, programs, gateway.program.pid, echo.pid);
     } catch (error) {
       await lab.close();
       throw error;
@@ -87,6 +90,11 @@ export class LoadScene implements AsyncDisposable {
   gatewayMemory(): number {
     const pids = this.#lab.server.processes().map(({ pid }) => pid);
     return pids.filter((pid) => pid !== this.#echoPid).reduce((sum, pid) => sum + memoryOrNone(pid), 0);
+  }
+
+  /** Seconds that all processes of the gateway have used so far. */
+  gatewayCpu(): number {
+    return treeCpuSeconds(this.#gatewayPid);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -57,9 +57,8 @@ export async function measureLoad(
   const memoryWithout = scene.gatewayMemory();
 
   const start = performance.now();
-  const outcomes = await Promise.all(programs.map((program, i) => connectShare(program, i, programs.length, sessions)));
+  const { failed, reasons } = await connectSessions(programs, sessions);
   const elapsed = (performance.now() - start) / 1000;
-  const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, 0);
   const connected = sessions - failed;
   say(`${gateway}: ${connected} of ${sessions} sessions are up after ${elapsed.toFixed(1)} s`);
   await setTimeout(SETTLE);
@@ -79,25 +78,36 @@ export async function measureLoad(
     ...{ gateway, sessions, connected, byDatagrams, memoryPerSession, memoryWithout, seconds, traffic },
     loginsPerSecond: connected / elapsed,
     upAtEnd: traffic.up,
-    reasons: [...outcomes.flatMap((outcome) => outcome.reasons), ...traffic.reasons],
+    reasons: [...reasons, ...traffic.reasons],
   };
 }
 
 type LoadPrograms = LoadScene['programs'];
 
-/** Every second session goes over UDP. */
+/** Brings up that many sessions, each program its share: those with even numbers over UDP. */
+export async function connectSessions(
+  programs: LoadPrograms,
+  sessions: number,
+): Promise<{ readonly failed: number; readonly reasons: readonly string[] }> {
+  const outcomes = await Promise.all(programs.map((program, i) => connectShare(program, i, programs.length, sessions)));
+  return {
+    failed: outcomes.reduce((sum, outcome) => sum + outcome.failed, 0),
+    reasons: outcomes.flatMap((outcome) => outcome.reasons),
+  };
+}
+
 async function connectShare(program: LoadPrograms[number], index: number, of: number, sessions: number) {
-  const own = Array.from({ length: sessions }, (_, i) => i).filter((i) => i % of === index);
+  const own = Array.from({ length: sessions }, (_, i) => i).filter((i) => (i >> 1) % of === index);
   const lanes = Math.max(1, Math.round(LANES / of / 2));
   const [datagram, stream] = await Promise.all(
     [true, false].map((usesDatagrams) =>
-      program.call('connect', { sessions: own.filter((_, i) => (i % 2 === 0) === usesDatagrams), lanes, usesDatagrams }),
+      program.call('connect', { sessions: own.filter((number) => (number % 2 === 0) === usesDatagrams), lanes, usesDatagrams }),
     ),
   );
   return { failed: (datagram?.failed ?? 0) + (stream?.failed ?? 0), reasons: stream?.reasons ?? [] };
 }
 
-async function total(programs: LoadPrograms): Promise<LoadReport> {
+export async function total(programs: LoadPrograms): Promise<LoadReport> {
   const reports = await Promise.all(programs.map((program) => program.call('report')));
   const sum = (count: (report: LoadReport) => number) => reports.reduce((all, report) => all + count(report), 0);
   return {

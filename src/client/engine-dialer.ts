@@ -1,8 +1,9 @@
 /**
  * Opens the tunnel's connection to a gateway inside the packet engine, where TLS costs a third.
  *
- * It accepts only a key that the gateway has shown on a connection of node:tls before, which verified it: the log-in's. So nothing is verified twice, and
- * where there was none (a session that starts with a cookie), or the key is another one (a second machine behind the same name), node:tls is asked.
+ * After a log-in it accepts only a key that the gateway has shown on that connection, of node:tls, which verified it: nothing is verified twice. Where there
+ * was none (a session that starts with a cookie) the chain is verified here, by OpenSSL's same function. Whatever is in doubt, and a key that is another
+ * one (a second machine behind the same name), is left to node:tls, which says so and may ask a person.
  */
 import { DEFAULT_CIPHERS, DEFAULT_MAX_VERSION, DEFAULT_MIN_VERSION, type SecureContextOptions } from 'node:tls';
 import type { Target } from '../core/auth/login-io.ts';
@@ -16,6 +17,7 @@ import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import type { TlsSettings } from '../node/ffi/openssl-tls-context.ts';
 import { dialTcp } from '../node/tcp-dial.ts';
 import { TLS_FAILED } from '../node/tls-stream.ts';
+import type { PresentedCertificate } from '../node/trust/verify-certificate.ts';
 import type { ServerTrust } from './server-trust.ts';
 
 export interface EngineDialerOptions {
@@ -44,21 +46,24 @@ export class EngineDialer {
   ): Promise<EngineStream | undefined> {
     const { overrides, trust } = this.#options;
     const { host, port } = target;
-    if (!trust.knows(target)) return undefined;
     const running = await engine.catch(() => undefined); // without it there is another way
-    if (running === undefined) return undefined;
+    if (running === undefined || !(await running.canOpenStreams().catch(() => false))) return undefined;
+    const isKnown = trust.knows(target);
+    let stream: EngineStream | undefined;
     try {
       const socket = await dialTcp({ host, port, overrides, signal, log, ...(address !== undefined && { address }) });
       log.log('info', 'tls negotiating', { host: hostInUrl(host) });
-      const stream = await running.openStream(socket, { host, tls: this.#settings(host), signal });
-      if (trust.knows(target, stream.peerCertificate)) {
+      const tls = { ...this.#settings(host), ...(!isKnown && { authorities: trust.authorities() }) };
+      stream = await running.openStream(socket, { host, tls, signal });
+      if (isKnown ? trust.knows(target, stream.peerCertificate) : trust.admits(presentedBy(stream, host), port)) {
         log.log('info', 'tls connected', { host: hostInUrl(host), cipherSuite: stream.cipherSuite });
         return stream;
       }
       stream.destroy();
     } catch (error) {
+      stream?.destroy();
       if (error instanceof NetworkError && error.code === TLS_FAILED) log.log('error', 'tls failed', { reason: error.message });
-      // No OpenSSL, settings that it reads differently, no place: node:tls can do it all the same.
+      // Settings that OpenSSL reads differently, no place: node:tls can do it all the same.
       if (!(error instanceof UnsupportedError || error instanceof MisuseError)) throw error;
     }
     return undefined;
@@ -77,4 +82,8 @@ export class EngineDialer {
       ...(identity !== undefined && { identity: { chain: identity.chain, key: identity.key.export({ type: 'pkcs8', format: 'der' }) } }),
     };
   }
+}
+
+function presentedBy({ verification: { chain, fault } }: EngineStream, host: string): PresentedCertificate {
+  return { chain, host, authorizationError: fault };
 }

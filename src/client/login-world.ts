@@ -15,6 +15,7 @@ import type { HttpResponse } from '../core/http/message.ts';
 import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
+import type { IpAddress } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from '../node/cancellation.ts';
 import type { TlsConnection } from '../node/tls-connection.ts';
 import type { GatewayDialer } from './gateway-dialer.ts';
@@ -24,6 +25,8 @@ export interface LoginWorldOptions {
   readonly dialer: GatewayDialer;
   /** False: a new connection for each request. */
   readonly keepsConnections: boolean;
+  /** Told which machine answered a request, if not by sending us elsewhere. */
+  readonly answered?: (target: Target, address: IpAddress) => void;
   /** Answers the forms; one for each log-in. */
   readonly ask: (form: AuthForm) => Promise<FormAnswer>;
   /** DER of the TLS client certificate, if there is one. */
@@ -66,8 +69,11 @@ export class LoginWorld implements LoginIo {
     });
   }
 
-  http(request: LoginRequest, how?: { readonly fresh?: boolean }): Promise<HttpResponse> {
-    return this.#http.request(request, how);
+  async http(request: LoginRequest, how?: { readonly fresh?: boolean }): Promise<HttpResponse> {
+    const response = await this.#http.request(request, how);
+    const { facts } = this.#http;
+    if (facts !== undefined && !isRedirect(response)) this.#options.answered?.(request.target, facts.remote.address);
+    return response;
   }
 
   connection(): ConnectionFacts {
@@ -114,4 +120,9 @@ export class LoginWorld implements LoginIo {
       throw error;
     }
   }
+}
+
+/** RFC 9110 §15.4. */
+function isRedirect({ status }: HttpResponse): boolean {
+  return status >= 300 && status < 400;
 }

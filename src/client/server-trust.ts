@@ -6,8 +6,8 @@
 import { NetworkError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { pinOf } from '../node/trust/fingerprints.ts';
-import type { TrustAnchors } from '../node/trust/trust-anchors.ts';
-import { judgeCertificate, type PresentedCertificate } from '../node/trust/verify-certificate.ts';
+import { anchorBytes, type TrustAnchors } from '../node/trust/trust-anchors.ts';
+import { judgeCertificate, type PresentedCertificate, type TrustDecision } from '../node/trust/verify-certificate.ts';
 
 /** A certificate that nobody vouches for, put to a person. */
 export interface TrustQuestion {
@@ -61,12 +61,11 @@ export class ServerTrust {
 
   /** Rejects with {@link CertificateNotTrustedError} if the gateway is not to be talked to. */
   async judge(presented: PresentedCertificate, port: number): Promise<void> {
-    const { anchors, fingerprints, confirm, log } = this.#options;
+    const { confirm } = this.#options;
     const { host } = presented;
-    const decision = judgeCertificate(presented, { anchors, fingerprints });
+    const decision = judgeCertificate(presented, this.#options);
     const { fault, pin } = decision;
-    if (fault !== undefined) log.log('info', 'certificate not verified', { reason: fault, vouched: decision.verdict === 'trusted' });
-    for (const complaint of decision.complaints) log.log('error', 'certificate fingerprint', { complaint });
+    this.#tell(decision);
     if (decision.verdict === 'trusted') return this.#remember(host, port, pin);
     const key = `${host}:${port} ${pin}`;
     if (this.#accepted.has(key)) return;
@@ -80,10 +79,30 @@ export class ServerTrust {
     throw new CertificateNotTrustedError({ host, pin, ...(decision.verdict === 'doubtful' && fault !== undefined && { fault }) });
   }
 
+  /** Whether the gateway is beyond doubt. If it is not nothing is said and nobody asked: {@link judge} does that on another connection. */
+  admits(presented: PresentedCertificate, port: number): boolean {
+    const decision = judgeCertificate(presented, this.#options);
+    if (decision.verdict !== 'trusted') return false;
+    this.#tell(decision);
+    this.#remember(presented.host, port, decision.pin);
+    return true;
+  }
+
+  /** DER of the certificates that a gateway's may end at. */
+  authorities(): readonly Uint8Array[] {
+    return anchorBytes(this.#options.anchors);
+  }
+
   /** Whether a key of this gateway was found good before; `certificate`: whether its key is one of those. */
   knows({ host, port }: { readonly host: string; readonly port: number }, certificate?: Uint8Array): boolean {
     const pins = this.#known.get(`${host}:${port}`);
     return pins !== undefined && (certificate === undefined || pins.has(pinOf(certificate)));
+  }
+
+  #tell({ verdict, fault, complaints }: TrustDecision): void {
+    const { log } = this.#options;
+    if (fault !== undefined) log.log('info', 'certificate not verified', { reason: fault, vouched: verdict === 'trusted' });
+    for (const complaint of complaints) log.log('error', 'certificate fingerprint', { complaint });
   }
 
   #remember(host: string, port: number, pin: string): void {

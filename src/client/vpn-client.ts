@@ -21,7 +21,7 @@ import { loadTrustAnchors } from '../node/trust/trust-anchors.ts';
 import { openDatagramPath } from '../node/udp-socket.ts';
 import { EngineDialer } from './engine-dialer.ts';
 import { GatewayDialer } from './gateway-dialer.ts';
-import { LoginWorld } from './login-world.ts';
+import { LoginWorld, type LoginWorldOptions } from './login-world.ts';
 import { ServerTrust, type TrustQuestion } from './server-trust.ts';
 import { TunnelDialer } from './tunnel-dialer.ts';
 import { type SessionParts, VpnSession } from './vpn-session.ts';
@@ -136,18 +136,22 @@ export class VpnClient {
 
   /** Logs in. Rejects as {@link ClientProtocol.login} does. */
   async logIn(signal: AbortSignal): Promise<Credential> {
-    const { credential, connection } = await this.#logIn(signal);
+    const { credential, connection } = await this.#logIn(signal, undefined);
     await connection?.close(CLOSE_LIMIT);
     return credential;
   }
 
   /** `connection`: to the credential's gateway, as the log-in left it. */
-  async #logIn(signal: AbortSignal): Promise<{ readonly credential: Credential; readonly connection: TlsConnection | undefined }> {
+  async #logIn(
+    signal: AbortSignal,
+    answered: LoginWorldOptions['answered'],
+  ): Promise<{ readonly credential: Credential; readonly connection: TlsConnection | undefined }> {
     const { identity, userIdentity, keepsConnections, profile, gateway } = this.#settings;
     const [clientCertificate] = identity?.chain ?? [];
     const world = new LoginWorld({
       dialer: this.#dialer,
       keepsConnections,
+      ...(answered !== undefined && { answered }),
       ask: this.#skin.answerer(),
       ...(clientCertificate !== undefined && { clientCertificate }),
       ...(userIdentity !== undefined && { userCertificate: userIdentity }),
@@ -177,9 +181,14 @@ export class VpnClient {
     const session = new VpnSession({
       protocol: this.#protocol,
       logIn: async (signal) => {
-        const { credential, connection } = await this.#logIn(signal);
-        dialer.keep(connection);
-        return credential;
+        try {
+          const { credential, connection } = await this.#logIn(signal, (gateway, address) => dialer.prepare(gateway, address));
+          dialer.keep(connection);
+          return credential;
+        } catch (error) {
+          dialer.abandon();
+          throw error;
+        }
       },
       driverWorld: (credential, previous) => ({
         get isConnectionUsed() {

@@ -34,6 +34,13 @@ export interface DatagramPath extends Path {
    * @throws UnsupportedError where {@link canCarry} is false, MisuseError for a description that cannot be
    */
   carry(traffic: TrafficDescription | undefined): Promise<CarriedState | undefined>;
+  /** While carried: packets up to this length are, from now on. */
+  setTunnelMtu(mtu: number): Promise<void>;
+  /**
+   * What is carried on another path is carried on this one from now on, with its place among the device's routes, if `datagram`, which came by this path,
+   * opens with its keys. Resolves to whether it did.
+   */
+  takeOver(from: DatagramPath, datagram: Uint8Array): Promise<boolean>;
   /** What has passed so far. */
   counters(): DatagramCounters;
   /** Sends what was given before, then ends the flow. Safe to call twice. */
@@ -103,9 +110,17 @@ export const DATAGRAM_COUNTERS = [
   'unknownEpoch',
   /** Not sealed because the key is used up or the description was withdrawn. */
   'notSealed',
+  /** While carried: bytes of IP packets that passed between the peer and the device, each way. */
+  'carriedSent',
+  'carriedReceived',
+  /** While carried: packets of the peer from addresses that are not its own, and what is no IP packet; neither reached the device. */
+  'spoofed',
+  'notIp',
   /** When a datagram was sent last, and when one was received last (while carried: one that opened): milliseconds of performance.now(); 0: never. */
   'sentAt',
   'receivedAt',
+  /** The same of {@link carriedSent} and {@link carriedReceived}. */
+  'carriedAt',
 ] as const;
 
 export type DatagramCounter = (typeof DATAGRAM_COUNTERS)[number];

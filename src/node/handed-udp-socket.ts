@@ -24,6 +24,12 @@ export function takeOver(socket: Socket, family: 4 | 6): void {
   if (typeof handle.recvStart === 'function') handle.recvStart(); // does no harm twice
 }
 
+/** Its descriptor, which is the socket's and is closed with it; undefined where Node does not tell. */
+export function descriptorOf(socket: Socket): number | undefined {
+  const fd = handleOf(socket)?.fd;
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}
+
 function handleOf(socket: Socket): Handle | undefined {
   const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
   const state: unknown = key === undefined ? undefined : (socket as unknown as Record<symbol, unknown>)[key];

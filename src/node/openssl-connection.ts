@@ -137,7 +137,7 @@ export class OpenSslConnection implements AcceptedStream {
     process.nextTick(() => this.#read()); // records may have come with what was read last
   }
 
-  async moveTo(engine: PacketEngine): Promise<TlsStream | undefined> {
+  async moveTo(engine: Pick<PacketEngine, 'adoptStream'>): Promise<TlsStream | undefined> {
     const raw = this.#raw;
     this.#flush();
     const fd = descriptorOf(raw);

@@ -75,7 +75,7 @@ export interface AcceptedStream extends TlsStream {
    * Gives a connection that was released to the engine: it is {@link TlsStream}'s over there from then on, and this object is done with. Undefined where
    * that cannot be: it goes on here.
    */
-  moveTo(engine: PacketEngine): Promise<TlsStream | undefined>;
+  moveTo(engine: Pick<PacketEngine, 'adoptStream'>): Promise<TlsStream | undefined>;
 }
 
 export interface TlsAcceptor {

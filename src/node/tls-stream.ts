@@ -5,6 +5,7 @@
 import type { SallyportError } from '../core/errors.ts';
 import type { StreamTraffic } from '../core/tunnel/traffic.ts';
 import type { Endpoint } from '../core/wire/ip-address.ts';
+import type { CarriedUse } from './driver/carried-use.ts';
 
 /** Code of the error of a handshake that failed. */
 export const TLS_FAILED = 'ERR_TLS';
@@ -52,4 +53,6 @@ export interface StreamCarrier {
   updateKeys(): Promise<void>;
   /** When the peer was heard last and when something was sent last: milliseconds of performance.now(); 0: never. */
   times(): { readonly heardAt: number; readonly sentAt: number };
+  /** What has been carried so far. */
+  use(): CarriedUse;
 }

@@ -148,7 +148,15 @@ export class PortableUdpSocket implements DatagramPath {
   }
 
   carry(): Promise<CarriedState | undefined> {
-    return Promise.reject(new UnsupportedError('A path over node:dgram cannot carry traffic: that needs the packet engine.'));
+    return Promise.reject(cannotCarry());
+  }
+
+  setTunnelMtu(): Promise<void> {
+    return Promise.reject(cannotCarry());
+  }
+
+  takeOver(): Promise<boolean> {
+    return Promise.reject(cannotCarry());
   }
 
   counters(): DatagramCounters {
@@ -206,6 +214,10 @@ export class PortableUdpSocket implements DatagramPath {
     if ('code' in error && error.code === 'EMSGSIZE') return { type: 'too-big', length, pathMtu: undefined };
     return { type: 'unreachable', error: networkErrorOf(error, `UDP to ${formatEndpoint(this.remote)}`) };
   }
+}
+
+function cannotCarry(): UnsupportedError {
+  return new UnsupportedError('A path over node:dgram cannot carry traffic: that needs the packet engine.');
 }
 
 function networkErrorOf(cause: unknown, what: string): NetworkError {

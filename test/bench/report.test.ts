@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Figure } from '../../bench/figures.ts';
 import type { Circumstances } from '../../bench/machine.ts';
+import { withFigures } from '../../bench/record.ts';
 import { renderDocument, renderFigures } from '../../bench/report.ts';
 
 const CONNECT: Figure = {
@@ -29,6 +30,8 @@ const CPU: Figure = {
   samples: { sallyport: [2.644, 2.5], reference: [4.05, 4] },
 };
 
+const MEMORY: Figure = { ...CPU, measurement: 'memory', name: 'resident', unit: 'MiB' };
+
 const GATEWAY_CPU: Figure = { ...CPU, measurement: 'gateway-throughput' };
 
 const MACHINE: Circumstances = {
@@ -38,7 +41,12 @@ const MACHINE: Circumstances = {
   processor: 'Some Processor',
   cores: 2,
   programs: ['Node 24.0.0', 'ocserv 1.1.6'],
+  load: 0.44,
 };
+
+function documentOf(...figures: Figure[]): string {
+  return renderDocument(withFigures({}, figures, MACHINE));
+}
 
 /** The cells of the table row that begins like this. */
 function row(markdown: string, start: string): string[] {
@@ -69,19 +77,19 @@ describe('report', () => {
   });
 
   it('says of each limit whether it is kept', () => {
-    const report = renderFigures([CONNECT, PING, CPU]);
+    const report = renderFigures([CONNECT, PING, MEMORY]);
     const limits = report.slice(report.indexOf('## Limits'), report.indexOf('## Connect time'));
-    assert.deepEqual(row(limits, 'Connect').slice(1), ["at most 80 ms above openconnect's", '65.0 ms above', 'kept']);
-    assert.deepEqual(row(limits, 'Ping').slice(1), ["at most 1.2 times openconnect's", '1.505 times', '**missed**']);
-    assert.ok(!limits.includes('Throughput'));
+    assert.deepEqual(row(limits, 'Connect').slice(1), ['at most 80 ms above that of openconnect', '65.0 ms above', 'kept']);
+    assert.deepEqual(row(limits, 'Ping').slice(1), ['at most 1.2 times that of openconnect', '1.505 times', '**missed**']);
+    assert.ok(!limits.includes('memory'));
   });
 
   it('has no table of limits where none was measured', () => {
-    assert.ok(!renderFigures([CPU]).includes('Limits'));
+    assert.ok(!renderFigures([MEMORY]).includes('Limits'));
   });
 
   it('makes tables whose columns stand below each other', () => {
-    const tables = renderFigures([CONNECT, PING, CPU])
+    const tables = renderFigures([CONNECT, PING, MEMORY])
       .split('\n\n')
       .filter((block) => block.startsWith('|'));
     assert.equal(tables.length, 4);
@@ -91,15 +99,15 @@ describe('report', () => {
 
 describe('document', () => {
   it('says when, from which commit and on what the figures were measured', () => {
-    const document = renderDocument([CONNECT], MACHINE);
+    const document = documentOf(CONNECT);
     assert.match(
       document,
-      /^- Date: 2031-05-17\n- Commit: 0123abc\n- Machine: 2 × Some Processor, Linux 6\.99\n- Programs: Node 24\.0\.0, ocserv 1\.1\.6$/m,
+      /^- `npm run bench -- --only connect`, 2031-05-17, commit 0123abc\n- 2 × Some Processor, Linux 6\.99, load average 0\.4 before it\n- Node 24\.0\.0, ocserv 1\.1\.6$/m,
     );
   });
 
   it('explains each measurement before its table', () => {
-    const document = renderDocument([CONNECT, PING, CPU, GATEWAY_CPU], MACHINE);
+    const document = documentOf(CONNECT, PING, CPU, GATEWAY_CPU);
     for (const [title, word] of [
       ['Connect time', 'script'],
       ['Ping time', '56 bytes'],
@@ -115,14 +123,14 @@ describe('document', () => {
 
   it('has the tables of the terminal in it', () => {
     const figures = [CONNECT, PING, CPU];
-    const document = renderDocument(figures, MACHINE);
+    const document = documentOf(...figures);
     for (const block of renderFigures(figures).split('\n\n')) assert.ok(document.includes(block), block);
   });
 
   it('stays the same but for what was measured', () => {
     const slower: Figure = { ...CONNECT, samples: { sallyport: [97, 91, 101], reference: [31, 29, 41] } };
-    const lines = renderDocument([CONNECT], MACHINE).split('\n');
-    const differing = renderDocument([slower], MACHINE)
+    const lines = documentOf(CONNECT).split('\n');
+    const differing = documentOf(slower)
       .split('\n')
       .filter((line, i) => line !== lines[i]);
     assert.equal(differing.length, 2, differing.join('\n')); // the row of the limit and the row of the figure

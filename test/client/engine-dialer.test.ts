@@ -6,6 +6,7 @@ import { EngineDialer } from '../../src/client/engine-dialer.ts';
 import type { ServerTrust } from '../../src/client/server-trust.ts';
 import { MisuseError, NetworkError, type SallyportError, UnsupportedError } from '../../src/core/errors.ts';
 import type { PacketEngine } from '../../src/node/engine/packet-engine.ts';
+import type { PresentedCertificate } from '../../src/node/trust/verify-certificate.ts';
 
 const GOOD = Uint8Array.of(1);
 const OTHER = Uint8Array.of(2);
@@ -21,16 +22,25 @@ describe("the engine's connection to a gateway", () => {
   after(() => listener.close());
 
   /** Dials with an engine whose TLS shows this certificate, or fails with this error. */
-  async function dial(shown: Uint8Array | SallyportError, { isKnown = true, engine = true } = {}) {
+  async function dial(shown: Uint8Array | SallyportError, { isKnown = true, engine = true, tls = true } = {}) {
     let destroyed = 0;
     const openStream = async (socket: Socket) => {
       socket.destroy();
       if (!(shown instanceof Uint8Array)) throw shown;
-      return { peerCertificate: shown, cipherSuite: 'x', destroy: () => destroyed++ };
+      return { peerCertificate: shown, verification: { chain: [shown], fault: undefined }, cipherSuite: 'x', destroy: () => destroyed++ };
     };
-    const trust = { knows: (_: unknown, certificate?: Uint8Array) => isKnown && (certificate === undefined || certificate === GOOD) };
+    const trust = {
+      knows: (_: unknown, certificate?: Uint8Array) => isKnown && (certificate === undefined || certificate === GOOD),
+      authorities: () => [],
+      admits: ({ chain }: PresentedCertificate) => {
+        assert.ok(!isKnown);
+        return chain[0] === GOOD;
+      },
+    };
     const dialer = new EngineDialer({ overrides: new Map(), tls: {}, trust: trust as unknown as ServerTrust });
-    const running = engine ? Promise.resolve({ openStream } as unknown as PacketEngine) : Promise.reject(new UnsupportedError('no koffi'));
+    const running = engine
+      ? Promise.resolve({ openStream, canOpenStreams: async () => tls } as unknown as PacketEngine)
+      : Promise.reject(new UnsupportedError('no koffi'));
     running.catch(() => undefined);
     const { port } = listener.address() as AddressInfo;
     const stream = await dialer.dial(
@@ -49,10 +59,15 @@ describe("the engine's connection to a gateway", () => {
     assert.deepEqual(await dial(OTHER), { isThere: false, destroyed: 1 });
   });
 
-  it('is not made where no key is known, or there is no engine', async () => {
+  it('is judged by itself where no key is known yet', async () => {
+    assert.deepEqual(await dial(GOOD, { isKnown: false }), { isThere: true, destroyed: 0 });
+    assert.deepEqual(await dial(OTHER, { isKnown: false }), { isThere: false, destroyed: 1 });
+  });
+
+  it('is not made where there is no engine that has TLS', async () => {
     const before = connections;
-    assert.deepEqual(await dial(GOOD, { isKnown: false }), { isThere: false, destroyed: 0 });
     assert.deepEqual(await dial(GOOD, { engine: false }), { isThere: false, destroyed: 0 });
+    assert.deepEqual(await dial(GOOD, { tls: false }), { isThere: false, destroyed: 0 });
     assert.equal(connections, before);
   });
 

@@ -30,4 +30,19 @@ describe('what is known of a gateway', { skip: missing('openssl') }, () => {
     await assert.rejects(asked.judge(presented(other.der), 443), CertificateNotTrustedError);
     assert.deepEqual([asked.knows(gateway, good.der), asked.knows(gateway, other.der)], [true, false]);
   });
+
+  it('is what an authority, or a fingerprint, vouches for on any connection; what is in doubt is not put to anybody', () => {
+    const confirm = () => assert.fail('nobody is to be asked');
+    const asked = trust({ confirm });
+    assert.equal(asked.admits(presented(good.der), 443), false);
+    assert.equal(asked.knows(gateway), false);
+    assert.equal(asked.admits({ ...presented(good.der), authorizationError: undefined }, 443), true);
+    assert.equal(asked.admits({ ...presented(good.der), host: 'elsewhere', authorizationError: undefined }, 443), false);
+    assert.deepEqual([asked.knows(gateway, good.der), asked.knows(gateway, other.der)], [true, false]);
+
+    const pinned = trust({ fingerprints: [good.pin], confirm });
+    assert.equal(pinned.admits({ ...presented(other.der), authorizationError: undefined }, 443), false, 'the fingerprint alone decides');
+    assert.equal(pinned.admits(presented(good.der), 443), true);
+    assert.equal(pinned.knows(gateway, good.der), true);
+  });
 });

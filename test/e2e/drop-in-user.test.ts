@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import path from 'node:path';
 import { describe, it } from 'node:test';
 import { DROP_IN } from '../support/drop-in.ts';
 import type { OpenConnect } from '../support/openconnect.ts';
@@ -30,12 +29,16 @@ function rightsOf(pid: number): string[] {
 
 /** What a process has open, by name; writable files alone. */
 function writableFiles(pid: number): string[] {
-  const folder = `/proc/${pid}/fd`;
-  const isWritable = (descriptor: string) => /^flags:\s+\d*[12]$/m.test(readFileSync(`/proc/${pid}/fdinfo/${descriptor}`, 'latin1'));
-  const writable = readdirSync(folder).filter(isWritable);
-  return writable
-    .map((descriptor) => readlinkSync(path.join(folder, descriptor)))
-    .filter((name) => name.startsWith('/') && !name.startsWith('/dev/'));
+  const names = readdirSync(`/proc/${pid}/fd`).flatMap((descriptor) => {
+    try {
+      const isWritable = /^flags:\s+\d*[12]$/m.test(readFileSync(`/proc/${pid}/fdinfo/${descriptor}`, 'latin1'));
+      return isWritable ? [readlinkSync(`/proc/${pid}/fd/${descriptor}`)] : [];
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []; // closed meanwhile
+      throw error;
+    }
+  });
+  return names.filter((name) => name.startsWith('/') && !name.startsWith('/dev/'));
 }
 
 describe('a session that goes on as another user', { skip, concurrency: 2, timeout: sized(60_000, 180_000) }, () => {

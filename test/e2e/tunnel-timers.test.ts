@@ -10,7 +10,7 @@ import { Capture, type CapturedPacket } from '../support/capture.ts';
 import type { OcservSettings } from '../support/ocserv-config.ts';
 import { sized } from '../support/size.ts';
 import type { DatagramReport } from '../support/traffic-program.ts';
-import { cipherOfDatagrams, INSIDE, skip, TunnelScene } from './tunnel-scene.ts';
+import { cipherOfDatagrams, INSIDE, logIn, skip, TunnelScene } from './tunnel-scene.ts';
 
 const OPTIONS = { skip, concurrency: 2, timeout: sized(90_000, 300_000) };
 
@@ -51,6 +51,16 @@ describe('new keys', OPTIONS, () => {
       await scene.disconnect(client);
     });
   }
+
+  it('of a session that began with a cookie come inside its first connection, which the engine has as well', async () => {
+    await using scene = await TunnelScene.open({ settings: { 'rekey-time': REKEY_SECONDS, 'rekey-method': 'ssl' } });
+    const cookie = await logIn(scene);
+    const client = await scene.connect({ args: ['--cookie-on-stdin', '--no-dtls'], input: `${cookie}\n` });
+    await client.program.waitFor(/stream rekey/);
+    await scene.assertAnswers();
+    assert.doesNotMatch(client.program.output, /script reconnect/);
+    await scene.disconnect(client);
+  });
 
   const datagrams: readonly { readonly name: string; readonly settings: OcservSettings }[] = [
     { name: 'carried by the engine', settings: {} },

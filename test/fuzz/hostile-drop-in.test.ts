@@ -21,7 +21,7 @@ import { HostileGateway } from './hostile-gateway.ts';
 import { HOSTILITIES } from './hostilities.ts';
 import type { Waiting } from './virtual-time.ts';
 
-const TIME: Millis = Number(process.env.SALLYPORT_FUZZ_MINUTES ?? sized(0.15, 4)) * 60_000;
+const TIME: Millis = Number(process.env.SALLYPORT_FUZZ_MINUTES ?? sized(0.15, 3)) * 60_000;
 const givenSeed = process.env.SALLYPORT_FUZZ_SEED;
 const firstSeed = givenSeed === undefined ? sized(1, randomInt(2 ** 31)) : Number(givenSeed);
 

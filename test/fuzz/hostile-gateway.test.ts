@@ -21,7 +21,7 @@ import { VirtualTime } from './virtual-time.ts';
 const NAMES = Object.keys(HOSTILITIES);
 
 /** What each kind of hostility gets of the time. */
-const SHARE: Millis = (Number(process.env.SALLYPORT_FUZZ_MINUTES ?? sized(0.35, 8)) * 60_000) / NAMES.length;
+const SHARE: Millis = (Number(process.env.SALLYPORT_FUZZ_MINUTES ?? sized(0.35, 6)) * 60_000) / NAMES.length;
 
 /** Enough for every kind of log-in and of datagram channel to be among them. */
 const HONEST_RUNS = 24;

@@ -40,7 +40,7 @@ async function traffic(lab: Lab): Promise<{ client: TrafficPeer; server: Traffic
   return { client, server, ipv4: await server.listen(INSIDE.ipv4), ipv6: await server.listen(INSIDE.ipv6) };
 }
 
-describe('openconnect and ocserv', { skip, timeout: 60_000 }, () => {
+describe('openconnect and ocserv', { skip, timeout: sized(60_000, 300_000) }, () => {
   it('carry every byte and every packet in order over DTLS, and leave no trace', async () => {
     await using lab = await Lab.open();
     const ocserv = await Ocserv.start(lab, { settings: { route: ROUTES, dns: [INSIDE.ipv4], banner: 'Welcome inside' } });

@@ -81,6 +81,12 @@ export function peakMemoryOf(pid: number): number {
   return kibibytes(statusOf(pid).get('VmHWM'));
 }
 
+/** Resident memory in KiB; undefined: there is no such process any more. */
+export function residentMemoryOf(pid: number): number | undefined {
+  const [, resident] = /^VmRSS:\s+(\d+ kB)$/m.exec(linesOf(`/proc/${pid}/status`).join('\n')) ?? [];
+  return resident === undefined ? undefined : kibibytes(resident);
+}
+
 /** Resident memory in KiB, pages that processes share divided among them. */
 export function proportionalMemoryOf(pid: number): number {
   const [, pss] = /^Pss: +(\d+ kB)$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? [];

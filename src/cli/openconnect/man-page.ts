@@ -46,6 +46,7 @@ const ENVIRONMENT = {
   https_proxy: 'The proxy, unless --proxy or --no-proxy is given.',
   'LC_ALL, LC_CTYPE, LANG': 'The character set of arguments, of the terminal and of configuration files.',
   POSIXLY_CORRECT: 'The first argument that is no option ends the options.',
+  SALLYPORT_ENGINE_WITHOUT: 'Parts of the packet engine that shall not run: see sallyport(1).',
 };
 
 const EXAMPLES = [

@@ -6,13 +6,13 @@
  *   certificates ─► log-in ─► tunnel ─► `Configured as`, pid file, syslog ─► device, script ─► -b, -U ─► … ─► last words
  */
 import { existsSync } from 'node:fs';
-import { startEngine } from '../../client/start-engine.ts';
 import { VpnClient } from '../../client/vpn-client.ts';
 import type { VpnSession } from '../../client/vpn-session.ts';
 import { wallClock } from '../../client/wall-clock.ts';
 import type { Credential } from '../../core/auth/login-io.ts';
 import { CancelledError, SallyportError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/session/session-machine.ts';
+import type { ClientIdentity } from '../../node/credentials/client-identity.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
@@ -20,14 +20,13 @@ import { UnreachableError } from '../../node/tcp-dial.ts';
 import type { BackgroundReport } from '../background.ts';
 import { authenticateText, cookieText } from './authenticate-output.ts';
 import { askAboutCertificate } from './certificate-question.ts';
-import { loadCertificate, warnOfExpiry } from './client-certificate.ts';
 import { clientSettings } from './client-settings.ts';
 import { EXIT_FAILURE, EXIT_OK, lastWords, type Stage } from './exit-status.ts';
 import { loginAnswers } from './login-answers.ts';
 import type { Output } from './output.ts';
 import { becomeUser, PID_FILE_FAILED, PidFile } from './process-wishes.ts';
 import { type DropInNetwork, networkFor, openDeviceFor } from './session-network.ts';
-import type { Settings } from './settings.ts';
+import type { CertificateSettings, Settings } from './settings.ts';
 import { configuredAs, statisticsLines } from './status-text.ts';
 import { NoAnswerError, type Terminal } from './terminal.ts';
 import { loadToken } from './token-file.ts';
@@ -40,6 +39,8 @@ export interface SessionCommandOptions {
   readonly terminal: Terminal;
   /** The way to the parent that waits for the tunnel, if we are in the background. */
   readonly background: BackgroundReport | undefined;
+  /** Carries the tunnel; undefined if only the cookie is wanted. Closed when the session is over. */
+  readonly engine: Promise<PacketEngine> | undefined;
 }
 
 /** Runs until the session is over; resolves with the exit status. */
@@ -66,15 +67,12 @@ class SessionCommand {
   }
 
   async run(): Promise<number> {
-    const { settings, output } = this.#options;
+    const { settings, output, engine } = this.#options;
     this.#listenToSignals();
-    const isLoginOnly = settings.mode === 'authenticate' || settings.mode === 'cookieonly';
-    // It takes as long as the log-in, and runs beside it.
-    const engine = isLoginOnly ? undefined : startEngine();
     await this.#undoLeftovers();
     const client = await this.#client();
     const credential = this.#givenCredential();
-    if (isLoginOnly) {
+    if (engine === undefined) {
       const result = credential ?? (await client.logIn(this.#cancel.signal));
       output.result(settings.mode === 'authenticate' ? authenticateText(result) : cookieText(result));
       return EXIT_OK;
@@ -82,7 +80,7 @@ class SessionCommand {
     try {
       return await this.#connect(client, credential, engine);
     } finally {
-      await engine?.then(
+      await engine.then(
         (started) => started.close(),
         () => undefined,
       ); // one that did not start needs no end
@@ -116,11 +114,10 @@ class SessionCommand {
   async #client(): Promise<VpnClient> {
     const { settings, output, terminal } = this.#options;
     const { signal } = this.#cancel;
-    const { certificate, userCertificate, login, hostCheck, trust } = settings;
+    const { certificate, userCertificate, login, hostCheck } = settings;
     const token = login.token && (await loadToken(login.token));
-    const identity = certificate && (await loadCertificate(certificate, terminal, signal));
-    const userIdentity = userCertificate && (await loadCertificate(userCertificate, terminal, signal));
-    for (const each of [identity, userIdentity]) if (each !== undefined) warnOfExpiry(each, trust.certExpireWarning, new Date(), output);
+    const identity = certificate && (await this.#identity(certificate));
+    const userIdentity = userCertificate && (await this.#identity(userCertificate));
     return VpnClient.create(
       clientSettings(settings, {
         ...(identity !== undefined && { identity }),
@@ -136,15 +133,22 @@ class SessionCommand {
     );
   }
 
+  async #identity(certificate: CertificateSettings): Promise<ClientIdentity> {
+    const { settings, output, terminal } = this.#options;
+    const { loadCertificate, warnOfExpiry } = await import('./client-certificate.ts'); // with it come all formats of keys
+    const identity = await loadCertificate(certificate, terminal, this.#cancel.signal);
+    warnOfExpiry(identity, settings.trust.certExpireWarning, new Date(), output);
+    return identity;
+  }
+
   #givenCredential(): Credential | undefined {
     const { server, login } = this.#options.settings;
     return login.cookie && { gateway: server, pin: NO_PIN, cookie: login.cookie };
   }
 
-  async #connect(client: VpnClient, credential: Credential | undefined, engine: Promise<PacketEngine> | undefined): Promise<number> {
+  async #connect(client: VpnClient, credential: Credential | undefined, engine: Promise<PacketEngine>): Promise<number> {
     const { settings, output } = this.#options;
     const { level } = settings.messages;
-    if (engine === undefined) return EXIT_FAILURE;
     const network = networkFor(settings.network, level, output);
     const session = client.session({
       engine,

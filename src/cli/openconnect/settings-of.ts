@@ -7,7 +7,7 @@ import type { Secret } from '../../core/secret.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { missingInsecureCiphers, tlsPolicy } from '../../node/tls-policy/tls-policy.ts';
 import { type Ending, failure } from './apply-option.ts';
-import { findProfileHost, isXml, MAX_PROFILE_BYTES, type ProfileHost } from './profile-host.ts';
+import type { ProfileHost } from './profile-host.ts';
 import { parseProxy } from './proxy-address.ts';
 import { parseServer, type ServerAddress, withUsergroup } from './server-address.ts';
 import type { CertificateSettings, IdentitySettings, LoginSettings, OperatingSystem, Settings } from './settings.ts';
@@ -182,6 +182,7 @@ async function lookUp(
     context.say('stderr', `Treating host "${server}" as a raw hostname`);
     return undefined;
   };
+  const { findProfileHost, isXml, MAX_PROFILE_BYTES } = await import('./profile-host.ts'); // few have one
   let text: string;
   try {
     text = Buffer.from(await context.readFile(profile, MAX_PROFILE_BYTES)).toString('utf8');

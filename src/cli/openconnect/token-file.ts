@@ -1,6 +1,6 @@
 /** The secret of a software token: given as it is, or in a file that is rewritten as the token's counter advances (spec "CLI", `--token-secret`). */
 import { readFile } from 'node:fs/promises';
-import { type ParsedTokenSecret, parseTokenSecret } from '../../core/auth/token-secret.ts';
+import type { ParsedTokenSecret } from '../../core/auth/token-secret.ts';
 import { MisuseError, SallyportError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { replaceFile } from '../../node/replace-file.ts';
@@ -25,7 +25,7 @@ export async function loadToken({ mode, secret }: TokenSettings): Promise<Loaded
   const text = file === undefined ? secret : await readSecret(file);
   if (mode === 'oidc') return { mode, bearer: new Secret(text.reveal().trim()) };
   const keep = (next: Secret) => (file === undefined ? Promise.resolve() : replaceFile(file, Buffer.from(next.reveal())));
-  return { mode, secret: parsed(mode, text), keep };
+  return { mode, secret: await parsed(mode, text), keep };
 }
 
 function fileOf(secret: Secret): string | undefined {
@@ -42,7 +42,8 @@ async function readSecret(file: string): Promise<Secret> {
   }
 }
 
-function parsed(mode: 'totp' | 'hotp', secret: Secret): ParsedTokenSecret {
+async function parsed(mode: 'totp' | 'hotp', secret: Secret): Promise<ParsedTokenSecret> {
+  const { parseTokenSecret } = await import('../../core/auth/token-secret.ts'); // few need it
   try {
     return parseTokenSecret(mode, secret);
   } catch (error) {

@@ -13,6 +13,7 @@ export function manPage(): string {
     ['COMMANDS', program.commands.flatMap(commandEntry)],
     ['SIGNALS', definitions(SIGNALS)],
     ['EXIT STATUS', definitions(Object.fromEntries(EXIT_MEANINGS))],
+    ['ENVIRONMENT', definitions(ENVIRONMENT)],
     ['FILES', definitions(FILES)],
     ['EXAMPLES', EXAMPLES.flatMap(example)],
     ['SEE ALSO', ['.BR sallyport\\-openconnect (1),', '.BR sallyport\\-ocserv (8)']],
@@ -31,6 +32,11 @@ const SIGNALS = {
     'Disconnect: log off, put the network back, leave. A second one does not wait for the gateway; a third one leaves at once.',
   USR1: 'Show how things stand.',
   USR2: 'Drop the connection and make a new one at once.',
+};
+
+const ENVIRONMENT = {
+  SALLYPORT_ENGINE_WITHOUT:
+    'Parts of the packet engine that shall not run, by the names that "sallyport doctor engine" shows, with commas between. Without tls a log-in makes one connection to the gateway instead of two.',
 };
 
 const FILES = {

@@ -48,6 +48,13 @@ export type TunnelEvent =
   | { readonly type: 'up'; readonly path: Path }
   /** For the engine: it may carry this path's data from now on; undefined withdraws the description. */
   | { readonly type: 'traffic'; readonly path: Path; readonly traffic: TrafficDescription | StreamTraffic | undefined }
+  /** For the engine, of a path whose data it carries: packets up to this length are to leave by it. */
+  | { readonly type: 'tunnel-mtu'; readonly path: Path; readonly mtu: number }
+  /**
+   * For the engine: what it carries on one path it shall carry on the other, if this datagram of the other opens with its keys. The notice `moved` says
+   * that it did; else the other path is lost.
+   */
+  | { readonly type: 'move'; readonly from: Path; readonly to: Path; readonly datagram: Uint8Array }
   /** New keys for this stream, please, inside its TLS connection: where {@link TlsFacts.updatesKeys}. If that fails the path is lost. */
   | { readonly type: 'update-keys'; readonly path: Path }
   /** The tunnel is over. Paths close when what was committed has left. */
@@ -75,10 +82,12 @@ export type PathNotice =
   | { readonly type: 'unreachable' }
   /** A datagram was refused as too large: `length` is its UDP payload, where this machine refused it. */
   | { readonly type: 'too-big'; readonly length: number | undefined }
-  /** The engine's keys near their end. */
+  /** The engine's keys near their end; of a stream, `update-keys` could not renew them. */
   | { readonly type: 'keys-used-up' }
   /** While the engine carries the path: when it last heard the peer and last sent something. */
-  | { readonly type: 'carried'; readonly heardAt: Millis; readonly sentAt: Millis };
+  | { readonly type: 'carried'; readonly heardAt: Millis; readonly sentAt: Millis }
+  /** The engine carries on this path what it carried on another: see the event `move`. */
+  | { readonly type: 'moved' };
 
 export interface TlsFacts {
   /** What the plan's exporter asked for. */

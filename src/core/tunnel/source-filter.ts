@@ -28,9 +28,14 @@ export class SourceFilter {
 
   /** For what {@link isIpPacket} has found to be a packet. */
   allows(packet: Packet): boolean {
-    const family = (packet.buffer[packet.start] ?? 0) >>> 4 === 4 ? 4 : 6;
-    const at = packet.start + SOURCE_OFFSET[family];
-    for (const network of this.#networks) if (network.family === family && matches(network, packet.buffer, at)) return true;
+    return this.allowsAt(packet.buffer, packet.start);
+  }
+
+  /** The same for one that begins at `start`. */
+  allowsAt(buffer: Uint8Array, start: number): boolean {
+    const family = (buffer[start] ?? 0) >>> 4 === 4 ? 4 : 6;
+    const at = start + SOURCE_OFFSET[family];
+    for (const network of this.#networks) if (network.family === family && matches(network, buffer, at)) return true;
     return false;
   }
 }

@@ -4,6 +4,7 @@
  * From the description until it is withdrawn, the engine alone seals and opens the path, so that no nonce is used twice:
  * the machine receives opened records that are not data, and commits unsealed ones.
  */
+import type { Cidr } from '../wire/ip-address.ts';
 
 export interface TrafficDescription {
   readonly record: RecordLayout;
@@ -17,6 +18,8 @@ export interface TrafficDescription {
   readonly isData: DataMatch;
   /** Largest inner IP packet in bytes. */
   readonly tunnelMtu: number;
+  /** Where the peer's packets may come from; others are dropped. Absent: from anywhere, and the device judges what is a packet. */
+  readonly innerSources?: readonly Cidr[];
 }
 
 /** A DTLS 1.2 record with an AEAD cipher: header, explicit nonce (GCM), ciphertext, tag. */
@@ -55,6 +58,8 @@ export interface StreamTraffic {
   readonly maxPayload: number;
   /** Largest inner IP packet in bytes. */
   readonly tunnelMtu: number;
+  /** As in {@link TrafficDescription}. */
+  readonly innerSources?: readonly Cidr[];
   /** What has come of the frames so far and was not cut: the engine begins with it. */
   readonly received: Uint8Array;
 }

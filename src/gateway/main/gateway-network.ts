@@ -5,6 +5,8 @@
 import type { Logger } from '../../core/log.ts';
 import type { Cidr } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
+import { wantedOffloads } from '../../node/engine/offloads.ts';
+import type { TunOffloads } from '../../node/ffi/tun.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import { ClientRoutes } from '../network/client-routes.ts';
 import { GatewayDevice } from '../network/gateway-device.ts';
@@ -48,6 +50,7 @@ export class GatewayNetwork {
     const device = await GatewayDevice.open({
       ...{ device: config.network.device, queues, mtu: DEFAULT_LINK_MTU - LEAST_OVERHEAD },
       pools: poolsOf(config),
+      offloads: wantedOffloads(),
     });
     try {
       for (const notice of await device.notices()) log.log('warn', notice);
@@ -86,6 +89,11 @@ export class GatewayNetwork {
   /** The device's name. */
   get device(): string {
     return this.#device.name;
+  }
+
+  /** What workers have to know of it. */
+  get offloads(): TunOffloads {
+    return this.#device.offloads;
   }
 
   /** A descriptor for each worker to inherit. */

@@ -9,7 +9,7 @@
 import { SallyportError } from '../../core/errors.ts';
 import { type Cidr, formatCidr } from '../../core/wire/ip-address.ts';
 import { libc } from '../../node/ffi/libc.ts';
-import { closeTun, openTunQueues } from '../../node/ffi/tun.ts';
+import { closeTun, NO_OFFLOADS, type OpenedQueues, openTunQueues, type TunOffloads } from '../../node/ffi/tun.ts';
 import { type Machine, thisMachine } from '../../node/network/machine.ts';
 import { performSteps } from '../../node/network/perform.ts';
 import { isDeviceName, type Step } from '../../node/network/steps.ts';
@@ -23,6 +23,8 @@ export interface GatewayDeviceOptions {
   readonly mtu: number;
   /** Pools of all hosts. */
   readonly pools: readonly Cidr[];
+  /** What its queues shall do beyond one packet a read. Default: nothing. */
+  readonly offloads?: TunOffloads;
   readonly machine?: Machine;
 }
 
@@ -38,6 +40,8 @@ export class GatewayDevice {
   readonly name: string;
   /** One for each queue, of this process. Who passes them on keeps them open until they have arrived. */
   readonly descriptors: readonly number[];
+  /** What the workers' engines are told of the queues. */
+  readonly offloads: TunOffloads;
   readonly #machine: Machine;
   readonly #pools: AddressPool[] = [];
   #hasIpv6 = false;
@@ -45,19 +49,27 @@ export class GatewayDevice {
   /** Pools are added one after the other. */
   #adding: Promise<void> = Promise.resolve();
 
-  private constructor(name: string, descriptors: readonly number[], machine: Machine) {
+  private constructor({ name, fds, offloads }: OpenedQueues, machine: Machine) {
     this.name = name;
-    this.descriptors = descriptors;
+    this.descriptors = fds;
+    this.offloads = offloads;
     this.#machine = machine;
   }
 
   /** Opens the device and sets it up. Rejects in plain words, and leaves nothing, where that cannot be. */
-  static async open({ device, queues, mtu, pools, machine = thisMachine }: GatewayDeviceOptions): Promise<GatewayDevice> {
+  static async open({
+    device,
+    queues,
+    mtu,
+    pools,
+    offloads = NO_OFFLOADS,
+    machine = thisMachine,
+  }: GatewayDeviceOptions): Promise<GatewayDevice> {
     if (device === '' || !isDeviceName(`${device}0`))
       throw new SallyportError('ERR_DEVICE', `"${device}" cannot be the prefix of a device's name.`);
     if (queues < 1 || queues > MAX_QUEUES) throw new SallyportError('ERR_DEVICE', `A device has 1 to ${MAX_QUEUES} queues, not ${queues}.`);
-    const tun = openTunQueues(libc('The gateway'), device, queues);
-    const opened = new GatewayDevice(tun.name, tun.fds, machine);
+    const tun = openTunQueues(libc('The gateway'), device, queues, offloads);
+    const opened = new GatewayDevice(tun, machine);
     try {
       await opened.#configure([{ kind: 'link', device: tun.name, mtu, before: NEW_LINK }]);
       opened.#hasIpv6 = (await machine.readFile(`/proc/sys/net/ipv6/conf/${tun.name}/disable_ipv6`))?.trim() === '0';

@@ -60,7 +60,15 @@ function main(): void {
 
 async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Promise<Worker> {
   const engine = await PacketEngine.start();
-  const device = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, setup.deviceName);
+  const { name, offloads } = setup.device;
+  const device = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, name, offloads);
+  // Without either no packet moves any more: main sees to another worker.
+  for (const failed of [engine.failed, device.failed]) {
+    void failed.then((error) => {
+      process.stderr.write(`${error.message}\n`);
+      process.exit(1);
+    });
+  }
   const notify: DeskNotices = {
     closed: (tunnel, end) => rpc.notify('closed', [tunnel, end]),
     disconnected: (connection) => rpc.notify('disconnected', [connection]),
@@ -71,7 +79,7 @@ async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Pro
   const tls = (await engine.features()).find(({ name }) => name === 'tls');
   if (tls?.isOn !== true) log.log('warn', 'TLS is by node:tls, which is slower', { reason: tls?.why ?? '' });
   const worker = await Worker.start({
-    ...{ setup, notify, log, device: packets, desk: rpc.remote<DeskService>() },
+    ...{ setup, notify, log, engine, device: packets, desk: rpc.remote<DeskService>() },
     hasPortableTls: tls?.isOn !== true,
   });
   giveUpRights(setup.config.processes, log);

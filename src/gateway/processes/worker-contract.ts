@@ -16,6 +16,7 @@ import type { TunnelStatus } from '../../core/tunnel/machine.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { TunOffloads } from '../../node/ffi/tun.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import type { HostMaterial } from '../worker/host-material.ts';
 import type { DisconnectReason, SessionUsage } from './auth-service.ts';
@@ -61,8 +62,8 @@ export interface WorkerSetup {
   readonly material: WorkerMaterial;
   /** The product as clients are told: `ocserv 1.1.6` for the drop-in. */
   readonly serverName: string;
-  /** Of the device whose queue this worker inherited. */
-  readonly deviceName: string;
+  /** The device whose queue this worker inherited. */
+  readonly device: { readonly name: string; readonly offloads: TunOffloads };
 }
 
 /** What is in the files that only root can read. */

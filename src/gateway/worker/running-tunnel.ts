@@ -4,24 +4,32 @@
  *   TLS connection, UDP flows ─► driver ─► rate ─► device switch
  *   device switch ─► rate ─► driver ─► the path that is up
  *   timer ─► idle, session time, reports
+ *
+ * What the packet engine carries, it carries past all of this, and counts; a tunnel with a rate is not carried.
  */
+import { SallyportError } from '../../core/errors.ts';
 import type { CloseReason, TunnelMachine } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
 import { DROPPED, TokenBucket } from '../../core/tunnel/token-bucket.ts';
 import type { Cidr, IpAddress } from '../../core/wire/ip-address.ts';
 import type { DatagramPath } from '../../node/datagram-path.ts';
 import { TunnelDriver } from '../../node/driver/tunnel-driver.ts';
+import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { interfaceMtu } from '../../node/interface-mtu.ts';
-import type { TlsStream } from '../../node/tls-stream.ts';
+import type { StreamCarrier, TlsStream } from '../../node/tls-stream.ts';
 import type { DisconnectReason, SessionUsage } from '../processes/auth-service.ts';
 import type { ClosingManner, Lease, TunnelEnd, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { disconnectReasonOf } from './disconnect-reason.ts';
 
+/** The packet engine, which takes packets of the device straight to the path that carries them. */
+export type PacketRouter = Pick<PacketEngine, 'routeNetworks'>;
+
 export interface RunningTunnelOptions {
   readonly lease: Lease;
   readonly machine: TunnelMachine;
   readonly device: DeviceSwitch;
+  readonly router: PacketRouter;
   readonly now: () => Millis;
   readonly onClosed: (end: TunnelEnd) => void;
   /** For interim accounting. */
@@ -55,6 +63,8 @@ export class RunningTunnel {
   #reportedAt: Millis;
   #mtu = 0;
   #isPaused = false;
+  /** Where the engine takes this client's packets; undefined: here. */
+  #routed: DatagramPath | StreamCarrier | undefined;
   #ending: DisconnectReason | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -72,7 +82,7 @@ export class RunningTunnel {
     this.#driver = new TunnelDriver(
       machine,
       {
-        ...{ peer: 'The client', now, route: () => Promise.resolve() },
+        ...{ peer: 'The client', now, route: (path) => this.#route(path) },
         pathMtu: (local) => interfaceMtu(local.address),
       },
       {
@@ -106,6 +116,11 @@ export class RunningTunnel {
     this.#driver.datagramArrived(path);
   }
 
+  /** Its packets are counted against a rate, one by one: no engine may carry them. */
+  get isLimited(): boolean {
+    return this.#receiveRate !== undefined || this.#sendRate !== undefined;
+  }
+
   /** Ends it, with a word to the client or so that it comes back; resolves when its paths are closed. */
   async close(reason: DisconnectReason, manner: ClosingManner = 'goodbye'): Promise<void> {
     this.#ending ??= reason;
@@ -119,7 +134,20 @@ export class RunningTunnel {
   }
 
   #usage(): SessionUsage {
-    return { received: this.#received, sent: this.#sent, duration: this.#options.now() - this.#since };
+    const { received, sent } = this.#driver.carried;
+    return { received: this.#received + received, sent: this.#sent + sent, duration: this.#options.now() - this.#since };
+  }
+
+  /** Packets of the device are taken to this path by the engine from now on; undefined: to the driver, which knows of another way. */
+  async #route(path: DatagramPath | StreamCarrier | undefined): Promise<void> {
+    const before = this.#routed;
+    this.#routed = path;
+    try {
+      if (path !== undefined) await this.#options.router.routeNetworks(path, this.#networks);
+      else if (before !== undefined) await this.#options.router.routeNetworks(before, []);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error; // the path is closed, and the route gone with it; or the engine, and all of this process soon
+    }
   }
 
   /** From the client. */
@@ -148,6 +176,7 @@ export class RunningTunnel {
     const { now, lease } = this.#options;
     const { idleTimeout, timeLeft, reportInterval } = lease.limits;
     const at = now();
+    this.#activeAt = Math.max(this.#activeAt, this.#driver.carried.at);
     if (timeLeft !== undefined && at >= this.#since + timeLeft) {
       void this.close('session timeout');
       return;

@@ -7,17 +7,20 @@ import type { Logger } from '../../core/log.ts';
 import type { TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
 import { type Millis, packetOf } from '../../core/tunnel/packet.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedStream } from '../../node/tls-acceptor.ts';
+import type { TlsStream } from '../../node/tls-stream.ts';
 import { PortableUdpSocket } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
-import { RunningTunnel } from './running-tunnel.ts';
+import { type PacketRouter, RunningTunnel } from './running-tunnel.ts';
 
 export interface TunnelHostOptions {
   readonly desk: Pick<DeskService, 'opened' | 'reported'>;
   readonly notify: Pick<DeskNotices, 'closed' | 'strayed'>;
   readonly device: DeviceSwitch;
+  readonly engine: PacketRouter & Pick<PacketEngine, 'adoptUdp' | 'adoptStream'>;
   readonly log: Logger;
   readonly now: () => Millis;
 }
@@ -34,7 +37,7 @@ export class TunnelHost {
 
   /** The connection is the tunnel's from here on. `rest`: what came behind the request. Resolves when the tunnel is over. */
   async run(lease: Lease, plan: TunnelPlan, connection: AcceptedStream, rest: Uint8Array): Promise<void> {
-    const { desk, notify, device, log, now } = this.#options;
+    const { desk, notify, device, engine, log, now } = this.#options;
     try {
       // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
       await desk.opened(lease.tunnel, plan.datagramId);
@@ -42,13 +45,16 @@ export class TunnelHost {
       connection.destroy();
       throw error;
     }
+    const { exporter } = plan;
+    const exported = exporter && connection.exportNow(exporter.label, exporter.length);
+    const stream = await this.#placed(lease, connection, rest);
     if (this.#doomed.delete(lease.tunnel)) {
-      connection.destroy();
+      stream.destroy();
       return;
     }
     const over = Promise.withResolvers<void>();
     const tunnel = new RunningTunnel({
-      ...{ lease, device, now, machine: plan.machine },
+      ...{ lease, device, now, machine: plan.machine, router: engine },
       onClosed: (end) => {
         this.#tunnels.delete(lease.tunnel);
         notify.closed(lease.tunnel, end);
@@ -59,9 +65,20 @@ export class TunnelHost {
       },
     });
     this.#tunnels.set(lease.tunnel, tunnel);
-    const { exporter } = plan;
-    tunnel.start(connection, exporter && connection.exportNow(exporter.label, exporter.length), rest);
+    tunnel.start(stream, exported, rest);
     await over.promise;
+  }
+
+  /** In the engine where that can be: not for a client whose packets are counted one by one, nor one that did not wait for its answer. */
+  async #placed({ terms: { rates } }: Lease, connection: AcceptedStream, rest: Uint8Array): Promise<TlsStream> {
+    const isLimited = rates.receive !== undefined || rates.send !== undefined;
+    if (isLimited || rest.length > 0) return connection;
+    try {
+      return (await connection.moveTo(this.#options.engine)) ?? connection;
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
   }
 
   /** The connection that a tunnel of this number could have begun on is gone. */
@@ -71,9 +88,13 @@ export class TunnelHost {
 
   /** A new flow of a tunnel, or of one that has gone meanwhile. */
   async flow(id: number, remote: Endpoint, first: Uint8Array, socket: Socket): Promise<void> {
-    const { notify, log } = this.#options;
+    const { notify, engine, log } = this.#options;
+    const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
     try {
-      const path = await PortableUdpSocket.adopt(socket, remote, first, (bytes, from) => notify.strayed(bytes, from));
+      const path =
+        this.#tunnels.get(id)?.isLimited === true
+          ? await PortableUdpSocket.adopt(socket, remote, first, strayed)
+          : await engine.adoptUdp(socket, { remote, first, strayed });
       const tunnel = this.#tunnels.get(id);
       if (tunnel === undefined) await path.close();
       else tunnel.flowArrived(path);

@@ -13,6 +13,7 @@ import type { ClientFacts, GatewayProtocol } from '../../core/protocols/gateway-
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
+import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedTls } from '../../node/tls-acceptor.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
@@ -28,6 +29,7 @@ import { type LeasedSession, workerVisitor } from './worker-visitor.ts';
 export interface WorkerOptions {
   readonly setup: WorkerSetup;
   readonly device: DeviceSwitch;
+  readonly engine: PacketEngine;
   readonly desk: DeskService;
   readonly notify: DeskNotices;
   readonly log: Logger;
@@ -52,12 +54,12 @@ export class Worker {
   }
 
   private constructor(options: WorkerOptions, protocol: GatewayProtocol) {
-    const { setup, device, desk, notify, log, hasPortableTls } = options;
+    const { setup, device, engine, desk, notify, log, hasPortableTls } = options;
     this.#options = options;
     this.#protocol = protocol;
     this.#setup = setup;
     this.#hosts = new HostContexts(setup.material.hosts, hasPortableTls);
-    this.#tunnels = new TunnelHost({ device, desk, notify, log, now });
+    this.#tunnels = new TunnelHost({ device, engine, desk, notify, log, now });
   }
 
   /** New connections see the new configuration. Throws {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */

@@ -56,7 +56,7 @@ export class NodeCrypto implements CryptoProvider {
     return new NodeCbc(cipher, cipherKey(cipher, key));
   }
 
-  generateP256(): Promise<P256KeyPair> {
+  async generateP256(): Promise<P256KeyPair> {
     return generateP256();
   }
 

@@ -1,6 +1,5 @@
 /** P-256 key pairs by `node:crypto`: what STRAP signs with (spec "AnyConnect", section 3.14). */
-import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, sign, verify } from 'node:crypto';
-import { promisify } from 'node:util';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 import type { P256KeyPair } from '../../core/crypto/provider.ts';
 import { UnsupportedError } from '../../core/errors.ts';
 import { plain } from './plain-bytes.ts';
@@ -8,11 +7,9 @@ import { plain } from './plain-bytes.ts';
 /** node:crypto's (X9.62) name for NIST P-256. */
 const CURVE = 'prime256v1';
 
-const generate = promisify(generateKeyPair);
-
-export async function generateP256(): Promise<P256KeyPair> {
-  const { privateKey } = await generate('ec', { namedCurve: CURVE });
-  return new NodeP256(privateKey);
+/** It takes a tenth of a millisecond: less than asking another thread. */
+export function generateP256(): P256KeyPair {
+  return new NodeP256(generateKeyPairSync('ec', { namedCurve: CURVE }).privateKey);
 }
 
 /** Reads SEC1 or PKCS#8 DER. Throws {@link UnsupportedError} for anything else, and for other kinds of keys. */

@@ -2,6 +2,7 @@
 
 import { EngineDevice } from '../engine/engine-device.ts';
 import type { PacketEngine } from '../engine/packet-engine.ts';
+import { NO_OFFLOADS, type TunOffloads } from '../ffi/tun.ts';
 
 export interface TunOptions {
   /** The interface's name; absent: `tunN` with the system's choice of N. */
@@ -29,11 +30,15 @@ export class TunDevice extends EngineDevice {
     }
   }
 
-  /** A queue of an interface that another process has opened; `fd` is inherited, does not block, and is the device's from here on. */
-  static async adopt(engine: PacketEngine, fd: number, name: string): Promise<TunDevice> {
+  /**
+   * A queue of an interface that another process has opened; `fd` is inherited, does not block, and is the device's from here on.
+   *
+   * @param offloads what the interface was told to do, all its queues alike
+   */
+  static async adopt(engine: PacketEngine, fd: number, name: string, offloads: TunOffloads = NO_OFFLOADS): Promise<TunDevice> {
     const device = new TunDevice(engine);
     try {
-      await device.link.call('adopt-tun', { fd, name });
+      await device.link.call('adopt-tun', { fd, name, offloads });
       device.#name = name;
       return device;
     } catch (error) {

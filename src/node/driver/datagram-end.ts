@@ -6,6 +6,7 @@ import type { Path } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { DatagramPath } from '../datagram-path.ts';
+import type { CarriedUse } from './carried-use.ts';
 
 /** One room for all flows: sending copies, and a machine fills and commits one after the other. */
 const ROOM = new Uint8Array(MAX_RESERVE);
@@ -28,6 +29,12 @@ export class DatagramEnd implements Path, LayerSink {
     await this.path.carry(traffic);
   }
 
+  /** See {@link DatagramPath.takeOver}. */
+  async takeOver(from: DatagramEnd, datagram: Uint8Array): Promise<boolean> {
+    this.isCarried = true;
+    return await this.path.takeOver(from.path, datagram);
+  }
+
   get route(): DatagramPath | undefined {
     return this.isCarried ? this.path : undefined;
   }
@@ -37,6 +44,11 @@ export class DatagramEnd implements Path, LayerSink {
     if (!this.isCarried) return undefined;
     const { receivedAt, sentAt } = this.path.counters();
     return { heardAt: receivedAt, sentAt };
+  }
+
+  get carried(): CarriedUse {
+    const { carriedSent, carriedReceived, carriedAt } = this.path.counters();
+    return { sent: carriedSent, received: carriedReceived, at: carriedAt };
   }
 
   reserve(maxLength: number): Uint8Array {

@@ -5,6 +5,7 @@ import type { Path } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { StreamCarrier, TlsStream } from '../tls-stream.ts';
+import type { CarriedUse } from './carried-use.ts';
 
 /** Bytes that wait for the peer before the device is paused: a little more than one round of a fast, far path. */
 export const MAX_QUEUED_BYTES: number = 1024 * 1024;
@@ -54,6 +55,11 @@ export class StreamEnd implements Path, LayerSink {
   /** When the engine heard the peer and sent something last; undefined: what passes, passes here. */
   times(): { readonly heardAt: Millis; readonly sentAt: Millis } | undefined {
     return this.isCarried ? this.connection.carrier?.times() : undefined;
+  }
+
+  /** What the engine has carried so far. */
+  get carried(): CarriedUse | undefined {
+    return this.connection.carrier?.use();
   }
 
   get isFull(): boolean {

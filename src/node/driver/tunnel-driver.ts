@@ -6,8 +6,8 @@
  *   device         ─► machine.send ────► path of the machine's choice
  *   timer          ─► machine.handleTimeout
  *
- * Each turn of the machine ends with its events being performed in order and the timer armed anew. Only `traffic` is performed at once: from there on
- * the engine alone seals the path, and what the machine commits later in the same turn must find it so.
+ * Each turn of the machine ends with its events being performed in order and the timer armed anew. Only `traffic` and `move` are performed at once: from
+ * there on the engine alone seals the path, and what the machine commits later in the same turn must find it so; and a datagram is only lent.
  */
 import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
@@ -18,6 +18,7 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramProblem } from '../datagram-path.ts';
 import type { PacketDevice } from '../devices/packet-device.ts';
 import type { StreamCarrier, TlsStream } from '../tls-stream.ts';
+import { type CarriedUse, NO_USE, sumOfUses } from './carried-use.ts';
 import { DatagramEnd } from './datagram-end.ts';
 import { StreamEnd } from './stream-end.ts';
 
@@ -60,6 +61,10 @@ export class TunnelDriver {
   readonly #world: DriverWorld;
   readonly #listener: DriverListener;
   readonly #ends = new Set<StreamEnd | DatagramEnd>();
+  /** Dropped, and not closed yet: the engine may still carry by them. */
+  readonly #closing = new Set<StreamEnd | DatagramEnd>();
+  /** On paths that are closed. */
+  #carriedBefore: CarriedUse = NO_USE;
   readonly #events: TunnelEvent[] = [];
   readonly #cancel = new AbortController();
   /** What is under way: the tunnel is gone when all of it has settled. */
@@ -79,6 +84,7 @@ export class TunnelDriver {
       on: (path) => path as StreamEnd | DatagramEnd, // the driver makes all paths, and they are sinks
       event: (event) => {
         if (event.type === 'traffic') this.#carry(event.path, event.traffic);
+        else if (event.type === 'move') this.#move(event.from as DatagramEnd, event.to as DatagramEnd, event.datagram);
         else this.#events.push(event);
       },
     };
@@ -108,6 +114,7 @@ export class TunnelDriver {
   /** Packets of the device, for the tunnel. */
   send(packets: readonly Packet[]): void {
     this.#turn((now) => {
+      this.#tellCarried(now); // the machine chooses a path for them: what the engine has heard matters
       for (const packet of packets) this.#machine.send(packet, now, this.#sink);
     });
     this.#heedBackPressure();
@@ -124,6 +131,11 @@ export class TunnelDriver {
   async abandon(reason: CloseReason): Promise<void> {
     if (!this.#isClosed) this.#end(reason);
     await Promise.all(this.#pending);
+  }
+
+  /** What the engine has carried past this driver so far, on all paths. */
+  get carried(): CarriedUse {
+    return sumOfUses([this.#carriedBefore, ...[...this.#ends, ...this.#closing].map((end) => end.carried)]);
   }
 
   status(): ReturnType<TunnelMachine['status']> {
@@ -159,7 +171,11 @@ export class TunnelDriver {
       case 'closed':
         this.#end(event.reason);
         break;
+      case 'tunnel-mtu':
+        this.#setTunnelMtu(event.path as DatagramEnd, event.mtu);
+        break;
       case 'traffic':
+      case 'move':
         break; // performed at once
       default:
         event satisfies never;
@@ -253,9 +269,26 @@ export class TunnelDriver {
     this.#track(end.carry(traffic).catch(failed));
   }
 
-  #updateKeys(end: StreamEnd): void {
+  #move(from: DatagramEnd, to: DatagramEnd, datagram: Uint8Array): void {
+    const settled = (hasMoved: boolean) => {
+      if (hasMoved) this.#turn((now) => this.#machine.notice(to, { type: 'moved' }, now, this.#sink));
+      else this.#lost(to, new NetworkError('What came by this path does not open with the keys of the other.'));
+    };
     const failed = (error: unknown) =>
-      this.#lost(end, new NetworkError(`The keys of the connection cannot be renewed: ${String(error)}.`, { cause: error }));
+      this.#lost(to, new NetworkError(`The packet engine cannot move: ${String(error)}.`, { cause: error }));
+    this.#track(to.takeOver(from, datagram).then(settled, failed));
+  }
+
+  #setTunnelMtu(end: DatagramEnd, mtu: number): void {
+    const failed = (error: unknown) =>
+      this.#lost(end, new NetworkError(`The packet engine does not take the MTU of a path: ${String(error)}.`, { cause: error }));
+    this.#track(end.path.setTunnelMtu(mtu).catch(failed));
+  }
+
+  #updateKeys(end: StreamEnd): void {
+    const failed = () => {
+      if (this.#ends.has(end)) this.#turn((now) => this.#machine.notice(end, { type: 'keys-used-up' }, now, this.#sink));
+    };
     this.#track(end.updateKeys().catch(failed));
   }
 
@@ -288,7 +321,13 @@ export class TunnelDriver {
 
   #drop(end: StreamEnd | DatagramEnd): void {
     this.#ends.delete(end);
-    this.#track(end.close());
+    this.#closing.add(end);
+    this.#track(end.close().finally(() => this.#closed(end)));
+  }
+
+  #closed(end: StreamEnd | DatagramEnd): void {
+    this.#closing.delete(end);
+    this.#carriedBefore = sumOfUses([this.#carriedBefore, end.carried]);
   }
 
   #up(end: StreamEnd | DatagramEnd): void {
@@ -335,13 +374,17 @@ export class TunnelDriver {
     this.#timer = setTimeout(() => this.#timeout(), Math.max(0, Math.ceil(due - now)));
   }
 
+  #tellCarried(now: Millis): void {
+    for (const end of this.#ends) {
+      const times = end.times();
+      if (times !== undefined) this.#machine.notice(end, { type: 'carried', ...times }, now, this.#sink);
+    }
+  }
+
   #timeout(): void {
     this.#timerDue = Number.POSITIVE_INFINITY;
     this.#turn((now) => {
-      for (const end of this.#ends) {
-        const times = end.times();
-        if (times !== undefined) this.#machine.notice(end, { type: 'carried', ...times }, now, this.#sink);
-      }
+      this.#tellCarried(now);
       const due = this.#machine.nextTimeout();
       if (due !== undefined && due <= now) this.#machine.handleTimeout(now, this.#sink);
     });

@@ -19,10 +19,12 @@
  */
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { MisuseError } from '../../core/errors.ts';
+import type { SourceFilter } from '../../core/tunnel/source-filter.ts';
 import type { AeadCipher, TrafficDescription, TrafficKey } from '../../core/tunnel/traffic.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import type { Arena } from '../ffi/arena.ts';
 import { explicitNonceLength, RECORD_HEADER_LENGTH, TAG_LENGTH } from '../ffi/openssl.ts';
+import { MAX_INNER_SOURCES, sourceFilterOf } from './carried-packets.ts';
 import type { RecordCipher } from './record-cipher.ts';
 import { ReplayWindow } from './replay-window.ts';
 
@@ -65,7 +67,10 @@ export const NOT_OPENED = { malformed: -1, unknownEpoch: -2, replayed: -3, badTa
 export type CipherMaker = (cipher: AeadCipher, direction: 'seal' | 'open', key: TrafficKey) => RecordCipher;
 
 export class CarriedTraffic {
-  readonly tunnelMtu: number;
+  /** Packets up to this length are sealed. */
+  tunnelMtu: number;
+  /** Where the peer's packets may come from. */
+  readonly sources: SourceFilter | undefined;
   /** Bytes in front of an IP packet in its record. */
   readonly prefixLength: number;
   /** Where the plaintext lies in a record. */
@@ -98,6 +103,7 @@ export class CarriedTraffic {
     checkDescription(description);
     this.#arena = arena;
     this.tunnelMtu = description.tunnelMtu;
+    this.sources = sourceFilterOf(description.innerSources);
     this.#header = Uint8Array.from(description.header);
     this.#dataOffset = description.isData.offset;
     this.#dataValue = description.isData.value;
@@ -282,7 +288,7 @@ const KEY_LENGTHS: Readonly<Record<AeadCipher, { readonly key: number; readonly 
 };
 
 function checkDescription(description: TrafficDescription): void {
-  const { record, seal, open, replayWindow, header, isData, tunnelMtu } = description;
+  const { record, seal, open, replayWindow, header, isData, tunnelMtu, innerSources = [] } = description;
   const lengths = KEY_LENGTHS[record.cipher];
   const must = (holds: boolean, what: string): void => {
     if (!holds) throw new MisuseError(`traffic description: ${what}`);
@@ -303,4 +309,5 @@ function checkDescription(description: TrafficDescription): void {
   must(header.length <= MAX_HEADER_LENGTH, `header of ${header.length} bytes; at most ${MAX_HEADER_LENGTH}`);
   must(Number.isInteger(isData.offset) && isData.offset >= 0 && isData.offset < MAX_HEADER_LENGTH, `data mark at ${isData.offset}`);
   must(Number.isInteger(tunnelMtu) && tunnelMtu >= 0 && tunnelMtu <= 0xffff, `tunnel MTU ${tunnelMtu}`);
+  must(innerSources.length <= MAX_INNER_SOURCES, `${innerSources.length} networks that packets may come from`);
 }

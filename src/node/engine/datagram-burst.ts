@@ -1,11 +1,13 @@
 /**
- * Records of one pass on their way to one socket: laid one behind the other, and sent with as few calls as the kernel allows.
+ * Records of one pass on their way out: laid one behind the other, and sent with as few calls as the kernel allows.
  *
  *   room:       | record | record | record | record (shorter) | record | next …              each is made where it lies
  *   messages:   └──── one: UDP_SEGMENT of equal size ─────────┘ └ one ┘                      and one sendmmsg for all of them
  *
+ * A gateway's records are of many sockets, in turns: each socket has its own sent by one call, in their order.
+ *
  * The story of a burst: {@link DatagramBurst.next} says where a record goes → it is made there → {@link DatagramBurst.add} →
- * {@link DatagramBurst.flush} groups, sends, and tells the socket what became of each. A burst of one record is one plain send.
+ * {@link DatagramBurst.flush} groups, sends, and tells each socket what became of its records. A record that is alone is one plain send.
  *
  * What a kernel or a route does not take as a run is sent record by record; if that works, the socket remembers. (EIO: the device cannot compute
  * checksums, or IPsec is on the way. EINVAL: it can no runs. EMSGSIZE: it wants shorter ones.)
@@ -21,13 +23,18 @@ const MAX_BURST_BYTES = 128 * 1024;
 /** Records of a burst: small packets do not come near the bytes. */
 const MAX_RECORDS = 256;
 
+/** In the place of a record's number. */
+export const NO_RECORD = -1;
+
 /** Of a run: the kernel's UDP_MAX_SEGMENTS, when it was least, and what one UDP datagram can hold. */
 const MAX_RUN_RECORDS = 64;
 const MAX_RUN_BYTES = 65_000;
 
-/** Who a burst goes to, and what hears what became of it. */
+/** Who a record goes to, and who hears what became of it. */
 export interface BurstSocket {
   readonly fd: number;
+  /** The burst's own note: its last record of this socket; {@link NO_RECORD}: it has none. */
+  lastInBurst: number;
   /** Several datagrams may leave by one call. */
   readonly sendsBursts: boolean;
   /** Equal datagrams may leave as a run, which the kernel cuts. */
@@ -50,12 +57,23 @@ export class DatagramBurst {
   readonly #arena: Arena;
   readonly #start: number;
   readonly #table: MessageTable;
+  /** All records, as they were made: where, how long, and the next one of the same socket. */
+  #total = 0;
+  readonly #placeOf = new Int32Array(MAX_RECORDS);
+  readonly #lengthOf = new Int32Array(MAX_RECORDS);
+  readonly #nextOf = new Int32Array(MAX_RECORDS);
+  /** The sockets that have records, and the first record of each. */
+  #socketCount = 0;
+  readonly #sockets: (BurstSocket | undefined)[] = [];
+  readonly #firstOfSocket = new Int32Array(MAX_RECORDS);
+  /** Those of the socket whose turn it is. */
   #records = 0;
   readonly #recordAt = new Int32Array(MAX_RECORDS);
   readonly #recordLength = new Int32Array(MAX_RECORDS);
   #messages = 0;
   /** The first record of each message; the one after the last message's last. */
   readonly #firstOf = new Int32Array(MAX_RECORDS + 1);
+  readonly #bytesOf = new Int32Array(MAX_RECORDS);
 
   /** @param maxRecord room behind the budget for a record of any length, which may still begin within it */
   constructor(libc: Libc, arena: Arena, maxRecord: number) {
@@ -67,30 +85,58 @@ export class DatagramBurst {
   }
 
   get isEmpty(): boolean {
-    return this.#records === 0;
+    return this.#total === 0;
   }
 
   /** It must be flushed before another record is made. */
   get isFull(): boolean {
-    return this.#records === MAX_RECORDS || this.next - this.#start >= MAX_BURST_BYTES;
+    return this.#total === MAX_RECORDS || this.next - this.#start >= MAX_BURST_BYTES;
   }
 
   /** The record that was made at {@link next} is `length` bytes long and belongs to the burst; also if it was made before a flush. */
-  add(record: number, length: number): void {
+  add(record: number, length: number, socket: BurstSocket): void {
     if (record !== this.next) this.#arena.bytes.copyWithin(this.next, record, record + length);
-    this.#recordAt[this.#records] = this.next;
-    this.#recordLength[this.#records] = length;
-    this.#records++;
+    const index = this.#total;
+    this.#placeOf[index] = this.next;
+    this.#lengthOf[index] = length;
+    this.#nextOf[index] = NO_RECORD;
+    if (socket.lastInBurst === NO_RECORD) {
+      this.#sockets[this.#socketCount] = socket;
+      this.#firstOfSocket[this.#socketCount] = index;
+      this.#socketCount++;
+    } else {
+      this.#nextOf[socket.lastInBurst] = index;
+    }
+    socket.lastInBurst = index;
+    this.#total++;
     this.next += length;
   }
 
-  /** Sends what there is. */
-  flush(socket: BurstSocket): void {
-    if (this.#records === 0) return;
-    if (this.#records === 1 || !socket.sendsBursts) this.#sendEach(socket, 0, this.#records);
-    else this.#sendMessages(socket);
-    this.#records = 0;
+  /** Sends what there is, to all sockets. */
+  flush(): void {
+    for (let i = 0; i < this.#socketCount; i++) {
+      const socket = this.#sockets[i];
+      if (socket === undefined) continue;
+      this.#sockets[i] = undefined; // it may be closed before the next burst
+      socket.lastInBurst = NO_RECORD;
+      this.#gather(this.#firstOfSocket[i] ?? NO_RECORD);
+      if (this.#records === 1 || !socket.sendsBursts) this.#sendEach(socket, 0, this.#records);
+      else this.#sendMessages(socket);
+    }
+    this.#total = 0;
+    this.#socketCount = 0;
     this.next = this.#start;
+  }
+
+  /** One socket's records, in their order. */
+  #gather(first: number): void {
+    let count = 0;
+    for (let index = first; index !== NO_RECORD; index = this.#nextOf[index] ?? NO_RECORD) {
+      this.#recordAt[count] = this.#placeOf[index] ?? 0;
+      this.#recordLength[count] = this.#lengthOf[index] ?? 0;
+      count++;
+    }
+    this.#records = count;
   }
 
   #sendMessages(socket: BurstSocket): void {
@@ -139,23 +185,25 @@ export class DatagramBurst {
     return allSent;
   }
 
-  /** Makes messages of the records: runs of equal length, of which the last may be shorter. */
+  /** Makes messages of the records: runs of equal length that lie together, of which the last may be shorter. */
   #group(makesRuns: boolean): void {
     this.#messages = 0;
     for (let first = 0; first < this.#records; ) {
       const size = this.#recordLength[first] ?? 0;
+      const place = this.#recordAt[first] ?? 0;
       let end = first + 1;
       let bytes = size;
       while (makesRuns && end < this.#records && end - first < MAX_RUN_RECORDS) {
         const length = this.#recordLength[end] ?? 0;
-        if (length > size || bytes + length > MAX_RUN_BYTES) break;
+        if (length > size || bytes + length > MAX_RUN_BYTES || this.#recordAt[end] !== place + bytes) break;
         bytes += length;
         end++;
         if (length < size) break;
       }
-      this.#table.set(this.#messages, this.#recordAt[first] ?? 0, bytes);
+      this.#table.set(this.#messages, place, bytes);
       this.#table.setSegmentSize(this.#messages, end - first > 1 ? size : 0);
       this.#firstOf[this.#messages] = first;
+      this.#bytesOf[this.#messages] = bytes;
       this.#messages++;
       first = end;
     }
@@ -167,7 +215,8 @@ export class DatagramBurst {
   }
 
   #bytes(from: number, to: number): number {
-    const last = this.#firstRecord(to) - 1;
-    return (this.#recordAt[last] ?? 0) + (this.#recordLength[last] ?? 0) - (this.#recordAt[this.#firstRecord(from)] ?? 0);
+    let bytes = 0;
+    for (let message = from; message < to; message++) bytes += this.#bytesOf[message] ?? 0;
+    return bytes;
   }
 }

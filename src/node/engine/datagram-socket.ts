@@ -5,7 +5,7 @@ import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO, errnoName, networkError } from '../ffi/errno.ts';
 import { kernelPathMtu, setTypeOfService } from '../ffi/sockets.ts';
 import { plainError } from '../plain-error.ts';
-import type { BurstSocket } from './datagram-burst.ts';
+import { type BurstSocket, NO_RECORD } from './datagram-burst.ts';
 import type { PlainProblem } from './messages.ts';
 import { count, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -15,6 +15,7 @@ const PROBLEM_INTERVAL: Millis = 1000;
 
 export class DatagramSocket implements BurstSocket {
   readonly fd: number;
+  lastInBurst: number = NO_RECORD;
   readonly #id: number;
   readonly #context: WorkerContext;
   readonly #counters: Float64Array;

@@ -9,15 +9,16 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { MisuseError } from '../../core/errors.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
-import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { systemError } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
-import { openSocketPair, openUdpSocket } from '../ffi/sockets.ts';
+import { openSocketPair } from '../ffi/sockets.ts';
 import { NO_OFFLOADS, openTun, setInterfaceMtu, type TunOffloads } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
-import { type Command, ENTRY, entryKind, entryPath, type PathOptions, type WorkerOptions } from './messages.ts';
-import { noteOffloads, offloadUdp } from './offloads.ts';
+import { DatagramCommands } from './datagram-commands.ts';
+import { type Command, ENTRY, type EngineCommands, entryKind, entryPath, type WorkerOptions } from './messages.ts';
+import { noteOffloads } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_DESCRIPTOR, EPOLL_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, WORD } from './shared-memory.ts';
 import { StreamCommands } from './stream-commands.ts';
@@ -25,13 +26,18 @@ import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
-import { WorkerPath } from './worker-path.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
 const SLEEP_TIMEOUT = 1000;
 
-/** Nothing to do for so long: then there is time for the warm-up. */
+/** Nothing to do for so long: then there is time for a step of the warm-up. */
 const IDLE_TIME = 2;
+
+/**
+ * And nobody has started or commanded this thread for so long. While a tunnel comes up, main and its scripts need the processor: a warm-up beside them
+ * kept a session waiting 30 ms longer, on two cores.
+ */
+const QUIET_TIME = 100;
 
 /** Commands and entries of main that one pass takes, so that device and paths have their turn. */
 const MAIN_BUDGET = 256;
@@ -40,15 +46,18 @@ export class EngineLoop {
   readonly #context: WorkerContext;
   readonly #port: MessagePort;
   readonly #switch: PacketSwitch;
+  readonly #datagrams: DatagramCommands;
   readonly #streams: StreamCommands;
   readonly #warmUp: WarmUp;
   readonly #hasNews = () => this.#lookForNews();
   #takenCommands = 0;
   /** The next command, when it waits for entries that main committed before it. */
   #command: Command | undefined;
-  /** The path whose records wait for the end of their burst. */
+  /** A path whose records wait for the end of their burst, maybe with those of others. */
   #gathering: WorkerEnd | undefined;
   #isStopped = false;
+  /** When there may be time for the warm-up: on the clock of `performance.now()`. */
+  #quietAt: Millis = performance.now() + QUIET_TIME;
 
   constructor(port: MessagePort, options: WorkerOptions) {
     this.#port = port;
@@ -58,6 +67,7 @@ export class EngineLoop {
     if (eventfd < 0) throw systemError('eventfd', libc.errno());
     this.#switch = new PacketSwitch(this.#context, eventfd);
     this.#context.memory.descriptors[EPOLL_DESCRIPTOR] = this.#switch.fd + 1;
+    this.#datagrams = new DatagramCommands(this.#context, this.#switch);
     this.#streams = new StreamCommands(this.#context, this.#switch);
     this.#warmUp = new WarmUp(this.#context, () => this.#streams.room);
     Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
@@ -86,11 +96,17 @@ export class EngineLoop {
     this.#context.flush();
     if (this.#isStopped) return;
     if (isMainDone && toWorker.isRead) this.#switch.release();
-    // Not beside a handshake: each of its datagrams would wait for a step.
-    const mayWarmUp = !this.#warmUp.isOver && !this.#switch.hasIdlePath;
-    const moved = this.#switch.serve(this.#hasNews, mayWarmUp ? IDLE_TIME : SLEEP_TIMEOUT);
-    if (!moved && mayWarmUp && !this.#lookForNews()) this.#warmUp.step();
+    const wait = this.#warmUpWait();
+    const moved = this.#switch.serve(this.#hasNews, wait ?? SLEEP_TIMEOUT);
+    if (!moved && wait === IDLE_TIME && !this.#lookForNews()) this.#warmUp.step();
     this.#context.flush();
+  }
+
+  /** How long to be idle before the warm-up goes on, in whole milliseconds; undefined if it is over, or has to wait for something else. */
+  #warmUpWait(): Millis | undefined {
+    // Not beside a handshake: each of its datagrams would wait for a step.
+    if (this.#warmUp.isOver || this.#switch.hasIdlePath) return undefined;
+    return Math.max(IDLE_TIME, Math.ceil(this.#quietAt - performance.now()));
   }
 
   #lookForNews(): boolean {
@@ -134,7 +150,6 @@ export class EngineLoop {
     const path = this.#switch.path(entryPath(tag));
     if (path === undefined) return; // closed since; its machine is gone
     if (kind === ENTRY.record) {
-      if (this.#gathering !== path) this.#endBurst();
       path.sendRecord(data, start, end);
       this.#gathering = path;
       return;
@@ -151,6 +166,7 @@ export class EngineLoop {
   }
 
   #obey(command: Command): void {
+    this.#quietAt = performance.now() + QUIET_TIME;
     this.#endBurst();
     this.#switch.liveDevice?.flush(); // what main gave before
     try {
@@ -165,7 +181,7 @@ export class EngineLoop {
       case 'open-tun':
         return this.#openTun(command.takes.name);
       case 'adopt-tun':
-        return this.#adoptTun(command.takes.fd, command.takes.name);
+        return this.#adoptTun(command.takes);
       case 'open-script':
         return this.#openScript();
       case 'set-mtu':
@@ -173,7 +189,10 @@ export class EngineLoop {
       case 'close-device':
         return this.#closeDevice();
       case 'open-path':
-        return this.#openPath(command.takes.path, command.takes.options);
+      case 'adopt-path':
+      case 'move-traffic':
+      case 'set-tunnel-mtu':
+        return this.#datagrams.execute(command);
       case 'close-path':
         return this.#closePath(command.takes.path);
       case 'open-stream':
@@ -186,6 +205,8 @@ export class EngineLoop {
         return this.#carry(command.takes.path, command.takes.traffic);
       case 'route':
         return this.#route(command.takes.path);
+      case 'set-networks':
+        return this.#switch.setNetworks(command.takes.path, command.takes.networks);
       case 'features':
         return this.#streams.features;
       case 'stop':
@@ -205,9 +226,10 @@ export class EngineLoop {
     return { name: tun.name };
   }
 
-  #adoptTun(fd: number, name: string): undefined {
+  #adoptTun({ fd, name, offloads }: EngineCommands['adopt-tun']['takes']): undefined {
     this.#mustHaveNoDevice();
-    this.#setDevice(fd, name, NO_OFFLOADS);
+    noteOffloads(this.#context.features, { name, offloads, refusal: 0 });
+    this.#setDevice(fd, name, offloads, 'adopted');
   }
 
   #openScript(): { readonly theirs: number } {
@@ -221,28 +243,17 @@ export class EngineLoop {
     if (this.#switch.device !== undefined) throw new MisuseError('the packet engine has a device already');
   }
 
-  #setDevice(fd: number, name: string, offloads: TunOffloads): void {
+  #setDevice(fd: number, name: string, offloads: TunOffloads, owner: 'ours' | 'adopted' = 'ours'): void {
     const { descriptors, deviceCounters } = this.#context.memory;
     descriptors[DEVICE_DESCRIPTOR] = fd + 1;
     deviceCounters.fill(0);
-    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads));
+    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads, owner));
   }
 
   #closeDevice(): undefined {
     // Before it is closed: main must not close a number that somebody else has by then.
     this.#context.memory.descriptors[DEVICE_DESCRIPTOR] = 0;
     this.#switch.setDevice(undefined);
-  }
-
-  #openPath(id: number, options: PathOptions): { readonly local: Endpoint; readonly pathMtu: number | undefined } {
-    const { libc, features, memory } = this.#context;
-    const counters = memory.pathCounters(id);
-    const { fd, local, pathMtu } = openUdpSocket(libc, options);
-    offloadUdp(libc, fd, features);
-    memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
-    counters.fill(0);
-    this.#switch.setPath(id, new WorkerPath(this.#context, id, fd, counters, options));
-    return { local, pathMtu };
   }
 
   #closePath(id: number): undefined {

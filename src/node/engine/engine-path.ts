@@ -21,6 +21,15 @@ import { count, MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory
 /** What {@link DatagramPath.send} takes: a datagram, or a content type and a record's plaintext. */
 const MAX_SEND_LENGTH = Math.min(MAX_PACKET_LENGTH, MAX_RESERVE + 1);
 
+/** A client's flow, on a socket that another process has made for it. */
+export interface HandedFlow {
+  readonly remote: Endpoint;
+  /** What the client said before the socket was there. */
+  readonly first: Uint8Array;
+  /** Takes what somebody else has said to the socket before it was connected. */
+  readonly strayed: (bytes: Uint8Array, from: Endpoint) => void;
+}
+
 export class EnginePath implements DatagramPath {
   readonly kind = 'datagram';
   readonly canCarry = true;
@@ -42,6 +51,16 @@ export class EnginePath implements DatagramPath {
     const { copiesDscp = false, ...socket } = options;
     const answer = await link.call('open-path', { path: id, options: { ...socket, copiesDscp } });
     return new EnginePath(link, id, options.remote, answer, onClosed);
+  }
+
+  /** @param first what came before the socket was there */
+  static async adopt(link: EngineLink, id: number, fd: number, flow: HandedFlow, onClosed: () => void): Promise<EnginePath> {
+    const { remote, first, strayed } = flow;
+    const { local, pathMtu, early, strays } = await link.call('adopt-path', { path: id, fd, remote });
+    for (const { datagram, from } of strays) strayed(datagram, from);
+    const path = new EnginePath(link, id, remote, { local, pathMtu }, onClosed);
+    for (const bytes of [first, ...early]) path.#keepEarly(false, bytes);
+    return path;
   }
 
   private constructor(
@@ -68,7 +87,10 @@ export class EnginePath implements DatagramPath {
   start(handler: DatagramHandler): void {
     if (this.#handler !== undefined) throw new MisuseError('this UDP path was started before');
     this.#handler = handler;
-    for (const { isRecord, bytes } of this.#early.splice(0)) this.#deliver(handler, isRecord, bytes);
+    // Not at once: who starts a path tells its machine of it next, and a machine does not listen to paths that it does not know.
+    queueMicrotask(() => {
+      for (const { isRecord, bytes } of this.#early.splice(0)) this.#deliver(handler, isRecord, bytes);
+    });
   }
 
   send(bytes: Uint8Array): void {
@@ -91,12 +113,30 @@ export class EnginePath implements DatagramPath {
     }
   }
 
+  async setTunnelMtu(mtu: number): Promise<void> {
+    if (this.#closed === undefined) await this.#link.call('set-tunnel-mtu', { path: this.#id, mtu });
+  }
+
+  async takeOver(from: DatagramPath, datagram: Uint8Array): Promise<boolean> {
+    if (!(from instanceof EnginePath)) throw new MisuseError('only a path of the engine has traffic to take over');
+    // At once, as in carry(): what the worker delivers unopened from here on goes back to it.
+    this.#isCarried = true;
+    try {
+      this.#isCarried = await this.#link.call('move-traffic', { from: from.#id, to: this.#id, datagram });
+    } catch (error) {
+      this.#isCarried = false;
+      throw error;
+    }
+    if (this.#isCarried) from.#isCarried = false;
+    return this.#isCarried;
+  }
+
   counters(): DatagramCounters {
     const offset = performance.now() - monotonicMillis();
     const local = (at: number) => (at === 0 ? 0 : at + offset);
     const all = Object.fromEntries(DATAGRAM_COUNTERS.map((name) => [name, this.#counters[PATH[name]] ?? 0])) as DatagramCounters;
     const deliverDropped = all.deliverDropped + this.#earlyDropped;
-    return { ...all, deliverDropped, sentAt: local(all.sentAt), receivedAt: local(all.receivedAt) };
+    return { ...all, deliverDropped, sentAt: local(all.sentAt), receivedAt: local(all.receivedAt), carriedAt: local(all.carriedAt) };
   }
 
   close(): Promise<void> {
@@ -126,7 +166,11 @@ export class EnginePath implements DatagramPath {
     }
     const bytes = this.#link.lend(data, start, end);
     if (this.#handler !== undefined) this.#deliver(this.#handler, isRecord, bytes);
-    else if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push({ isRecord, bytes: Uint8Array.from(bytes) });
+    else this.#keepEarly(isRecord, Uint8Array.from(bytes));
+  }
+
+  #keepEarly(isRecord: boolean, bytes: Uint8Array): void {
+    if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push({ isRecord, bytes });
     else this.#earlyDropped++;
   }
 

@@ -8,8 +8,9 @@ import type { Socket } from 'node:net';
 import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../../core/errors.ts';
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
 import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
+import type { CarriedUse } from '../driver/carried-use.ts';
 import { errnoName } from '../ffi/errno.ts';
-import type { TlsHandle } from '../ffi/openssl-tls.ts';
+import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { descriptorOf } from '../socket-handle.ts';
@@ -17,7 +18,7 @@ import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ENTRY } from './messages.ts';
-import { MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory.ts';
+import { monotonicMillis, PATH } from './shared-memory.ts';
 import { COMMIT_WINDOW, type SecuredFacts, type StreamReport } from './stream-messages.ts';
 
 /** How long a handshake may take. */
@@ -55,11 +56,10 @@ export class EngineStream implements TlsStream, StreamCarrier {
   readonly #id: number;
   readonly #host: string;
   readonly #onClosed: () => void;
+  #counters: Float64Array;
   readonly #secured = Promise.withResolvers<SecuredFacts>();
   /** The worker is done with it, or will be told nothing more. */
   readonly #over = Promise.withResolvers<void>();
-  /** Entries are copied here out of the ring: not every interface of Node takes shared memory. */
-  readonly #lent: Buffer = Buffer.alloc(MAX_PACKET_LENGTH);
   /** What is not on its way to the worker yet, in order. */
   readonly #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -90,21 +90,36 @@ export class EngineStream implements TlsStream, StreamCarrier {
     created: (stream: EngineStream) => void,
     onClosed: () => void,
   ): Promise<EngineStream> {
-    const { fd, local, remote } = connected(socket);
-    const stream = new EngineStream(link, id, options.host, local, remote, onClosed);
-    created(stream);
+    const stream = await EngineStream.#create(link, id, socket, options, created, onClosed);
     try {
-      try {
-        await link.call('open-stream', { path: id, fd, tls: options.tls });
-      } finally {
-        options.tls.identity?.key.fill(0); // the copy that went to the worker is wiped there
-        socket.destroy(); // before a byte is sent, so that none of the answer comes here
-      }
       await stream.#shakeHands(options.signal);
       return stream;
     } catch (error) {
       await stream.#release();
       throw error;
+    }
+  }
+
+  static async #create(
+    link: EngineLink,
+    id: number,
+    socket: Socket,
+    { host, tls }: EngineStreamOptions,
+    created: (stream: EngineStream) => void,
+    onClosed: () => void,
+  ): Promise<EngineStream> {
+    try {
+      const { fd, local, remote } = connected(socket);
+      const stream = new EngineStream(link, id, host, local, remote, onClosed);
+      created(stream);
+      await link.call('open-stream', { path: id, fd, tls }).catch(async (error: unknown) => {
+        await stream.#release();
+        throw error;
+      });
+      return stream;
+    } finally {
+      tls.identity?.key.fill(0); // the copy that went to the worker is wiped there
+      socket.destroy(); // before a byte is sent, so that none of the answer comes here
     }
   }
 
@@ -135,6 +150,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
     this.local = local;
     this.remote = remote;
     this.#onClosed = onClosed;
+    this.#counters = link.memory.pathCounters(id);
     this.#secured.promise.catch(() => undefined); // where nobody waits for it any more
   }
 
@@ -148,12 +164,22 @@ export class EngineStream implements TlsStream, StreamCarrier {
     return this.#peerCertificate;
   }
 
+  /** What the peer showed, and what is wrong with it by the authorities of the settings. */
+  get verification(): PeerVerification {
+    return this.#known.verification ?? { chain: [], fault: 'UNSPECIFIED' };
+  }
+
   get cipherSuite(): string {
     return this.#known.cipherSuite;
   }
 
   get finished(): Uint8Array {
     return this.#known.finished;
+  }
+
+  /** Nothing comes any more, and nothing can be sent. */
+  get isOver(): boolean {
+    return this.#state === 'over';
   }
 
   get carrier(): StreamCarrier {
@@ -205,11 +231,14 @@ export class EngineStream implements TlsStream, StreamCarrier {
     await this.#link.call('update-keys', { path: this.#id });
   }
 
+  use(): CarriedUse {
+    const { [PATH.carriedSent]: sent = 0, [PATH.carriedReceived]: received = 0, [PATH.carriedAt]: at = 0 } = this.#counters;
+    return { sent, received, at: localTime(at) };
+  }
+
   times(): { readonly heardAt: number; readonly sentAt: number } {
-    const offset = performance.now() - monotonicMillis();
-    const counters = this.#link.memory.pathCounters(this.#id);
-    const local = (at = 0) => (at === 0 ? 0 : at + offset);
-    return { heardAt: local(counters[PATH.receivedAt]), sentAt: local(counters[PATH.sentAt]) };
+    const { [PATH.receivedAt]: heardAt = 0, [PATH.sentAt]: sentAt = 0 } = this.#counters;
+    return { heardAt: localTime(heardAt), sentAt: localTime(sentAt) };
   }
 
   async close(limitMs: number): Promise<void> {
@@ -234,8 +263,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
       this.#giveBack(data, start, end);
       return;
     }
-    data.copy(this.#lent, 0, start, end);
-    const bytes = this.#lent.subarray(0, end - start);
+    const bytes = this.#link.lend(data, start, end);
     if (this.#onData !== undefined) {
       this.#onData(bytes);
       return;
@@ -352,8 +380,14 @@ export class EngineStream implements TlsStream, StreamCarrier {
       // The engine has ended, and the connection with it.
     }
     this.#end(undefined);
+    this.#counters = this.#counters.slice(); // the place is another's next
     this.#onClosed();
   }
+}
+
+/** By this thread's clock; 0: never. */
+function localTime(at: number): number {
+  return at === 0 ? 0 : at + performance.now() - monotonicMillis();
 }
 
 /** Descriptor and ends of a socket. */
@@ -362,7 +396,6 @@ function connected(socket: Socket): { readonly fd: number; readonly local: Endpo
   const local = endpointOf(socket.localAddress, socket.localPort);
   const remote = endpointOf(socket.remoteAddress, socket.remotePort);
   if (fd !== undefined && local !== undefined && remote !== undefined) return { fd, local, remote };
-  socket.destroy();
   throw new NetworkError('The connection was closed before its TLS handshake.');
 }
 

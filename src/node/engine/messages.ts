@@ -6,9 +6,10 @@
  * main takes all of the toMain ring before it looks at one.
  */
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
-import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { Cidr, Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import type { UdpOptions } from '../ffi/sockets.ts';
+import type { TunOffloads } from '../ffi/tun.ts';
 import type { PlainError } from '../plain-error.ts';
 import type { EngineFeature, FeatureState } from './features.ts';
 import type { StreamCommands, StreamReport } from './stream-messages.ts';
@@ -52,11 +53,22 @@ export interface PathOptions extends UdpOptions {
   readonly copiesDscp: boolean;
 }
 
+export interface AdoptedFlow {
+  readonly local: Endpoint;
+  readonly pathMtu: number | undefined;
+  /** What came before the socket was connected: the peer's, and others'. */
+  readonly early: readonly Uint8Array[];
+  readonly strays: readonly { readonly datagram: Uint8Array; readonly from: Endpoint }[];
+}
+
 /** Each command with what it takes and what it answers. */
 export interface EngineCommands extends StreamCommands {
   'open-tun': { readonly takes: { readonly name: string | undefined }; readonly answers: { readonly name: string } };
   /** A TUN that another process has opened: its descriptor, inherited, is the engine's from here on. */
-  'adopt-tun': { readonly takes: { readonly fd: number; readonly name: string }; readonly answers: undefined };
+  'adopt-tun': {
+    readonly takes: { readonly fd: number; readonly name: string; readonly offloads: TunOffloads };
+    readonly answers: undefined;
+  };
   /** `theirs`: the descriptor for the program. From the answer on main owns it. */
   'open-script': { readonly takes: object; readonly answers: { readonly theirs: number } };
   'set-mtu': { readonly takes: { readonly name: string; readonly mtu: number }; readonly answers: undefined };
@@ -65,6 +77,21 @@ export interface EngineCommands extends StreamCommands {
     readonly takes: { readonly path: number; readonly options: PathOptions };
     readonly answers: { readonly local: Endpoint; readonly pathMtu: number | undefined };
   };
+  /** A bound UDP socket of main's, which the worker has a descriptor of its own of and connects to the peer. */
+  'adopt-path': {
+    readonly takes: { readonly path: number; readonly fd: number; readonly remote: Endpoint };
+    readonly answers: AdoptedFlow;
+  };
+  /**
+   * What is carried on one path is carried on the other from now on, with its networks, if this datagram, which came by the other, opens with it.
+   * False: it does not.
+   */
+  'move-traffic': {
+    readonly takes: { readonly from: number; readonly to: number; readonly datagram: Uint8Array };
+    readonly answers: boolean;
+  };
+  /** For the traffic that is carried on a UDP path. */
+  'set-tunnel-mtu': { readonly takes: { readonly path: number; readonly mtu: number }; readonly answers: undefined };
   'close-path': { readonly takes: { readonly path: number }; readonly answers: undefined };
   carry: {
     readonly takes: { readonly path: number; readonly traffic: TrafficDescription | StreamTraffic | undefined };
@@ -72,6 +99,8 @@ export interface EngineCommands extends StreamCommands {
   };
   /** Which path the device's packets leave by; undefined: they go to main. */
   route: { readonly takes: { readonly path: number | undefined }; readonly answers: undefined };
+  /** Which of the device's packets leave by this path: see {@link PacketSwitch.setNetworks}. */
+  'set-networks': { readonly takes: { readonly path: number; readonly networks: readonly Cidr[] }; readonly answers: undefined };
   /** What runs of the engine's features, and why not the rest. */
   features: { readonly takes: object; readonly answers: readonly FeatureState[] };
   /** Ends the loop; everything committed before it has left. */

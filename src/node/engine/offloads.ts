@@ -2,11 +2,17 @@
 import { errnoName } from '../ffi/errno.ts';
 import type { Libc } from '../ffi/libc.ts';
 import { canSendRuns, receiveRuns } from '../ffi/sockets.ts';
-import type { OpenedTun } from '../ffi/tun.ts';
-import type { FeatureSet } from './features.ts';
+import type { OpenedTun, TunOffloads } from '../ffi/tun.ts';
+import { FeatureSet, parseFeatures } from './features.ts';
+
+/** What a TUN is asked for whose queues other processes will read: those go by the same variable of the environment. See {@link EngineOptions.without}. */
+export function wantedOffloads(): TunOffloads {
+  const features = new FeatureSet(parseFeatures(process.env.SALLYPORT_ENGINE_WITHOUT ?? ''));
+  return { hasHeader: features.allows('tun-offload'), hasUdp: features.allows('udp-tun-offload') };
+}
 
 /** What became of the offloads that a TUN was asked for. */
-export function noteOffloads(features: FeatureSet, { name, offloads, refusal }: OpenedTun): void {
+export function noteOffloads(features: FeatureSet, { name, offloads, refusal }: Pick<OpenedTun, 'name' | 'offloads' | 'refusal'>): void {
   if (refusal !== 0) {
     features.turnOff(offloads.hasHeader ? 'udp-tun-offload' : 'tun-offload', `${name} refused it (${errnoName(refusal)})`);
   }

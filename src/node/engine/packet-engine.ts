@@ -10,13 +10,16 @@
  * await path.carry(description); // what the tunnel machine published
  * await engine.route(path);
  */
+import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
-import { MisuseError, type SallyportError } from '../../core/errors.ts';
+import { MisuseError, type SallyportError, UnsupportedError } from '../../core/errors.ts';
+import type { Cidr } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramPathOptions } from '../datagram-path.ts';
+import { descriptorOf, stopReading } from '../handed-udp-socket.ts';
 import { revivedError } from '../plain-error.ts';
 import type { StreamCarrier } from '../tls-stream.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
-import { EnginePath } from './engine-path.ts';
+import { EnginePath, type HandedFlow } from './engine-path.ts';
 import { type AdoptionOptions, EngineStream, type EngineStreamOptions } from './engine-stream.ts';
 import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
@@ -91,15 +94,34 @@ export class PacketEngine {
     }
   }
 
+  /** A flow on a bound socket that somebody else has made; it is the engine's from here on. Rejects with NetworkError if there is no route. */
+  async adoptUdp(socket: UdpSocket, flow: HandedFlow): Promise<DatagramPath> {
+    stopReading(socket); // what comes now is the worker's to read
+    const fd = descriptorOf(socket);
+    const { id, free } = this.#place();
+    try {
+      if (fd === undefined) throw new UnsupportedError('this Node does not tell the descriptor of a UDP socket');
+      const path = await EnginePath.adopt(this.#link, id, fd, flow, free);
+      this.#paths[id] = path;
+      return path;
+    } catch (error) {
+      free();
+      throw error;
+    } finally {
+      socket.close(); // the worker has a descriptor of its own
+    }
+  }
+
   /**
-   * TLS over a connected socket, which is destroyed in any case; the peer's certificate is the caller's to judge. Rejects with NetworkError if there is
-   * no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
+   * TLS over a connected socket, which is destroyed in any case, as the private key is wiped; the peer's certificate is the caller's to judge. Rejects
+   * with NetworkError if there is no connection, UnsupportedError where OpenSSL's functions are not there, MisuseError for settings that it refuses.
    */
   async openStream(socket: Socket, options: EngineStreamOptions): Promise<EngineStream> {
     let place: Place;
     try {
       place = this.#place();
     } catch (error) {
+      options.tls.identity?.key.fill(0);
       socket.destroy();
       throw error;
     }
@@ -155,9 +177,24 @@ export class PacketEngine {
     await this.#link.call('route', { path: path?.id });
   }
 
+  /**
+   * The device's packets to these networks leave by this path from now on, as long as it carries traffic; those to others that were said before do not any
+   * more. From the first call on the device is shared by many paths: packets of none of them come to `onBurst`, and nobody waits for a path that is full.
+   */
+  async routeNetworks(path: DatagramPath | StreamCarrier, networks: readonly Cidr[]): Promise<void> {
+    if (!isOfEngine(path)) throw new MisuseError('only a path of the engine can carry packets');
+    await this.#link.call('set-networks', { path: path.id, networks });
+  }
+
   /** What the engine does beyond one packet a system call, and why not the rest. */
   features(): Promise<readonly FeatureState[]> {
     return this.#link.call('features', {});
+  }
+
+  /** Whether {@link openStream} can work here. */
+  async canOpenStreams(): Promise<boolean> {
+    const tls = (await this.features()).find(({ name }) => name === 'tls');
+    return tls?.isOn === true;
   }
 
   /** What has passed through the device so far. */

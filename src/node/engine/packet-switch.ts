@@ -2,18 +2,23 @@
  * Moves packets between the device, the UDP paths and main: the part of the engine that runs for every packet.
  *
  * The story of a pass, {@link PacketSwitch.serve}:
- *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts)
+ *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts);
+ *      after a lone packet left, first a look-out for its answer (answer-wait.ts)
  *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves as one burst
  *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
  * A packet that comes alone goes alone: nothing waits to fill a burst. Read first: shared-memory.ts for how both threads sleep without losing a
  * wake-up; worker-device.ts and worker-end.ts for the two ends.
  */
+import { AddressTable } from '../../core/tunnel/address-table.ts';
+import { isIpPacket } from '../../core/tunnel/inner-packet.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
+import type { Cidr } from '../../core/wire/ip-address.ts';
 import { EBADFD } from '../ffi/errno.ts';
 import { EventPoll } from '../ffi/event-poll.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
+import { AnswerWait, LOOK_OUT } from './answer-wait.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { Moderation } from './moderation.ts';
 import { type PathSlot, PathTable } from './path-table.ts';
@@ -58,10 +63,16 @@ export class PacketSwitch {
   readonly #events: EventPoll;
   readonly #paths: PathTable;
   readonly #moderation: Moderation;
+  readonly #answerWait = new AnswerWait();
+  readonly #now = () => this.#context.now;
   readonly #allowance = new Allowance(MAX_DEVICE_READS);
   #device: WorkerDevice | undefined;
   #watchedOfDevice = 0;
+  /** The device had no more than one packet when it was served last. */
+  #isQuiet = true;
   #route: PathSlot | undefined;
+  /** Whose packets they are by their destination. Undefined: the device is not shared by many, and {@link #route} has all. */
+  #destinations: AddressTable<PathSlot> | undefined;
   /** Until when packets wait at most; undefined: they do not. On the clock of `performance.now()`. */
   #holdEnd: Millis | undefined;
 
@@ -128,6 +139,7 @@ export class PacketSwitch {
 
   /** Puts a path in its place, or takes it away and closes it. */
   setPath(id: number, path: WorkerEnd | undefined): void {
+    this.setNetworks(id, []);
     this.#paths.set(id, path);
   }
 
@@ -139,10 +151,32 @@ export class PacketSwitch {
   }
 
   /**
+   * Packets of the device to these networks leave by the path while it carries traffic; others that were said before do not any more. A network that
+   * another path had is taken from it. From the first one on the device is shared by many: packets of nobody here go to main, and where one path, or
+   * main, has no room, its packets are dropped, so that nobody waits for it.
+   */
+  setNetworks(id: number, networks: readonly Cidr[]): void {
+    const slot = this.#paths.get(id);
+    if (slot === undefined) return;
+    for (const network of slot.networks) this.#destinations?.delete(network, slot);
+    slot.networks = networks;
+    if (networks.length > 0) this.#destinations ??= new AddressTable();
+    for (const network of networks) this.#destinations?.set(network, slot);
+  }
+
+  /** The networks of one path are another's from now on. */
+  moveNetworks(from: number, to: number): void {
+    const networks = this.#paths.get(from)?.networks ?? [];
+    this.setNetworks(from, []);
+    this.setNetworks(to, networks);
+  }
+
+  /**
    * Packets wait where they are until {@link release}. Called when this thread takes over what main did so far: main may still have packets
-   * under way that came earlier, and those must leave first.
+   * under way that came earlier, and those must leave first. Not where many share the device: they shall not wait for one.
    */
   hold(): void {
+    if (this.#destinations !== undefined) return;
     this.#holdEnd = performance.now() + MAX_HOLD;
   }
 
@@ -175,13 +209,15 @@ export class PacketSwitch {
       if (token === EVENT_TOKEN) this.#clearEvent();
       else if (token === DEVICE_TOKEN) ofDevice = this.#events.events(i);
     }
-    let packets = 0;
-    if (this.#device !== undefined && ofDevice !== 0) packets += this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
+    let out = 0;
+    let back = 0;
+    if (this.#device !== undefined && ofDevice !== 0) out = this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
     for (let i = 0; i < ready; i++) {
       const token = this.#events.token(i);
-      if (token >= FIRST_PATH_TOKEN) packets += this.#servePath(token - FIRST_PATH_TOKEN);
+      if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    this.#moderation.moved(packets);
+    this.#moderation.moved(out + back);
+    this.#answerWait.passed(out, back, this.#now);
     return ready > 0;
   }
 
@@ -193,8 +229,23 @@ export class PacketSwitch {
       const ready = this.#sleep(hasNews, 0);
       if (ready > 0 || hasNews()) return ready;
       this.#moderation.sleep();
+    } else if (this.#answerWait.isDue && timeout > 0) {
+      const ready = this.#lookOut(hasNews);
+      this.#answerWait.ended(ready > 0);
+      if (ready > 0 || hasNews()) return ready;
     }
     return this.#sleep(hasNews, timeout);
+  }
+
+  /** Asks again and again, for {@link LOOK_OUT} at most. How many descriptors have something. */
+  #lookOut(hasNews: () => boolean): number {
+    this.#watchDevice();
+    if (this.#paths.settle()) return 0;
+    const end = performance.now() + LOOK_OUT;
+    let ready = 0;
+    do ready = this.#events.wait(0);
+    while (ready === 0 && !hasNews() && performance.now() < end);
+    return ready;
   }
 
   /** How many descriptors have something. */
@@ -230,6 +281,7 @@ export class PacketSwitch {
 
   /** Packets for which there is no way on wait in the kernel. */
   #mayRead(): boolean {
+    if (this.#destinations !== undefined) return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0;
     const carrier = this.#route?.carrier;
     if (carrier !== undefined) return !carrier.isFull;
     return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0 && this.#context.hasRoomForDevice();
@@ -255,27 +307,40 @@ export class PacketSwitch {
 
   /** How many packets passed. */
   #serveDevice(device: WorkerDevice, isGone: boolean): number {
-    const route = this.#route;
-    const carrier = route?.carrier;
-    if (route !== undefined) this.#paths.attend(route);
     let reads = 0;
     let bytes = 0;
     let packets = 0;
     while (reads < this.#allowance.packets && bytes < MAX_DEVICE_BYTES && this.#mayRead()) {
-      const length = device.read(carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
+      const length = device.read();
       if (length === 0) break;
-      for (let i = 0; i < device.segments; i++) this.#passOn(device, i, carrier);
-      packets += device.segments;
+      // All packets of a super-packet have the same destination.
+      const slot = this.#slotOf(length);
+      const carrier = slot?.carrier;
+      if (slot !== undefined) this.#paths.attend(slot);
+      const segments = device.split(length, carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
+      if (this.#destinations !== undefined && carrier?.isFull === true)
+        count(this.#context.memory.deviceCounters, DEVICE.readDropped, segments);
+      else for (let i = 0; i < segments; i++) this.#passOn(device, i, carrier);
+      packets += segments;
       reads++;
       bytes += length;
+      if (reads === 1 && this.#isQuiet) this.#paths.flush(); // who is alone does not wait for a look whether there is more
     }
     this.#paths.flush();
+    this.#isQuiet = packets <= 1;
     // The budget of bytes is full: that is as busy as all reads.
     this.#allowance.used(bytes < MAX_DEVICE_BYTES ? reads : this.#allowance.packets);
     // A device that is gone says so when it is read. If it was not read, or had nothing to say, no sleep would last, for ever.
     if (isGone && reads === 0) device.fail(EBADFD);
     if (device.hasFailed) this.#unwatchDevice();
     return packets;
+  }
+
+  /** Whose packet it is that was read from the device. */
+  #slotOf(length: number): PathSlot | undefined {
+    if (this.#destinations === undefined) return this.#route;
+    const { arena, outgoing } = this.#context;
+    return isIpPacket(arena.bytes, outgoing, outgoing + length) ? this.#destinations.ofPacket(arena.bytes, outgoing) : undefined;
   }
 
   /** One packet of what was read, to the path or to main. */

@@ -4,9 +4,13 @@
  * A path that is idle costs nothing. One that was used ("attended") has a look taken at it before the thread sleeps: perhaps it waits for something else
  * now. One that waits for main, which no descriptor tells of, stays attended until it need not any more.
  */
+import type { Cidr } from '../../core/wire/ip-address.ts';
 import type { EventPoll } from '../ffi/event-poll.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
+
+/** A client's. To look through more in each pass would cost more than is gained by it. */
+const FEW_PATHS = 8;
 
 /** A path's place. Who keeps one finds out that the path is closed, even if its number is another's by then. */
 export class PathSlot {
@@ -16,6 +20,8 @@ export class PathSlot {
   /** What epoll watches; 0: nothing, and not the descriptor either. */
   watched = 0;
   isAttended = false;
+  /** Packets of the device to these leave by it: see {@link PacketSwitch.setNetworks}. */
+  networks: readonly Cidr[] = [];
 
   constructor(id: number, end: WorkerEnd) {
     this.id = id;
@@ -105,9 +111,9 @@ export class PathTable {
     }
   }
 
-  /** A path is open that carries nothing yet. */
+  /** A path is open that carries nothing yet; or there have been so many that one may be. */
   get hasIdlePath(): boolean {
-    return this.#slots.some((slot) => slot?.end.isCarried === false);
+    return this.#slots.length > FEW_PATHS || this.#slots.some((slot) => slot?.end.isCarried === false);
   }
 
   /** Closes all of them. */

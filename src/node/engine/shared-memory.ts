@@ -65,7 +65,7 @@ export const DEVICE_COUNTERS = [
   'writeRefused',
   /** No room on the way from main to the worker. */
   'writeDropped',
-  /** No room on the way from the worker to main. */
+  /** No room on the way from the worker to main, or, where many share the device, to the packet's path. */
   'readDropped',
   /** A super-packet that contradicts itself. */
   'readMalformed',

@@ -78,17 +78,19 @@ export class StreamCommands {
     const { libc, memory } = this.#context;
     const counters = memory.pathCounters(id);
     const fd = libc.fcntl(theirs, LINUX.F_DUPFD_CLOEXEC, 0);
-    if (fd < 0) throw systemError('the socket of a TLS connection', libc.errno());
     try {
+      if (fd < 0) throw systemError('the socket of a TLS connection', libc.errno());
       counters.fill(0);
       const report = (each: StreamReport) => this.#context.report({ type: 'stream-report', path: id, report: each });
-      const { tls } = this.room;
-      const session = 'ssl' in from ? TlsSession.adopt(tls, from) : TlsSession.create(tls, from);
-      this.#switch.setPath(id, new WorkerStream(this.#context, this.room, id, fd, counters, session, report));
+      const { room } = this;
+      const session = 'ssl' in from ? TlsSession.adopt(room.tls, from) : TlsSession.create(room.tls, from);
+      this.#switch.setPath(id, new WorkerStream(this.#context, room, id, fd, counters, session, report));
       memory.descriptors[FIRST_PATH_DESCRIPTOR + id] = fd + 1;
     } catch (error) {
-      libc.close(fd);
+      if (fd >= 0) libc.close(fd);
       throw error;
+    } finally {
+      if ('identity' in from) from.identity?.key.fill(0); // the copy that came with the message, whatever became of it
     }
   }
 

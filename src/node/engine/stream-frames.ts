@@ -7,7 +7,9 @@
  */
 import { MisuseError } from '../../core/errors.ts';
 import { isIpPacket } from '../../core/tunnel/inner-packet.ts';
+import type { SourceFilter } from '../../core/tunnel/source-filter.ts';
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
+import { MAX_INNER_SOURCES, sourceFilterOf } from './carried-packets.ts';
 
 /** Limits of what a description may ask for. */
 export const MAX_STREAM_HEADER = 32;
@@ -20,6 +22,8 @@ export const NOT_A_FRAME = { cutShort: 0, garbage: -1 } as const;
 export class StreamFrames {
   readonly tunnelMtu: number;
   readonly headerLength: number;
+  /** Where the peer's packets may come from; undefined: from anywhere. */
+  readonly sources: SourceFilter | undefined;
   // The description's own fields, so that the code for each frame sees one shape of object only, whoever made the description.
   readonly #header: Uint8Array;
   readonly #lengthOffset: number;
@@ -34,6 +38,7 @@ export class StreamFrames {
     const { header, isData, maxPayload, tunnelMtu } = description;
     this.tunnelMtu = tunnelMtu;
     this.headerLength = header.bytes.length;
+    this.sources = sourceFilterOf(description.innerSources);
     this.#header = Uint8Array.from(header.bytes);
     this.#lengthOffset = header.length.offset;
     this.#lengthEnd = header.length.offset + header.length.width;
@@ -70,7 +75,7 @@ export class StreamFrames {
   }
 }
 
-function checkDescription({ header, isData, maxPayload, tunnelMtu, received }: StreamTraffic): void {
+function checkDescription({ header, isData, maxPayload, tunnelMtu, received, innerSources = [] }: StreamTraffic): void {
   const { bytes, length } = header;
   const must = (holds: boolean, what: string): void => {
     if (!holds) throw new MisuseError(`traffic description: ${what}`);
@@ -82,5 +87,6 @@ function checkDescription({ header, isData, maxPayload, tunnelMtu, received }: S
   must(isInHeader(isData.offset, 1), `data mark at ${isData.offset}`);
   must(maxPayload > 0 && maxPayload <= MAX_FRAME - bytes.length, `payloads of up to ${maxPayload} bytes`);
   must(received.length <= MAX_FRAME, `${received.length} bytes that came before`);
+  must(innerSources.length <= MAX_INNER_SOURCES, `${innerSources.length} networks that packets may come from`);
   must(Number.isInteger(tunnelMtu) && tunnelMtu >= 0 && tunnelMtu <= maxPayload, `tunnel MTU ${tunnelMtu}`);
 }

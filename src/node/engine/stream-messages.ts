@@ -1,5 +1,5 @@
 /** What main and the worker say to each other about TLS connections, besides the commands that all paths know. */
-import type { TlsHandle } from '../ffi/openssl-tls.ts';
+import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 
 /** Each command with what it takes and what it answers. */
@@ -40,6 +40,8 @@ export type StreamReport =
 export interface SecuredFacts {
   /** DER; undefined: the peer showed none. */
   readonly peerCertificate: Uint8Array | undefined;
+  /** Of a client's: by the authorities of its settings. */
+  readonly verification?: PeerVerification;
   /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */
   readonly cipherSuite: string;
   /** The command `update-keys` works. */
@@ -53,3 +55,10 @@ export const LEFT_STEP: number = 32 * 1024;
 
 /** Committed bytes that are on their way to the worker, or wait there: several steps, and so few that the ring always has room for them. */
 export const COMMIT_WINDOW: number = 96 * 1024;
+
+/**
+ * Bytes that may wait for the peer while it is read. Packets of a pass and what main commits stay far below, and must not reach it: two ends that each
+ * wait for the other to read would wait for ever. Beyond it are answers of TLS itself, to a peer that demands key updates and does not read. Once it is
+ * not read any more, the answers of one pass, half as much, come on top and nothing else; and main, which hears nothing of this peer, takes it for dead.
+ */
+export const MAX_UNSENT: number = 1024 * 1024;

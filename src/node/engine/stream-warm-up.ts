@@ -23,25 +23,24 @@ const TRAFFIC: StreamTraffic = {
 /** Turns of a handshake: more than it has flights. */
 const MAX_TURNS = 8;
 
-/** Both ends, carrying. Throws where OpenSSL will not. */
+/** Both ends, carrying. @throws what OpenSSL will not; the sockets are the caller's then */
 export function warmStreams(context: WorkerContext, room: StreamRoom, flow: SocketPair): readonly WorkerStream[] {
-  const ends = (['client', 'server'] as const).map((role, id) => {
-    const counters = new Float64Array(DATAGRAM_COUNTERS.length);
-    return new WorkerStream(
-      context,
-      room,
-      id,
-      role === 'client' ? flow.ours : flow.theirs,
-      counters,
-      TlsSession.create(room.tls, { ...SETTINGS, role }),
-      () => undefined,
-    );
-  });
-  for (const end of ends) end.shakeHands();
-  for (let turn = 0; turn < MAX_TURNS; turn++) for (const end of ends) end.receive(undefined);
-  for (const end of ends) {
-    end.carry(TRAFFIC);
-    end.proceed(undefined);
+  const sessions: TlsSession[] = [];
+  try {
+    for (const role of ['client', 'server'] as const) sessions.push(TlsSession.create(room.tls, { ...SETTINGS, role }));
+    const ends = sessions.map((session, id) => {
+      const counters = new Float64Array(DATAGRAM_COUNTERS.length);
+      return new WorkerStream(context, room, id, id === 0 ? flow.ours : flow.theirs, counters, session, () => undefined);
+    });
+    for (const end of ends) end.shakeHands();
+    for (let turn = 0; turn < MAX_TURNS; turn++) for (const end of ends) end.receive(undefined);
+    for (const end of ends) {
+      end.carry(TRAFFIC);
+      end.proceed(undefined);
+    }
+    return ends;
+  } catch (error) {
+    for (const session of sessions) session.close();
+    throw error;
   }
-  return ends;
 }

@@ -1,8 +1,8 @@
 /**
  * The worker's end of a device: a TUN, or the socket of a script.
  *
- * The story of packets from the host: {@link WorkerDevice.read} takes what one call gives, a packet or a super-packet → {@link WorkerDevice.segment}
- * writes each packet of it to where it is wanted, with its checksums.
+ * The story of packets from the host: {@link WorkerDevice.read} takes what one call gives, a packet or a super-packet → {@link WorkerDevice.split} says
+ * how many packets that is → {@link WorkerDevice.segment} writes each of them to where it is wanted, with its checksums.
  *
  * To the host: {@link WorkerDevice.add} lists packets where they lie → {@link WorkerDevice.flush} joins what belongs together and writes each group by
  * one call. Until then nobody may touch their bytes.
@@ -24,6 +24,8 @@ export class WorkerDevice {
   readonly #counters: Float64Array;
   /** A virtio header stands in front of each packet, both ways. */
   readonly #hasHeader: boolean;
+  /** The interface may outlive this process, and be another's who asks for nothing. */
+  readonly #takesBack: boolean;
   readonly #readAddress: KeptAddress;
   readonly #writeAddresses: KeptAddresses;
   /** What {@link PacketKernels.join} shall do. */
@@ -38,8 +40,16 @@ export class WorkerDevice {
   /**
    * @param fd from here on this object's
    * @param offloads what the TUN was told to do
+   * @param owner `adopted`: other processes have queues of it too, and its settings are not ours to take back
    */
-  constructor(context: WorkerContext, fd: number, name: string, counters: Float64Array, offloads: TunOffloads) {
+  constructor(
+    context: WorkerContext,
+    fd: number,
+    name: string,
+    counters: Float64Array,
+    offloads: TunOffloads,
+    owner: 'ours' | 'adopted' = 'ours',
+  ) {
     const { features } = context;
     this.#context = context;
     this.#kernels = context.kernels;
@@ -47,6 +57,7 @@ export class WorkerDevice {
     this.#name = name;
     this.#counters = counters;
     this.#hasHeader = offloads.hasHeader;
+    this.#takesBack = offloads.hasHeader && owner === 'ours';
     this.#readAddress = new KeptAddress(context.arena);
     this.#writeAddresses = context.pieceAddresses;
     this.#firstCopyAt = context.slots.room.start + VIRTIO_HEADER_LENGTH;
@@ -65,30 +76,31 @@ export class WorkerDevice {
 
   // From the host.
 
-  /** After {@link read}: how many packets it is. */
-  segments = 0;
-
-  /**
-   * Reads once. Its bytes; 0 if there is nothing now.
-   *
-   * @param mtu no packet shall be longer, as far as that is ours to say
-   */
-  read(mtu: number): number {
-    const { libc, zeroHeader, outgoing } = this.#context;
+  /** Reads once, to the context's `outgoing`. Its bytes; 0 if there is nothing now. */
+  read(): number {
+    const { libc, outgoing } = this.#context;
     const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
     for (;;) {
       const length = libc.read(this.fd, this.#readAddress.of(outgoing - header), header + MAX_PACKET_LENGTH) - header;
-      if (length > 0) {
-        this.segments = this.#kernels.inspect(header > 0 ? outgoing - header : zeroHeader, outgoing, length, mtu);
-        if (this.segments === 0) count(this.#counters, DEVICE.readMalformed);
-        return length;
-      }
+      if (length > 0) return length;
       if (length === 0) continue; // an empty datagram of a script's program: no packet
       const errno = libc.errno();
       if (errno === ERRNO.EINTR) continue;
       if (errno !== ERRNO.EAGAIN) this.fail(errno);
       return 0;
     }
+  }
+
+  /**
+   * How many packets the `length` bytes are that were read.
+   *
+   * @param mtu none shall be longer, as far as that is ours to say
+   */
+  split(length: number, mtu: number): number {
+    const { zeroHeader, outgoing } = this.#context;
+    const segments = this.#kernels.inspect(this.#hasHeader ? outgoing - VIRTIO_HEADER_LENGTH : zeroHeader, outgoing, length, mtu);
+    if (segments === 0) count(this.#counters, DEVICE.readMalformed);
+    return segments;
   }
 
   /** Writes packet `index` of what was read to `target`; its length. */
@@ -219,7 +231,7 @@ export class WorkerDevice {
   }
 
   close(): void {
-    if (this.#hasHeader) clearOffloads(this.#context.libc, this.fd);
+    if (this.#takesBack) clearOffloads(this.#context.libc, this.fd);
     this.#context.libc.close(this.fd);
   }
 }

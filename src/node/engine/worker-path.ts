@@ -11,10 +11,11 @@ import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffi
 import type { CarriedState } from '../datagram-path.ts';
 import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
+import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
 import { CarriedTraffic, type KeyUse, NOT_OPENED } from './carried-traffic.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
-import { count, PATH } from './shared-memory.ts';
+import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -30,6 +31,8 @@ export class WorkerPath implements WorkerEnd {
   readonly #socket: DatagramSocket;
   readonly #copiesDscp: boolean;
   #isGone = false;
+  /** A packet since the last flush. */
+  #hasSealed = false;
   #traffic: CarriedTraffic | undefined;
   /** What main was last told of the keys. */
   #toldKeyUse: Record<'seal' | 'open', KeyUse> = { seal: 'fresh', open: 'fresh' };
@@ -84,6 +87,35 @@ export class WorkerPath implements WorkerEnd {
     return before?.state;
   }
 
+  /** Packets may be so long from now on. */
+  setTunnelMtu(mtu: number): void {
+    if (this.#traffic !== undefined) this.#traffic.tunnelMtu = mtu;
+  }
+
+  /**
+   * Goes on with what another flow carries if a datagram that came by this one opens with it: its peer speaks from a new address. False: it does not,
+   * and nothing has changed.
+   */
+  takeOver(from: WorkerPath, datagram: Uint8Array, device: WorkerDevice | undefined): boolean {
+    const traffic = from.#traffic;
+    const { slots, arena } = this.#context;
+    if (traffic === undefined || this.#traffic !== undefined || datagram.length > MAX_PACKET_LENGTH) return false;
+    device?.flush(); // perhaps it lists packets that lie in the slots
+    const place = slots.offset(0);
+    arena.bytes.set(datagram, place);
+    const opened = traffic.open(place, datagram.length);
+    if (opened < 0) {
+      this.#countNotOpened(traffic, opened);
+      return false;
+    }
+    this.#traffic = traffic;
+    this.#toldKeyUse = from.#toldKeyUse;
+    from.#traffic = undefined;
+    this.#handleOpened(traffic, place, opened, device);
+    device?.flush();
+    return true;
+  }
+
   /** Where the next packet of a burst is to lie; {@link addPacket} makes it a record. */
   get packetPlace(): number {
     return this.#context.burst.next + (this.#traffic?.prefixLength ?? 0);
@@ -106,13 +138,17 @@ export class WorkerPath implements WorkerEnd {
       this.flush();
       this.#socket.setTypeOfService(tos);
     }
-    burst.add(record, recordLength);
+    burst.add(record, recordLength, this.#socket);
+    countSentPacket(this.#counters, length);
+    this.#hasSealed = true;
     if (burst.isFull) this.flush();
   }
 
-  /** Sends what was sealed. Before anything else is sealed for another path. */
+  /** Sends what was sealed, for this path and others. */
   flush(): void {
-    this.#context.burst.flush(this.#socket);
+    this.#context.burst.flush();
+    if (this.#hasSealed) notePackets(this.#counters, this.#context.now);
+    this.#hasSealed = false;
   }
 
   /** Sends a datagram as main gave it. */
@@ -147,7 +183,7 @@ export class WorkerPath implements WorkerEnd {
     }
     this.#tellKeyUse('seal', traffic.sealing);
     if (isData) {
-      burst.add(record, recordLength);
+      burst.add(record, recordLength, this.#socket);
       if (burst.isFull) this.flush();
       return;
     }
@@ -232,13 +268,15 @@ export class WorkerPath implements WorkerEnd {
 
   #handleOpened(traffic: CarriedTraffic, record: number, length: number, device: WorkerDevice | undefined): void {
     const plaintext = record + traffic.payloadOffset;
+    const { now } = this.#context;
+    const { bytes } = this.#context.arena;
+    this.#counters[PATH.receivedAt] = now;
     if (device !== undefined && traffic.isData(record, length)) {
-      device.add(plaintext + traffic.packetOffset, length - traffic.packetOffset);
-      this.#counters[PATH.receivedAt] = this.#context.now;
+      const packet = plaintext + traffic.packetOffset;
+      const packetLength = length - traffic.packetOffset;
+      if (admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength, now)) device.add(packet, packetLength);
       return;
     }
-    this.#counters[PATH.receivedAt] = this.#context.now;
-    const { bytes } = this.#context.arena;
     bytes[plaintext - 1] = bytes[record] ?? 0; // the content type, in front of the plaintext: the header has been used
     this.#deliver(ENTRY.record, plaintext - 1, plaintext + length);
   }

@@ -10,7 +10,7 @@
  *
  * Out: what the socket does not take stays in OpenSSL, the device is not read meanwhile, and main commits no more than a window ahead.
  * In: no record is opened that would not fit into the ring to main. When carrying begins, main may hold bytes that were delivered before; it gives
- * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}).
+ * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}). What does not fit into the ring meanwhile waits here.
  */
 import { MisuseError } from '../../core/errors.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
@@ -19,10 +19,12 @@ import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD, NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
+import { admitPacket, countSentPacket } from './carried-packets.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
 import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
+import { StreamOutput } from './stream-output.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -57,6 +59,7 @@ export class WorkerStream implements WorkerEnd {
   readonly #id: number;
   readonly #counters: Float64Array;
   readonly #session: TlsSession;
+  readonly #output: StreamOutput;
   readonly #plaintext: number;
   readonly packetPlace: number;
   readonly #network: number;
@@ -70,17 +73,16 @@ export class WorkerStream implements WorkerEnd {
   /** After bytes that were no frame: main, which gets all from there on, knows what that means. */
   #isGarbage = false;
   #waitsForMain = false;
-  /** Plaintext waits in OpenSSL for room in the ring to main. */
+  /** What main has given back and was not cut yet, a record's length each at most; no more than a ring holds. */
+  readonly #returned: Uint8Array[] = [];
+  /** Plaintext waits, here or in OpenSSL, for room in the ring to main. */
   #waitsForRoom = false;
-  #isFull = false;
-  /** Something was written since the last look at what waits for the network. */
-  #hasUnsent = false;
   /** Records that were opened; of interest is how many more they became. */
   #records = 0;
   /** Bytes that main committed and was not told to have left. */
   #committed = 0;
 
-  /** @param fd a connected stream socket that does not block, from here on this object's @param report tells main */
+  /** @param fd a connected stream socket that does not block, from here on this object's, as its session @param report tells main */
   constructor(
     context: WorkerContext,
     room: StreamRoom,
@@ -96,6 +98,7 @@ export class WorkerStream implements WorkerEnd {
     this.fd = fd;
     this.#counters = counters;
     this.#session = session;
+    this.#output = new StreamOutput(context, fd, session, counters);
     this.#plaintext = room.plaintext;
     this.packetPlace = room.frame + HEADER_ROOM;
     this.#networkAddress = new KeptAddress(room.tls.arena);
@@ -106,8 +109,7 @@ export class WorkerStream implements WorkerEnd {
 
   get pollEvents(): number {
     if (this.#state === 'over' || this.#state === 'prepared') return 0;
-    const reads = this.#state !== 'ended' && !this.#waitsForMain && !this.#waitsForRoom;
-    return (reads ? LINUX.POLLIN : 0) | (this.#isFull ? LINUX.POLLOUT : 0);
+    return (this.#mayRead ? LINUX.POLLIN : 0) | (this.#output.isFull ? LINUX.POLLOUT : 0);
   }
 
   get isCarried(): boolean {
@@ -119,7 +121,7 @@ export class WorkerStream implements WorkerEnd {
   }
 
   get isFull(): boolean {
-    return this.#isFull;
+    return this.#output.isFull;
   }
 
   get isWaiting(): boolean {
@@ -149,7 +151,7 @@ export class WorkerStream implements WorkerEnd {
   /** Takes effect between two records; what was written before stays under the old keys. */
   updateKeys(): undefined {
     if (!this.#session.updateKeys()) throw new MisuseError('the TLS connection cannot renew its keys');
-    this.#hasUnsent = true;
+    this.#output.hasUnsent = true;
     this.flush();
   }
 
@@ -158,7 +160,7 @@ export class WorkerStream implements WorkerEnd {
     if (this.#state === 'ended' || this.#state === 'over') return;
     if (this.#state === 'open') this.#session.end();
     this.#state = 'ended';
-    this.#hasUnsent = true;
+    this.#output.hasUnsent = true;
     this.flush();
   }
 
@@ -170,6 +172,8 @@ export class WorkerStream implements WorkerEnd {
     if (traffic !== undefined && !wasCarried) {
       this.#partial = Uint8Array.from(traffic.received);
       this.#waitsForMain = true;
+    } else if (traffic === undefined && this.#partial.length > 0) {
+      this.#cutAll(this.#restorePartial(), undefined); // it is main's to go on with
     }
   }
 
@@ -182,6 +186,8 @@ export class WorkerStream implements WorkerEnd {
     }
     frames.writeHeader(this.#context.arena.bytes, packetPlace, length);
     this.#write(packetPlace - frames.headerLength, frames.headerLength + length);
+    countSentPacket(this.#counters, length);
+    this.#output.hasPackets = true;
   }
 
   sendDatagram(source: Buffer, start: number, end: number): void {
@@ -203,11 +209,12 @@ export class WorkerStream implements WorkerEnd {
       const length = this.#context.libc.recv(this.fd, address, NETWORK_ROOM, 0);
       if (length < 0) {
         const errno = this.#context.libc.errno();
-        if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.fail(errno);
+        if (this.#output.errno !== undefined) this.fail(this.#output.errno);
+        else if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.fail(errno);
         break;
       }
       if (length === 0) {
-        this.#over({ type: 'over' });
+        this.#over(this.#output.errno === undefined ? { type: 'over' } : { type: 'broken', errno: this.#output.errno });
         break;
       }
       this.#session.feed(address, length);
@@ -215,28 +222,37 @@ export class WorkerStream implements WorkerEnd {
       if (this.#state === 'open') this.#readRecords(device);
       if (length < NETWORK_ROOM) break; // poll says if there is more
     }
-    this.#hasUnsent = true; // perhaps: TLS's own answers
+    this.#output.hasUnsent = true; // perhaps: TLS's own answers
     this.flush();
     return this.#records - before;
   }
 
   receiveAgain(source: Buffer, start: number, end: number, device: WorkerDevice | undefined): void {
-    for (let at = start; at < end; at += MAX_RECORD) {
-      const place = this.#restorePartial();
-      const length = Math.min(end - at, MAX_RECORD);
-      source.copy(this.#context.arena.bytes, place, at, at + length);
-      this.#cutAll(place + length, device);
-    }
+    for (let at = start; at < end; at += MAX_RECORD)
+      this.#returned.push(Uint8Array.from(source.subarray(at, Math.min(at + MAX_RECORD, end))));
+    this.#takeReturned(device);
   }
 
   proceed(device: WorkerDevice | undefined): void {
     if (this.#waitsForMain && this.mayProceed) {
       this.#waitsForMain = false;
       this.#waitsForRoom = true; // OpenSSL may have more than was delivered
-      if (this.#partial.length > 0) this.#cutAll(this.#restorePartial(), device);
+      if (this.#partial.length > 0 && this.#returned.length === 0) this.#cutAll(this.#restorePartial(), device);
     }
-    if (this.#waitsForRoom && this.#state === 'open') this.#readRecords(device);
+    if (this.#waitsForRoom && this.#state === 'open' && this.#takeReturned(device)) this.#readRecords(device);
     this.flush();
+  }
+
+  /** Cuts what main has given back, as far as there is room. False: not all of it. */
+  #takeReturned(device: WorkerDevice | undefined): boolean {
+    for (let next = this.#returned[0]; next !== undefined; next = this.#returned[0]) {
+      if (!this.#context.hasRoomForDevice()) return false;
+      const place = this.#restorePartial();
+      this.#context.arena.bytes.set(next, place);
+      this.#cutAll(place + next.length, device);
+      this.#returned.shift();
+    }
+    return true;
   }
 
   fail(errno: number): void {
@@ -249,20 +265,20 @@ export class WorkerStream implements WorkerEnd {
   }
 
   get #mayRead(): boolean {
-    return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom;
+    return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom && !this.#output.isUnread;
   }
 
   /** True: it is over, and well. */
   #handshake(): boolean {
-    this.#hasUnsent = true;
+    this.#output.hasUnsent = true;
     const outcome = this.#session.handshake();
     if (outcome === 'failed') {
       this.flush(); // the alert
       this.#over({ type: 'broken', reason: this.#session.failure });
     } else if (outcome === 'done') {
       this.#state = 'open';
-      const { peerCertificate, cipherSuite, finished, updatesKeys } = this.#session;
-      this.#report({ type: 'secured', facts: { peerCertificate, cipherSuite, finished, updatesKeys } });
+      const { peerCertificate, verification, cipherSuite, finished, updatesKeys } = this.#session;
+      this.#report({ type: 'secured', facts: { peerCertificate, verification, cipherSuite, finished, updatesKeys } });
     }
     return outcome === 'done';
   }
@@ -322,12 +338,17 @@ export class WorkerStream implements WorkerEnd {
       if (length === NOT_A_FRAME.cutShort) return at;
       this.#isGarbage = length === NOT_A_FRAME.garbage;
       if (this.#isGarbage) break;
-      if (device !== undefined && frames.isData(bytes, at, length)) device.add(at + frames.headerLength, length - frames.headerLength);
+      if (device !== undefined && frames.isData(bytes, at, length)) this.#pass(device, frames, at + frames.headerLength, at + length);
       else this.#deliver(at, at + length);
       at += length;
     }
     if (at < end) this.#deliver(at, end);
     return end;
+  }
+
+  #pass(device: WorkerDevice, { sources }: StreamFrames, start: number, end: number): void {
+    const { arena, now } = this.#context;
+    if (admitPacket(this.#counters, sources, arena.bytes, start, end - start, now)) device.add(start, end - start);
   }
 
   /** There is room: that was looked at before. */
@@ -338,7 +359,11 @@ export class WorkerStream implements WorkerEnd {
   }
 
   #write(start: number, length: number): void {
-    this.#hasUnsent = true;
+    if (this.#output.errno !== undefined) {
+      count(this.#counters, PATH.notSealed);
+      return;
+    }
+    this.#output.hasUnsent = true;
     if (!this.#session.write(this.#writeAddress.of(start), length)) {
       count(this.#counters, PATH.notSealed);
       this.#over({ type: 'broken', reason: this.#session.failure });
@@ -350,22 +375,13 @@ export class WorkerStream implements WorkerEnd {
 
   /** Sends what waits, as far as the socket takes it. */
   flush(): void {
-    if (!this.#hasUnsent || this.#state === 'over') return;
-    const { libc } = this.#context;
-    for (let length = this.#session.unsent; length > 0; length = this.#session.unsent) {
-      const sent = libc.send(this.fd, this.#session.unsentAddress, length, LINUX.MSG_NOSIGNAL);
-      if (sent < 0) {
-        const errno = libc.errno();
-        if (errno === ERRNO.EINTR) continue;
-        this.#isFull = errno === ERRNO.EAGAIN;
-        if (!this.#isFull) this.fail(errno);
-        return;
-      }
-      this.#session.sent(sent);
-      this.#counters[PATH.sentAt] = this.#context.now;
+    if (this.#state === 'over') return;
+    if (!this.#output.flush()) {
+      const { errno, isPeerGone } = this.#output;
+      // What a peer has said before it left is read first.
+      if (errno !== undefined && !(isPeerGone && this.#state === 'open')) this.fail(errno);
+      return;
     }
-    this.#isFull = false;
-    this.#hasUnsent = false;
     if (this.#committed >= LEFT_STEP || (this.#committed > 0 && this.#state === 'ended')) {
       this.#report({ type: 'left', bytes: this.#committed });
       this.#committed = 0;
@@ -376,7 +392,7 @@ export class WorkerStream implements WorkerEnd {
   #over(report: StreamReport): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
-    this.#isFull = false; // nothing waits for it any more
+    this.#output.end();
     this.#report(report);
   }
 }

@@ -37,6 +37,8 @@ export interface Libc {
   readonly getsockopt: (fd: number, level: number, name: number, address: number, lengthAddress: number) => number;
   readonly send: (fd: number, address: number, length: number, flags: number) => number;
   readonly recv: (fd: number, address: number, length: number, flags: number) => number;
+  /** The length at `lengthAddress` is room before the call and use after it. */
+  readonly recvfrom: (fd: number, address: number, length: number, flags: number, fromAddress: number, lengthAddress: number) => number;
   /** A table of messages in one call: see {@link MessageTable}. */
   readonly sendmmsg: (fd: number, address: number, count: number, flags: number) => number;
   readonly recvmmsg: (fd: number, address: number, count: number, flags: number, timeoutAddress: number) => number;
@@ -171,6 +173,7 @@ export function libc(purpose: string): Libc {
     getsockopt: library.func('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
     send: library.func('int send(int, uintptr_t, size_t, int)'),
     recv: library.func('int recv(int, uintptr_t, size_t, int)'),
+    recvfrom: library.func('int recvfrom(int, uintptr_t, size_t, int, uintptr_t, uintptr_t)'),
     sendmmsg: library.func('int sendmmsg(int, uintptr_t, uint32_t, int)'),
     recvmmsg: library.func('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)'),
     writev: library.func('int writev(int, uintptr_t, int)'),

@@ -1,7 +1,8 @@
 /**
  * The functions of OpenSSL's TLS in the Node executable, bound once a thread, and the memory that all connections of the thread work in.
  *
- * Certificates are not verified here: whoever uses it looks at the peer's key before it sends anything.
+ * A connection comes about whatever certificate the peer has: whoever uses it looks at the peer's key, or at what was found of its chain, before it
+ * sends anything.
  */
 import { UnsupportedError } from '../../core/errors.ts';
 import { Arena } from './arena.ts';

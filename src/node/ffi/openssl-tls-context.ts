@@ -21,6 +21,11 @@ export interface TlsSettings {
   readonly signatures?: string;
   /** The name in the hello; absent: none. */
   readonly serverName?: string;
+  /**
+   * DER of the certificates that the peer's may end at, roots or not; absent: none. What is wrong with its chain ends no handshake: see
+   * {@link TlsSession.verification}.
+   */
+  readonly authorities?: readonly Uint8Array[];
   /** Our own certificate and key. */
   readonly identity?: TlsKeyPair;
 }
@@ -28,7 +33,7 @@ export interface TlsSettings {
 export interface TlsKeyPair {
   /** DER, leaf first. */
   readonly chain: readonly Uint8Array[];
-  /** PKCS #8 in DER, in the clear: wiped when it has been taken over. */
+  /** PKCS #8 in DER, in the clear: wiped when it has been taken over, and when it has not. */
   readonly key: Uint8Array;
 }
 
@@ -40,6 +45,9 @@ const VERSIONS = { TLSv1: 0x0301, 'TLSv1.1': 0x0302, 'TLSv1.2': 0x0303, 'TLSv1.3
 const CONTROL = { groups: 92, signatures: 98, chainCertificate: 89, minVersion: 123, maxVersion: 124 } as const;
 /** As the argument of chainCertificate: the context takes a reference of its own. */
 const OWN_REFERENCE = 1;
+
+/** X509_V_FLAG_PARTIAL_CHAIN: a certificate that is believed is believed, whether or not it is a root. */
+const PARTIAL_CHAIN = 0x8_0000;
 
 /** SSL_OP_NO_RENEGOTIATION: the certificate that was judged stays the peer's. */
 const NO_RENEGOTIATION = 0x4000_0000;
@@ -54,10 +62,11 @@ export class TlsContext {
     this.#tls = tls;
     const { call } = tls;
     this.address = call.newContext(call.anyMethod());
-    if (this.address === 0) throw new MisuseError(`OpenSSL makes no TLS context: ${tls.takeReason()}`);
     try {
+      if (this.address === 0) throw new MisuseError(`OpenSSL makes no TLS context: ${tls.takeReason()}`);
       this.#configure(settings);
     } catch (error) {
+      settings.identity?.key.fill(0); // also where it did not come to be used
       this[Symbol.dispose]();
       throw error;
     }
@@ -67,7 +76,7 @@ export class TlsContext {
     this.#tls.call.freeContext(this.address);
   }
 
-  #configure({ minVersion, maxVersion, ciphers, groups, signatures, identity }: TlsSettings): void {
+  #configure({ minVersion, maxVersion, ciphers, groups, signatures, authorities, identity }: TlsSettings): void {
     const { call } = this.#tls;
     const names = ciphers.split(':');
     const suites = names.filter((name) => name.startsWith('TLS_')).join(':');
@@ -82,6 +91,7 @@ export class TlsContext {
     if (others !== '') this.must('ciphers', call.cipherList(this.address, others));
     if (groups !== undefined) this.must('groups', call.contextText(this.address, CONTROL.groups, 0, groups));
     if (signatures !== undefined) this.must('signature algorithms', call.contextText(this.address, CONTROL.signatures, 0, signatures));
+    if (authorities !== undefined) this.#believe(authorities);
     if (identity !== undefined) this.useIdentity(identity);
   }
 
@@ -89,6 +99,20 @@ export class TlsContext {
   useIdentity({ chain, key }: TlsKeyPair): void {
     for (const [i, certificate] of chain.entries()) this.#useCertificate(certificate, i === 0);
     this.#useKey(key);
+  }
+
+  /** Those that OpenSSL cannot read vouch for nobody. */
+  #believe(authorities: readonly Uint8Array[]): void {
+    const { call } = this.#tls;
+    const store = call.certificateStore(this.address);
+    this.must('flags of the authorities', call.storeFlags(store, PARTIAL_CHAIN));
+    for (const der of authorities) {
+      const certificate = this.parsed(der, call.readCertificate);
+      if (certificate === 0) continue;
+      call.storeCertificate(store, certificate);
+      call.freeCertificate(certificate);
+    }
+    call.clearErrors();
   }
 
   #useCertificate(der: Uint8Array, isLeaf: boolean): void {

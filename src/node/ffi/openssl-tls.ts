@@ -12,6 +12,8 @@ import { TlsContext, type TlsSettings } from './openssl-tls-context.ts';
 
 /** BIO_CTRL_INFO: a memory BIO's length as the result, and where its bytes lie. */
 const BIO_CTRL_INFO = 3;
+/** How many bytes are in a BIO. */
+const BIO_CTRL_PENDING = 10;
 /** SSL_CTRL_SET_TLSEXT_HOSTNAME, and the type of a name. */
 const SSL_CTRL_SERVER_NAME = 55;
 const NAME_TYPE_HOST = 0;
@@ -28,6 +30,43 @@ const MAX_FINISHED = 64;
 
 /** What {@link TlsSession.read} answers instead of a length. */
 export const NOT_READ = { nothingYet: 0, ended: -1, failed: -2 } as const;
+
+/** X509_V_OK. */
+const VERIFIED = 0;
+
+/** X509_V_ERR_ by number, with the names that Node has for them. */
+const VERIFY_FAULTS: ReadonlyMap<number, string> = new Map([
+  [2, 'UNABLE_TO_GET_ISSUER_CERT'],
+  [4, 'UNABLE_TO_DECRYPT_CERT_SIGNATURE'],
+  [6, 'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY'],
+  [7, 'CERT_SIGNATURE_FAILURE'],
+  [9, 'CERT_NOT_YET_VALID'],
+  [10, 'CERT_HAS_EXPIRED'],
+  [13, 'ERROR_IN_CERT_NOT_BEFORE_FIELD'],
+  [14, 'ERROR_IN_CERT_NOT_AFTER_FIELD'],
+  [18, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+  [19, 'SELF_SIGNED_CERT_IN_CHAIN'],
+  [20, 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'],
+  [21, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+  [22, 'CERT_CHAIN_TOO_LONG'],
+  [23, 'CERT_REVOKED'],
+  [25, 'PATH_LENGTH_EXCEEDED'],
+  [26, 'INVALID_PURPOSE'],
+  [27, 'CERT_UNTRUSTED'],
+  [28, 'CERT_REJECTED'],
+  [79, 'INVALID_CA'],
+]);
+
+/** Certificates of a peer that are looked at. */
+const MAX_CHAIN = 20;
+
+/** What a peer showed, and what is wrong with it. */
+export interface PeerVerification {
+  /** DER, the peer's own certificate first. */
+  readonly chain: readonly Uint8Array[];
+  /** Node's code for it; undefined: nothing, but for the name. */
+  readonly fault: string | undefined;
+}
 
 /** Addresses of an SSL and of its two BIOs: a connection between two owners. */
 export interface TlsHandle {
@@ -85,8 +124,14 @@ export class TlsSession {
 
   /** Gives the connection up, for another thread: whoever has the handle must adopt it, and free it then. */
   detach(): TlsHandle {
-    const handle = this.#live;
+    const { ssl, input, output } = this.#live;
     this.#ssl = undefined;
+    const { call } = this.#tls;
+    const isEmpty = [input, output].every((bio) => call.controlBio(bio, BIO_CTRL_PENDING, 0, 0) === 0);
+    if (!isEmpty) return { ssl, input, output };
+    // New ones: a memory BIO keeps the room of the most that was ever in it, which were certificates. 10 KiB less for each idle connection.
+    const handle = { ssl, input: call.newBio(call.memoryBio()), output: call.newBio(call.memoryBio()) };
+    call.setBios(ssl, handle.input, handle.output); // frees the old ones
     return handle;
   }
 
@@ -186,6 +231,23 @@ export class TlsSession {
     } finally {
       call.freeCertificate(certificate);
     }
+  }
+
+  /** What a client was shown, and what is wrong with it by the authorities of its settings. */
+  get verification(): PeerVerification {
+    const { call } = this.#tls;
+    if (this.#ssl === undefined) return { chain: [], fault: 'UNSPECIFIED' };
+    const stack = call.peerChain(this.#ssl);
+    const count = stack === 0 ? 0 : Math.min(call.chainLength(stack), MAX_CHAIN);
+    const chain: Uint8Array[] = [];
+    while (chain.length < count) {
+      const der = this.#tls.certificate(call.chainMember(stack, chain.length));
+      if (der === undefined) break;
+      chain.push(der);
+    }
+    const result = call.verifyResult(this.#ssl);
+    const fault = result === VERIFIED ? undefined : (VERIFY_FAULTS.get(result) ?? 'UNSPECIFIED');
+    return { chain, fault };
   }
 
   /** `TLSv1.3-TLS_AES_256_GCM_SHA384`. */

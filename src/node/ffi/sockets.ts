@@ -3,9 +3,9 @@
  *
  * Read first: ip(7), ipv6(7), unix(7).
  */
-import { type Endpoint, formatEndpoint } from '../../core/wire/ip-address.ts';
+import { type Endpoint, formatEndpoint, sameIp } from '../../core/wire/ip-address.ts';
 import type { Arena } from './arena.ts';
-import { networkError, systemError } from './errno.ts';
+import { ERRNO, networkError, systemError } from './errno.ts';
 import { LINUX, type Libc } from './libc.ts';
 
 export interface UdpOptions {
@@ -79,6 +79,65 @@ export function openSharedUdpSocket(libc: Libc, local: Endpoint): number {
     throw systemError(what, errno);
   }
   return fd;
+}
+
+/**
+ * Connects a bound socket of another thread's, or process's, to its peer. `fd` is a descriptor of our own for it.
+ *
+ * @throws NetworkError if there is no route
+ */
+export function connectUdpSocket(libc: Libc, theirs: number, remote: Endpoint): UdpSocket {
+  const what = `UDP to ${formatEndpoint(remote)}`;
+  const fd = libc.fcntl(theirs, LINUX.F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) throw systemError(what, libc.errno());
+  try {
+    const length = writeSockaddr(libc.scratch, 0, remote);
+    if (libc.connect(fd, libc.scratch.address(0), length) < 0) throw networkError(what, libc.errno());
+    return { fd, local: localEndpoint(libc, fd, what), pathMtu: kernelPathMtu(libc, fd, remote.address.family) };
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** More than a socket's buffer holds of datagrams worth keeping; after it is connected only the peer can add to them. */
+const MAX_EARLY = 256;
+
+/** Where an address, its length and a datagram lie in the scratch arena. */
+const FROM_AT = 0;
+const FROM_LENGTH_AT = 32;
+const DATAGRAM_AT = 64;
+const MAX_DATAGRAM = 65_408;
+
+/** What came to a socket before and while it was connected: the peer's datagrams, and those of others, which are not its. */
+export function takeEarly(
+  libc: Libc,
+  fd: number,
+  remote: Endpoint,
+): { readonly early: Uint8Array[]; readonly strays: { readonly datagram: Uint8Array; readonly from: Endpoint }[] } {
+  const { scratch } = libc;
+  const early: Uint8Array[] = [];
+  const strays: { readonly datagram: Uint8Array; readonly from: Endpoint }[] = [];
+  for (let tries = 0; tries < MAX_EARLY; tries++) {
+    scratch.view.setInt32(FROM_LENGTH_AT, SOCKADDR_LENGTH, true);
+    const length = libc.recvfrom(
+      fd,
+      scratch.address(DATAGRAM_AT),
+      MAX_DATAGRAM,
+      LINUX.MSG_DONTWAIT,
+      scratch.address(FROM_AT),
+      scratch.address(FROM_LENGTH_AT),
+    );
+    if (length < 0) {
+      if (libc.errno() === ERRNO.EAGAIN) break;
+      continue; // a router's word about nothing that was sent here
+    }
+    const datagram = Uint8Array.from(scratch.bytes.subarray(DATAGRAM_AT, DATAGRAM_AT + length));
+    const from = readSockaddr(scratch, FROM_AT);
+    if (from.port === remote.port && sameIp(from.address, remote.address)) early.push(datagram);
+    else strays.push({ datagram, from });
+  }
+  return { early, strays };
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * Read first: the kernel's documentation "Universal TUN/TAP device driver".
  */
+import { existsSync } from 'node:fs';
 import { MisuseError, SallyportError } from '../../core/errors.ts';
 import { ERRNO, errnoName, systemError } from './errno.ts';
 import { LINUX, type Libc } from './libc.ts';
@@ -61,8 +62,17 @@ export function openTun(libc: Libc, name: string | undefined, wanted: TunOffload
     throw cannotCreate(shown, refusal);
   }
   const opened = attachedName(libc);
+  // An interface that outlives its programs still does what one that was killed has asked for.
+  if (!granted.hasHeader) clearOffloads(libc, fd);
   if (granted !== wanted) return { fd, name: opened, offloads: NO_OFFLOADS, refusal: ERRNO.EINVAL };
   return { fd, name: opened, ...setOffloads(libc, fd, wanted) };
+}
+
+export interface OpenedQueues {
+  readonly fds: readonly number[];
+  readonly name: string;
+  /** Of all queues: headers stand in front of the packets of each, or of none. */
+  readonly offloads: TunOffloads;
 }
 
 /**
@@ -71,18 +81,18 @@ export function openTun(libc: Libc, name: string | undefined, wanted: TunOffload
  *
  * @throws SallyportError in plain words; MisuseError for a prefix of no interface
  */
-export function openTunQueues(libc: Libc, prefix: string, queues: number): { readonly fds: readonly number[]; readonly name: string } {
+export function openTunQueues(libc: Libc, prefix: string, queues: number, wanted: TunOffloads = NO_OFFLOADS): OpenedQueues {
   checkInterfaceName(`${prefix}0`);
-  const flags = PLAIN | LINUX.IFF_MULTI_QUEUE;
+  const flags = PLAIN | LINUX.IFF_MULTI_QUEUE | (wanted.hasHeader ? LINUX.IFF_VNET_HDR : 0);
   const { fd, name } = openQueue(libc, `${prefix}%d`, `${prefix}N`, flags);
   const fds = [fd];
   try {
     while (fds.length < queues) fds.push(openQueue(libc, name, name, flags).fd);
+    return { fds, name, offloads: setOffloads(libc, fd, wanted).offloads };
   } catch (error) {
     closeTun(libc, fds);
     throw error;
   }
-  return { fds, name };
 }
 
 /** Closes descriptors of an interface's queues. */
@@ -136,6 +146,16 @@ function setOffloads(libc: Libc, fd: number, wanted: TunOffloads): Pick<OpenedTu
 /** Takes back what {@link openTun} asked for: an interface that outlives this program may be another's next, who asks for nothing. */
 export function clearOffloads(libc: Libc, fd: number): void {
   libc.ioctl(fd, LINUX.TUNSETOFFLOAD, 0);
+}
+
+/** The same where no program lives to do it. What is no TUN, or not ours to open, is left alone. */
+export function resetTun(libc: Libc, name: string): void {
+  if (!existsSync(`/sys/class/net/${name}/tun_flags`)) return; // opening it would make it
+  try {
+    libc.close(openTun(libc, name).fd);
+  } catch (error) {
+    if (!(error instanceof SallyportError)) throw error; // another program has it by now
+  }
 }
 
 /** Sets an interface's MTU in bytes. Needs the right to administer the network (CAP_NET_ADMIN). */

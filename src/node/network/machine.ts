@@ -4,6 +4,7 @@
 import { accessSync, constants, readlinkSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
+import { UnsupportedError } from '../../core/errors.ts';
 import { type CommandRunner, programFolders, runProgram } from '../processes/run-program.ts';
 import { discardTemporary, readTextFile, replaceTextFile, resolveLinks } from './text-file.ts';
 
@@ -24,6 +25,8 @@ export interface Machine {
    * about our `tun0` they would change theirs, or whichever device has its number.
    */
   sharesNetworkWithServices(): Promise<boolean>;
+  /** Takes back what a program has asked of a TUN that outlives it: the next one gets packets as they are on a wire. */
+  resetDevice(name: string): Promise<void>;
 }
 
 /** This machine. */
@@ -44,6 +47,15 @@ export const thisMachine: Machine = {
       return readlinkSync('/proc/1/ns/net') === readlinkSync('/proc/self/ns/net');
     } catch {
       return true; // not allowed to know: we are not root, or in a container whose services are its own
+    }
+  },
+  resetDevice: async (name) => {
+    try {
+      // Rarely needed, and it takes a while to load.
+      const [{ libc }, { resetTun }] = await Promise.all([import('../ffi/libc.ts'), import('../ffi/tun.ts')]);
+      resetTun(libc('Opening a TUN'), name);
+    } catch (error) {
+      if (!(error instanceof UnsupportedError)) throw error; // without koffi nothing was asked of it
     }
   },
 };

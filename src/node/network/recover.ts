@@ -141,7 +141,9 @@ async function undoNetwork(what: string, { name, file, content }: AbandonedJourn
   const good = steps.filter((step) => step !== undefined);
   const links = await readLinks(machine);
   // A device of that name with another number is someone else's by now: what was done to ours went with it.
-  const isReplaced = device !== undefined && links.some((link) => link.name === device.name && link.index !== device.index);
+  const sameName = links.find((link) => link.name === device?.name);
+  const isReplaced = device !== undefined && sameName !== undefined && sameName.index !== device.index;
+  if (device !== undefined && sameName?.index === device.index) await machine.resetDevice(device.name);
   const ours = good.filter((step) => !(isReplaced && livesOnDevice(step, device.name)));
   const journal = await open(file, 'r');
   try {
@@ -163,7 +165,7 @@ async function undoNetwork(what: string, { name, file, content }: AbandonedJourn
 }
 
 /** Runs the script's `disconnect` with the environment that was saved. */
-async function replayDisconnect(what: string, { file, content }: AbandonedJournal, { options }: Scene): Promise<Recovery> {
+async function replayDisconnect(what: string, { file, content }: AbandonedJournal, { machine, options }: Scene): Promise<Recovery> {
   const record = content.entries.map(parseScriptRecord).findLast((entry) => entry !== undefined);
   if (record === undefined) return { outcome: 'undone', lines: [`${what} had not begun.`] };
   const { device } = content.header;
@@ -174,6 +176,7 @@ async function replayDisconnect(what: string, { file, content }: AbandonedJourna
       lines: [`${what} was left behind, but ${device.name} is another program's device by now. Recover it when that has ended.`],
     };
   }
+  if (device !== undefined && index !== undefined) await machine.resetDevice(device.name);
   const output = options.scriptOutput ?? 'inherit';
   const runner = new ScriptRunner({ command: record.command, cwd: record.cwd, stdin: 'ignore', stdout: output, stderr: output });
   const environment = { set: { ...record.set, reason: 'disconnect' }, unset: record.unset };

@@ -56,6 +56,11 @@ export function anchorCertificates(anchors: TrustAnchors): X509Certificate[] {
   });
 }
 
+/** DER of the anchors' certificates, read or not. */
+export function anchorBytes(anchors: TrustAnchors): Uint8Array[] {
+  return anchors.ca.flatMap(pemBlocks).map((block) => Buffer.from(block.replaceAll(/-----[^-]+-----/g, ''), 'base64'));
+}
+
 async function readAuthorities(path: string): Promise<string[]> {
   try {
     const bytes = await readFile(path);

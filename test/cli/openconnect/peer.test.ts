@@ -227,7 +227,7 @@ describe('command line, compared with openconnect', { skip: missing('openconnect
     }
   });
 
-  it('agrees about any mixture', { timeout: 120_000 }, async () => {
+  it('agrees about any mixture', { timeout: sized(120_000, 900_000) }, async () => {
     const value = fc.constantFrom(...VALUES);
     const option = fc
       .tuple(

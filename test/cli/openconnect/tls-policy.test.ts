@@ -19,13 +19,18 @@ function policyOf(gnutlsPriority: string): TlsPolicy {
 
 /** What a TLS client of Node's sends with the policy. */
 async function ourHello(policy: TlsPolicy): Promise<ClientHello> {
-  const hello = await captureClientHello(async (port) => {
+  const hello = await ourHelloIfAny(policy);
+  if (hello === undefined) throw new Error('no ClientHello');
+  return hello;
+}
+
+/** Undefined where OpenSSL has nothing to offer: no suite for the only version that is allowed. */
+async function ourHelloIfAny(policy: TlsPolicy): Promise<ClientHello | undefined> {
+  return captureClientHello(async (port) => {
     const socket = tls.connect({ port, host: '127.0.0.1', ...secureContextOptions(policy) });
     socket.on('error', () => undefined); // the other side hangs up
     await new Promise((resolve) => socket.on('close', resolve));
   });
-  if (hello === undefined) throw new Error('no ClientHello');
-  return hello;
 }
 
 describe('TLS without options', () => {
@@ -244,7 +249,8 @@ describe('--gnutls-priority, compared with openconnect', { skip: missing('openco
       return; // refusing is never weaker
     }
     assert.ok(theirs !== undefined, `openconnect refuses ${priority}, we do not`);
-    const ours = await ourHello(policy);
+    const ours = await ourHelloIfAny(policy);
+    if (ours === undefined) return; // neither is offering nothing
     const beyond = (kind: 'suites' | 'groups' | 'signatures') =>
       ours[kind].filter((one) => !theirs[kind].includes(one) && one !== SCSV).map((one) => one.toString(16));
     const isTls13Only = policy.minVersion === 'TLSv1.3'; // GnuTLS falls back to TLS 1.1 where 1.2 is left out
@@ -279,7 +285,7 @@ describe('--gnutls-priority, compared with openconnect', { skip: missing('openco
     );
   });
 
-  it('never offers more, for any mixture', { timeout: 120_000 }, async () => {
+  it('never offers more, for any mixture', { timeout: sized(120_000, 900_000) }, async () => {
     const priority = fc
       .tuple(
         fc.constantFrom('NORMAL', 'SECURE128', 'SECURE256', 'PFS'),

@@ -46,4 +46,8 @@ it('sallyport doctor engine examines this machine', { skip: missing('root', 'tun
     engine.features.find(({ name }) => name === 'udp-join'),
     { name: 'udp-join', isOn: false, why: 'switched off' },
   );
+  assert.deepEqual(
+    engine.features.find(({ name }) => name === 'tls'),
+    { name: 'tls', isOn: true },
+  );
 });

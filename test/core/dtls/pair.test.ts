@@ -6,8 +6,8 @@ import { LossyLink } from '../../support/lossy-link.ts';
 import { sized } from '../../support/size.ts';
 import { bothUp, clientOf, type DtlsPair, KINDS, pairOf, pairUp, pskServerOptions, SESSION_ID, serverOf } from './associations.ts';
 
-/** Longer than nine repetitions take: 1 + 2 + 4 + … + 60 + 60 + 60 seconds. */
-const PATIENCE = 300_000;
+/** Longer than fourteen repetitions take: 1 + 2 + 4 + … + 60 + 60 + 60 seconds. Of 10,000 runs some need ten. */
+const PATIENCE = 600_000;
 
 /** Sends numbered packets both ways and says which arrived, by end. */
 function exchange(pair: DtlsPair, count: number): { readonly left: string[]; readonly right: string[] } {

@@ -65,6 +65,26 @@ describe('new keys at our gateway', OPTIONS, () => {
   }
 });
 
+describe('the bytes of a session at our gateway', OPTIONS, () => {
+  for (const args of [[], ['--no-dtls']]) {
+    it(`are what it moved, ${args.length === 0 ? 'by UDP too, where no packet passes the main thread' : 'over TLS'}`, async () => {
+      await using scene = await openGateway();
+      const client = await scene.connect({ args });
+      if (args.length === 0) await cipherOfDatagrams(client);
+      const amounts = { up: 3e6, down: 2e6 };
+      await scene.transfer(INSIDE.ipv4, amounts);
+      const [user] = await scene.ocserv.control.users();
+      // Headers, acknowledgements and what was sent twice come on top.
+      const [received, sent] = [Number(user?.RX), Number(user?.TX)];
+      assert.ok(received > amounts.up && received < 1.5 * amounts.up, `${received} bytes received`);
+      assert.ok(sent > amounts.down && sent < 1.5 * amounts.down, `${sent} bytes sent`);
+      await scene.disconnect(client);
+      const [, rx, tx] = /user disconnected .*received=(\d+) sent=(\d+)/.exec(scene.ocserv.log) ?? assert.fail(scene.ocserv.log);
+      assert.ok(Number(rx) >= received && Number(tx) >= sent, `${rx}, ${tx} at the end`);
+    });
+  }
+});
+
 describe('a limit of our gateway', OPTIONS, () => {
   it('on idleness (idle-timeout) ends the tunnel', async () => {
     await using scene = await openGateway({ settings: { 'idle-timeout': 3 } });
@@ -79,6 +99,7 @@ describe('a limit of our gateway', OPTIONS, () => {
   it('on idleness does not end one that is used', async () => {
     await using scene = await openGateway({ settings: { 'idle-timeout': 3 } });
     const client = await scene.connect();
+    await cipherOfDatagrams(client);
     await scene.assertAnswers(INSIDE.ipv4, { count: 30, interval: 200, deadline: 20_000 });
     await scene.disconnect(client);
   });

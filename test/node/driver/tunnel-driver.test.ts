@@ -4,7 +4,7 @@ import net, { type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import tls, { type TLSSocket } from 'node:tls';
 import { commitBytes, MAX_RESERVE } from '../../../src/core/tunnel/layer.ts';
-import type { Path, TunnelMachine, TunnelSink } from '../../../src/core/tunnel/machine.ts';
+import type { CloseReason, Path, PathNotice, TunnelMachine, TunnelSink } from '../../../src/core/tunnel/machine.ts';
 import { type DriverWorld, TunnelDriver } from '../../../src/node/driver/tunnel-driver.ts';
 import { TlsConnection } from '../../../src/node/tls-connection.ts';
 import { missing } from '../../support/requirements.ts';
@@ -41,45 +41,72 @@ class Answerer implements TunnelMachine {
   }
 }
 
+/** A machine that wants new keys at once, and is closed when it hears that there are none. */
+class KeyWisher extends Answerer {
+  override opened(path?: Path, _facts?: unknown, _now?: number, out?: TunnelSink): void {
+    if (path !== undefined) out?.event({ type: 'update-keys', path });
+  }
+
+  override notice(_path?: Path, notice?: PathNotice, _now?: number, out?: TunnelSink): void {
+    out?.event({ type: 'closed', reason: { kind: 'renew', message: String(notice?.type) } });
+  }
+}
+
+/** A machine with a connection of node:tls, and the peer's end of that. */
+async function driven(machine: TunnelMachine) {
+  const certificate = throwawayCertificate();
+  const listener = tls.createServer({ key: certificate.keyPem, cert: certificate.certificatePem });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  const world: DriverWorld = {
+    peer: 'The gateway',
+    dial: {
+      gateway: async (signal) => {
+        const raw = net.connect(port, '127.0.0.1');
+        await once(raw, 'connect');
+        const options = { host: '127.0.0.1', context: tls.createSecureContext(), judge: () => Promise.resolve(), signal };
+        return TlsConnection.open(raw, options);
+      },
+      datagram: () => Promise.reject(new Error('there is none')),
+    },
+    route: () => Promise.resolve(),
+    pathMtu: () => undefined,
+    now: () => performance.now(),
+  };
+  const { promise: closed, resolve } = Promise.withResolvers<CloseReason>();
+  const driver = new TunnelDriver(machine, world, {
+    config: () => undefined,
+    connected: () => undefined,
+    up: () => undefined,
+    closed: resolve,
+  });
+  const accepted = once(listener, 'secureConnection') as Promise<[TLSSocket]>;
+  driver.start();
+  const [peer] = await accepted;
+  peer.on('error', () => undefined); // it is dropped with unread bytes
+  return {
+    peer,
+    closed,
+    async [Symbol.asyncDispose]() {
+      await driver.close({ kind: 'log-off', message: 'over' });
+      peer.destroy();
+      listener.close();
+    },
+  };
+}
+
 describe('tunnel driver', { skip: missing('openssl'), timeout: 30_000 }, () => {
   it('gives up a gateway that demands answers and does not read them, before they fill the memory', async () => {
-    const certificate = throwawayCertificate();
-    const listener = tls.createServer({ key: certificate.keyPem, cert: certificate.certificatePem });
-    listener.listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    const { port } = listener.address() as AddressInfo;
-    const world: DriverWorld = {
-      peer: 'The gateway',
-      dial: {
-        gateway: async (signal) => {
-          const raw = net.connect(port, '127.0.0.1');
-          await once(raw, 'connect');
-          const options = { host: '127.0.0.1', context: tls.createSecureContext(), judge: () => Promise.resolve(), signal };
-          return TlsConnection.open(raw, options);
-        },
-        datagram: () => Promise.reject(new Error('there is none')),
-      },
-      route: () => Promise.resolve(),
-      pathMtu: () => undefined,
-      now: () => performance.now(),
-    };
-    const { promise: reason, resolve } = Promise.withResolvers<string>();
-    const driver = new TunnelDriver(new Answerer(), world, {
-      config: () => undefined,
-      connected: () => undefined,
-      up: () => undefined,
-      closed: ({ message }) => resolve(message),
-    });
-    const accepted = once(listener, 'secureConnection') as Promise<[TLSSocket]>;
-    driver.start();
-    const [peer] = await accepted;
-    peer.on('error', () => undefined); // it is dropped with unread bytes
-    peer.pause();
-    const demand = (): void => void (peer.destroyed || peer.write(new Uint8Array(100), () => setImmediate(demand)));
+    await using t = await driven(new Answerer());
+    t.peer.pause();
+    const demand = (): void => void (t.peer.destroyed || t.peer.write(new Uint8Array(100), () => setImmediate(demand)));
     demand();
-    assert.equal(await reason, 'The gateway demands answers and does not read them.');
-    await driver.close({ kind: 'log-off', message: 'over' });
-    peer.destroy();
-    listener.close();
+    assert.equal((await t.closed).message, 'The gateway demands answers and does not read them.');
+  });
+
+  it('tells the machine that keys could not be renewed, which is no loss of the connection', async () => {
+    await using t = await driven(new KeyWisher());
+    assert.deepEqual(await t.closed, { kind: 'renew', message: 'keys-used-up' });
   });
 });

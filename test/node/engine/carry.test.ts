@@ -328,7 +328,7 @@ inNamespace('a carried path', import.meta.filename, () => {
     assert.equal(outer(), 0);
   });
 
-  it('accounts for every packet of many, and keeps its memory', { timeout: 120_000 }, async () => {
+  it('accounts for every packet of many, and keeps its memory', { timeout: sized(120_000, 600_000) }, async () => {
     await using t = await tunnel('aes-256-gcm');
     t.peer.onDatagram = (datagram) => {
       const { plaintext } = t.peer.open(datagram);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type BurstSocket, DatagramBurst } from '../../../src/node/engine/datagram-burst.ts';
+import { type BurstSocket, DatagramBurst, NO_RECORD } from '../../../src/node/engine/datagram-burst.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import type { Libc } from '../../../src/node/ffi/libc.ts';
 
@@ -19,6 +19,7 @@ interface Message {
 /** A kernel that takes what `answer` lets it, and a socket that keeps what it hears. */
 class Script implements BurstSocket {
   readonly fd = 7;
+  lastInBurst = NO_RECORD;
   sendsBursts = true;
   sendsRuns = true;
   readonly arena = new Arena(1 << 19);
@@ -28,28 +29,30 @@ class Script implements BurstSocket {
   readonly words: (readonly [string, ...number[]])[] = [];
   /** How many messages of a call leave; or a negative error number, for the first. */
   answer: (messages: readonly Message[]) => number = (messages) => messages.length;
+  onCall: ((fd: number, messages: readonly Message[]) => void) | undefined;
   answerSingle: (bytes: Buffer) => boolean = () => true;
   readonly burst: DatagramBurst;
   #errno = 0;
 
   constructor() {
-    const libc = { sendmmsg: (_: number, at: number, count: number) => this.#sendmmsg(at, count), errno: () => this.#errno };
+    const libc = { sendmmsg: (fd: number, at: number, count: number) => this.#sendmmsg(fd, at, count), errno: () => this.#errno };
     this.burst = new DatagramBurst(libc as unknown as Libc, this.arena, MAX_RECORD);
   }
 
   add(bytes: Uint8Array): void {
     const { next } = this.burst;
     this.arena.bytes.set(bytes, next);
-    this.burst.add(next, bytes.length);
+    this.burst.add(next, bytes.length, this);
   }
 
   flush(): void {
-    this.burst.flush(this);
+    this.burst.flush();
   }
 
-  #sendmmsg(address: number, count: number): number {
+  #sendmmsg(fd: number, address: number, count: number): number {
     const messages = Array.from({ length: count }, (_, i) => this.#message(address - this.arena.address(0) + i * 64));
     this.calls.push(messages);
+    this.onCall?.(fd, messages);
     const answer = this.answer(messages);
     this.#errno = -answer;
     for (const { bytes, size } of messages.slice(0, Math.max(answer, 0))) {
@@ -138,6 +141,59 @@ describe('a burst of records', () => {
         for (const { bytes, size } of script.calls.flat()) assert.ok(bytes.length <= 65_507 && (size === 0 || bytes.length <= size * 64));
       }),
     );
+  });
+
+  it('goes to each of several sockets by one call, in the order of its records', () => {
+    const script = new Script();
+    const sockets = [3, 4, 5].map((fd) => {
+      const socket = new Script();
+      return Object.assign(socket, { fd });
+    });
+    const calls: (readonly [fd: number, messages: readonly (readonly [fills: string, size: number])[]])[] = [];
+    script.onCall = (fd, messages) => calls.push([fd, messages.map(({ bytes, size }) => [[...new Set(bytes)].join(' '), size] as const)]);
+    const add = (socket: number, length: number, fill: number) => {
+      const { next } = script.burst;
+      script.arena.bytes.fill(fill, next, next + length);
+      script.burst.add(next, length, sockets[socket] as BurstSocket);
+    };
+    // Runs that lie together go as runs; a record of another socket between two of them parts them.
+    for (const [fill, [socket, length]] of (
+      [
+        [0, 100],
+        [0, 100],
+        [1, 100],
+        [0, 100],
+        [1, 100],
+        [1, 60],
+        [2, 50],
+      ] as const
+    ).entries()) {
+      add(socket, length, fill);
+    }
+    script.flush();
+    assert.deepEqual(calls, [
+      [
+        3,
+        [
+          ['0 1', 100],
+          ['3', 0],
+        ],
+      ],
+      [
+        4,
+        [
+          ['2', 0],
+          ['4 5', 100],
+        ],
+      ],
+    ]);
+    assert.deepEqual(sockets[2]?.singles.length, 1, 'one alone is one plain send');
+    assert.deepEqual(
+      sockets.map(({ words }) => words),
+      [[['sent', 3, 300]], [['sent', 3, 260]], []],
+    );
+    script.flush();
+    assert.equal(calls.length, 2, 'and only once');
   });
 
   it('is full at 128 KiB or 256 records, and then still has room for one more', () => {

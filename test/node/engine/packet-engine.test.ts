@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { existsSync, readdirSync } from 'node:fs';
+import { Socket } from 'node:net';
 import path from 'node:path';
 import { it } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -204,8 +205,24 @@ inNamespace('packet engine', import.meta.filename, () => {
     peer.close();
   });
 
+  it('opens TLS connections unless that is switched off', async () => {
+    for (const without of [[], ['tls']] as const) {
+      await using engine = await PacketEngine.start({ without });
+      assert.equal(await engine.canOpenStreams(), without.length === 0);
+    }
+  });
+
   it('refuses what cannot be, and goes on', async () => {
     await using engine = await PacketEngine.start();
+    const socket = new Socket();
+    const identity = { chain: [], key: Buffer.from('a key') };
+    const stream = {
+      host: 'localhost',
+      tls: { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ciphers: 'ECDHE+AESGCM', identity } as const,
+      signal: new AbortController().signal,
+    };
+    await assert.rejects(engine.openStream(socket, stream), { name: 'NetworkError', message: /closed before its TLS handshake/ });
+    assert.ok(socket.destroyed && identity.key.every((byte) => byte === 0));
     const peer = await TrafficPeer.listen('aes-256-gcm');
     await assert.rejects(engine.openUdp({ remote: endpoint('192.0.2.1', 443) }), (error: NetworkError) => {
       assert.ok(error instanceof NetworkError);

@@ -136,10 +136,13 @@ describe('the table of paths', { skip }, () => {
     s.table.set(3, undefined);
     assert.deepEqual([s.ready(), s.table.get(3)], [[], undefined]);
     next.end.isCarried = false;
-    const idle = s.open(9);
+    const idle = s.open(7);
     assert.ok(!s.table.hasIdlePath);
     idle.end.isCarried = false;
     assert.ok(s.table.hasIdlePath);
+    idle.end.isCarried = true;
+    s.open(9);
+    assert.ok(s.table.hasIdlePath, 'not looked for among many');
     s.table.close();
     assert.deepEqual([next.end.done, idle.end.done], [['close'], ['close']]);
   });

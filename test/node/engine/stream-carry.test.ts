@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { MisuseError, NetworkError } from '../../../src/core/errors.ts';
 import { CSTP_TYPES } from '../../../src/core/protocols/anyconnect/cstp-frame.ts';
 import { streamTraffic } from '../../../src/core/protocols/anyconnect/stream-channel.ts';
+import { parseCidr } from '../../../src/core/wire/ip-address.ts';
 import { inNamespace } from '../../support/namespace.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { sized } from '../../support/size.ts';
@@ -204,6 +205,41 @@ inNamespace('a carried TLS stream', import.meta.filename, () => {
     const packet = frame(CSTP_TYPES.data, ipv4Udp(FAR, HOST, 7, 7, Buffer.from('nobody home')));
     t.peer.write(packet);
     assert.deepEqual(await t.received.next(), packet);
+  });
+
+  it('lets in only packets from where the peer may send, and counts what passes', OPTIONS, async () => {
+    await using t = await streamTunnel();
+    t.readFrames();
+    await t.stream.carry({ ...streamTraffic(NOTHING), innerSources: [parseCidr(`${FAR}/32`) ?? assert.fail()] });
+    await t.engine.routeNetworks(t.stream, [parseCidr(`${FAR}/32`) ?? assert.fail()]);
+    const { port } = t.inner.address();
+    const [own, spoofed] = ['10.9.0.2', '10.9.0.3'].map((from) => ipv4Udp(from, HOST, 7, port, Buffer.from(`from ${from}`)));
+    for (const packet of [spoofed, own, spoofed, own]) t.peer.write(frame(CSTP_TYPES.data, packet ?? assert.fail()));
+    for (let i = 0; i < 2; i++) assert.equal(await t.innerArrivals.next(), 'from 10.9.0.2');
+    assert.equal(t.innerArrivals.count, 0);
+    assert.equal(t.received.count, 0, 'main hears nothing of them');
+    const { received, sent, at } = t.stream.use();
+    assert.deepEqual([received, sent], [2 * (own?.length ?? 0), 0]);
+    assert.ok(at > performance.now() - 60_000 && at <= performance.now());
+    t.inner.send('back', 7, FAR);
+    assert.equal((await nextFrame(t)).payload.subarray(28).toString(), 'back');
+    assert.equal(t.stream.use().sent, 28 + 4);
+    await t.stream.close(1000);
+    assert.equal(t.stream.use().sent, 28 + 4, 'also when its place is another’s');
+  });
+
+  it('gives main the half of a frame that has come when it carries no more, and takes it again', OPTIONS, async () => {
+    await using t = await carried();
+    const bytes = dataTo(t, 'in two halves');
+    t.peer.write(Buffer.concat([control(1), bytes.subarray(0, 20)]));
+    assert.deepEqual(await t.received.next(), control(1));
+    await t.stream.carry(undefined);
+    assert.deepEqual(await t.received.next(), bytes.subarray(0, 20));
+    t.peer.write(bytes.subarray(20, 30));
+    assert.deepEqual(await t.received.next(), bytes.subarray(20, 30));
+    await t.stream.carry(streamTraffic(bytes.subarray(0, 30)));
+    t.peer.write(bytes.subarray(30));
+    assert.equal(await t.innerArrivals.next(), 'in two halves');
   });
 
   it('knows the certificate, and what the connection agreed on', OPTIONS, async () => {

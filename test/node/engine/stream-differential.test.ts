@@ -13,14 +13,17 @@ import { sized } from '../../support/size.ts';
 import { FAR, isUdp, toInner } from './carry-scene.ts';
 import { frame, streamTunnel } from './stream-scene.ts';
 
+const OPTIONS = { timeout: sized(60_000, 300_000) };
 const COUNT = sized(500, 20_000);
+/** As many at once as the buffer of the socket behind the tunnel has room for. */
+const ROUND = 500;
 
 function channel(): StreamChannel {
   return new StreamChannel({ keepalive: new Keepalive({}, 0), compressor: undefined, log: { log: () => undefined } });
 }
 
 inNamespace('both ways of a stream', import.meta.filename, () => {
-  it('put the same packets into the same bytes, a record each', { timeout: 60_000 }, async () => {
+  it('put the same packets into the same bytes, a record each', OPTIONS, async () => {
     const random = new SeededRandom(11);
     await using t = await streamTunnel();
     await t.stream.carry(streamTraffic(new Uint8Array(0)));
@@ -39,7 +42,7 @@ inNamespace('both ways of a stream', import.meta.filename, () => {
     assert.equal(t.records.applicationRecords - before - others, COUNT);
   });
 
-  it('find the same packets and frames in the same bytes, however they are cut', { timeout: 60_000 }, async () => {
+  it('find the same packets and frames in the same bytes, however they are cut', OPTIONS, async () => {
     const random = new SeededRandom(12);
     await using t = await streamTunnel();
     await t.stream.carry(streamTraffic(new Uint8Array(0)));
@@ -50,24 +53,27 @@ inNamespace('both ways of a stream', import.meta.filename, () => {
       () => frame(CSTP_TYPES.data, Buffer.from('not IP')),
       (i: number) => frame(0x77, Buffer.of(i)),
     ];
-    const frames = Array.from({ length: COUNT }, (_, i) => kinds[random.uint32() % kinds.length]?.(i) ?? Buffer.of());
-    const all = Buffer.concat(frames);
-    const [portable, whole] = [channel(), new CollectingSink()];
-    portable.receive(all, 0, whole);
-    const [beside, rest] = [channel(), new CollectingSink()];
-    for (let at = 0, length = 0; at < all.length; at += length) {
-      length = 1 + Math.floor(random.fraction() ** 3 * 5000);
-      t.peer.write(all.subarray(at, at + length));
-      if (random.fraction() < 0.3) await setImmediate(); // else the next write joins this one's record
+    const [portable, beside] = [channel(), channel()];
+    for (let from = 0; from < COUNT; from += ROUND) {
+      const frames = Array.from({ length: ROUND }, (_, i) => kinds[random.uint32() % kinds.length]?.(from + i) ?? Buffer.of());
+      const all = Buffer.concat(frames);
+      const [whole, rest] = [new CollectingSink(), new CollectingSink()];
+      portable.receive(all, 0, whole);
+      for (let at = 0, length = 0; at < all.length; at += length) {
+        length = 1 + Math.floor(random.fraction() ** 3 * 5000);
+        t.peer.write(all.subarray(at, at + length));
+        if (random.fraction() < 0.3) await setImmediate(); // else the next write joins this one's record
+      }
+      for (const packet of whole.packets) assert.equal(await t.innerArrivals.next(), Buffer.from(packet.subarray(28)).toString('latin1'));
+      const others = frames.filter((each) => !(each[6] === CSTP_TYPES.data && isUdp(each.subarray(8))));
+      for (const expected of others) {
+        const bytes = await t.received.next();
+        assert.deepEqual(bytes, expected);
+        beside.receive(bytes, 0, rest);
+      }
+      assert.deepEqual(rest.records, whole.records, 'and the machine answers them alike');
+      assert.equal(rest.packets.length, 0);
     }
-    for (const packet of whole.packets) assert.equal(await t.innerArrivals.next(), Buffer.from(packet.subarray(28)).toString('latin1'));
-    const others = frames.filter((each) => !(each[6] === CSTP_TYPES.data && isUdp(each.subarray(8))));
-    for (const expected of others) {
-      const bytes = await t.received.next();
-      assert.deepEqual(bytes, expected);
-      beside.receive(bytes, 0, rest);
-    }
-    assert.deepEqual(rest.records, whole.records, 'and the machine answers them alike');
-    assert.deepEqual([beside.dropped, rest.packets.length], [portable.dropped, 0]);
+    assert.equal(beside.dropped, portable.dropped);
   });
 });

@@ -2,11 +2,16 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { it } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
+import { MisuseError } from '../../../src/core/errors.ts';
 import { PacketSwitch } from '../../../src/node/engine/packet-switch.ts';
 import { SharedMemory } from '../../../src/node/engine/shared-memory.ts';
 import { StreamCommands } from '../../../src/node/engine/stream-commands.ts';
+import { warmStreams } from '../../../src/node/engine/stream-warm-up.ts';
 import { WarmUp } from '../../../src/node/engine/warm-up.ts';
 import { WorkerContext } from '../../../src/node/engine/worker-context.ts';
+import { LINUX } from '../../../src/node/ffi/libc.ts';
+import type { OpenSslTls } from '../../../src/node/ffi/openssl-tls-calls.ts';
+import { openSocketPair } from '../../../src/node/ffi/sockets.ts';
 
 const skip = process.platform === 'linux' ? false : 'the packet engine runs on Linux only';
 
@@ -41,6 +46,35 @@ it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for ma
   for (const id of [0, 1]) assert.ok(memory.pathCounters(id).every((value) => value === 0));
   assert.ok(memory.toMain.isRead);
   packets.close();
+  port1.close();
+  port2.close();
+});
+
+it('the warm-up frees the connection that it has when there is no second one', { skip }, () => {
+  const { port1, port2 } = new MessageChannel();
+  const context = new WorkerContext(port1, { memory: new SharedMemory().buffer, portableCrypto: false, without: [] });
+  const { room } = new StreamCommands(context, new PacketSwitch(context));
+  const { call } = room.tls;
+  const made: number[] = [];
+  const freed: number[] = [];
+  const counting: OpenSslTls['call'] = {
+    ...call,
+    newContext: (...args) => (made.length === 0 ? call.newContext(...args) : 0),
+    newSession: (...args) => {
+      made.push(Number(call.newSession(...args)));
+      return made.at(-1) ?? 0;
+    },
+    freeSession: (...args) => {
+      freed.push(Number(args[0]));
+      return call.freeSession(...args);
+    },
+  };
+  const flow = openSocketPair(context.libc, LINUX.SOCK_STREAM);
+  const tls: OpenSslTls = Object.create(room.tls, { call: { value: counting } });
+  assert.throws(() => warmStreams(context, { ...room, tls }, flow), MisuseError);
+  assert.equal(made.length, 1);
+  assert.deepEqual(freed, made);
+  for (const fd of [flow.ours, flow.theirs]) context.libc.close(fd);
   port1.close();
   port2.close();
 });

@@ -9,6 +9,7 @@ import { MisuseError } from '../../../src/core/errors.ts';
 import { NOT_READ, TlsSession } from '../../../src/node/ffi/openssl-tls.ts';
 import { OpenSslTls } from '../../../src/node/ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../../../src/node/ffi/openssl-tls-context.ts';
+import { type PresentedCertificate, presentedBy } from '../../../src/node/trust/verify-certificate.ts';
 import { type Issued, Pki } from '../../support/pki.ts';
 import { missing } from '../../support/requirements.ts';
 
@@ -79,6 +80,29 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
         listener.close();
       },
     };
+  }
+
+  /** What node:tls finds of a server's chain, but for the name. */
+  async function asNodeSees(shown: TlsOptions, believed: readonly Issued[]): Promise<PresentedCertificate> {
+    const listener = tls.createServer(shown).listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    const { port } = listener.address() as AddressInfo;
+    const socket = tls.connect({
+      port,
+      host: '127.0.0.1',
+      servername: 'vpn.example',
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ca: believed.map(({ certificatePem }) => certificatePem),
+      allowPartialTrustChain: true,
+    });
+    await once(socket, 'secureConnect');
+    try {
+      return presentedBy(socket, 'vpn.example');
+    } finally {
+      socket.destroy();
+      listener.close();
+    }
   }
 
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -155,6 +179,46 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
     assert.ok(key.every((byte) => byte === 0));
   });
 
+  it('finds the same right and wrong with a chain as node:tls does', async () => {
+    const stranger = new Pki();
+    const middle = pki.issueAuthority();
+    const [HOUR, names] = [3_600_000, ['vpn.example']];
+    const of = (issued: Issued, ...issuers: readonly Issued[]) => ({
+      key: issued.keyPem,
+      cert: [issued, ...issuers].map(({ certificatePem }) => certificatePem).join(''),
+    });
+    const past = { notBefore: new Date(Date.now() - 2 * HOUR), notAfter: new Date(Date.now() - HOUR) };
+    const below = pki.issueServer({ names, issuer: middle });
+    const outcomes = new Set<string | undefined>();
+    for (const [what, shown, ca] of [
+      ['good', of(server), [pki.root]],
+      ['good by the second of two', of(server), [stranger.root, pki.root]],
+      ['with its issuer', of(below, middle), [pki.root]],
+      ['without its issuer', of(below), [pki.root]],
+      ['whose issuer is believed, though no root', of(below), [middle]],
+      ['of strangers', of(server), [stranger.root]],
+      ['of nobody', of(server), []],
+      ['signed by itself', of(pki.selfSigned({ names })), [pki.root]],
+      ['that has expired', of(pki.issueServer({ names, ...past })), [pki.root]],
+      ['that is not valid yet', of(pki.issueServer({ names, notBefore: new Date(Date.now() + HOUR) })), [pki.root]],
+      ['of a client', of(pki.issueClient()), [pki.root]],
+      ['by a server', of(pki.issueServer({ names, issuer: server }), server), [pki.root]],
+      ['with SHA-1', of(pki.issueServer({ names, digest: 'sha1' })), [pki.root]],
+    ] as const) {
+      await using c = await connect(shown, { authorities: ca.map(({ certificatePem }) => new X509Certificate(certificatePem).raw) });
+      assert.equal(c.state, 'done');
+      const { chain, fault } = c.session.verification;
+      const theirs = await asNodeSees(shown, ca);
+      // Node's is the last fault that OpenSSL finds; ours, which ends the search, the first.
+      const expected = what === 'by a server' ? 'INVALID_CA' : theirs.authorizationError;
+      assert.equal(fault, expected, what);
+      assert.deepEqual(Buffer.from(chain[0] ?? []), Buffer.from(theirs.chain[0] ?? []), what);
+      outcomes.add(fault);
+    }
+    assert.ok(outcomes.size >= 6, [...outcomes].join());
+    stranger[Symbol.dispose]();
+  });
+
   it("says in OpenSSL's words why there is no connection", async () => {
     await using c = await connect({ minVersion: 'TLSv1.3' }, { maxVersion: 'TLSv1.2' });
     assert.equal(c.state, 'failed');
@@ -182,9 +246,12 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
     const openssl = OpenSslTls.bind();
     assert.throws(() => TlsSession.create(openssl, { ...SETTINGS, ciphers: 'NONSENSE' }), MisuseError);
     assert.throws(() => TlsSession.create(openssl, { ...SETTINGS, groups: 'P-1' }), MisuseError);
-    assert.throws(
-      () => TlsSession.create(openssl, { ...SETTINGS, identity: { chain: [Buffer.from('no certificate')], key: Buffer.of() } }),
-      MisuseError,
+    const key = Buffer.from('a key');
+    const identity = { chain: [Buffer.from('no certificate')], key };
+    assert.throws(() => TlsSession.create(openssl, { ...SETTINGS, identity }), MisuseError);
+    assert.ok(
+      key.every((byte) => byte === 0),
+      'nobody will use it any more',
     );
   });
 });

@@ -95,6 +95,13 @@ export class FakeMachine implements Machine {
   readonly resolveLinks = async (file: string): Promise<string> => this.files.get(`link ${file}`) ?? file;
   readonly sharesNetworkWithServices = async (): Promise<boolean> => this.sharesNetwork;
 
+  /** Devices whose offloads were taken back. */
+  readonly reset: string[] = [];
+  readonly resetDevice = async (name: string): Promise<void> => {
+    this.#live();
+    this.reset.push(name);
+  };
+
   readonly readFile = async (file: string): Promise<string | null> => {
     this.#live();
     return this.files.get(file) ?? null;

@@ -68,6 +68,7 @@ describe('the recovery of a network set-up', () => {
       },
     ]);
     assert.deepEqual(machine.snapshot(), start);
+    assert.deepEqual(machine.reset, ['tun0']);
   });
 
   it('finds nothing to do without a folder, an empty one, or only living owners', async () => {
@@ -96,6 +97,7 @@ describe('the recovery of a network set-up', () => {
     ]);
     assert.deepEqual(machine.links.get('tun0'), { index: 42, mtu: 1420, isUp: true, addresses: ['10.99.0.50/32'] });
     assert.equal(machine.lookup('8.8.8.8')?.dev, 'tun0');
+    assert.deepEqual(machine.reset, []);
   });
 
   it('undoes several, the latest first', async () => {

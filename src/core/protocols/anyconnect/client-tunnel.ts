@@ -109,6 +109,7 @@ export class AnyConnectTunnel implements TunnelMachine {
     if (state.name !== 'open') return;
     if (path === state.path) {
       if (notice.type === 'carried') state.stream.carried(notice.heardAt, notice.sentAt);
+      if (notice.type === 'keys-used-up') this.#close(NEW_KEYS, now, out); // spec 9.4: a key update that fails ends as method new-tunnel does
       return;
     }
     state.datagram.notice(path, notice, now, out);
@@ -291,7 +292,7 @@ export class AnyConnectTunnel implements TunnelMachine {
   /** A new tunnel brings new keys whatever method the gateway named (spec 9.4): node:tls and TLS 1.2 have no other way. */
   #rekey(state: OpenState, now: Millis, out: TunnelSink): void {
     if (!state.renewsKeysInPlace) {
-      this.#close({ kind: 'renew', message: 'The session’s keys are renewed.' }, now, out);
+      this.#close(NEW_KEYS, now, out);
       return;
     }
     this.#options.log.log('info', 'stream rekey');
@@ -317,6 +318,8 @@ export class AnyConnectTunnel implements TunnelMachine {
     out.event({ type: 'closed', reason });
   }
 }
+
+const NEW_KEYS: CloseReason = { kind: 'renew', message: 'The session’s keys are renewed.' };
 
 function graceEnd({ since, grace, datagram }: OpenState): Millis {
   return since + (datagram.isProving ? MAX_GRACE : grace);

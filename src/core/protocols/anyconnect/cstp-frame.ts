@@ -105,6 +105,14 @@ export class CstpDeframer {
     return true;
   }
 
+  /** Takes what has come of the next frame, which somebody else goes on with. */
+  takePartial(): Uint8Array {
+    const partial = copyOf(this.#partial.subarray(this.#at));
+    this.#partial = EMPTY;
+    this.#at = 0;
+    return partial;
+  }
+
   #checkMagic(bytes: Uint8Array, at: number, length: number): void {
     for (let i = 0; i < length; i++) {
       if (bytes[at + i] === MAGIC[i]) continue;

@@ -18,6 +18,7 @@ import type { LayerSink } from '../../tunnel/layer.ts';
 import type { PathStatus } from '../../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
 import type { TrafficDescription } from '../../tunnel/traffic.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
 
 export interface DatagramAssociationOptions {
   readonly dtls: DtlsAssociation;
@@ -144,13 +145,15 @@ export class DatagramAssociation {
   /**
    * Hands the traffic to the packet engine: from then on {@link receive} takes opened records, and what is committed is to be sealed. Only once
    * {@link isConfirmed}. Undefined where the engine cannot carry it: compressed packets, CBC suites.
+   *
+   * @param innerSources where the peer's packets may come from; undefined: from anywhere
    */
-  handOver(tunnelMtu: number): TrafficDescription | undefined {
+  handOver(tunnelMtu: number, innerSources?: readonly Cidr[]): TrafficDescription | undefined {
     if (this.#compressor !== undefined) return undefined;
     const header = Uint8Array.of(DATAGRAM_TYPES.data);
     const traffic = this.#dtls.handOver({ header, isData: { offset: 0, value: DATAGRAM_TYPES.data }, tunnelMtu });
     this.#isHandedOver = traffic !== undefined;
-    return traffic;
+    return traffic && { ...traffic, ...(innerSources !== undefined && { innerSources }) };
   }
 
   /** Its part of a status: the rest is the owner's to say. */

@@ -21,18 +21,13 @@ import { PathDoubt } from '../../tunnel/path-doubt.ts';
 import type { TrafficDescription } from '../../tunnel/traffic.ts';
 import { ByteReader } from '../../wire/byte-reader.ts';
 import { utf8 } from '../../wire/text.ts';
+import { CarriedNews } from './carried-news.ts';
 import type { AssociationParameters } from './connect-response.ts';
 import { DATAGRAM_TYPES, DatagramAssociation } from './datagram-association.ts';
 import { PathProof, PROBE_TAG_LENGTH } from './path-proof.ts';
 
 /** What the reference client calls itself; gateways ignore it (spec 7.7). */
 const PSK_IDENTITY = utf8('psk');
-
-/** How often the owner is woken to say what the engine has carried: what PathDoubt works with. */
-const CARRIED_INTERVAL: Millis = 5_000;
-
-/** A control record has left the engine this long after it was committed; what leaves later is data. */
-const CONTROL_LAG: Millis = 100;
 
 /** The code of the error where the gateway's own figures leave no room for IP packets: no other attempt will find more. */
 export const ERR_DATAGRAM_MTU = 'ERR_DATAGRAM_MTU';
@@ -69,12 +64,8 @@ export class DatagramChannel {
   #proof: PathProof | undefined;
   #mtu: number;
   #failure: SallyportError | undefined;
-  #isHandedOver = false;
-  /** When to be woken for news of the engine. */
-  #carriedAt: Millis = 0;
-  /** When something other than packets was sent last, and when the gateway asked last. */
-  #controlAt: Millis = 0;
-  #askedAt: Millis = 0;
+  /** From the hand-over on. */
+  #news: CarriedNews | undefined;
 
   /** Throws {@link MisuseError} where no handshake can be made of the options: no exported key, no suite that is spoken. */
   constructor(options: DatagramChannelOptions) {
@@ -136,7 +127,7 @@ export class DatagramChannel {
       this.#proof?.nextTimeout() ?? Number.POSITIVE_INFINITY,
       this.#keepalive?.nextTimeout() ?? Number.POSITIVE_INFINITY,
       this.#doubt.nextTimeout() ?? Number.POSITIVE_INFINITY,
-      this.#isHandedOver ? this.#carriedAt : Number.POSITIVE_INFINITY,
+      this.#news?.nextTimeout() ?? Number.POSITIVE_INFINITY,
     );
     return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
@@ -149,7 +140,7 @@ export class DatagramChannel {
     if (question !== undefined) this.#sendControl(DATAGRAM_TYPES.dpdRequest, question, now, out);
     this.#advance(now);
     if (this.#phase === 'failed') return 'none';
-    if (this.#isHandedOver && now >= this.#carriedAt) this.#carriedAt = now + CARRIED_INTERVAL; // woken is all there is to it
+    this.#news?.handleTimeout(now);
     this.#wonder(now, out);
     return this.#keepAlive(now, out);
   }
@@ -165,9 +156,10 @@ export class DatagramChannel {
         this.#advance(now);
         break;
       case 'carried':
-        this.#carried(notice.heardAt, notice.sentAt);
+        this.#news?.take(notice.heardAt, notice.sentAt, this.#keepalive, this.#doubt);
         break;
       case 'keys-used-up':
+      case 'moved':
         break; // the owner's business
       default:
         notice satisfies never;
@@ -179,10 +171,9 @@ export class DatagramChannel {
    * Undefined until it is ready, and for good where the engine cannot carry it.
    */
   handOver(now: Millis): TrafficDescription | undefined {
-    if (!this.#options.facts.engine || this.#phase !== 'ready' || this.#isHandedOver) return undefined;
+    if (!this.#options.facts.engine || this.#phase !== 'ready' || this.#news !== undefined) return undefined;
     const traffic = this.#association.handOver(this.#mtu);
-    this.#isHandedOver = traffic !== undefined;
-    this.#carriedAt = now + CARRIED_INTERVAL;
+    if (traffic !== undefined) this.#news = new CarriedNews(now);
     return traffic;
   }
 
@@ -196,7 +187,7 @@ export class DatagramChannel {
   #sendControl(type: number, payload: Uint8Array | undefined, now: Millis, out: LayerSink): void {
     this.#association.sendControl(type, payload, now, out);
     this.#keepalive?.sent(now);
-    this.#controlAt = now;
+    this.#news?.sentControl(now);
   }
 
   #wonder(now: Millis, out: LayerSink): void {
@@ -232,21 +223,9 @@ export class DatagramChannel {
 
   /** Spec 8.4: the answer is one byte, as the reference client's on UDP; gateways do not rely on an echo. */
   #asked(now: Millis, out: LayerSink): void {
-    this.#askedAt = now;
+    this.#news?.asked(now);
     this.#doubt.asked(now);
     this.#sendControl(DATAGRAM_TYPES.dpdResponse, undefined, now, out);
-  }
-
-  /** The engine's news of both directions, in which its times of control records are as well; 0: never. */
-  #carried(heardAt: Millis, sentAt: Millis): void {
-    if (heardAt > 0) {
-      this.#keepalive?.heard(heardAt);
-      if (heardAt > this.#askedAt) this.#doubt.heard(heardAt);
-    }
-    if (sentAt > 0) {
-      this.#keepalive?.sent(sentAt);
-      if (sentAt > this.#controlAt + CONTROL_LAG) this.#doubt.sent(sentAt);
-    }
   }
 
   /** A datagram with a UDP payload of `length` was refused; undefined: some router could not pass one on. */

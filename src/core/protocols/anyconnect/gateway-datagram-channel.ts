@@ -16,6 +16,9 @@ import type { LayerSink } from '../../tunnel/layer.ts';
 import type { PathNotice, PathStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { PathDoubt } from '../../tunnel/path-doubt.ts';
+import type { TrafficDescription } from '../../tunnel/traffic.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
+import { CarriedNews } from './carried-news.ts';
 import type { AssociationParameters } from './connect-response.ts';
 import { DATAGRAM_TYPES, DatagramAssociation } from './datagram-association.ts';
 
@@ -45,6 +48,10 @@ export interface GatewayDatagramOptions {
   readonly compressor: PacketCompressor | undefined;
   /** Which of the client's packets come up. */
   readonly admits: (packet: Packet) => boolean;
+  /** The same for the engine. */
+  readonly sources: readonly Cidr[];
+  /** The engine can carry the path. */
+  readonly engine: boolean;
   /** The tunnel MTU as the client was told: never exceeded. */
   readonly mtu: number;
   /** The largest UDP payload of the link. */
@@ -58,6 +65,9 @@ export class GatewayDatagramChannel {
   readonly #doubt = new PathDoubt();
   /** From its being ready on. */
   #keepalive: Keepalive | undefined;
+  /** From the hand-over on, and the MTU that the engine knows. */
+  #news: CarriedNews | undefined;
+  #carriedMtu = 0;
   #mtu: number;
   #failure: SallyportError | undefined;
 
@@ -89,6 +99,11 @@ export class GatewayDatagramChannel {
     return this.#mtu;
   }
 
+  /** The engine carries its packets. */
+  get isHandedOver(): boolean {
+    return this.#news !== undefined;
+  }
+
   get status(): Omit<PathStatus, 'state'> {
     return this.#association.status;
   }
@@ -115,6 +130,7 @@ export class GatewayDatagramChannel {
     const due = Math.min(
       this.#association.nextTimeout() ?? Number.POSITIVE_INFINITY,
       this.#doubt.nextTimeout() ?? Number.POSITIVE_INFINITY,
+      this.#news?.nextTimeout() ?? Number.POSITIVE_INFINITY,
       this.#keepalive === undefined ? this.#deadline : (this.#keepalive.nextTimeout() ?? Number.POSITIVE_INFINITY),
     );
     return due === Number.POSITIVE_INFINITY ? undefined : due;
@@ -124,17 +140,40 @@ export class GatewayDatagramChannel {
     this.#association.handleTimeout(now, out);
     if (this.#keepalive === undefined && now >= this.#deadline)
       this.#fail(new NetworkError('The client did not finish the DTLS handshake.'));
+    this.#news?.handleTimeout(now);
     const actions = [this.#doubt.handleTimeout(now), this.#keepalive?.handleTimeout(now)];
     if (actions.includes('dead') || actions.includes('give-up')) {
       this.#fail(new NetworkError('The client no longer answers over UDP.'));
     } else if (actions.includes('ask') || actions.includes('send-dpd')) {
-      this.#association.sendControl(DATAGRAM_TYPES.dpdRequest, undefined, now, out);
+      this.#sendControl(DATAGRAM_TYPES.dpdRequest, undefined, now, out);
     }
   }
 
   notice(notice: PathNotice, now: Millis): void {
     if (notice.type === 'too-big') this.#tooBig(notice.length);
     else if (notice.type === 'unreachable') this.#doubt.suspect(now);
+    else if (notice.type === 'carried') this.#news?.take(notice.heardAt, notice.sentAt, this.#keepalive, this.#doubt);
+  }
+
+  /**
+   * Hands the traffic to the packet engine, once: from then on {@link receive} takes opened records and what is committed is to be sealed.
+   * Undefined until it is ready, and for good where the engine cannot carry it.
+   */
+  handOver(now: Millis): TrafficDescription | undefined {
+    const { engine, sources } = this.#options;
+    if (!engine || this.phase !== 'ready' || this.#news !== undefined) return undefined;
+    const traffic = this.#association.handOver(this.#mtu, sources);
+    if (traffic === undefined) return undefined;
+    this.#news = new CarriedNews(now);
+    this.#carriedMtu = this.#mtu;
+    return traffic;
+  }
+
+  /** What the engine is to be told of {@link mtu}, once; undefined: nothing new. */
+  takeNewMtu(): number | undefined {
+    if (!this.isHandedOver || this.#carriedMtu === this.#mtu) return undefined;
+    this.#carriedMtu = this.#mtu;
+    return this.#mtu;
   }
 
   close(now: Millis, out: LayerSink): void {
@@ -145,9 +184,15 @@ export class GatewayDatagramChannel {
   /** Spec 8.4: the whole payload, which is how clients find the MTU; and what comes in one piece may go out in one. */
   #answer(request: Uint8Array, now: Millis, out: LayerSink): void {
     const fits = request.length <= this.#association.tunnelMtuOf(Number.MAX_SAFE_INTEGER);
-    this.#association.sendControl(DATAGRAM_TYPES.dpdResponse, fits ? request : undefined, now, out);
+    this.#news?.asked(now);
+    this.#sendControl(DATAGRAM_TYPES.dpdResponse, fits ? request : undefined, now, out);
     this.#doubt.asked(now);
     this.#mtu = Math.max(this.#mtu, Math.min(request.length, this.#maxMtu));
+  }
+
+  #sendControl(type: number, payload: Uint8Array | undefined, now: Millis, out: LayerSink): void {
+    this.#association.sendControl(type, payload, now, out);
+    this.#news?.sentControl(now);
   }
 
   get #maxMtu(): number {

@@ -26,13 +26,19 @@ import { GatewayDatagramChannel, type GatewayDatagramOptions } from './gateway-d
 const HELLO_INTERVAL: Millis = 3_000;
 
 export interface GatewayDatagramSideOptions
-  extends Pick<GatewayDatagramOptions, 'exportedKey' | 'masterSecret' | 'pskSuites' | 'admits' | 'mtu' | 'maxDatagram'> {
+  extends Pick<GatewayDatagramOptions, 'exportedKey' | 'masterSecret' | 'pskSuites' | 'admits' | 'sources' | 'mtu' | 'maxDatagram'> {
   readonly crypto: CryptoProvider;
   readonly log: Logger;
   readonly parameters: DatagramParameters;
   readonly compressor: () => PacketCompressor | undefined;
   /** Without anything by UDP for this long packets go by the stream, so that a client behind a forgetful NAT hears of us. Undefined: never. */
   readonly switchToStreamAfter?: Millis;
+}
+
+interface Arriving {
+  readonly path: Path;
+  /** The engine can carry it. */
+  readonly engine: boolean;
 }
 
 interface Association {
@@ -43,13 +49,17 @@ interface Association {
 
 export class GatewayDatagramSide {
   readonly #options: GatewayDatagramSideOptions;
-  #arriving: Path | undefined;
+  #arriving: Arriving | undefined;
+  /** What the engine is asked to move, and where to. */
+  #moving: { readonly association: Association; readonly to: Path } | undefined;
   #next: Association | undefined;
   #current: Association | undefined;
   #previous: Association | undefined;
   #previousUntil: Millis = 0;
   #isActive = false;
   #heardAt: Millis = 0;
+  /** When the client last sent a packet by the stream. */
+  #streamAt: Millis = 0;
 
   constructor(options: GatewayDatagramSideOptions) {
     this.#options = options;
@@ -62,15 +72,15 @@ export class GatewayDatagramSide {
   }
 
   /** A new flow, of which nothing is known but that it may be this client's. */
-  opened(path: Path, out: TunnelSink): void {
-    if (this.#arriving !== undefined) out.event({ type: 'drop', path: this.#arriving });
-    this.#arriving = path;
+  opened(path: Path, engine: boolean, out: TunnelSink): void {
+    if (this.#arriving !== undefined) out.event({ type: 'drop', path: this.#arriving.path });
+    this.#arriving = { path, engine };
   }
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const association = this.#of(path);
     if (association === undefined) {
-      if (path === this.#arriving) this.#arrived(path, bytes, now, out);
+      if (path === this.#arriving?.path) this.#arrived(this.#arriving, bytes, now, out);
     } else if (association.channel.receive(bytes, now, out.on(path))) {
       this.#heard(now);
     }
@@ -80,8 +90,9 @@ export class GatewayDatagramSide {
    * The client sent a packet by the stream: so it does not trust UDP now. Spec 7.10 has ocserv wait for 15 seconds without UDP where the packet was
    * compressed. Ours does not: a client that hears nothing goes on asking by UDP, and what it is answered with there would be lost.
    */
-  heardOnStream(): void {
+  heardOnStream(now: Millis): void {
     this.#isActive = false;
+    this.#streamAt = now;
   }
 
   /** False: it is for the stream. */
@@ -94,7 +105,8 @@ export class GatewayDatagramSide {
   }
 
   lost(path: Path, why: SallyportError): void {
-    if (path === this.#arriving) this.#arriving = undefined;
+    if (path === this.#arriving?.path) this.#arriving = undefined;
+    if (path === this.#moving?.to) this.#moving = undefined;
     if (path === this.#previous?.path) this.#previous = undefined;
     if (path === this.#next?.path) this.#next = undefined;
     if (path !== this.#current?.path) return;
@@ -102,8 +114,11 @@ export class GatewayDatagramSide {
     this.#options.log.log('info', 'datagram down', { reason: why.message });
   }
 
-  notice(path: Path, notice: PathNotice, now: Millis): void {
-    this.#of(path)?.channel.notice(notice, now);
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
+    if (notice.type === 'moved') this.#moved(path, now, out);
+    const association = this.#of(path);
+    association?.channel.notice(notice, now);
+    if (notice.type === 'carried' && association !== undefined && notice.heardAt > this.#heardAt) this.#heard(notice.heardAt);
   }
 
   nextTimeout(): Millis | undefined {
@@ -134,6 +149,15 @@ export class GatewayDatagramSide {
       this.#current = undefined;
     }
     if (this.#next?.channel.phase === 'ready') this.#takeOver(this.#next, now, out);
+    if (this.#current !== undefined) this.#handOver(this.#current, now, out);
+  }
+
+  /** What the engine has to know. */
+  #handOver({ path, channel }: Association, now: Millis, out: TunnelSink): void {
+    const traffic = channel.handOver(now);
+    if (traffic !== undefined) out.event({ type: 'traffic', path, traffic });
+    const mtu = channel.takeNewMtu();
+    if (mtu !== undefined) out.event({ type: 'tunnel-mtu', path, mtu });
   }
 
   close(now: Millis, out: TunnelSink): void {
@@ -142,6 +166,7 @@ export class GatewayDatagramSide {
     this.#current = undefined;
     this.#next = undefined;
     this.#arriving = undefined;
+    this.#moving = undefined;
     this.#options.exportedKey.fill(0);
     this.#options.masterSecret.fill(0);
   }
@@ -157,16 +182,16 @@ export class GatewayDatagramSide {
     return path === this.#previous?.path ? this.#previous : undefined;
   }
 
-  #heard(now: Millis): void {
-    this.#heardAt = now;
-    this.#isActive = true;
+  #heard(at: Millis): void {
+    this.#heardAt = at;
+    if (at >= this.#streamAt) this.#isActive = true;
   }
 
   /** The first datagram of a new flow says what it is. */
-  #arrived(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
+  #arrived(arriving: Arriving, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     this.#arriving = undefined;
-    const isAccepted = this.#isOurHello(bytes) ? this.#begin(path, bytes, now, out) : this.#move(path, bytes, now, out);
-    if (!isAccepted) out.event({ type: 'drop', path });
+    const isAccepted = this.#isOurHello(bytes) ? this.#begin(arriving, bytes, now, out) : this.#move(arriving, bytes, now, out);
+    if (!isAccepted) out.event({ type: 'drop', path: arriving.path });
   }
 
   #isOurHello(bytes: Uint8Array): boolean {
@@ -177,26 +202,48 @@ export class GatewayDatagramSide {
   }
 
   /** A second association beside the first, which works on until this one is ready. */
-  #begin(path: Path, hello: Uint8Array, now: Millis, out: TunnelSink): boolean {
+  #begin({ path, engine }: Arriving, hello: Uint8Array, now: Millis, out: TunnelSink): boolean {
     if (this.#next !== undefined && now < this.#next.since + HELLO_INTERVAL) return false;
     this.#dropNext(now, out);
     const { parameters, compressor, ...options } = this.#options;
     const { association, times } = parameters;
-    const channel = new GatewayDatagramChannel({ ...options, association, times, compressor: compressor() }, now);
+    const channel = new GatewayDatagramChannel({ ...options, association, times, engine, compressor: compressor() }, now);
     this.#next = { path, channel, since: now };
     channel.receive(hello, now, out.on(path));
     return true;
   }
 
   /** The client's address has changed, or a NAT's idea of it: what opens under the keys in use is the client's. */
-  #move(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): boolean {
+  #move({ path, engine }: Arriving, bytes: Uint8Array, now: Millis, out: TunnelSink): boolean {
     const current = this.#current;
-    if (current === undefined || !current.channel.receive(bytes, now, out.on(path))) return false;
-    this.#options.log.log('info', 'datagram moved');
-    out.event({ type: 'drop', path: current.path });
-    current.path = path;
-    this.#heard(now);
+    if (current === undefined) return false;
+    if (current.channel.isHandedOver) {
+      // Only the engine can tell whether it opens: it has the keys, and the numbers that were seen.
+      if (!engine || this.#moving !== undefined) return false;
+      this.#moving = { association: current, to: path };
+      out.event({ type: 'move', from: current.path, to: path, datagram: bytes });
+      return true;
+    }
+    if (!current.channel.receive(bytes, now, out.on(path))) return false;
+    this.#follow(current, path, now, out);
     return true;
+  }
+
+  /** The engine has found that it does. */
+  #moved(path: Path, now: Millis, out: TunnelSink): void {
+    const moving = this.#moving;
+    if (path !== moving?.to) return;
+    this.#moving = undefined;
+    // Meanwhile a new one may have taken its place, which it then lingers behind.
+    if (moving.association === this.#current || moving.association === this.#previous) this.#follow(moving.association, path, now, out);
+    else out.event({ type: 'drop', path });
+  }
+
+  #follow(association: Association, path: Path, now: Millis, out: TunnelSink): void {
+    this.#options.log.log('info', 'datagram moved');
+    out.event({ type: 'drop', path: association.path });
+    association.path = path;
+    this.#heard(now);
   }
 
   #takeOver(next: Association, now: Millis, out: TunnelSink): void {

@@ -62,13 +62,15 @@ interface OpenState {
   readonly stream: StreamChannel;
   readonly datagram: GatewayDatagramSide | undefined;
   readonly cipherSuite: string | undefined;
+  /** Where the client's packets may come from, for the engine; undefined: it cannot carry the stream. */
+  readonly carriedSources: readonly Cidr[] | undefined;
   up: Path;
 }
 
 export class GatewayTunnel implements TunnelMachine {
   readonly #options: GatewayTunnelOptions;
   #state: TunnelState = { name: 'new' };
-  /** Packets that claimed to come from addresses that are not the client's. */
+  /** Packets that claimed to come from addresses that are not the client's; those that the engine dropped are in its own count. */
   spoofed = 0;
 
   constructor(options: GatewayTunnelOptions) {
@@ -79,7 +81,8 @@ export class GatewayTunnel implements TunnelMachine {
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name === 'new' && path.kind === 'stream') this.#answer(path, facts, now, out);
-    else if (state.name === 'open' && path.kind === 'datagram' && state.datagram !== undefined) state.datagram.opened(path, out);
+    else if (state.name === 'open' && path.kind === 'datagram' && state.datagram !== undefined)
+      state.datagram.opened(path, facts.engine, out);
     else out.event({ type: 'drop', path });
   }
 
@@ -106,9 +109,11 @@ export class GatewayTunnel implements TunnelMachine {
   }
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
-    if (this.#state.name !== 'open') return;
-    this.#state.datagram?.notice(path, notice, now);
-    this.#follow(this.#state, now, out);
+    const state = this.#state;
+    if (state.name !== 'open') return;
+    if (path !== state.path) state.datagram?.notice(path, notice, now, out);
+    else if (notice.type === 'carried') state.stream.carried(notice.heardAt, notice.sentAt);
+    this.#follow(state, now, out);
   }
 
   send(packet: Packet, now: Millis, out: TunnelSink): void {
@@ -182,7 +187,13 @@ export class GatewayTunnel implements TunnelMachine {
     this.#state = this.#opened(path, facts, response, now);
     log.log('info', 'stream up', { mtu: config.mtu });
     out.event({ type: 'config', config });
+    this.#takeStream(this.#state, out);
     out.event({ type: 'up', path });
+  }
+
+  /** Has the engine carry the stream while packets leave by it. While they do not, each that comes is news: the client does not trust UDP. */
+  #takeStream({ stream, path, carriedSources }: OpenState, out: TunnelSink): void {
+    if (carriedSources !== undefined) out.event({ type: 'traffic', path, traffic: stream.handOver(carriedSources) });
   }
 
   #refuse(message: string, path: Path, now: Millis, out: TunnelSink): void {
@@ -194,7 +205,8 @@ export class GatewayTunnel implements TunnelMachine {
   #opened(path: Path, facts: PathFacts, response: ConnectResponse, now: Millis): OpenState {
     const { log } = this.#options;
     const { stream, config } = response;
-    const admits = this.#screen(config);
+    const sources = [...ownNetworks(config), ...(this.#options.networks ?? [])];
+    const admits = this.#screen(sources);
     return {
       name: 'open',
       path,
@@ -205,8 +217,9 @@ export class GatewayTunnel implements TunnelMachine {
         admits,
         meaningOfEnd: endedByClient,
       }),
-      datagram: this.#datagramSide(response, facts, admits),
+      datagram: this.#datagramSide(response, facts, sources, admits),
       cipherSuite: facts.tls?.cipherSuite,
+      carriedSources: facts.engine && stream.compression === undefined ? sources : undefined,
       up: path,
     };
   }
@@ -214,12 +227,13 @@ export class GatewayTunnel implements TunnelMachine {
   #datagramSide(
     { datagram, config, baseMtu }: ConnectResponse,
     facts: PathFacts,
+    sources: readonly Cidr[],
     admits: (packet: Packet) => boolean,
   ): GatewayDatagramSide | undefined {
     const { crypto, log, offer, terms, switchToStreamAfter } = this.#options;
     if (datagram === undefined) return undefined;
     return new GatewayDatagramSide({
-      ...{ crypto, log, admits, parameters: datagram, mtu: config.mtu, pskSuites: terms.datagram?.pskSuites },
+      ...{ crypto, log, admits, sources, parameters: datagram, mtu: config.mtu, pskSuites: terms.datagram?.pskSuites },
       compressor: () => this.#compressor(datagram.compression),
       exportedKey: facts.tls?.exported ?? NO_BYTES,
       masterSecret: offer.datagram?.masterSecret ?? NO_BYTES,
@@ -238,7 +252,7 @@ export class GatewayTunnel implements TunnelMachine {
     const { stream, datagram, path } = state;
     const packetsBefore = stream.packets;
     stream.receive(bytes, now, out.on(path));
-    if (stream.packets > packetsBefore) datagram?.heardOnStream();
+    if (stream.packets > packetsBefore) datagram?.heardOnStream(now);
     const { ended } = stream;
     if (ended === undefined) this.#follow(state, now, out);
     else if (ended.kind === 'misbehaved') this.close(ended, now, out);
@@ -250,15 +264,18 @@ export class GatewayTunnel implements TunnelMachine {
     state.datagram?.settle(now, out);
     const up = state.datagram?.path ?? state.path;
     if (up === state.up) return;
+    const before = state.up;
     state.up = up;
+    if (up === state.path) this.#takeStream(state, out);
+    else if (before === state.path && state.carriedSources !== undefined) out.event({ type: 'traffic', path: before, traffic: undefined });
     out.event({ type: 'up', path: up });
   }
 
   /** Spec 12.2: a client may send from what is its own. */
-  #screen(config: TunnelConfig): (packet: Packet) => boolean {
-    const sources = new SourceFilter([...ownNetworks(config), ...(this.#options.networks ?? [])]);
+  #screen(sources: readonly Cidr[]): (packet: Packet) => boolean {
+    const filter = new SourceFilter(sources);
     return (packet) => {
-      const isAllowed = sources.allows(packet);
+      const isAllowed = filter.allows(packet);
       if (!isAllowed) this.spoofed++;
       return isAllowed;
     };

@@ -18,6 +18,7 @@ import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { packetBytes } from '../../tunnel/packet.ts';
 import type { StreamTraffic } from '../../tunnel/traffic.ts';
 import { copyOf } from '../../wire/copy.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
 import {
   BYE_REASON_CODE,
@@ -114,6 +115,11 @@ export class StreamChannel {
   carried(heardAt: Millis, sentAt: Millis): void {
     this.keepalive.heard(heardAt);
     this.keepalive.sent(sentAt);
+  }
+
+  /** Gives the stream to the packet engine: frames that are not data still come to {@link receive}. @param innerSources as in {@link StreamTraffic} */
+  handOver(innerSources: readonly Cidr[]): StreamTraffic {
+    return { ...streamTraffic(this.#deframer.takePartial()), innerSources };
   }
 
   /** Sends a probe or a sign of life, as {@link Keepalive} says; the other actions are the owner's. */

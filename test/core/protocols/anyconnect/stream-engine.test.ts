@@ -117,4 +117,10 @@ describe('a tunnel whose stream the engine carries', () => {
       assert.equal(of('closed')[0]?.reason.kind, isInside ? undefined : 'renew');
     }
   });
+
+  it('renews its keys by a new tunnel where they could not be renewed inside the connection', () => {
+    const { machine, sink, of } = connected({ headers: ['X-CSTP-Rekey-Method: ssl'] });
+    machine.notice(STREAM, { type: 'keys-used-up' }, 100_000, sink);
+    assert.equal(of('closed')[0]?.reason.kind, 'renew');
+  });
 });

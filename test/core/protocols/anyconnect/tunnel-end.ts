@@ -3,12 +3,14 @@
  * that is gone, or takes room without giving it back fails the test.
  */
 import assert from 'node:assert/strict';
+import { NetworkError } from '../../../../src/core/errors.ts';
 import { isIpPacket } from '../../../../src/core/tunnel/inner-packet.ts';
 import { type LayerSink, MAX_RESERVE } from '../../../../src/core/tunnel/layer.ts';
 import type { CloseReason, Path, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../../../src/core/tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../../../../src/core/tunnel/packet.ts';
-import { TinyEngine } from '../../../../test/support/tiny-engine.ts';
+import { SourceFilter } from '../../../../src/core/tunnel/source-filter.ts';
 import type { FakeClock, Timed } from '../../../support/fake-clock.ts';
+import { TinyEngine } from '../../../support/tiny-engine.ts';
 
 /** The offset of DTLS's application data in an opened record. */
 const APPLICATION_DATA = 0x17;
@@ -25,6 +27,8 @@ export class TestPath implements Path, LayerSink {
   sentAt: Millis = 0;
   heardAt: Millis = 0;
   tunnelMtu = 0;
+  /** Whether the engine lets a packet of the peer's through. */
+  admits: (packet: Packet) => boolean = () => true;
 
   constructor(kind: Path['kind'], end: TunnelEnd, write: (bytes: Uint8Array) => void) {
     this.kind = kind;
@@ -138,10 +142,7 @@ export class TunnelEnd implements Timed {
       const opened = path.engine.open(bytes);
       if (opened === undefined) return;
       path.heardAt = this.now;
-      if (opened[0] === APPLICATION_DATA && opened[1] === 0 && isIpPacket(opened, 2, opened.length)) {
-        this.deliver(new Uint8Array(opened.subarray(2)));
-        return;
-      }
+      if (this.#deliverOpened(path, opened)) return;
       input = opened;
     }
     // As Node has them: a Buffer, whose slice() is no copy, and whose memory is soon another's. Machines may open in place, and must not keep it.
@@ -152,12 +153,24 @@ export class TunnelEnd implements Timed {
 
   send(packet: Uint8Array): void {
     if (this.up?.engine !== undefined && packet.length <= this.up.tunnelMtu) this.up.carry(packet);
-    else this.turn((machine, sink) => machine.send(packetOf(packet), this.now, sink));
+    else
+      this.turn((machine, sink) => {
+        this.#tellCarried(sink);
+        machine.send(packetOf(packet), this.now, sink);
+      });
   }
 
   deliver(packet: Uint8Array): void {
     this.delivered.push(packet);
     this.onDelivered(packet);
+  }
+
+  /** As the engine does it: data go to the device, past the machine. False: it is not data. */
+  #deliverOpened(path: TestPath, opened: Uint8Array): boolean {
+    if (opened[0] !== APPLICATION_DATA || opened[1] !== 0 || !isIpPacket(opened, 2, opened.length)) return false;
+    const packet = packetOf(opened.subarray(2));
+    if (path.admits(packet)) this.deliver(new Uint8Array(packetBytes(packet)));
+    return true;
   }
 
   nextTimeout(): Millis | undefined {
@@ -166,17 +179,26 @@ export class TunnelEnd implements Timed {
 
   handleTimeout(now: Millis): void {
     this.turn((machine, sink) => {
-      for (const path of this.#paths) {
-        if (path.engine !== undefined) machine.notice(path, { type: 'carried', heardAt: path.heardAt, sentAt: path.sentAt }, now, sink);
-      }
+      this.#tellCarried(sink);
       machine.handleTimeout(now, sink);
     });
+  }
+
+  #tellCarried(sink: TunnelSink): void {
+    for (const path of this.#paths) {
+      const { engine, heardAt, sentAt } = path;
+      if (engine !== undefined) this.machine.notice(path, { type: 'carried', heardAt, sentAt }, this.now, sink);
+    }
   }
 
   #event(event: TunnelEvent): void {
     assert.ok(this.isRunning, 'an event outside of a call');
     assert.equal(this.closed, undefined, `${event.type} after the end`);
     this.events.push(event);
+    if (event.type === 'move') {
+      this.#move(event.from as TestPath, event.to as TestPath, event.datagram);
+      return;
+    }
     if (event.type !== 'traffic') {
       this.#pending.push(event);
       if (event.type === 'closed') this.closed = event.reason;
@@ -184,11 +206,37 @@ export class TunnelEnd implements Timed {
     }
     const path = event.path as TestPath;
     assert.ok(this.#paths.has(path), 'traffic of a path that is gone');
+    if (path.kind === 'stream') return; // only noted: the machine can do it as well
     assert.equal(path.engine, undefined, 'the traffic of a path is described once');
     const traffic = event.traffic ?? assert.fail('withdrawn, but never described');
-    assert.ok('seal' in traffic, 'no stream is said to have an engine here');
+    assert.ok('seal' in traffic, 'a flow carries records');
     path.engine = new TinyEngine(traffic);
     path.tunnelMtu = traffic.tunnelMtu;
+    const { innerSources } = traffic;
+    if (innerSources !== undefined) {
+      const filter = new SourceFilter(innerSources);
+      path.admits = (packet) => filter.allows(packet);
+    }
+  }
+
+  /** What the engine makes of it is known a moment later. */
+  #move(from: TestPath, to: TestPath, datagram: Uint8Array): void {
+    const opened = from.engine?.open(datagram);
+    if (opened !== undefined) {
+      const { engine, tunnelMtu, admits } = from;
+      Object.assign(to, { engine, tunnelMtu, admits, heardAt: this.now });
+      from.engine = undefined;
+      this.#deliverOpened(to, opened);
+    }
+    this.#clock.at(this.now, () => {
+      if (!to.isOpen) return;
+      if (opened !== undefined) {
+        this.turn((machine, sink) => machine.notice(to, { type: 'moved' }, this.now, sink));
+        return;
+      }
+      this.remove(to);
+      this.turn((machine, sink) => machine.lost(to, new NetworkError('Not the peer.'), this.now, sink));
+    });
   }
 
   #perform(event: TunnelEvent): void {
@@ -214,7 +262,11 @@ export class TunnelEnd implements Timed {
         break;
       case 'update-keys':
         break; // nothing to see in memory
+      case 'tunnel-mtu':
+        (event.path as TestPath).tunnelMtu = event.mtu;
+        break;
       case 'traffic':
+      case 'move':
         break; // performed at once
       default:
         event satisfies never;

@@ -72,6 +72,12 @@ const SITUATIONS: readonly Situation[] = [
   { name: 'up by UDP, resumed', options: { mode: 'dtls12' }, reach: (pair) => pair.startDatagrams(), streamEnds: OPEN_ENDS },
   { name: 'carried by an engine', options: { engine: true }, reach: (pair) => pair.startDatagrams(), streamEnds: OPEN_ENDS },
   {
+    name: 'carried by the gateway’s engine',
+    options: { gatewayEngine: true },
+    reach: (pair) => pair.startDatagrams(),
+    streamEnds: OPEN_ENDS,
+  },
+  {
     name: 'changing keys',
     reach: (pair) => {
       pair.startDatagrams();

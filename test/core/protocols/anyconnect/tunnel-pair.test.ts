@@ -292,18 +292,23 @@ describe('A tunnel whose keys are to change', () => {
 });
 
 describe('A tunnel whose client moves', () => {
-  it('is followed by the gateway to the new address', () => {
-    const said = established();
-    const { pair, up, down } = said;
-    talk(said, seconds(1));
-    pair.rebind();
-    up.send(100);
-    pair.clock.advance(100);
-    talk(said, seconds(1));
-    assert.deepEqual([up.missing, down.missing], [[], []]);
-    assert.equal(pair.datagramsOpened, 1);
-    assert.equal(pair.gateway?.paths.length, 2, 'stream and datagram');
-  });
+  for (const gatewayEngine of [false, true]) {
+    it(`is followed by the gateway to the new address${gatewayEngine ? ', where an engine has its keys' : ''}`, () => {
+      const said = established({ gatewayEngine });
+      const { pair, up, down } = said;
+      talk(said, seconds(1));
+      for (let moves = 0; moves < 3; moves++) {
+        pair.rebind();
+        up.send(100);
+        pair.clock.advance(100);
+        talk(said, seconds(1));
+        assert.deepEqual([up.missing, down.missing], [[], []]);
+        assert.equal(pair.datagramsOpened, 1);
+        assert.equal(pair.gateway?.paths.length, 2, 'stream and datagram');
+        assert.equal(pair.gateway?.up?.engine !== undefined, gatewayEngine);
+      }
+    });
+  }
 });
 
 describe('A UDP flow that comes late', () => {

@@ -48,8 +48,11 @@ export interface PairOptions {
   readonly mode?: Mode;
   /** The IANA id of the one suite that is offered in a PSK handshake. */
   readonly pskSuite?: number;
-  /** The client's paths are carried by an engine. */
+  /** The client's paths, and the gateway's flows, are carried by an engine. */
   readonly engine?: boolean;
+  readonly gatewayEngine?: boolean;
+  /** The gateway's stream could be. */
+  readonly streamEngine?: boolean;
   /** What the client knows of its way to the gateway. */
   readonly pathMtu?: number;
   readonly client?: Partial<Omit<TunnelOptions, 'datagram'>> & { readonly datagram?: TunnelOptions['datagram'] | undefined };
@@ -337,12 +340,12 @@ export class TunnelPair {
   readonly exportedKeys: Uint8Array[] = [];
 
   #facts(local: Endpoint, remote: Endpoint, isStream: boolean): PathFacts {
-    const { pathMtu, engine = false } = this.#options;
+    const { pathMtu, engine = false, gatewayEngine = false, streamEngine = false } = this.#options;
     const exported = new Uint8Array(32).fill(0x3c);
     if (isStream) this.exportedKeys.push(exported);
     return {
       ...{ local, remote },
-      engine: engine && local === CLIENT_END && !isStream,
+      engine: isStream ? local !== CLIENT_END && streamEngine : local === CLIENT_END ? engine : gatewayEngine,
       ...(pathMtu !== undefined && local === CLIENT_END && { pathMtu }),
       ...(isStream && { tls: { exported, finished: new Uint8Array(32), cipherSuite: 'TLSv1.3-TLS_AES_256_GCM_SHA384' } }),
     };

@@ -68,6 +68,7 @@ function optionsOf(dice: Dice, seed: number): PairOptions {
     },
     streamDelay: dice.between(1, 200),
     engine: dice.chance(0.3),
+    gatewayEngine: dice.chance(0.4),
     ...(dice.chance(0.2) && { pathMtu: dice.between(1280, 1500) }),
     client: { encodings, wantsIpv6: hasIpv6 },
     terms: {

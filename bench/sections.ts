@@ -1,0 +1,86 @@
+/** Each measurement's heading, and what a reader must know of its table. */
+import type { Measurement } from './figures.ts';
+
+export const SECTIONS: Readonly<Record<Measurement, { readonly title: string; readonly how: string }>> = {
+  connect: {
+    title: 'Connect time',
+    how: `From the start of the program to the tunnel up: logged in by password, and the network script has set the device's address and route, which is
+all it does. A shell writes the time and then becomes the client, and the script writes the time as its last act: the same two events on the
+same clock for both, whatever a client prints and when. With DTLS its handshake must be done too; both clients finish it before they run the
+script, and where one does not, its time ends when it says that it has. Neither client goes to the background, so the hand-over of \`-b\` is not
+in it. One connection of each client before the first round does not count.
+
+Where Sallyport's time goes, of 165 ms seen with time stamps in the code, over DTLS: Node's own start 27 ms, loading the command 27, Node's modules for
+TLS and the TLS context 22, TCP and TLS 15, log-in 27, CONNECT 10, DTLS 17, the network script and the device 20. No part stands out: it is code that
+runs once, before any compiler has seen it. The main thread works for 115 to 130 ms of it, the engine's for 65, 38 of which Node needs to start any
+thread; the processors of this machine slow each other down, so what counts is the sum. Brought down, client and client in turns of 11 on a busy
+machine: processor time of all threads from 271 to 230 ms over DTLS and from 286 to 237 over TLS (smallest of each), and, with all of it at real-time
+priority, the time to the tunnel from 213 to 167 and from 173 to 156 at best, in the median from 229 to 211 and not at all over TLS; openconnect 31.
+That is: the tunnel's connection opened during the log-in, the engine's thread
+before the rest of the command, its warm-up after the tunnel is up (20 ms of processor time less), two files instead of thirteen, and Node's modules for
+files, processes and TLS, one-time codes, key formats and profiles not before they are needed. Tried and not kept, as nothing was gained: larger
+young generations of V8's heap, OpenSSL's certificate store instead of Mozilla's list (which Node reads in a thread of its own as soon as TLS is
+loaded), one file for all code, less or more of it in the cache of compiled code.`,
+  },
+  ping: {
+    title: 'Ping time',
+    how: `The median round trip of small pings (56 bytes) to the inside address of ocserv, with nothing else in the tunnel. 20 ms apart, processes and
+cores are still warm; 200 ms apart, they have gone to sleep in between. A round's figure is the median of its pings.
+
+Over TLS the engine's thread has the connection to itself, as over DTLS. A packet that leaves alone is followed by a look-out of 0.1 ms at most for its
+answer, without sleep, as long as answers do come that soon (\`src/node/engine/answer-wait.ts\`), and leaves before the device is asked for another one.
+On a busy machine, client and client in turns, over DTLS every 20 ms: 408 to 328 µs (medians of 3) in one run, 423 to 405 (of 5) in another, where
+openconnect took 253 and 355. A quiet machine's answers come sooner than the look-out ends; these mostly did not, so it is still to be measured there.`,
+  },
+  memory: {
+    title: 'Idle memory',
+    how: `Of the client's process, when its tunnel has been up for 5 seconds without a packet. "Resident" counts all its pages in memory (RSS);
+"proportional" divides those that it shares with other processes by their number (PSS), and is what one more client costs a machine. It is stated; no limit is set.`,
+  },
+  throughput: {
+    title: 'Throughput and CPU',
+    how: `One TCP stream of iperf3 through the tunnel to ocserv, first up (to the gateway), then down. The rate is what the receiver got. CPU is the client's, user
+and system time of all its threads, for each GB (10^9 bytes) of payload; the kernel's work on the client's behalf is in it. Both ends, the
+gateway and the traffic program share the machine's cores, so a client that needs less of them leaves more to the others. ocserv sends and receives
+packet by packet, and its socket's buffer overflows in an upload over DTLS: that bounds what any client can reach.`,
+  },
+  portable: {
+    title: 'The portable path',
+    how: `The same transfers and the same ocserv, with Sallyport's client as it is where it may only open the TUN by a system call: UDP by node:dgram, TLS by
+node:tls, records sealed by node:crypto, everything in the main thread. It is what other systems and machines without offloads get.`,
+  },
+  'gateway-memory': {
+    title: "Gateway's idle memory",
+    how: `Of all processes of a gateway that has just been started, when one client's tunnel has been up for 5 seconds without a packet: main, and whoever it
+has started. Sallyport has as many workers as the machine has cores, each of them for many clients, and loads its program into each; ocserv has a
+process for each client. So these figures are what a gateway needs before it has clients, not what a client costs. A page that several processes
+share is in the sum of "resident" once for each of them, and once in that of "proportional".`,
+  },
+  'gateway-throughput': {
+    title: "Gateway's throughput and CPU",
+    how: `As with the clients, but with the same openconnect on both gateways. CPU is user and system time of all processes of the gateway, which are
+found by their descent from its main process. A round starts a gateway of its own, so what runs in JavaScript is compiled while it is measured.`,
+  },
+  pair: {
+    title: 'Both ends: throughput and CPU',
+    how: `The same transfers, with Sallyport's client at Sallyport's gateway beside openconnect at ocserv. CPU of each end by itself, of all its processes.
+A round starts both ends anew.`,
+  },
+  'pair-ping': {
+    title: 'Both ends: ping time',
+    how: `Pings (56 bytes) as above, between Sallyport's own ends and between openconnect and ocserv: with nothing else in the tunnel, and, every 20 ms, while one
+TCP stream of iperf3 goes through it as fast as it can. Pings that were lost under the stream are not in the median.`,
+  },
+  packets: {
+    title: 'Both ends: small packets',
+    how: `UDP datagrams of 64 bytes, sent by iperf3 as fast as it can; those count that arrived. iperf3 makes a system call for each, on the same cores, so it is
+part of what bounds this.`,
+  },
+  sessions: {
+    title: 'Gateway with many sessions',
+    how: `Sallyport's gateway with many sessions up, of which some carry traffic and the others are idle, beside the same gateway with that one session and no
+others. The load generator (\`bench/load/\`: the client's own machines, many in a process) keeps a window of packets of 1,300 bytes on their way to an
+echo behind the gateway for each session that carries traffic; what came back counts, both ways. The load generator and the echo share the cores,
+so only the gateway's CPU time for a GB is judged; the rates are stated.`,
+  },
+};

@@ -345,7 +345,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
       this.#committed += next.length;
       pushed = true;
     }
-    if (pushed) this.#link.flush();
+    if (pushed) this.#link.flushSoon();
     if (this.#state === 'ending' && this.#waiting.length === 0) this.#sayGoodbye();
   }
 

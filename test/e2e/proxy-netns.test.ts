@@ -17,6 +17,7 @@ describe('sallyport exec --netns', {
     it(`gives any program the VPN and nothing else, with no rights at all, over ${transport}`, async () => {
       await using scene = await ProxyE2e.open();
       const { lab } = scene.tunnel;
+      const watch = await scene.watch();
       const script = [
         'id -u; id -g; grep -E "^Cap(Eff|Prm)" /proc/self/status',
         'curl --silent --show-error --max-time 20 --data inside http://web.corp.test:8080/; echo',
@@ -52,6 +53,7 @@ describe('sallyport exec --netns', {
         ],
         output,
       );
+      assert.deepEqual(await watch.strangers(), []);
       assert.deepEqual(await scene.tunnel.ocserv.control.sessions(), []);
       await scene.tunnel.assertNoTrace();
     });

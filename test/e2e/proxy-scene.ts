@@ -9,6 +9,9 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync } from 'node:fs';
 import path from 'node:path';
+import { parseIp } from '../../src/core/wire/ip-address.ts';
+import { toHex } from '../../src/core/wire/text.ts';
+import { Capture } from '../support/capture.ts';
 import { ALICE } from '../support/ocserv.ts';
 import type { Finished, Program, ProgramOptions } from '../support/program.ts';
 import { type CertificateFiles, makeAuthority, makeServerCertificate } from '../support/throwaway-certificates.ts';
@@ -112,6 +115,16 @@ export class ProxyE2e implements AsyncDisposable {
     return program;
   }
 
+  /** Watches the client's cable from now on. `strangers` ends that: packets that were not the tunnel's, in hex. */
+  async watch(): Promise<{ readonly strangers: () => Promise<string[]> }> {
+    const { client, lab, gateway } = this.tunnel;
+    const peer = parseIp(gateway)?.bytes ?? assert.fail(gateway);
+    const capture = await Capture.start(client, lab.folder, 'eth0');
+    return {
+      strangers: async () => (await capture.stop()).flatMap(({ bytes }) => (isTunnels(bytes, peer) ? [] : [toHex(bytes)])),
+    };
+  }
+
   /** Ends it by a signal. Throws unless it ends well, the session is logged off, and nothing of it is left. */
   async end(program: Program, signal: 'SIGINT' | 'SIGTERM' = 'SIGTERM'): Promise<void> {
     program.signal(signal);
@@ -134,4 +147,21 @@ export class ProxyE2e implements AsyncDisposable {
     const PATH = `${path.dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`;
     return { ...options, env: { HOME: this.home, XDG_RUNTIME_DIR: this.home, PATH, ...options.env } };
   }
+}
+
+const TCP = 6;
+const UDP = 17;
+const ICMP = 1;
+const HOP_BY_HOP = 0;
+const ICMPV6 = 58;
+
+/** Whether a packet is of the connection to the gateway's port 443, an ICMP message between its ends, or the kernel's own for its neighbours (IPv6). */
+function isTunnels(packet: Uint8Array, peer: Uint8Array): boolean {
+  const view = Buffer.from(packet);
+  if (view.readUInt8(0) >> 4 === 6) return [ICMPV6, HOP_BY_HOP].includes(view.readUInt8(6));
+  const isOfPeer = [12, 16].some((at) => view.subarray(at, at + 4).equals(peer));
+  const protocol = view.readUInt8(9);
+  if (protocol === ICMP) return isOfPeer;
+  const ports = (view.readUInt8(0) & 15) * 4;
+  return isOfPeer && [TCP, UDP].includes(protocol) && [0, 2].some((at) => view.readUInt16BE(ports + at) === 443);
 }

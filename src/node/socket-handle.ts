@@ -3,7 +3,8 @@
  */
 import type { Socket } from 'node:net';
 import { NetworkError } from '../core/errors.ts';
-import { type Endpoint, parseIp } from '../core/wire/ip-address.ts';
+import { endsOf } from './socket-ends.ts';
+import type { ConnectionEnds } from './tls-stream.ts';
 
 interface Handle {
   readonly fd?: number;
@@ -42,15 +43,8 @@ export function readAgain(socket: Socket): void {
 }
 
 /** Descriptor and ends of a socket. Throws {@link NetworkError} once it is closed. */
-export function connected(socket: Socket): { readonly fd: number; readonly local: Endpoint; readonly remote: Endpoint } {
+export function connected(socket: Socket): ConnectionEnds & { readonly fd: number } {
   const fd = descriptorOf(socket);
-  const local = endpointOf(socket.localAddress, socket.localPort);
-  const remote = endpointOf(socket.remoteAddress, socket.remotePort);
-  if (fd !== undefined && local !== undefined && remote !== undefined) return { fd, local, remote };
-  throw new NetworkError('The connection was closed before its TLS handshake.');
-}
-
-function endpointOf(address: string | undefined, port: number | undefined): Endpoint | undefined {
-  const ip = parseIp(address ?? '');
-  return ip === undefined || port === undefined ? undefined : { address: ip, port };
+  if (fd === undefined) throw new NetworkError('The connection was closed before its TLS handshake.');
+  return { fd, ...endsOf(socket) };
 }

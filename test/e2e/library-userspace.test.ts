@@ -1,8 +1,9 @@
 /** The library without root: sockets inside the VPN for one process, against the real ocserv, as an ordinary user with no capabilities. */
 import assert from 'node:assert/strict';
-import { chmodSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import type { Lab } from '../support/lab.ts';
 import { ALICE } from '../support/ocserv.ts';
 import { missing } from '../support/requirements.ts';
 import { sized } from '../support/size.ts';
@@ -11,6 +12,8 @@ import { makeAuthority, makeServerCertificate } from '../support/throwaway-certi
 import { skip, TunnelScene } from './tunnel-scene.ts';
 
 const PROGRAM = path.join(import.meta.dirname, 'userspace-program.ts');
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const EXAMPLE = path.join(ROOT, 'examples/userspace/fetch-inside.mjs');
 const INSIDE_PROGRAM = path.join(import.meta.dirname, 'inside-program.ts');
 const NOBODY = 65534;
 const WEB = [{ address: '10.77.0.1', family: 4 }];
@@ -20,14 +23,11 @@ describe('connect() with device "userspace"', { skip: skip || missing('setpriv')
     it(`has sockets, names, fetch and a server inside the VPN, by ${transport}, and changes nothing on the machine`, async () => {
       await using scene = await TunnelScene.open({ settings: { dns: ['10.77.0.1'], 'default-domain': 'corp.test' } });
       const { client, gateway, ocserv, lab } = scene;
-      const authority = await makeAuthority(lab.folder, 'inside-ca');
-      const { certificate, key } = await makeServerCertificate(lab.folder, authority, ['inside.test'], 'inside');
-      const inside = await lab.server.start(process.execPath, [INSIDE_PROGRAM, certificate, key, '10.77.0.1']);
-      await inside.waitFor(/^inside$/m);
-      chmodSync(lab.folder, 0o755);
+      const authority = await startInside(lab);
       const ids = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--no-new-privs'];
-      const words = [process.execPath, PROGRAM, gateway, ocserv.pin, ALICE.password, authority.certificate, transport];
-      const { code, stdout, output } = await client.finish('setpriv', [...ids, ...words]);
+      const words = [process.execPath, PROGRAM, gateway, ocserv.pin, ALICE.password, authority, transport];
+      const program = await client.start('setpriv', [...ids, ...words]);
+      const { code, stdout, output } = await program.finish({ within: 60_000 });
       assert.equal(code, 0, output);
       const said = Object.assign(
         {},
@@ -62,4 +62,29 @@ describe('connect() with device "userspace"', { skip: skip || missing('setpriv')
       assert.deepEqual(await ocserv.control.sessions(), []);
     });
   }
+
+  it('runs as examples/userspace has it', async () => {
+    await using scene = await TunnelScene.open({ settings: { dns: ['10.77.0.1'], 'default-domain': 'corp.test' } });
+    const { client, gateway, ocserv, lab } = scene;
+    await startInside(lab);
+    const file = path.join(lab.folder, 'fetch-inside.mjs');
+    copyFileSync(EXAMPLE, file);
+    mkdirSync(path.join(lab.folder, 'node_modules'));
+    symlinkSync(ROOT, path.join(lab.folder, 'node_modules/sallyport'));
+    const words = [file, `https://${gateway}`, ALICE.name, 'http://web.corp.test:8080/', ocserv.pin];
+    const { code, stdout, output } = await client.finish(process.execPath, words, { input: `${ALICE.password}\n` });
+    assert.equal(code, 0, output);
+    assert.equal(stdout, '200 \n');
+    assertUnchanged(scene.before, await takeSnapshot(client));
+  });
 });
+
+/** What is behind the gateway. Its authority's certificate. */
+async function startInside(lab: Lab): Promise<string> {
+  const authority = await makeAuthority(lab.folder, 'inside-ca');
+  const { certificate, key } = await makeServerCertificate(lab.folder, authority, ['inside.test'], 'inside');
+  const inside = await lab.server.start(process.execPath, [INSIDE_PROGRAM, certificate, key, '10.77.0.1']);
+  await inside.waitFor(/^inside$/m);
+  chmodSync(lab.folder, 0o755);
+  return authority.certificate;
+}

@@ -12,6 +12,7 @@ export const DROP_CAUSES = [
   'reassembly-overlap',
   'reassembly-timeout',
   'bad-segment', // TCP that fits no connection's state
+  'duplicate', // TCP that had arrived before
   'out-of-window',
   'old-timestamp', // PAWS
   'bad-acknowledgement',

@@ -17,7 +17,7 @@ import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp'>;
 
 /** Packets handed to the tunnel at once. */
-const MAX_BURST = 64;
+const MAX_BURST = 128;
 
 /** What one turn sends before others of this process have theirs. */
 const TURN_BYTES = 1024 * 1024;

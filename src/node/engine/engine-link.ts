@@ -61,6 +61,7 @@ export class EngineLink {
   #listener: LinkListener | undefined;
   #crypto: EngineCrypto = 'node';
   #lastCall = 0;
+  #isFlushAsked = false;
   #state: 'running' | 'closing' | 'ended' = 'running';
   #failure: SallyportError | undefined;
   #closed: Promise<void> | undefined;
@@ -130,6 +131,16 @@ export class EngineLink {
   flush(): void {
     this.memory.toWorker.publish();
     this.wake();
+  }
+
+  /** The same when the caller's turn is over: what is pushed one by one until then is shown as one burst, and leaves as one. */
+  flushSoon(): void {
+    if (this.#isFlushAsked) return;
+    this.#isFlushAsked = true;
+    queueMicrotask(() => {
+      this.#isFlushAsked = false;
+      this.flush();
+    });
   }
 
   /** Ends the worker's sleep, if it sleeps. */

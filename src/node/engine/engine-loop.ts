@@ -53,6 +53,8 @@ export class EngineLoop {
   #takenCommands = 0;
   /** The next command, when it waits for entries that main committed before it. */
   #command: Command | undefined;
+  /** A path whose records wait for the end of their burst, maybe with those of others. */
+  #gathering: WorkerEnd | undefined;
   #isStopped = false;
   /** When there may be time for the warm-up: on the clock of `performance.now()`. */
   #quietAt: Millis = performance.now() + QUIET_TIME;
@@ -130,6 +132,7 @@ export class EngineLoop {
         break;
       }
     }
+    this.#endBurst();
     toWorker.release();
   }
 
@@ -146,13 +149,25 @@ export class EngineLoop {
     }
     const path = this.#switch.path(entryPath(tag));
     if (path === undefined) return; // closed since; its machine is gone
-    if (kind === ENTRY.record) path.sendRecord(data, start, end);
-    else if (kind === ENTRY.received) path.receiveAgain(data, start, end, this.#switch.liveDevice);
+    if (kind === ENTRY.record) {
+      path.sendRecord(data, start, end);
+      this.#gathering = path;
+      return;
+    }
+    this.#endBurst();
+    if (kind === ENTRY.received) path.receiveAgain(data, start, end, this.#switch.liveDevice);
     else path.sendDatagram(data, start, end);
+  }
+
+  /** Records of main that follow each other leave together. */
+  #endBurst(): void {
+    this.#gathering?.flush();
+    this.#gathering = undefined;
   }
 
   #obey(command: Command): void {
     this.#quietAt = performance.now() + QUIET_TIME;
+    this.#endBurst();
     this.#switch.liveDevice?.flush(); // what main gave before
     try {
       this.#context.report({ type: 'answer', call: command.call, value: this.#execute(command) });

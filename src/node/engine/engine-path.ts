@@ -97,7 +97,7 @@ export class EnginePath implements DatagramPath {
     if (this.#closed !== undefined) return;
     if (bytes.length > MAX_SEND_LENGTH) throw new MisuseError(`${bytes.length} bytes do not fit in a datagram`);
     const kind = this.#isCarried ? ENTRY.record : ENTRY.datagram;
-    if (this.#link.push(kind, this.#id, bytes, 0, bytes.length)) this.#link.flush();
+    if (this.#link.push(kind, this.#id, bytes, 0, bytes.length)) this.#link.flushSoon();
     else count(this.#counters, PATH.commitDropped);
   }
 

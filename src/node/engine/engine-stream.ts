@@ -344,7 +344,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
       this.#committed += next.length;
       pushed = true;
     }
-    if (pushed) this.#link.flush();
+    if (pushed) this.#link.flushSoon();
     if (this.#state === 'ending' && this.#waiting.length === 0) this.#sayGoodbye();
   }
 

@@ -159,7 +159,7 @@ export class WorkerPath implements WorkerEnd {
     this.#socket.send(outgoing, end - start, true);
   }
 
-  /** Seals and sends a record as main gave it: `[content type][plaintext]`. */
+  /** Seals a record as main gave it: `[content type][plaintext]`. Data leaves with {@link flush}, at the latest; what is none may be a probe, and leaves at once. */
   sendRecord(source: Buffer, start: number, end: number): void {
     const traffic = this.#traffic;
     const contentType = source[start];
@@ -167,16 +167,28 @@ export class WorkerPath implements WorkerEnd {
       this.#notSealed();
       return;
     }
-    const { arena, outgoing } = this.#context;
-    const record = outgoing - traffic.prefixLength;
+    const { arena, burst } = this.#context;
+    if (this.#socket.typeOfService !== 0) {
+      this.flush();
+      this.#socket.setTypeOfService(0);
+    }
+    const record = burst.next;
     source.copy(arena.bytes, record + traffic.payloadOffset, start + 1, end);
+    arena.bytes[record] = contentType; // as the sealed one will have it
+    const isData = traffic.isData(record, end - start - 1);
     const recordLength = traffic.sealRecord(record, contentType, end - start - 1);
     if (recordLength === 0) {
       this.#notSealed();
       return;
     }
     this.#tellKeyUse('seal', traffic.sealing);
-    this.#socket.setTypeOfService(0);
+    if (isData) {
+      burst.add(record, recordLength, this.#socket);
+      if (burst.isFull) this.flush();
+      return;
+    }
+    // Behind those that it was sealed after; it lies where their room ends, which a flush leaves as it is.
+    this.flush();
     this.#socket.send(record, recordLength, true);
   }
 

@@ -165,7 +165,8 @@ function isAcceptable(block: ControlBlock, segment: TcpSegment, now: Millis): bo
     }
   }
   if (isInWindow(block, segment)) return true;
-  block.services.drop('out-of-window');
+  const isOld = distance(plus(segment.sequence, segment.length), block.queue.next) <= 0;
+  block.services.drop(isOld ? 'duplicate' : 'out-of-window');
   if (!isReset) unacceptable(block, segment, now);
   return false;
 }

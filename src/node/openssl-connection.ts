@@ -42,6 +42,7 @@ export class OpenSslConnection implements AcceptedStream {
   readonly #raw: Socket;
   readonly #adopt: (handle: TlsHandle) => TlsBytes;
   readonly #received = (bytes: Uint8Array): void => {
+    if (this.#state !== 'open') return; // nobody wants it any more
     this.#tls.feed(bytes);
     this.#read();
   };
@@ -208,6 +209,7 @@ export class OpenSslConnection implements AcceptedStream {
     if (this.#state === 'open') this.#tls.end();
     this.#state = 'ending';
     this.#flush();
+    this.#raw.resume(); // what is not read makes the kernel reset the connection, and our last answer may be lost with it
     this.#raw.end(() => this.#raw.destroy());
   }
 

@@ -19,6 +19,12 @@ const PEERS: Packages = {
   'libnginx-mod-stream': 'its part that passes TLS on',
   curl: 'an HTTP client for our codec and our log-in schemes',
   freeradius: 'a RADIUS server that the gateway asks',
+  git: 'through the proxy, over https',
+  'openssh-client': 'the same, with nc as its ProxyCommand',
+  'openssh-server': 'what that ssh goes to',
+  'netcat-openbsd': 'SOCKS for ssh',
+  'bind9-dnsutils': 'dig, for our name server',
+  chromium: 'a browser that uses the proxy',
 };
 
 function main(): void {

@@ -16,6 +16,7 @@ import { serverFacts } from './ffi/openssl-tls-facts.ts';
 import { type HostTls, TlsHosts } from './ffi/openssl-tls-hosts.ts';
 import { OpenSslConnection } from './openssl-connection.ts';
 import { derBlocks } from './pem-blocks.ts';
+import { endsOf } from './socket-ends.ts';
 import {
   type AcceptedTls,
   type AcceptOptions,
@@ -28,7 +29,7 @@ import {
   type TlsAcceptor,
   type TlsIdentity,
 } from './tls-acceptor.ts';
-import { endsOf, reasonOf } from './tls-connection.ts';
+import { reasonOf } from './tls-connection.ts';
 import { TLS_FAILED } from './tls-stream.ts';
 
 interface Handshaken {

@@ -9,6 +9,7 @@ import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } f
 import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
 import { type Endpoint, formatEndpoint, parseIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
+import { endsOf } from './socket-ends.ts';
 import { systemErrorText } from './system-error.ts';
 import type { AcceptedStream } from './tls-acceptor.ts';
 import { type ConnectionEnds, TLS_FAILED } from './tls-stream.ts';
@@ -218,15 +219,4 @@ function keepRecordsApart(socket: TLSSocket): void {
 /** OpenSSL's own word for what is wrong, without its numbers and places; else the system's. */
 export function reasonOf(error: Error): string {
   return 'reason' in error && typeof error.reason === 'string' ? error.reason : systemErrorText(error);
-}
-
-/** Throws {@link NetworkError} for a socket that has been closed. */
-export function endsOf(socket: Socket): ConnectionEnds {
-  return { local: endpointOf(socket.localAddress, socket.localPort), remote: endpointOf(socket.remoteAddress, socket.remotePort) };
-}
-
-function endpointOf(address: string | undefined, port: number | undefined): Endpoint {
-  const ip = parseIp(address ?? '');
-  if (ip === undefined || port === undefined) throw new NetworkError('The connection was closed during the TLS handshake.');
-  return { address: ip, port };
 }

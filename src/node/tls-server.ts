@@ -10,6 +10,7 @@ import { constants, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../core/errors.ts';
+import { endsOf } from './socket-ends.ts';
 import {
   type AcceptedTls,
   type AcceptOptions,
@@ -22,7 +23,7 @@ import {
   type TlsAcceptor,
   type TlsIdentity,
 } from './tls-acceptor.ts';
-import { endsOf, reasonOf, TlsConnection } from './tls-connection.ts';
+import { reasonOf, TlsConnection } from './tls-connection.ts';
 import { TLS_FAILED } from './tls-stream.ts';
 
 /**

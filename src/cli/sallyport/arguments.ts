@@ -26,12 +26,9 @@ export interface LoginArguments {
   readonly json?: true;
 }
 
-export interface ConnectArguments extends LoginArguments {
+/** Of all commands that make a tunnel. */
+export interface TunnelArguments extends LoginArguments {
   readonly cookieStdin?: true;
-  readonly interface?: string;
-  /** False: `--no-network`. */
-  readonly network: boolean;
-  readonly script?: string;
   readonly mtu?: number;
   /** False: `--no-udp`. */
   readonly udp: boolean;
@@ -40,7 +37,34 @@ export interface ConnectArguments extends LoginArguments {
   readonly compression: 'none' | 'stateless' | 'all';
   /** Seconds. */
   readonly reconnectTimeout?: number;
+}
+
+export interface ConnectArguments extends TunnelArguments {
+  readonly interface?: string;
+  /** False: `--no-network`. */
+  readonly network: boolean;
+  readonly script?: string;
   readonly background?: true;
+}
+
+/** What goes which way, of the commands that are proxies. */
+export interface WayArguments {
+  readonly via?: readonly string[];
+  readonly direct?: readonly string[];
+}
+
+export interface ExecArguments extends TunnelArguments, WayArguments {
+  readonly netns?: true;
+}
+
+export interface ProxyArguments extends TunnelArguments, WayArguments {
+  readonly listen?: string;
+  readonly dns?: string;
+  /** A file with a line USER:PASSWORD. */
+  readonly auth?: string;
+  readonly open?: true;
+  readonly localForward?: readonly string[];
+  readonly remoteForward?: readonly string[];
 }
 
 export type CookieFormat = 'json' | 'shell' | 'cookie';

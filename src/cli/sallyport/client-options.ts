@@ -13,7 +13,7 @@ import type { Logger } from '../../core/log.ts';
 import { Secret } from '../../core/secret.ts';
 import { replaceFile } from '../../node/replace-file.ts';
 import { readBounded } from '../openconnect/system-world.ts';
-import type { ConnectArguments, LoginArguments } from './arguments.ts';
+import type { ConnectArguments, LoginArguments, TunnelArguments } from './arguments.ts';
 import type { Asker } from './asker.ts';
 import { parseCookie } from './cookie-text.ts';
 
@@ -57,7 +57,7 @@ export async function loginOptions(given: LoginArguments, context: ClientOptions
     ...(!given.systemTrust && { systemTrust: false }),
     ...(allowLegacy !== undefined && { allowLegacy }),
     ...(proxy !== undefined && { proxy }),
-    ...(given.proxyLogin !== undefined && { proxyLogin: await proxyLoginOf(given.proxyLogin) }),
+    ...(given.proxyLogin !== undefined && { proxyLogin: await passwordFile(given.proxyLogin, '--proxy-login') }),
     ...(given.resolve !== undefined && { addresses: addressesOf(given.resolve) }),
     ...(userAgent !== undefined && { userAgent }),
     signal,
@@ -65,8 +65,18 @@ export async function loginOptions(given: LoginArguments, context: ClientOptions
   };
 }
 
-/** As {@link loginOptions}, and all that a tunnel needs. `host`: as the user named the gateway. */
+/** As {@link loginOptions}, and all that an interface in the VPN needs. `host`: as the user named the gateway. */
 export async function connectOptions(host: string, given: ConnectArguments, context: ClientOptionsContext): Promise<ConnectOptions> {
+  const network = networkOf(given);
+  return {
+    ...(await tunnelOptions(host, given, context)),
+    device: given.interface === undefined ? 'tun' : { name: given.interface },
+    network,
+  };
+}
+
+/** As {@link loginOptions}, and all that a tunnel needs but its device. */
+export async function tunnelOptions(host: string, given: TunnelArguments, context: ClientOptionsContext): Promise<ConnectOptions> {
   if (given.cookieStdin && given.passwordStdin)
     throw new MisuseError('A cookie needs no password: give --cookie-stdin or --password-stdin.');
   const login = await loginOptions(given, context);
@@ -77,8 +87,6 @@ export async function connectOptions(host: string, given: ConnectArguments, cont
     ...(credential !== undefined && { credential }),
     // The key that the log-in verified, maybe by asking a person, vouches for the gateway; nothing else said about trust does then.
     ...(credential !== undefined && credential.pin !== UNKNOWN_PIN && login.pins === undefined && { pins: [credential.pin] }),
-    device: given.interface === undefined ? 'tun' : { name: given.interface },
-    network: networkOf(given),
     ...(mtu !== undefined && { mtu }),
     udp,
     ipv6,
@@ -119,8 +127,9 @@ async function formEntriesOf(file: string): Promise<FormEntry[]> {
   return (await textOf(file, '--answers')).split(/\r?\n/).flatMap((line) => (/^\s*(#|$)/.test(line) ? [] : [parseFormEntry(line)]));
 }
 
-async function proxyLoginOf(file: string): Promise<NonNullable<LoginOptions['proxyLogin']>> {
-  const [line = ''] = (await textOf(file, '--proxy-login')).split(/\r?\n/);
+/** A file with a line USER:PASSWORD. Rejects with {@link MisuseError}. */
+export async function passwordFile(file: string, option: string): Promise<{ readonly username: string; readonly password: Secret }> {
+  const [line = ''] = (await textOf(file, option)).split(/\r?\n/);
   const colon = line.indexOf(':');
   if (colon < 0) throw new MisuseError(`${file}: expected a line USER:PASSWORD.`);
   return { username: line.slice(0, colon), password: new Secret(line.slice(colon + 1)) };

@@ -45,6 +45,7 @@ export function commandScene(given: LoginArguments, options: SceneOptions): Comm
   }
   const reporter = new TextReporter({
     screen: { write: (text) => void stderr.write(text), isTerminal: stderr.isTTY, columns: () => stderr.columns },
+    print: (line) => void stdout.write(line),
     verbosity,
     hasUnicode: charset === 'utf-8',
     configuresNetwork: options.configuresNetwork,

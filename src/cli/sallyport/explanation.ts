@@ -82,6 +82,8 @@ export function explainError(error: unknown, stage: Stage): Explanation {
     case 'ERR_JOURNAL':
     case 'ERR_PROGRAM':
     case 'ERR_CONTROL':
+    case 'ERR_LISTEN':
+    case 'ERR_NAMESPACE':
     case DEVICE_FAILED:
       return { ...said, exitCode: EXIT.localSetup };
     case NO_ANSWER:

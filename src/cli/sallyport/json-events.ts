@@ -3,6 +3,7 @@
  *
  * Read first: docs/manual.md, "Events".
  */
+import type { VpnProxyPlaces } from '../../client/proxy/vpn-proxy.ts';
 import type { VpnState, VpnStatus } from '../../client/vpn-status.ts';
 import type { LogLevel } from '../../core/log.ts';
 import type { CloseReason } from '../../core/tunnel/machine.ts';
@@ -16,6 +17,7 @@ export type JsonEvent =
   | { readonly event: 'authenticated'; readonly user?: string }
   | { readonly event: 'certificate-refused'; readonly host: string; readonly port: number; readonly fault: string; readonly pin: string }
   | { readonly event: 'connected'; readonly status: VpnStatus; readonly network: NetworkEvent }
+  | ({ readonly event: 'ready' } & VpnProxyPlaces)
   | { readonly event: 'lost'; readonly reason: CloseReason['kind']; readonly message: string }
   | { readonly event: 'reconnected'; readonly status: VpnStatus; readonly lostSeconds: number }
   | { readonly event: 'transport'; readonly transport: string; readonly cipherSuite?: string }

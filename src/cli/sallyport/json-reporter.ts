@@ -1,5 +1,6 @@
 /** Reports to programs: events as JSON lines, errors too. Asks nothing. */
 import type { UnderlayChange } from '../../client/configured-network.ts';
+import type { VpnProxyPlaces } from '../../client/proxy/vpn-proxy.ts';
 import type { TrustQuestion } from '../../client/server-trust.ts';
 import type { Transport, VpnState, VpnStatus } from '../../client/vpn-status.ts';
 import type { LogFields, LogLevel } from '../../core/log.ts';
@@ -34,6 +35,10 @@ export class JsonReporter implements Reporter {
     if (isLogged(level, this.#options.verbosity)) this.#emit({ event: 'log', level, name: event, fields });
   }
 
+  problem(text: string): void {
+    this.#emit({ event: 'warning', name: 'problem', message: text });
+  }
+
   starting(gateway: string): void {
     this.#emit({ event: 'start', gateway, pid: process.pid, version: this.#options.version });
   }
@@ -64,6 +69,10 @@ export class JsonReporter implements Reporter {
         ...(banner !== undefined && { banner: printable(banner) }),
       },
     });
+  }
+
+  ready(places: VpnProxyPlaces): void {
+    this.#emit({ event: 'ready', ...places });
   }
 
   lost({ kind, message }: CloseReason): void {

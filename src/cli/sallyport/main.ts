@@ -3,12 +3,14 @@ import { backgroundReport, runInBackground } from '../background.ts';
 import { ownVersion } from '../openconnect/version.ts';
 import { outliveReaders } from '../outlive-readers.ts';
 import { EXIT } from './exit-codes.ts';
+import { HOLD_NAMESPACE } from './hold-namespace.ts';
 import { type Invocation, readInvocation } from './program.ts';
 
 /** Runs to the end; resolves with the exit code. */
 export async function main(): Promise<number> {
   const args = process.argv.slice(2);
   if (args[0] === 'openconnect') return (await import('../openconnect/main.ts')).main(['openconnect']);
+  if (args[0] === HOLD_NAMESPACE) return holdNamespace();
   outliveReaders();
   const background = backgroundReport(process.env);
   const invocation = readInvocation(args, {
@@ -25,6 +27,14 @@ async function run(invocation: Invocation, background: ReturnType<typeof backgro
       if (invocation.given.background && background === undefined) return startInBackground(invocation.given.json === true);
       const { runConnect } = await import('./connect-command.ts');
       return runConnect(invocation.host, invocation.given, background);
+    }
+    case 'proxy': {
+      const { runProxy } = await import('./proxy-command.ts');
+      return runProxy(invocation.host, invocation.given);
+    }
+    case 'exec': {
+      const { runExec } = await import('./exec-command.ts');
+      return runExec(invocation.host, invocation.words, invocation.given);
     }
     case 'login': {
       const { runLogin } = await import('./login-command.ts');
@@ -56,6 +66,17 @@ async function run(invocation: Invocation, background: ReturnType<typeof backgro
     }
     case 'none':
       return invocation.isMistake ? EXIT.usage : EXIT.ok;
+  }
+}
+
+/** For `exec --netns`, which starts this command in a namespace; not for people. */
+async function holdNamespace(): Promise<number> {
+  try {
+    await (await import('../../node/network/namespace-holder.ts')).holdNamespace();
+    return EXIT.ok;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return EXIT.localSetup;
   }
 }
 

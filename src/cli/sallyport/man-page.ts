@@ -47,6 +47,10 @@ const FILES = {
 const EXAMPLES: readonly ManExample[] = [
   { text: 'Connect; the rest is asked:', commands: ['sudo sallyport connect vpn.example.com'] },
   {
+    text: 'Without root, for one program; and for all that know proxies, at 127.0.0.1:1080:',
+    commands: ['sallyport exec vpn.example.com -- curl http://intranet/', 'sallyport proxy vpn.example.com'],
+  },
+  {
     text: 'Log in as oneself, connect as root:',
     commands: ['sudo -v && sallyport login vpn.example.com | sudo sallyport connect vpn.example.com --cookie-stdin'],
   },

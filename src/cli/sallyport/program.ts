@@ -4,7 +4,7 @@
  */
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { printable } from '../../core/wire/text.ts';
-import type { ConnectArguments, CookieFormat, LoginArguments } from './arguments.ts';
+import type { ConnectArguments, CookieFormat, ExecArguments, LoginArguments, ProxyArguments } from './arguments.ts';
 import type { DoctorArguments } from './doctor-command.ts';
 import { EXIT_MEANINGS } from './exit-codes.ts';
 import type { GatewayArguments } from './gateway-command.ts';
@@ -14,6 +14,8 @@ import type { Verbosity } from './words.ts';
 /** What a command line asks for. */
 export type Invocation =
   | { readonly command: 'connect'; readonly host: string; readonly given: ConnectArguments }
+  | { readonly command: 'proxy'; readonly host: string; readonly given: ProxyArguments }
+  | { readonly command: 'exec'; readonly host: string; readonly words: readonly string[]; readonly given: ExecArguments }
   | { readonly command: 'login'; readonly host: string; readonly format: CookieFormat; readonly given: LoginArguments }
   | { readonly command: 'status' | 'recover'; readonly given: SessionArguments }
   | { readonly command: 'disconnect' | 'reconnect'; readonly session: string | undefined; readonly given: SessionArguments }
@@ -73,6 +75,32 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     )
     .addArgument(gatewayArgument())
     .action((host: string, given: ConnectArguments) => run({ command: 'connect', host, given }));
+  const proxy = program
+    .command('proxy')
+    .summary('Connect, and be a proxy into the VPN for other programs.')
+    .description(
+      'Connect to a gateway and offer the inside of the VPN to programs by one local port, which speaks SOCKS 4, 4A and 5 and HTTP. Needs no root and changes nothing on the machine. When programs can come, standard output says one line: "Ready: proxy=ADDRESS:PORT …".',
+    )
+    .addArgument(gatewayArgument())
+    .action((host: string, given: ProxyArguments) => run({ command: 'proxy', host, given }));
+  addProxyOptions(proxy);
+  addWayOptions(proxy);
+  const exec = program
+    .command('exec')
+    .summary('Connect, and run one program whose connections go through the VPN.')
+    .description(
+      'Connect to a gateway, run a program, and disconnect when it ends. Its environment names a proxy into the VPN (ALL_PROXY, HTTP_PROXY, HTTPS_PROXY, NO_PROXY); signals are passed on to it, and its exit code is returned (128 and the number of a signal that ended it). If there is no connection, the exit code says why. Needs no root. With --password-stdin or --cookie-stdin the standard input of the program is empty.',
+    )
+    .addArgument(gatewayArgument())
+    .addArgument(new Argument('<command...>', 'The program and its arguments, after "--".'))
+    .action((host: string, words: string[], given: ExecArguments) => run({ command: 'exec', host, words, given }));
+  exec
+    .optionsGroup('Network:')
+    .option(
+      '--netns',
+      'Give the program a network of its own that has only the VPN (Linux, user namespaces): for programs that know no proxies.',
+    );
+  addWayOptions(exec);
   const login = program
     .command('login')
     .summary('Log in only, and print the cookie.')
@@ -90,8 +118,10 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
         .choices(['json', 'shell', 'cookie'])
         .default('json'),
     );
-  for (const command of [connect, login]) addLoginOptions(command);
-  addTunnelOptions(connect);
+  for (const command of [connect, proxy, exec, login]) addLoginOptions(command);
+  for (const command of [connect, proxy, exec]) addTunnelOptions(command);
+  for (const command of [connect, proxy]) addEventOption(command);
+  addInterfaceOptions(connect);
 
   const session = () => new Argument('[session]', 'The interface, the gateway or the process, if there is more than one.');
   const json = () => new Option('--json', 'Print JSON.');
@@ -204,13 +234,9 @@ function addLoginOptions(command: Command): void {
 
 function addTunnelOptions(command: Command): void {
   command
-    .option('--json', 'Print events as JSON, one a line, on standard output; ask nothing.')
     .optionsGroup('Log-in:')
     .option('--cookie-stdin', 'Do not log in: read what "sallyport login" printed from standard input.')
     .optionsGroup('Tunnel:')
-    .option('-i, --interface <name>', 'The name of the network interface.')
-    .option('--no-network', 'Leave addresses, routes and DNS alone.')
-    .option('--script <command>', 'Have them set up by a shell command, as vpnc-script does it.')
     .addOption(new Option('--mtu <bytes>', 'The largest packet in the tunnel.').argParser(numberBetween(576, 65_535)))
     .option('--no-udp', 'Use TLS only, never DTLS.')
     .option('--no-ipv6', 'No IPv6 in the tunnel.')
@@ -223,8 +249,48 @@ function addTunnelOptions(command: Command): void {
       new Option('--reconnect-timeout <seconds>', 'How long to go on trying when the connection is lost (300).').argParser(
         numberBetween(0, 31_536_000),
       ),
-    )
+    );
+}
+
+function addEventOption(command: Command): void {
+  command.optionsGroup('Messages:').option('--json', 'Print events as JSON, one a line, on standard output; ask nothing.');
+}
+
+function addInterfaceOptions(command: Command): void {
+  command
+    .optionsGroup('Tunnel:')
+    .option('-i, --interface <name>', 'The name of the network interface.')
+    .option('--no-network', 'Leave addresses, routes and DNS alone.')
+    .option('--script <command>', 'Have them set up by a shell command, as vpnc-script does it.')
     .option('-b, --background', 'Go on in the background once the tunnel is up.');
+}
+
+function addWayOptions(command: Command): void {
+  command
+    .optionsGroup('Ways:')
+    .addOption(repeated(new Option('--via <what>', 'Goes through the VPN: a domain, an address, a network, or "all". Repeatable.')))
+    .addOption(repeated(new Option('--direct <what>', 'Does not go through the VPN. Repeatable.')));
+}
+
+function addProxyOptions(command: Command): void {
+  command
+    .optionsGroup('Proxy:')
+    .option('-l, --listen <place>', 'Where the proxy listens: [ADDRESS:]PORT, port 0 for a free one (127.0.0.1:1080).')
+    .option('--dns <place>', "Also be a name server that asks the VPN's: [ADDRESS:]PORT.")
+    .option('--auth <file>', 'A file with a line USER:PASSWORD, which clients must know. SOCKS 4 cannot say it.')
+    .option('--open', 'Let everybody use it who reaches an address that is not loopback: whoever does is in the VPN.')
+    .optionsGroup('Forwards:')
+    .addOption(
+      repeated(new Option('-L, --local-forward <forward>', 'A port here that leads inside: [BIND:]PORT:HOST:HOSTPORT. Repeatable.')),
+    )
+    .addOption(
+      repeated(
+        new Option(
+          '-R, --remote-forward <forward>',
+          'A port inside, at our address, that leads here: [BIND:]PORT:HOST:HOSTPORT. Repeatable.',
+        ),
+      ),
+    );
 }
 
 /** Each time adds a value. */

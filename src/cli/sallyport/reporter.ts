@@ -1,5 +1,6 @@
 /** Tells what happens to a connection: to people in sentences (text-reporter.ts), to programs in JSON (json-reporter.ts). */
 import type { UnderlayChange } from '../../client/configured-network.ts';
+import type { VpnProxyPlaces } from '../../client/proxy/vpn-proxy.ts';
 import type { TrustQuestion } from '../../client/server-trust.ts';
 import type { Transport, VpnState, VpnStatus } from '../../client/vpn-status.ts';
 import type { Logger } from '../../core/log.ts';
@@ -9,6 +10,8 @@ import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Explanation } from './explanation.ts';
 
 export interface Reporter extends Logger {
+  /** Something that went wrong besides the connection, in a sentence. */
+  problem(text: string): void;
   /** `gateway`: as the user named it. */
   starting(gateway: string): void;
   state(state: VpnState): void;
@@ -17,6 +20,8 @@ export interface Reporter extends Logger {
   certificateRefused(question: TrustQuestion): void;
   /** Up for the first time. */
   connected(status: VpnStatus, config: TunnelConfig): void;
+  /** Up, and programs can come by these ways. */
+  ready(places: VpnProxyPlaces): void;
   /** The tunnel is over; another is tried, or the end follows. */
   lost(reason: CloseReason): void;
   /** Up again, after so long. */

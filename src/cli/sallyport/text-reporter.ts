@@ -1,5 +1,6 @@
 /** Reports to people: sentences, and on a terminal one line that says how things stand. */
 import type { UnderlayChange } from '../../client/configured-network.ts';
+import type { VpnProxyPlaces } from '../../client/proxy/vpn-proxy.ts';
 import type { Transport, VpnState, VpnStatus } from '../../client/vpn-status.ts';
 import type { LogFields, LogLevel } from '../../core/log.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
@@ -10,6 +11,7 @@ import { connectionLines } from './connection-text.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Explanation, sentence } from './explanation.ts';
 import { bytesText, clockText, durationText, transportText } from './human-text.ts';
+import { placesText } from './proxy-text.ts';
 import type { Reporter } from './reporter.ts';
 import { type Screen, StatusLine } from './status-line.ts';
 import { statusLines } from './status-text.ts';
@@ -19,9 +21,11 @@ export interface TextReporterOptions {
   /** Standard error. */
   readonly screen: Screen;
   readonly verbosity: Verbosity;
+  /** Writes a line for programs to standard output. */
+  readonly print: (line: string) => void;
   /** False: arrows and dots in ASCII. */
   readonly hasUnicode: boolean;
-  /** False: `--no-network`. */
+  /** Of the machine, where it is. False: `--no-network`, and commands that need none. */
   readonly configuresNetwork: boolean;
   /** True: what happens once the tunnel is up is not shown, as the terminal is somebody else's then. */
   readonly goesToBackground: boolean;
@@ -69,6 +73,10 @@ export class TextReporter implements Reporter {
     if (!this.#isQuiet) this.#line.print(this.#fit(printable(text).trimEnd()));
   }
 
+  problem(text: string): void {
+    this.#line.print(this.#fit(oneLine(text)));
+  }
+
   log(level: LogLevel, event: string, fields: LogFields = {}): void {
     const text = warningText(level, event, fields);
     if (isLogged(level, this.#options.verbosity)) this.say(eventLine(event, fields));
@@ -112,6 +120,12 @@ export class TextReporter implements Reporter {
       if (screen.isTerminal) this.say('Press Ctrl-C to disconnect.');
       this.tick(status);
     }
+  }
+
+  ready(places: VpnProxyPlaces): void {
+    this.#line.hide(); // standard output may be the same terminal
+    this.#options.print(`Ready: ${placesText(places)}\n`);
+    this.#line.unhide();
   }
 
   lost(reason: CloseReason): void {

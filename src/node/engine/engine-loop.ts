@@ -199,6 +199,7 @@ export class EngineLoop {
       case 'shake-hands':
       case 'export-keys':
       case 'update-keys':
+      case 'settle-stream':
       case 'end-stream':
         return this.#streams.execute(command);
       case 'carry':

@@ -7,12 +7,13 @@
 import type { Socket } from 'node:net';
 import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../../core/errors.ts';
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
-import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
+import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedUse } from '../driver/carried-use.ts';
 import { errnoName } from '../ffi/errno.ts';
 import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import { endsOf } from '../socket-ends.ts';
 import { descriptorOf } from '../socket-handle.ts';
 import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
@@ -68,6 +69,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
   #facts: SecuredFacts | undefined;
   #peerCertificate: Uint8Array = new Uint8Array(0);
   #isCarried = false;
+  #hasGivenBack = false;
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
   #state: 'open' | 'ending' | 'over' = 'open';
@@ -284,10 +286,10 @@ export class EngineStream implements TlsStream, StreamCarrier {
         if (this.#waitingBytes === 0) this.#onDrain?.();
         return;
       case 'over':
-        this.#end(undefined);
+        this.#endBehind(undefined);
         return;
       case 'broken':
-        this.#end(
+        this.#endBehind(
           this.#error('reason' in report ? report.reason : systemErrorText(Object.assign(new Error(), { code: errnoName(report.errno) }))),
         );
         return;
@@ -353,8 +355,19 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   /** It came before the worker had the description. Only the worker may cut it now: it knows what comes next. */
   #giveBack(data: Buffer, start: number, end: number): void {
+    this.#hasGivenBack = true;
     if (this.#link.push(ENTRY.received, this.#id, data, start, end)) this.#link.flush();
     else this.#end(this.#error('the packet engine had no room for what came'));
+  }
+
+  /** It is over, but for what was given back: that comes again before anybody hears of the end. */
+  #endBehind(error: SallyportError | undefined): void {
+    if (!this.#hasGivenBack) {
+      this.#end(error);
+      return;
+    }
+    const end = () => this.#end(error);
+    this.#link.call('settle-stream', { path: this.#id }).then(end, end);
   }
 
   /** Nothing more comes, and nothing more can be sent. */
@@ -393,13 +406,6 @@ function localTime(at: number): number {
 /** Descriptor and ends of a socket. */
 function connected(socket: Socket): { readonly fd: number; readonly local: Endpoint; readonly remote: Endpoint } {
   const fd = descriptorOf(socket);
-  const local = endpointOf(socket.localAddress, socket.localPort);
-  const remote = endpointOf(socket.remoteAddress, socket.remotePort);
-  if (fd !== undefined && local !== undefined && remote !== undefined) return { fd, local, remote };
-  throw new NetworkError('The connection was closed before its TLS handshake.');
-}
-
-function endpointOf(address: string | undefined, port: number | undefined): Endpoint | undefined {
-  const ip = parseIp(address ?? '');
-  return ip === undefined || port === undefined ? undefined : { address: ip, port };
+  if (fd === undefined) throw new NetworkError('The connection was closed before its TLS handshake.');
+  return { fd, ...endsOf(socket) };
 }

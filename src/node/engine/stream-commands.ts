@@ -11,8 +11,9 @@ import type { Command } from './messages.ts';
 import type { PacketSwitch } from './packet-switch.ts';
 import { FIRST_PATH_DESCRIPTOR } from './shared-memory.ts';
 import type { StreamCommands as Commands, StreamReport } from './stream-messages.ts';
+import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom } from './stream-room.ts';
 import type { WorkerContext } from './worker-context.ts';
-import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom, WorkerStream } from './worker-stream.ts';
+import { WorkerStream } from './worker-stream.ts';
 
 type StreamCommand = Extract<Command, { readonly name: keyof Commands }>;
 
@@ -67,6 +68,8 @@ export class StreamCommands {
         return this.#streamAt(takes.path).exportKeys(takes.label, takes.length);
       case 'update-keys':
         return this.#streamAt(takes.path).updateKeys();
+      case 'settle-stream':
+        return undefined;
       case 'end-stream':
         return this.#streamAt(takes.path).end();
     }

@@ -21,6 +21,8 @@ export interface StreamCommands {
   };
   /** New keys in both directions (RFC 8446 §4.6.3). Refused where TLS is older. */
   'update-keys': { readonly takes: { readonly path: number }; readonly answers: undefined };
+  /** Answers when all that was given to the worker before is done: what comes of it is seen before the answer. */
+  'settle-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
   /** Says goodbye (close_notify) behind what was committed; the report `over` follows when all of it has left. */
   'end-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
 }

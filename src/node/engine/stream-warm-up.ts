@@ -4,8 +4,9 @@ import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
 import { TlsSession } from '../ffi/openssl-tls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import type { SocketPair } from '../ffi/sockets.ts';
+import type { StreamRoom } from './stream-room.ts';
 import type { WorkerContext } from './worker-context.ts';
-import { type StreamRoom, WorkerStream } from './worker-stream.ts';
+import { WorkerStream } from './worker-stream.ts';
 
 /** Nobody has a certificate, and nobody else ever sees a byte of it. TLS 1.3 has no such suites; our own code sees no difference. */
 const SETTINGS: TlsSettings = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2', ciphers: 'AECDH-AES128-SHA:@SECLEVEL=0' };

@@ -16,12 +16,12 @@ import { openSocketPair, type SocketPair } from '../ffi/sockets.ts';
 import { NO_OFFLOADS } from '../ffi/tun.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_COUNTERS, WARM_UP_DESCRIPTORS } from './shared-memory.ts';
+import type { StreamRoom } from './stream-room.ts';
 import { warmStreams } from './stream-warm-up.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
-import type { StreamRoom } from './worker-stream.ts';
 
 /** Of each kind of paths. Enough for the optimising compiler to have taken an interest in all of it: seen with --trace-opt. */
 const PACKETS = 1500;

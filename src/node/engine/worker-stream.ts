@@ -18,39 +18,23 @@ import { KeptAddress } from '../ffi/arena.ts';
 import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
-import { MAX_RECORD, NETWORK_ROOM, type OpenSslTls } from '../ffi/openssl-tls-calls.ts';
+import { MAX_RECORD, NETWORK_ROOM } from '../ffi/openssl-tls-calls.ts';
 import { admitPacket, countSentPacket } from './carried-packets.ts';
 import { ENTRY, entryTag } from './messages.ts';
-import { count, MAX_PACKET_LENGTH, PATH, WORD } from './shared-memory.ts';
+import { count, PATH, WORD } from './shared-memory.ts';
 import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
 import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
 import { StreamOutput } from './stream-output.ts';
+import { HEADER_ROOM, PLAINTEXT_ROOM, type StreamRoom } from './stream-room.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
-
-/** Where plaintext of all connections lies, of one at a time: what the device lists until it is written, what was cut short, and a record. */
-export const PLAINTEXT_ROOM: number = 256 * 1024;
-
-/** In front of a packet, for its frame's header. */
-const HEADER_ROOM = 64;
-/** Where a packet on its way out lies, and what main has to say. */
-export const FRAME_ROOM: number = HEADER_ROOM + MAX_PACKET_LENGTH;
 
 /** Reads of the socket that one pass takes at most, so that the others have their turn. */
 const MAX_READS = 4;
 
 /** `prepared`: its handshake has not begun. `ended`: our goodbye is said, and leaves. `over`: nothing is read or written any more. */
 type StreamState = 'prepared' | 'shaking' | 'open' | 'ended' | 'over';
-
-/** What the connections of a thread share. */
-export interface StreamRoom {
-  readonly tls: OpenSslTls;
-  /** Offset in the context's arena of {@link PLAINTEXT_ROOM}; a virtio header fits in front, as the device wants it. */
-  readonly plaintext: number;
-  /** The same of {@link FRAME_ROOM}. */
-  readonly frame: number;
-}
 
 export class WorkerStream implements WorkerEnd {
   readonly fd: number;

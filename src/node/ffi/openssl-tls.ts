@@ -17,6 +17,16 @@ const BIO_CTRL_PENDING = 10;
 /** SSL_CTRL_SET_TLSEXT_HOSTNAME, and the type of a name. */
 const SSL_CTRL_SERVER_NAME = 55;
 const NAME_TYPE_HOST = 0;
+/** Without SSL_MODE_AUTO_RETRY a read ends also with a record that has no data in it. */
+const SSL_CTRL_CLEAR_MODE = 78;
+const SSL_MODE_AUTO_RETRY = 4;
+/**
+ * Reads that may end without data though there was a record, and one more for so many with data: tickets, new keys now and then; a key update that asks
+ * for an answer ends two. It costs some 20 µs, so that a read's worth of them would hold the thread for a tenth of a second.
+ */
+const MAX_CONTROLS = 128;
+const RECORDS_OF_CONTROL = 1024;
+
 /** SSL_KEY_UPDATE_REQUESTED: the peer is to renew its key too. */
 const KEY_UPDATE_REQUESTED = 1;
 /** TLS1_3_VERSION. */
@@ -83,6 +93,9 @@ export class TlsSession {
   /** Address of an SSL; undefined after {@link close}. */
   #ssl: number | undefined = undefined;
   #failure = '';
+  /** Reads with data, and those that ended without. */
+  #records = 0;
+  #controls = 0;
 
   /** A new connection. @throws MisuseError for settings that OpenSSL refuses */
   static create(tls: OpenSslTls, settings: TlsSettings): TlsSession {
@@ -112,6 +125,7 @@ export class TlsSession {
     const ssl = call.newSession(context);
     const [input, output] = [call.newBio(call.memoryBio()), call.newBio(call.memoryBio())];
     call.setBios(ssl, input, output); // the BIOs are the SSL's: freed with it
+    call.sessionControl(ssl, SSL_CTRL_CLEAR_MODE, SSL_MODE_AUTO_RETRY, 0); // each record comes to read()
     return new TlsSession(tls, { ssl, input, output });
   }
 
@@ -168,8 +182,22 @@ export class TlsSession {
   read(address: number, room: number): number {
     const ssl = this.#ssl;
     if (ssl === undefined) return NOT_READ.ended;
-    const length = this.#tls.call.read(ssl, address, room);
-    return length > 0 ? length : this.#whyNot(ssl, length);
+    const { call } = this.#tls;
+    for (;;) {
+      const length = call.read(ssl, address, room);
+      if (length > 0) {
+        this.#records++;
+        return length;
+      }
+      const why = this.#whyNot(ssl, length);
+      if (why !== NOT_READ.nothingYet || call.controlBio(this.#in, BIO_CTRL_PENDING, 0, 0) === 0) return why;
+      // A record without data is done with, and more have come.
+      this.#controls++;
+      if (this.#controls > MAX_CONTROLS + this.#records / RECORDS_OF_CONTROL) {
+        this.#failure = 'too many key updates';
+        return NOT_READ.failed;
+      }
+    }
   }
 
   /** Makes one record of up to 16384 bytes at an address. False: the connection is over. */

@@ -20,6 +20,7 @@ function scene(isTerminal: boolean, options: Partial<TextReporterOptions> = {}):
   const clock = new FakeClock(START);
   const reporter = new TextReporter({
     screen,
+    print: (line) => void screen.write(line),
     verbosity: 0,
     hasUnicode: true,
     configuresNetwork: true,

@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { MisuseError } from '../../../src/core/errors.ts';
 import { NOT_READ, TlsSession } from '../../../src/node/ffi/openssl-tls.ts';
+import { TlsBytes } from '../../../src/node/ffi/openssl-tls-bytes.ts';
 import { OpenSslTls } from '../../../src/node/ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../../../src/node/ffi/openssl-tls-context.ts';
 import { type PresentedCertificate, presentedBy } from '../../../src/node/trust/verify-certificate.ts';
@@ -253,5 +254,39 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
       key.every((byte) => byte === 0),
       'nobody will use it any more',
     );
+  });
+
+  it('renews its keys as often as anybody needs to, and not for who does nothing else', () => {
+    const openssl = OpenSslTls.bind();
+    const only = { ...SETTINGS, minVersion: 'TLSv1.3' } as const;
+    const key = createPrivateKey(server.keyPem).export({ type: 'pkcs8', format: 'der' });
+    const identity = { chain: [server.certificate.raw], key };
+    const [client, host] = [TlsSession.create(openssl, only), TlsSession.create(openssl, { ...only, role: 'server', identity })].map(
+      (session) => ({ session, bytes: new TlsBytes(openssl, session) }),
+    );
+    if (client === undefined || host === undefined) assert.fail();
+    for (let turn = 0; turn < 4; turn++) {
+      for (const [one, other] of [
+        [client, host],
+        [host, client],
+      ] as const) {
+        one.bytes.handshake();
+        other.bytes.feed(one.bytes.takeUnsent());
+      }
+    }
+    assert.equal(client.bytes.read(), NOT_READ.nothingYet, 'the tickets');
+    const renewed = (count: number) => {
+      for (let i = 0; i < count; i++) assert.ok(client.session.updateKeys());
+      client.bytes.write(Buffer.from('data'));
+      host.bytes.feed(client.bytes.takeUnsent());
+      const read = host.bytes.read();
+      return typeof read === 'number' ? read : String(Buffer.from(read));
+    };
+    const first = renewed(40);
+    assert.equal(first, 'data', host.bytes.failure);
+    assert.equal(renewed(40), NOT_READ.failed);
+    assert.equal(host.bytes.failure, 'too many key updates');
+    client.session.close();
+    host.session.close();
   });
 });

@@ -8,7 +8,8 @@ import { encodeHandshakeMessage } from '../../../../src/core/tls-messages/handsh
 import { encodeServerHello, HANDSHAKE_TYPES } from '../../../../src/core/tls-messages/handshake-messages.ts';
 import type { TunnelConfig } from '../../../../src/core/tunnel/config.ts';
 import { fromHex, toHex, utf8 } from '../../../../src/core/wire/text.ts';
-import { MODES, type PairOptions, seconds, TunnelPair } from './tunnel-pair.ts';
+import { seconds, TunnelPair } from './tunnel-pair.ts';
+import { MODES, type PairOptions } from './tunnel-pair-options.ts';
 import { established, talk, talkOf, timeUntil } from './tunnel-talk.ts';
 
 /** Runs until the tunnel has ended. */

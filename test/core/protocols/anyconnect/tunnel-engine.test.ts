@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TunnelEvent } from '../../../../src/core/tunnel/machine.ts';
-import { type PairOptions, seconds, TunnelPair } from './tunnel-pair.ts';
+import { seconds, TunnelPair } from './tunnel-pair.ts';
+import type { PairOptions } from './tunnel-pair-options.ts';
 import { established, talk, timeUntil } from './tunnel-talk.ts';
 
 const trafficOf = (pair: TunnelPair) =>

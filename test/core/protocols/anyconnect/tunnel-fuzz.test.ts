@@ -9,7 +9,8 @@ import { utf8 } from '../../../../src/core/wire/text.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
 import { sized } from '../../../support/size.ts';
 import type { TestPath, TunnelEnd } from './tunnel-end.ts';
-import { type PairOptions, seconds, TunnelPair } from './tunnel-pair.ts';
+import { seconds, TunnelPair } from './tunnel-pair.ts';
+import type { PairOptions } from './tunnel-pair-options.ts';
 
 type Kind = CloseReason['kind'];
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CLIENT_ADDRESS_6, ip, type PairOptions, seconds, TunnelPair } from './tunnel-pair.ts';
+import { CLIENT_ADDRESS_6, ip, seconds, TunnelPair } from './tunnel-pair.ts';
+import type { PairOptions } from './tunnel-pair-options.ts';
 import { established, talk, talkOf } from './tunnel-talk.ts';
 
 /** With an IPv6 address as well. */

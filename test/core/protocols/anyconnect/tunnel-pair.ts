@@ -8,10 +8,9 @@ import { associationId, readFirstHello } from '../../../../src/core/dtls/first-h
 import { NetworkError } from '../../../../src/core/errors.ts';
 import type { HttpRequest } from '../../../../src/core/http/message.ts';
 import { RequestParser } from '../../../../src/core/http/request-parser.ts';
-import { type Logger, silentLogger } from '../../../../src/core/log.ts';
+import { silentLogger } from '../../../../src/core/log.ts';
 import { AnyConnectTunnel } from '../../../../src/core/protocols/anyconnect/client-tunnel.ts';
 import { parseConnectOffer } from '../../../../src/core/protocols/anyconnect/connect-offer.ts';
-import type { DatagramTerms, GatewayTerms } from '../../../../src/core/protocols/anyconnect/connect-terms.ts';
 import { GatewayTunnel, type GatewayTunnelOptions } from '../../../../src/core/protocols/anyconnect/gateway-tunnel.ts';
 import type { TunnelOptions } from '../../../../src/core/protocols/anyconnect/tunnel-options.ts';
 import { Secret } from '../../../../src/core/secret.ts';
@@ -23,6 +22,7 @@ import { FaultyLink, type LinkConditions, LinkModel, PERFECT_LINK } from '../../
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
 import { TestPath, TunnelEnd } from './tunnel-end.ts';
+import { MODES, type PairOptions } from './tunnel-pair-options.ts';
 
 export const ip = (text: string) => parseIp(text) ?? assert.fail(text);
 export const seconds = (count: number): Millis => count * 1000;
@@ -30,40 +30,6 @@ export const seconds = (count: number): Millis => count * 1000;
 export const CLIENT_ADDRESS = '10.9.0.2';
 export const GATEWAY_ADDRESS = '10.9.0.1';
 export const CLIENT_ADDRESS_6 = 'fd09::2';
-
-/** Names of the three modes, and the suites that both ends know for them (spec 7.2). */
-export const MODES = {
-  psk: { suites: ['PSK-NEGOTIATE'], suites12: [] },
-  dtls12: { suites: [], suites12: ['AES256-GCM-SHA384'] },
-  legacy: { suites: ['AES128-SHA'], suites12: [] },
-} as const;
-
-export type Mode = keyof typeof MODES;
-
-export interface PairOptions {
-  readonly seed?: number;
-  /** How both directions of the datagram link are; what is not named is perfect but for a delay of 10 ms. */
-  readonly link?: Partial<LinkConditions>;
-  readonly streamDelay?: Millis;
-  readonly mode?: Mode;
-  /** The IANA id of the one suite that is offered in a PSK handshake. */
-  readonly pskSuite?: number;
-  /** The client's paths, and the gateway's flows, are carried by an engine. */
-  readonly engine?: boolean;
-  readonly gatewayEngine?: boolean;
-  /** The gateway's stream could be. */
-  readonly streamEngine?: boolean;
-  /** What the client knows of its way to the gateway. */
-  readonly pathMtu?: number;
-  readonly client?: Partial<Omit<TunnelOptions, 'datagram'>> & { readonly datagram?: TunnelOptions['datagram'] | undefined };
-  readonly terms?: Partial<GatewayTerms>;
-  /** Undefined for no datagram channel. */
-  readonly datagram?: Partial<DatagramTerms> | 'none';
-  readonly gateway?: Partial<GatewayTunnelOptions>;
-  /** Answers CONNECT instead of a gateway machine. Undefined: never. */
-  readonly answer?: (request: HttpRequest) => Uint8Array | undefined;
-  readonly log?: Logger;
-}
 
 const CLIENT_END: Endpoint = { address: ip('192.0.2.7'), port: 40_000 };
 const GATEWAY_END: Endpoint = { address: ip('198.51.100.1'), port: 443 };

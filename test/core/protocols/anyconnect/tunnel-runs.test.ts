@@ -10,7 +10,8 @@ import type { Millis } from '../../../../src/core/tunnel/packet.ts';
 import { fromHex } from '../../../../src/core/wire/text.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
 import { sized } from '../../../support/size.ts';
-import { CLIENT_ADDRESS, CLIENT_ADDRESS_6, ip, type Mode, type PairOptions, seconds, TunnelPair } from './tunnel-pair.ts';
+import { CLIENT_ADDRESS, CLIENT_ADDRESS_6, ip, seconds, TunnelPair } from './tunnel-pair.ts';
+import type { Mode, PairOptions } from './tunnel-pair-options.ts';
 import { type Talk, talkOf } from './tunnel-talk.ts';
 
 /** How long the faults last; then the network is well, but for its loss. */

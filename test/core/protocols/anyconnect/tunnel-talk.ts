@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Millis } from '../../../../src/core/tunnel/packet.ts';
 import { NumberedPackets } from './numbered-packets.ts';
-import { type PairOptions, TunnelPair } from './tunnel-pair.ts';
+import { TunnelPair } from './tunnel-pair.ts';
+import type { PairOptions } from './tunnel-pair-options.ts';
 
 export interface Talk {
   readonly pair: TunnelPair;

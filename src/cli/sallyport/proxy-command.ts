@@ -1,0 +1,76 @@
+/**
+ * `sallyport proxy`: the VPN for programs that know proxies, without root and without a change to the machine.
+ *
+ * Read first: client/proxy/vpn-proxy.ts.
+ */
+import { parsePortForward } from '../../client/proxy/port-forward.ts';
+import { parseUserRule, type UserRule } from '../../client/proxy/route-rules.ts';
+import { VpnProxy, type VpnProxyOptions } from '../../client/proxy/vpn-proxy.ts';
+import { Vpn } from '../../client/vpn.ts';
+import { MisuseError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import { parseIp } from '../../core/wire/ip-address.ts';
+import type { ProxyArguments, WayArguments } from './arguments.ts';
+import { passwordFile, tunnelOptions } from './client-options.ts';
+import { commandScene } from './command-scene.ts';
+import { ConnectionCommand } from './connection-command.ts';
+import type { ExitCode } from './exit-codes.ts';
+import { explainError } from './explanation.ts';
+
+/** Runs until the connection is over. */
+export async function runProxy(host: string, given: ProxyArguments): Promise<ExitCode> {
+  const cancel = new AbortController();
+  const scene = commandScene(given, { configuresNetwork: false, goesToBackground: false, signal: cancel.signal });
+  const { reporter } = scene;
+  let proxy: VpnProxy | undefined;
+  const command = new ConnectionCommand(reporter, cancel, {
+    onUp: () => {
+      if (proxy !== undefined) reporter.ready(proxy.places);
+    },
+  });
+  try {
+    const log: Logger = { log: (level, event, fields) => command.log(level, event, fields) };
+    const wanted = await proxyOptions(given, log);
+    if (!given.cookieStdin) reporter.starting(host);
+    const options = await tunnelOptions(host, given, { ...scene, signal: cancel.signal, log });
+    const vpn = await Vpn.create(host, { ...options, device: 'userspace' });
+    // Before anybody is asked for a password: a port that is taken is said at once.
+    proxy = await VpnProxy.open(vpn, wanted);
+    return await command.run(vpn);
+  } catch (error) {
+    return command.end(explainError(error, 'logging in'));
+  } finally {
+    await proxy?.close();
+  }
+}
+
+/** Rejects with MisuseError for what cannot be. */
+async function proxyOptions(given: ProxyArguments, log: Logger): Promise<VpnProxyOptions> {
+  const { listen, dns, auth, open, localForward = [], remoteForward = [] } = given;
+  return {
+    ...(listen !== undefined && listenPlace(listen)),
+    ...(dns !== undefined && { dns: listenPlace(dns) }),
+    ...(auth !== undefined && { login: await passwordFile(auth, '--auth') }),
+    ...(open && { isOpen: true }),
+    rules: userRules(given),
+    localForwards: localForward.map(parsePortForward),
+    remoteForwards: remoteForward.map(parsePortForward),
+    log,
+  };
+}
+
+/** Throws MisuseError. */
+export function userRules({ via = [], direct = [] }: WayArguments): UserRule[] {
+  return [...via.map((text) => parseUserRule('vpn', text)), ...direct.map((text) => parseUserRule('direct', text))];
+}
+
+/** `[ADDRESS:]PORT`, the address of IPv6 in brackets. */
+function listenPlace(text: string): { readonly address?: string; readonly port: number } {
+  const [, bracketed, plain, digits] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? [];
+  const address = bracketed ?? plain;
+  const port = Number(digits);
+  if (digits === undefined || port > 65_535 || (address !== undefined && parseIp(address) === undefined)) {
+    throw new MisuseError(`"${text}" is no place to listen: expected [ADDRESS:]PORT.`);
+  }
+  return { port, ...(address !== undefined && { address }) };
+}

@@ -1,0 +1,179 @@
+/**
+ * A connection to a VPN as a local proxy: for programs that know nothing of it.
+ *
+ * Read first: proxy-server.ts, route-rules.ts; docs/proxy.md.
+ *
+ *   programs ─► proxy port, forwarded ports, name server ─► rules ─► VPN (userspace sockets) | this machine's network
+ */
+
+import { NetworkError } from '../../core/errors.ts';
+import { type Logger, silentLogger } from '../../core/log.ts';
+import type { TunnelConfig } from '../../core/tunnel/config.ts';
+import { formatIp } from '../../core/wire/ip-address.ts';
+import type { IpServer } from '../../node/ip/ip-network.ts';
+import type { Vpn } from '../vpn.ts';
+import { VpnResolver } from '../vpn-resolver.ts';
+import { DnsForwarder } from './dns-forwarder.ts';
+import { Outward } from './outward.ts';
+import { type OutwardNetwork, systemNetwork } from './outward-network.ts';
+import { type ForwardParts, LocalForward, listenInside, type PortForward } from './port-forward.ts';
+import { ProxyCounters } from './proxy-counters.ts';
+import { proxyPages } from './proxy-pages.ts';
+import { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';
+import { RouteRules, type UserRule } from './route-rules.ts';
+
+export interface VpnProxyOptions extends Pick<ProxyServerOptions, 'address' | 'login' | 'isOpen' | 'maxConnections'> {
+  /** Of the proxy. Default: 1080; 0: a free one. */
+  readonly port?: number;
+  /** What goes through the VPN and what direct, before what the gateway says. */
+  readonly rules?: readonly UserRule[];
+  /** Ports of this machine that lead inside. */
+  readonly localForwards?: readonly PortForward[];
+  /** Ports inside that lead to this machine: open when the connection is up. */
+  readonly remoteForwards?: readonly PortForward[];
+  /** A name server for this machine's programs. Default address: 127.0.0.1. */
+  readonly dns?: { readonly address?: string; readonly port: number };
+  readonly log?: Logger;
+}
+
+/** Where it can be reached. */
+export interface VpnProxyPlaces {
+  readonly proxy: Place;
+  readonly dns?: Place;
+  readonly localForwards: readonly (Place & { readonly to: Place })[];
+}
+
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+export const DEFAULT_PROXY_PORT = 1080;
+
+const NO_NETWORKS = { include: [], exclude: [], dns: [], splitDns: [] } as const;
+
+export class VpnProxy implements AsyncDisposable {
+  readonly counters: ProxyCounters;
+  readonly #vpn: Vpn;
+  readonly #options: VpnProxyOptions;
+  readonly #parts: ForwardParts;
+  readonly #log: Logger;
+  #server: ProxyServer | undefined;
+  #dns: DnsForwarder | undefined;
+  readonly #forwards: LocalForward[] = [];
+  readonly #inside: IpServer[] = [];
+  #rules: RouteRules;
+  #config: TunnelConfig | undefined;
+
+  /**
+   * Listens for a connection with device `userspace`, which need not be up yet: until it is, clients are told that the network cannot be reached.
+   * Rejects as {@link ProxyServer.listen} and {@link LocalForward.listen} do.
+   */
+  static async open(vpn: Vpn, options: VpnProxyOptions = {}): Promise<VpnProxy> {
+    const proxy = new VpnProxy(vpn, options);
+    try {
+      await proxy.#listen();
+    } catch (error) {
+      await proxy.close();
+      throw error;
+    }
+    return proxy;
+  }
+
+  private constructor(vpn: Vpn, options: VpnProxyOptions) {
+    const { rules = [], log = silentLogger } = options;
+    this.#vpn = vpn;
+    this.#options = options;
+    this.#log = log;
+    this.counters = new ProxyCounters();
+    this.#rules = new RouteRules(rules, NO_NETWORKS);
+    const outward = new Outward({ networks: { vpn: insideOf(vpn), direct: systemNetwork }, rules: () => this.#currentRules() });
+    this.#parts = { outward, counters: this.counters, log };
+    vpn.on('state', (state) => {
+      if (state === 'up') void this.#isUp();
+    });
+  }
+
+  get places(): VpnProxyPlaces {
+    const { localForwards = [] } = this.#options;
+    return {
+      proxy: placeOf(this.#server?.address),
+      ...(this.#dns !== undefined && { dns: placeOf(this.#dns.address) }),
+      localForwards: this.#forwards.map(({ address }, i) => ({ ...placeOf(address), to: localForwards[i]?.to ?? NOWHERE })),
+    };
+  }
+
+  /** Ends all that runs through it; the connection to the VPN stays. Safe to call twice. */
+  async close(): Promise<void> {
+    for (const server of this.#inside.splice(0)) server.close();
+    await Promise.all([this.#server?.close(), this.#dns?.close(), ...this.#forwards.map((forward) => forward.close())]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #listen(): Promise<void> {
+    const { port = DEFAULT_PROXY_PORT, localForwards = [], dns, address, login, isOpen, maxConnections } = this.#options;
+    this.#server = await ProxyServer.listen({
+      ...this.#parts,
+      port,
+      ...(address !== undefined && { address }),
+      ...(login !== undefined && { login }),
+      ...(isOpen !== undefined && { isOpen }),
+      ...(maxConnections !== undefined && { maxConnections }),
+      pages: proxyPages({ status: () => this.#vpn.status(), rules: () => this.#currentRules(), counters: this.counters }),
+    });
+    if (dns !== undefined) {
+      const servers = () => (this.#vpn.config?.dns ?? []).map(formatIp);
+      this.#dns = await DnsForwarder.listen({ ...this.#parts, ...dns, ...(isOpen !== undefined && { isOpen }), servers });
+    }
+    for (const forward of localForwards) this.#forwards.push(await LocalForward.listen(forward, this.#parts));
+  }
+
+  /** Each time: a device that is new has no servers. */
+  async #isUp(): Promise<void> {
+    if (this.#inside.length > 0) return;
+    for (const forward of this.#options.remoteForwards ?? []) {
+      try {
+        this.#inside.push(await listenInside(forward, this.#vpn, this.#parts));
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#log.log('warn', 'remote forward refused', { port: forward.port, reason });
+      }
+    }
+  }
+
+  #currentRules(): RouteRules {
+    const { config } = this.#vpn;
+    if (config !== this.#config) {
+      this.#config = config;
+      this.#rules = new RouteRules(this.#options.rules ?? [], config ?? NO_NETWORKS);
+    }
+    return this.#rules;
+  }
+}
+
+const NOWHERE: Place = { host: '0.0.0.0', port: 0 };
+
+function placeOf(address: { readonly address: string; readonly port: number } | undefined): Place {
+  return address === undefined ? NOWHERE : { host: address.address, port: address.port };
+}
+
+/** The VPN as a network. Which names are looked up in it is said by our own rules, so that the gateway's are not asked again. */
+function insideOf(vpn: Vpn): OutwardNetwork {
+  const resolver = new VpnResolver({
+    network: vpn,
+    config: () => vpn.config && { ...vpn.config, splitDns: [] },
+    families: () => [...new Set(vpn.addresses.map((address) => (address.includes(':') ? 6 : 4)))],
+  });
+  const whenUp = <T>(use: () => T): T => {
+    if (vpn.device !== undefined && vpn.state !== 'closed') return use();
+    throw new NetworkError('The VPN is not connected.', { code: 'ENETUNREACH' });
+  };
+  return {
+    createConnection: (options) => whenUp(() => vpn.createConnection(options)),
+    createDatagram: (options) => whenUp(() => vpn.createDatagram(options)),
+    lookup: async (name, options) => whenUp(() => resolver.lookup(name, options)),
+  };
+}

@@ -11,7 +11,6 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedUse } from '../driver/carried-use.ts';
 import { errnoName } from '../ffi/errno.ts';
 import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
-import { MAX_RECORD } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { endsOf } from '../socket-ends.ts';
 import { descriptorOf } from '../socket-handle.ts';
@@ -20,13 +19,11 @@ import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts
 import type { EngineLink } from './engine-link.ts';
 import { ENTRY } from './messages.ts';
 import { monotonicMillis, PATH } from './shared-memory.ts';
-import { COMMIT_WINDOW, type SecuredFacts, type StreamReport } from './stream-messages.ts';
+import type { SecuredFacts, StreamReport } from './stream-messages.ts';
+import { StreamOutbox } from './stream-outbox.ts';
 
 /** How long a handshake may take. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
-
-/** When other traffic of the engine has filled the ring: how soon to look again. */
-const RETRY_MS = 1;
 
 /** Bytes that are kept for a listener to come: a peer that speaks first sends a greeting, not more. */
 const MAX_EARLY_BYTES = 64 * 1024;
@@ -61,11 +58,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
   readonly #secured = Promise.withResolvers<SecuredFacts>();
   /** The worker is done with it, or will be told nothing more. */
   readonly #over = Promise.withResolvers<void>();
-  /** What is not on its way to the worker yet, in order. */
-  readonly #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
-  /** What is on its way to the peer. */
-  #committed = 0;
+  readonly #outbox: StreamOutbox;
   #facts: SecuredFacts | undefined;
   #peerCertificate: Uint8Array = new Uint8Array(0);
   #isCarried = false;
@@ -77,7 +70,6 @@ export class EngineStream implements TlsStream, StreamCarrier {
   #onData: ((bytes: Uint8Array) => void) | undefined;
   #onDrain: (() => void) | undefined;
   #onClose: ((error: SallyportError | undefined) => void) | undefined;
-  #retry: NodeJS.Timeout | undefined;
   #released: Promise<void> | undefined;
 
   /**
@@ -152,6 +144,9 @@ export class EngineStream implements TlsStream, StreamCarrier {
     this.local = local;
     this.remote = remote;
     this.#onClosed = onClosed;
+    this.#outbox = new StreamOutbox(link, id, () => {
+      if (this.#state === 'ending') this.#sayGoodbye();
+    });
     this.#counters = link.memory.pathCounters(id);
     this.#secured.promise.catch(() => undefined); // where nobody waits for it any more
   }
@@ -189,7 +184,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
   }
 
   get queued(): number {
-    return this.#committed + this.#waitingBytes;
+    return this.#outbox.bytes;
   }
 
   exportKeyingMaterial(label: string, length: number): Promise<Uint8Array> {
@@ -198,11 +193,8 @@ export class EngineStream implements TlsStream, StreamCarrier {
 
   write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open') return false;
-    // A record each, as node:tls would make them: the worker has room for a record, not for anything.
-    for (let at = 0; at < bytes.length; at += MAX_RECORD) this.#waiting.push(bytes.subarray(at, at + MAX_RECORD));
-    this.#waitingBytes += bytes.length;
-    this.#commit();
-    return this.#waitingBytes === 0;
+    this.#outbox.add(bytes);
+    return this.#outbox.isCommitted;
   }
 
   onData(listener: (bytes: Uint8Array) => void): void {
@@ -246,7 +238,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
   async close(limitMs: number): Promise<void> {
     if (this.#state === 'open') {
       this.#state = 'ending';
-      this.#commit();
+      if (this.#outbox.isCommitted) this.#sayGoodbye();
     }
     const timer = setTimeout(() => this.#over.resolve(), limitMs);
     await this.#over.promise;
@@ -281,9 +273,8 @@ export class EngineStream implements TlsStream, StreamCarrier {
         this.#secured.resolve(report.facts);
         return;
       case 'left':
-        this.#committed -= report.bytes;
-        this.#commit();
-        if (this.#waitingBytes === 0) this.#onDrain?.();
+        this.#outbox.left(report.bytes);
+        if (this.#outbox.isCommitted) this.#onDrain?.();
         return;
       case 'over':
         this.#endBehind(undefined);
@@ -331,24 +322,6 @@ export class EngineStream implements TlsStream, StreamCarrier {
     return new NetworkError(`The TLS handshake with ${this.#host} failed: ${reason}.`, { code: TLS_FAILED });
   }
 
-  /** Hands on what waits, as far as the window is open; then the goodbye, if it is time for one. */
-  #commit(): void {
-    clearTimeout(this.#retry);
-    let pushed = false;
-    for (let next = this.#waiting[0]; next !== undefined && this.#committed < COMMIT_WINDOW; next = this.#waiting[0]) {
-      if (!this.#link.push(ENTRY.datagram, this.#id, next, 0, next.length)) {
-        this.#retry = setTimeout(() => this.#commit(), RETRY_MS);
-        break;
-      }
-      this.#waiting.shift();
-      this.#waitingBytes -= next.length;
-      this.#committed += next.length;
-      pushed = true;
-    }
-    if (pushed) this.#link.flushSoon();
-    if (this.#state === 'ending' && this.#waiting.length === 0) this.#sayGoodbye();
-  }
-
   #sayGoodbye(): void {
     this.#link.call('end-stream', { path: this.#id }).catch(() => this.#over.resolve()); // the engine has ended, and the connection with it
   }
@@ -386,7 +359,7 @@ export class EngineStream implements TlsStream, StreamCarrier {
   }
 
   async #closePath(): Promise<void> {
-    clearTimeout(this.#retry);
+    this.#outbox.close();
     try {
       await this.#link.call('close-path', { path: this.#id });
     } catch {

@@ -80,7 +80,7 @@ async function bundle(name: string, { file, mostly = [] }: Entry): Promise<void>
   const build = await rolldown({
     input: { [name]: path.join(root, file) },
     platform: 'node',
-    external: [/^node:/, 'koffi'],
+    external: [/^node:/, 'koffi', 'undici'],
     logLevel: 'warn',
     preserveEntrySignatures: 'allow-extension',
     plugins: [

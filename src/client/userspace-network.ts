@@ -1,7 +1,7 @@
 /** The inside of a VPN for this process alone: sockets of a userspace stack, names by the VPN's servers. */
 import type { TunnelConfig } from '../core/tunnel/config.ts';
 import { formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
-import type { StackDevice } from '../node/devices/stack-device.ts';
+import { StackDevice, type StackDeviceOptions } from '../node/devices/stack-device.ts';
 import type {
   ConnectionOptions,
   DatagramOptions,
@@ -20,6 +20,15 @@ import { stackPing } from '../node/ip/stack-ping.ts';
 import { StackServer } from '../node/ip/stack-server.ts';
 import { StackSocket } from '../node/ip/stack-socket.ts';
 import { VpnResolver } from './vpn-resolver.ts';
+
+/** A device for the tunnel, and what a program has of it. `config`: what the gateway wants the tunnel to be, as it is now. */
+export function openUserspace(
+  options: StackDeviceOptions,
+  config: () => TunnelConfig | undefined,
+): { readonly stack: StackDevice; readonly network: UserspaceNetwork } {
+  const stack = new StackDevice(options);
+  return { stack, network: new UserspaceNetwork(stack, config) };
+}
 
 export class UserspaceNetwork implements IpNetwork {
   readonly #device: StackDevice;

@@ -16,7 +16,6 @@ import type { CloseReason, Path } from '../core/tunnel/machine.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import { formatCidr, formatIp } from '../core/wire/ip-address.ts';
 import type { PacketDevice } from '../node/devices/packet-device.ts';
-import { StackDevice } from '../node/devices/stack-device.ts';
 import { TunDevice } from '../node/devices/tun-device.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { checkHost } from '../node/host-check.ts';
@@ -43,7 +42,7 @@ import { errorOf } from './outcome-error.ts';
 import { RateMeter } from './rate-meter.ts';
 import { engineFor, startEngine } from './start-engine.ts';
 import { respondToUnderlay } from './underlay-response.ts';
-import { UserspaceNetwork } from './userspace-network.ts';
+import type { UserspaceNetwork } from './userspace-network.ts';
 import { type ClientSettings, VpnClient } from './vpn-client.ts';
 import { type DispatcherOptions, type FetchInit, type FetchInput, type FetchResponse, VpnFetch } from './vpn-fetch.ts';
 import type { VpnSession } from './vpn-session.ts';
@@ -288,8 +287,9 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpN
     if (device === 'userspace') {
       const { mtu, ipv4, ipv6 } = config;
       const addresses = [ipv4, ipv6].flatMap((each) => (each === undefined ? [] : [each.address]));
-      const stack = new StackDevice({ addresses, mtu });
-      this.#userspace = new UserspaceNetwork(stack, () => this.config);
+      const { openUserspace } = await import('./userspace-network.ts'); // most connections have an interface
+      const { stack, network } = openUserspace({ addresses, mtu }, () => this.config);
+      this.#userspace = network;
       return stack;
     }
     const engine = (await this.#engine) ?? (await startEngine());

@@ -22,9 +22,16 @@ export class ReadyList {
   tell(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const socket of waiting) {
-      socket.isReadyQueued = false;
-      socket.onReady?.();
+    let told = 0;
+    try {
+      for (const socket of waiting) {
+        told++;
+        socket.isReadyQueued = false;
+        socket.onReady?.();
+      }
+    } finally {
+      // One that throws must not keep the others from being told.
+      if (told < waiting.length) this.#waiting = [...waiting.slice(told), ...this.#waiting];
     }
   }
 }

@@ -115,13 +115,17 @@ export class StackDevice implements PacketDevice {
     if (due !== undefined && due <= now) this.stack.handleTimeout(now);
     let left = TURN_BYTES;
     let rounds = 0;
-    do {
-      this.stack.dispatch();
-      left -= this.#transmit(now, left);
-    } while (this.stack.wantsDispatch && ++rounds < MAX_ROUNDS && left > 0);
-    const hasMore = this.stack.wantsDispatch || (this.stack.wantsTransmit && this.#mayTransmit);
-    if (hasMore) this.#goOnLater();
-    this.#arm(now);
+    try {
+      do {
+        this.stack.dispatch();
+        left -= this.#transmit(now, left);
+      } while (this.stack.wantsDispatch && ++rounds < MAX_ROUNDS && left > 0);
+    } finally {
+      // Also when a listener has thrown: that is its user's to hear of, and not the end of all other sockets.
+      const hasMore = this.stack.wantsDispatch || (this.stack.wantsTransmit && this.#mayTransmit);
+      if (hasMore && !this.#isClosed) this.#goOnLater();
+      this.#arm(now);
+    }
   }
 
   get #mayTransmit(): boolean {

@@ -114,7 +114,10 @@ export class TcpConnection {
   /** Ends it in order, and reads no more: what still comes is answered by a reset. */
   close(): void {
     const block = this.#block;
-    if (block.state === 'closed') return;
+    if (block.state === 'closed') {
+      block.dropReceived();
+      return;
+    }
     if (block.state === 'syn-sent') {
       block.release('aborted'); // RFC 9293 §3.10.4
       return;
@@ -134,7 +137,10 @@ export class TcpConnection {
   /** Ends it by a reset (RFC 9293 §3.10.5). */
   abort(): void {
     const block = this.#block;
-    if (block.state === 'closed') return;
+    if (block.state === 'closed') {
+      block.dropReceived();
+      return;
+    }
     block.isReaderGone = true;
     if (block.state !== 'syn-sent' && block.state !== 'time-wait') {
       block.mustReset = true;

@@ -222,6 +222,27 @@ describe('RFC 9293, ends of connections', () => {
     script.expect('R', { seq: 1 });
   });
 
+  it('gives the memory back of what nobody has read when its connection has ended in order', () => {
+    const script = new PacketScript({ limits: { receiveMemory: 2_000 } });
+    for (let port = 4_000; port < 4_020; port++) {
+      const listener = script.from(port).listen();
+      script.send('S', { seq: 0, ...MSS });
+      script.expect('SA');
+      script.send('A', { seq: 1, ack: 1 });
+      const server = listener.accept();
+      assert.ok(server);
+      script.send('FA', { seq: 1, ack: 1, len: 1_000 });
+      script.take();
+      server.end();
+      script.expect('FA', { seq: 1 });
+      script.send('A', { seq: 1_002, ack: 2 });
+      assert.deepEqual([server.state, server.readable], ['closed', 1_000]);
+      server.close();
+      listener.close();
+    }
+    assert.equal(script.stack.counters.dropped['memory-limit'], 0);
+  });
+
   it('closes a listener with everything that nobody has taken', () => {
     const script = new PacketScript();
     const listener = script.listen();

@@ -7,6 +7,7 @@ import type { Secret } from '../core/secret.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ProtectedFile } from '../node/credentials/credential-error.ts';
 import type { PacketDevice } from '../node/devices/packet-device.ts';
+import type { TunOffloads } from '../node/ffi/tun.ts';
 import type { TrustQuestion } from './server-trust.ts';
 
 /** A field of a form that is answered beforehand. */
@@ -89,19 +90,30 @@ export interface LoginOptions {
   readonly log?: Logger;
 }
 
+/** A TUN interface that another process has opened, of this machine's network or of one that only that process sees. */
+export interface OpenedInterface {
+  readonly name: string;
+  /** Of this process; does not block, and is the connection's from when its tunnel is up. */
+  readonly descriptor: number;
+  /** What the interface was told to do (TUNSETOFFLOAD). Default: nothing; packets have no virtio header. */
+  readonly offloads?: TunOffloads;
+  /** Sets its MTU, where this process cannot. */
+  readonly setMtu?: (mtu: number) => Promise<void>;
+}
+
 /** How to connect to a gateway. */
 export interface ConnectOptions extends LoginOptions {
   /** What an earlier log-in yielded: no other is made. */
   readonly credential?: Credential;
   /**
    * Where packets enter and leave: `tun`, a network interface with a name of the system's choice (the default); `{ name }`, one with this name;
-   * `userspace`, sockets of this process alone ({@link Vpn.createConnection} and what is beside it): no root, and nothing changes on the machine; or
-   * a device of your own. It is closed when the connection ends.
+   * `userspace`, sockets of this process alone ({@link Vpn.createConnection} and what is beside it): no root, and nothing changes on the machine; an
+   * interface that is open already; or a device of your own. It is closed when the connection ends.
    */
-  readonly device?: 'tun' | 'userspace' | { readonly name: string } | PacketDevice;
+  readonly device?: 'tun' | 'userspace' | { readonly name: string } | OpenedInterface | PacketDevice;
   /**
    * Who sets up addresses, routes and DNS. `configure`: Sallyport does, and takes everything back at the end (the default with an interface; needs
-   * root). `none`: nobody (the default with `userspace` and a device of your own). `{ script }`: a shell command with the environment that vpnc-script expects.
+   * root). `none`: nobody (the default with all other devices). `{ script }`: a shell command with the environment that vpnc-script expects.
    */
   readonly network?: 'configure' | 'none' | { readonly script: string };
   /** Largest packet in the tunnel, in bytes, to ask for. Default: what the path carries. */

@@ -44,7 +44,7 @@ export type {
   ServerOptions,
 } from '../node/ip/ip-network.ts';
 export type { UnderlayChange } from './configured-network.ts';
-export type { CertificateOptions, ConnectOptions, FormEntry, LoginOptions, TokenOptions } from './connect-options.ts';
+export type { CertificateOptions, ConnectOptions, FormEntry, LoginOptions, OpenedInterface, TokenOptions } from './connect-options.ts';
 export { CertificateNotTrustedError, type TrustQuestion } from './server-trust.ts';
 export { Vpn, type VpnEvents } from './vpn.ts';
 export type { DispatcherOptions, FetchInit, FetchInput, FetchResponse } from './vpn-fetch.ts';

@@ -3,7 +3,7 @@ import { MisuseError, SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { PacketDevice } from '../node/devices/packet-device.ts';
 import { mayConfigureNetwork } from '../node/network/privileges.ts';
-import type { ConnectOptions } from './connect-options.ts';
+import type { ConnectOptions, OpenedInterface } from './connect-options.ts';
 import { type NetworkSetup, noNetworkSetup } from './network-setup.ts';
 import { ScriptNetwork } from './script-network.ts';
 
@@ -19,7 +19,7 @@ export function networkChoice({ device = 'tun', network }: ConnectOptions): Netw
   if (isOwn && network === 'configure' && device.name === undefined) {
     throw new MisuseError('The network cannot be configured for a device that the system does not know by name.');
   }
-  const choice = network ?? (isOwn ? 'none' : 'configure');
+  const choice = network ?? (isOwn || isOpened(device) ? 'none' : 'configure');
   if (choice === 'configure') checkPermission();
   return choice;
 }
@@ -34,6 +34,11 @@ export function otherNetwork(choice: NetworkChoice, device: NonNullable<ConnectO
 /** Whether the device is the caller's own, and not an interface that is made. */
 export function isOwnDevice(device: NonNullable<ConnectOptions['device']>): device is PacketDevice {
   return typeof device === 'object' && 'start' in device;
+}
+
+/** Whether the device is an interface that another process has opened. */
+export function isOpened(device: NonNullable<ConnectOptions['device']>): device is OpenedInterface {
+  return typeof device === 'object' && 'descriptor' in device;
 }
 
 function checkPermission(): void {

@@ -37,7 +37,7 @@ import { ConfiguredNetwork, type UnderlayChange } from './configured-network.ts'
 import type { ConnectOptions, LoginOptions } from './connect-options.ts';
 import { formAnswers } from './form-answers.ts';
 import { recoverLeftovers } from './leftovers.ts';
-import { isOwnDevice, type NetworkChoice, networkChoice, otherNetwork } from './network-choice.ts';
+import { isOpened, isOwnDevice, type NetworkChoice, networkChoice, otherNetwork } from './network-choice.ts';
 import { errorOf } from './outcome-error.ts';
 import { RateMeter } from './rate-meter.ts';
 import { engineFor, startEngine } from './start-engine.ts';
@@ -293,6 +293,7 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpN
       return stack;
     }
     const engine = (await this.#engine) ?? (await startEngine());
+    if (isOpened(device)) return TunDevice.adopt(engine, device.descriptor, device.name, device.offloads, device.setMtu);
     return TunDevice.open(engine, device === 'tun' ? {} : { name: device.name });
   }
 

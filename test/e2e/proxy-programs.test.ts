@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { schemaFaults } from '../support/json-schema.ts';
 import { missing } from '../support/requirements.ts';
 import { sized } from '../support/size.ts';
-import { ProxyE2e } from './proxy-scene.ts';
+import { COMMAND, ProxyE2e } from './proxy-scene.ts';
 import { skip } from './tunnel-scene.ts';
 
 const WEB = 'http://web.corp.test:8080/';
@@ -131,6 +131,8 @@ describe('sallyport proxy', { skip: skip || missing('setpriv', 'curl'), concurre
     const caller = await scene.start('nc', ['127.0.0.1', '7007'], { input: '8022' });
     assert.equal((await listener.finish()).stdout, 'hello from inside');
     await caller.finish();
+    const status = JSON.parse(await scene.run(process.execPath, [COMMAND, 'status', '--json']));
+    assert.deepEqual([status.sessions.length, status.sessions[0]?.state, status.needsRecovery], [1, 'up', false]);
     const mark = proxy.output.length;
     proxy.signal('SIGUSR2');
     await proxy.waitFor(/"event":"reconnected"/, { after: mark });

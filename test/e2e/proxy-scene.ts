@@ -17,7 +17,7 @@ import type { Finished, Program, ProgramOptions } from '../support/program.ts';
 import { type CertificateFiles, makeAuthority, makeServerCertificate } from '../support/throwaway-certificates.ts';
 import { INSIDE, type SceneOptions, TunnelScene } from './tunnel-scene.ts';
 
-const COMMAND = path.resolve(import.meta.dirname, '../../bin/sallyport.js');
+export const COMMAND: string = path.resolve(import.meta.dirname, '../../bin/sallyport.js');
 const INSIDE_PROGRAM = path.join(import.meta.dirname, 'inside-program.ts');
 
 const SITE_PROGRAM = path.join(import.meta.dirname, 'proxy-inside-program.ts');

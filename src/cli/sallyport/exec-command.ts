@@ -103,13 +103,15 @@ async function namespaceWay(words: readonly string[]): Promise<WayIn> {
   const { ProgramNamespace } = await import('../../node/network/program-namespace.ts');
   const namespace = await ProgramNamespace.open([process.execPath, ...process.execArgv, process.argv[1] ?? '', HOLD_NAMESPACE]);
   return {
-    device: namespace.device,
+    device: namespace.interface,
     async open() {}, // it is open
     async program(config) {
       await namespace.configure(config);
       return { words: namespace.words(words), env: {} };
     },
-    [Symbol.asyncDispose]: () => namespace.close(),
+    async [Symbol.asyncDispose]() {
+      namespace.close();
+    },
   };
 }
 

@@ -30,6 +30,8 @@ export interface DnsForwarderOptions extends ForwardParts {
   readonly isOpen?: boolean;
   /** The VPN's name servers, now. */
   readonly servers: () => readonly string[];
+  /** The machine's own, as `dns.getServers` has them: the default. */
+  readonly systemServers?: () => readonly string[];
 }
 
 /** One server's time for an answer, and how often all of them are asked. */
@@ -171,8 +173,9 @@ export class DnsForwarder implements AsyncDisposable {
 
   /** Without this one, which the machine may have been told to ask. */
   #systemServers(): readonly Server53[] {
+    const { systemServers = getServers } = this.#options;
     const { port } = this.address;
-    return systemServers().filter((server) => !(server.port === port && isLoopback(server.address)));
+    return parseServers(systemServers()).filter((server) => !(server.port === port && isLoopback(server.address)));
   }
 }
 
@@ -182,8 +185,8 @@ interface Server53 {
 }
 
 /** As Node has them: `192.0.2.1`, `192.0.2.1:5353`, `[2001:db8::1]:5353`. */
-function systemServers(): Server53[] {
-  return getServers().flatMap((text) => {
+function parseServers(texts: readonly string[]): Server53[] {
+  return texts.flatMap((text) => {
     const [, bracketed, plain = '', digits] = /^(?:\[([^\]]+)\]|([^:]+|.*:.*:.*?))(?::(\d+))?$/.exec(text) ?? [];
     const address = parseIp(bracketed ?? plain);
     return address === undefined ? [] : [{ address: formatIp(address), port: digits === undefined ? DNS_PORT : Number(digits) }];

@@ -11,6 +11,7 @@ export interface TunOptions {
 
 export class TunDevice extends EngineDevice {
   #name = '';
+  readonly #setMtu: ((mtu: number) => Promise<void>) | undefined;
 
   /**
    * Opens the interface. It is down and has no addresses: that is for the network configuration. A persistent interface that was made for this user
@@ -34,9 +35,16 @@ export class TunDevice extends EngineDevice {
    * A queue of an interface that another process has opened; `fd` is inherited, does not block, and is the device's from here on.
    *
    * @param offloads what the interface was told to do, all its queues alike
+   * @param setMtu sets the interface's MTU where this process does not see it; default: the engine does
    */
-  static async adopt(engine: PacketEngine, fd: number, name: string, offloads: TunOffloads = NO_OFFLOADS): Promise<TunDevice> {
-    const device = new TunDevice(engine);
+  static async adopt(
+    engine: PacketEngine,
+    fd: number,
+    name: string,
+    offloads: TunOffloads = NO_OFFLOADS,
+    setMtu?: (mtu: number) => Promise<void>,
+  ): Promise<TunDevice> {
+    const device = new TunDevice(engine, setMtu);
     try {
       await device.link.call('adopt-tun', { fd, name, offloads });
       device.#name = name;
@@ -47,8 +55,9 @@ export class TunDevice extends EngineDevice {
     }
   }
 
-  private constructor(engine: PacketEngine) {
+  private constructor(engine: PacketEngine, setMtu?: (mtu: number) => Promise<void>) {
     super(engine);
+    this.#setMtu = setMtu;
   }
 
   get name(): string {
@@ -56,6 +65,6 @@ export class TunDevice extends EngineDevice {
   }
 
   setMtu(mtu: number): Promise<void> {
-    return this.link.call('set-mtu', { name: this.#name, mtu });
+    return this.#setMtu?.(mtu) ?? this.link.call('set-mtu', { name: this.#name, mtu });
   }
 }

@@ -4,7 +4,7 @@
  * Read first: user_namespaces(7), network_namespaces(7), mount_namespaces(7); unshare(1), nsenter(1).
  *
  *   this process                      user, network and mount namespace
- *   TunDevice ◄── pidfd_getfd ──── holder (namespace-holder.ts): opened tun0, stays
+ *   descriptor ◄── pidfd_getfd ─── holder (namespace-holder.ts): opened tun0, stays
  *   ip, mount  ─── nsenter ─────►  addresses, routes, /etc/resolv.conf
  *   program    ─── nsenter ─────►  unshare: as the user it was started by, with no rights in the network
  *
@@ -19,10 +19,8 @@ import { createInterface } from 'node:readline';
 import { SallyportError } from '../../core/errors.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import { type Cidr, formatCidr, formatIp, type IpAddress } from '../../core/wire/ip-address.ts';
-import type { PacketDevice } from '../devices/packet-device.ts';
-import { TunDevice } from '../devices/tun-device.ts';
-import { PacketEngine } from '../engine/packet-engine.ts';
 import { takeDescriptor } from '../ffi/foreign-descriptor.ts';
+import type { TunOffloads } from '../ffi/tun.ts';
 import { programFolders, reasonOfResult, runProgram } from '../processes/run-program.ts';
 
 /** How many name servers the C library asks (MAXNS in resolv.h). */
@@ -31,10 +29,17 @@ const MAX_NAME_SERVERS = 3;
 /** Sockets by which programs would ask the machine's resolver, past the VPN: hidden. */
 const RESOLVER_FOLDERS = ['/run/systemd/resolve', '/run/nscd', '/var/run/nscd'];
 
-export class ProgramNamespace implements AsyncDisposable {
-  /** For the connection; the interface gets its addresses by {@link configure}. */
-  readonly device: PacketDevice;
-  readonly #engine: PacketEngine;
+/** The interface in the namespace. */
+export interface NamespaceInterface {
+  readonly name: string;
+  readonly descriptor: number;
+  readonly offloads: TunOffloads;
+  readonly setMtu: (mtu: number) => Promise<void>;
+}
+
+export class ProgramNamespace implements Disposable {
+  /** For the connection: a descriptor of this process, which is whoever's who adopts it. The interface gets its addresses by {@link configure}. */
+  readonly interface: NamespaceInterface;
   readonly #holder: ChildProcess;
   readonly #pid: number;
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'sallyport-namespace-'));
@@ -44,40 +49,29 @@ export class ProgramNamespace implements AsyncDisposable {
    * one, with what to do about it.
    */
   static async open(holder: readonly string[]): Promise<ProgramNamespace> {
-    const [child, { fd, name }] = await startHolder(holder);
-    const pid = child.pid as number; // it has spoken
-    let engine: PacketEngine | undefined;
+    const [child, held] = await startHolder(holder);
     try {
-      engine = await PacketEngine.start();
-      const device = await TunDevice.adopt(engine, takeDescriptor(pid, fd), name);
-      return new ProgramNamespace(child, pid, engine, device);
+      return new ProgramNamespace(child, held);
     } catch (error) {
       child.stdin?.end();
-      await engine?.close();
       throw error;
     }
   }
 
-  private constructor(holder: ChildProcess, pid: number, engine: PacketEngine, tun: TunDevice) {
+  private constructor(holder: ChildProcess, { fd, name, offloads }: Held) {
     this.#holder = holder;
-    this.#pid = pid;
-    this.#engine = engine;
-    this.device = {
-      name: tun.name,
-      failed: tun.failed,
-      start: (onBurst) => tun.start(onBurst),
-      write: (packets) => tun.write(packets),
-      setMtu: (mtu) => this.#inside('ip', ['link', 'set', 'dev', tun.name, 'mtu', String(mtu)]),
-      traffic: () => tun.traffic(),
-      pause: () => tun.pause(),
-      resume: () => tun.resume(),
-      close: () => tun.close(),
+    this.#pid = holder.pid as number; // it has spoken
+    this.interface = {
+      name,
+      descriptor: takeDescriptor(this.#pid, fd),
+      offloads,
+      setMtu: (mtu) => this.#inside('ip', ['link', 'set', 'dev', name, 'mtu', String(mtu)]),
     };
   }
 
   /** Addresses, routes and names as the gateway says; what it leaves outside the tunnel cannot be reached. Rejects with SallyportError. */
   async configure(config: TunnelConfig): Promise<void> {
-    const name = this.device.name ?? '';
+    const { name } = this.interface;
     const families = [config.ipv4, config.ipv6].flatMap((each) => (each === undefined ? [] : [each.address]));
     const lines = [
       'link set dev lo up',
@@ -98,16 +92,14 @@ export class ProgramNamespace implements AsyncDisposable {
     return ['nsenter', ...this.#enter(), 'unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--', ...program];
   }
 
-  /** The programs lose their network. Safe to call twice. */
-  async close(): Promise<void> {
-    await this.device.close();
-    await this.#engine.close();
+  /** Programs that still run have a network until the interface's descriptor is closed. Safe to call twice. */
+  close(): void {
     this.#holder.stdin?.end();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   async #giveNames({ dns, searchDomains }: TunnelConfig): Promise<void> {
@@ -134,6 +126,7 @@ export class ProgramNamespace implements AsyncDisposable {
 interface Held {
   readonly fd: number;
   readonly name: string;
+  readonly offloads: TunOffloads;
 }
 
 async function startHolder(holder: readonly string[]): Promise<[ChildProcess, Held]> {
@@ -162,8 +155,7 @@ const ADVICE =
   'It needs Linux with user namespaces for everybody (sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns; in a container its seccomp profile), /dev/net/tun, koffi, and util-linux. Without --netns it goes by a proxy.';
 
 function parseHeld(line: string): Held {
-  const { fd, name } = JSON.parse(line) as Held; // our own process says it
-  return { fd, name };
+  return JSON.parse(line) as Held; // our own process says it
 }
 
 function hostText(address: IpAddress): string {

@@ -252,6 +252,26 @@ describe('a connection through the proxy', { timeout: 20_000 }, () => {
     assert.ok(received >= sent);
   });
 
+  it('is one of many at a time, each with its own bytes', async () => {
+    await using scene = await ProxyScene.open();
+    const port = await scene.echo();
+    const answers = await Promise.all(
+      Array.from({ length: 400 }, (_, i) => {
+        const text = `${i} `.repeat(500);
+        const start =
+          i % 2 === 0
+            ? bytes(HELLO5, encodeRequest('connect', { host: 'inside.test', port }))
+            : `CONNECT inside.test:${port} HTTP/1.1\r\nHost: x\r\n\r\n`;
+        return scene.exchange(bytes(start, text)).then((answer) => answer.endsWith(text));
+      }),
+    );
+    assert.deepEqual(new Set(answers), new Set([true]));
+    assert.equal(
+      scene.proxy.counters.connections.reduce((sum, { count }) => sum + count, 0),
+      400,
+    );
+  });
+
   it('breaks when the other side breaks', async () => {
     await using scene = await ProxyScene.open();
     const port = await scene.serve((socket) => socket.once('data', () => socket.resetAndDestroy()));

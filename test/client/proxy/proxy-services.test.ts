@@ -210,6 +210,23 @@ describe('the forwarder of names', { timeout: 30_000 }, () => {
     client.close();
   });
 
+  it('asks the machine’s own servers for names outside, at their ports, but never itself', async () => {
+    const server = await udp();
+    server.on('message', (query, { port }) => server.send(answerTo(query), port, '127.0.0.1'));
+    const made = parts([parseUserRule('direct', 'out.test')]);
+    let own = 0;
+    const systemServers = () => [`127.0.0.1:${own}`, `[2001:db8::1]:${server.address().port}`];
+    await using forwarder = await DnsForwarder.listen({ ...made, port: 0, servers: () => ['10.0.0.53'], systemServers });
+    own = forwarder.address.port;
+    const client = await udp();
+    client.send(encode(question('www.out.test')), own, '127.0.0.1');
+    const [message] = (await once(client, 'message')) as [Buffer];
+    assert.equal(decode(message).answers?.length, 1);
+    assert.deepEqual(made.counters.connections, [{ protocol: 'dns', way: 'direct', count: 1 }]);
+    client.close();
+    server.close();
+  });
+
   it('is for this machine only', async () => {
     await assert.rejects(DnsForwarder.listen({ ...parts(), address: '0.0.0.0', port: 0, servers: () => [] }), MisuseError);
   });

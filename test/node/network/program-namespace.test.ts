@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { TunDevice } from '../../../src/node/devices/tun-device.ts';
+import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
 import { ProgramNamespace } from '../../../src/node/network/program-namespace.ts';
 import { missing } from '../../support/requirements.ts';
 import { cidr, ip, tunnel } from './samples.ts';
@@ -10,15 +12,18 @@ const HOLDER = [process.execPath, path.join(import.meta.dirname, 'hold-namespace
 
 describe('a network for one program', { skip: missing('netns', 'tun', 'unshare', 'nsenter'), timeout: 30_000 }, () => {
   it('has the interface, routes and names of the tunnel, and nothing else', async () => {
-    await using namespace = await ProgramNamespace.open(HOLDER);
+    using namespace = await ProgramNamespace.open(HOLDER);
+    const { name, descriptor, offloads, setMtu } = namespace.interface;
+    const engine = await PacketEngine.start();
+    const device = await TunDevice.adopt(engine, descriptor, name, offloads, setMtu);
     const packets: Uint8Array[] = [];
-    namespace.device.start((burst) => {
+    device.start((burst) => {
       for (const { buffer, start, end } of burst) packets.push(buffer.slice(start, end));
     });
     await namespace.configure(
       tunnel({ ipv4: { address: ip('10.1.2.3') }, dns: [ip('10.0.0.53')], include: [cidr('10.0.0.0/8')], exclude: [cidr('10.9.0.0/16')] }),
     );
-    await namespace.device.setMtu(1300);
+    await device.setMtu(1300);
     const script = 'ls /sys/class/net 2>/dev/null; ip -o link show dev tun0; ip -4 route; head -1 /etc/resolv.conf; ping -c1 -W1 10.4.4.4';
     const [program = '', ...args] = namespace.words(['sh', '-c', script]);
     const { stdout } = spawnSync(program, args, { encoding: 'utf8' });
@@ -29,6 +34,8 @@ describe('a network for one program', { skip: missing('netns', 'tun', 'unshare',
     assert.match(stdout, /^nameserver 10\.0\.0\.53$/m);
     const isEcho = (packet: Uint8Array) => packet[9] === 1 && Buffer.from(packet.subarray(16, 20)).equals(Buffer.from([10, 4, 4, 4]));
     while (!packets.some(isEcho)) await new Promise((resolve) => setImmediate(resolve));
+    await device.close();
+    await engine.close();
   });
 
   it('says why there is none', async () => {

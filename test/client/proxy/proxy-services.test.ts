@@ -4,6 +4,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { runInNewContext } from 'node:vm';
 import { AUTHORITATIVE_ANSWER, decode, encode, type Packet, streamEncode } from 'dns-packet';
 import { DnsForwarder } from '../../../src/client/proxy/dns-forwarder.ts';
@@ -13,7 +14,7 @@ import { LocalForward, parsePortForward } from '../../../src/client/proxy/port-f
 import { ProxyCounters } from '../../../src/client/proxy/proxy-counters.ts';
 import { proxyPages } from '../../../src/client/proxy/proxy-pages.ts';
 import { parseUserRule, RouteRules, type UserRule } from '../../../src/client/proxy/route-rules.ts';
-import { MisuseError } from '../../../src/core/errors.ts';
+import { MisuseError, NetworkError } from '../../../src/core/errors.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import { decodeDatagram, encodeDatagram, encodeRequest } from '../../../src/core/socks/socks5.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
@@ -62,6 +63,33 @@ describe('UDP by SOCKS 5', { timeout: 20_000 }, () => {
     control.destroy();
     client.close();
     far.close();
+  });
+
+  it('loses datagrams while the network is away, and goes on when it is back', async () => {
+    await using scene = await ProxyScene.open();
+    const far = await udp();
+    const { control, port } = await associate(scene);
+    const client = await udp();
+    const send = (text: string) =>
+      client.send(encodeDatagram({ host: '10.0.0.1', port: far.address().port }, utf8(text)), port, '127.0.0.1');
+    const { failures } = scene.proxy.counters;
+    const createDatagram = scene.vpn.createDatagram.bind(scene.vpn);
+    const refused = Promise.withResolvers<void>();
+    let refusals = 0;
+    scene.vpn.createDatagram = () => {
+      if (++refusals === 2) refused.resolve();
+      throw new NetworkError('The VPN is not connected.', { code: 'ENETUNREACH' });
+    };
+    send('one'); // is looked up
+    while (refusals < 1) await setImmediate();
+    send('two'); // is known
+    await refused.promise;
+    scene.vpn.createDatagram = createDatagram;
+    send('three');
+    assert.equal(((await once(far, 'message')) as [Buffer])[0].toString(), 'three');
+    assert.equal(failures.get('ENETUNREACH'), 2);
+    control.destroy();
+    for (const socket of [client, far]) socket.close();
   });
 
   it('takes no datagrams of others, and none that are broken or for the machine itself', async () => {

@@ -142,8 +142,15 @@ async function servePage(request: IncomingMessage, response: ServerResponse, pag
   const page = await pages(url.replace(/\?.*/s, ''), headers.host);
   const { status, type, body }: ProxyPage = page ?? { status: 404, type: 'text/plain', body: 'Not found.\n' };
   if (method !== 'GET' && method !== 'HEAD') response.writeHead(405, { Allow: 'GET, HEAD' }).end();
-  else response.writeHead(status, { ...describing(type, body), 'Cache-Control': 'no-store' }).end(method === 'HEAD' ? undefined : body);
+  else response.writeHead(status, { ...describing(type, body), ...OF_PAGES }).end(method === 'HEAD' ? undefined : body);
 }
+
+/** Web sites that the user visits may ask for the pages: they are not theirs to read (Fetch standard, cross-origin resource policy). */
+const OF_PAGES = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+} as const;
 
 function describing(type: string, body: string): Record<string, string | number> {
   return { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) };

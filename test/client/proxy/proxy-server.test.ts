@@ -209,6 +209,7 @@ describe('HTTP through the proxy', { timeout: 20_000 }, () => {
     await using scene = await ProxyScene.open({ pages: async (path) => (path === '/healthz' ? page : undefined) });
     const ask = (line: string) => scene.exchange(`${line} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`, OPEN);
     assert.match(await ask('GET /healthz?x'), /^HTTP\/1\.1 200 .*\r\n\r\nall is well\n$/s);
+    assert.match(await ask('GET /healthz'), /\r\nX-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n/);
     assert.match(await ask('HEAD /healthz'), /^HTTP\/1\.1 200 .*\r\n\r\n$/s);
     assert.match(await ask('POST /healthz'), /^HTTP\/1\.1 405 /);
     assert.match(await ask('GET /elsewhere'), /^HTTP\/1\.1 404 /);

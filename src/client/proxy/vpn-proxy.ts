@@ -10,13 +10,12 @@ import { NetworkError } from '../../core/errors.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
-import type { IpServer } from '../../node/ip/ip-network.ts';
 import type { Vpn } from '../vpn.ts';
 import { VpnResolver } from '../vpn-resolver.ts';
 import { DnsForwarder } from './dns-forwarder.ts';
 import { Outward } from './outward.ts';
 import { type OutwardNetwork, systemNetwork } from './outward-network.ts';
-import { type ForwardParts, LocalForward, listenInside, type PortForward } from './port-forward.ts';
+import { type ForwardParts, LocalForward, type PortForward, RemoteForward } from './port-forward.ts';
 import { ProxyCounters } from './proxy-counters.ts';
 import { proxyPages } from './proxy-pages.ts';
 import { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';
@@ -61,7 +60,7 @@ export class VpnProxy implements AsyncDisposable {
   #server: ProxyServer | undefined;
   #dns: DnsForwarder | undefined;
   readonly #forwards: LocalForward[] = [];
-  readonly #inside: IpServer[] = [];
+  readonly #inside: RemoteForward[] = [];
   #rules: RouteRules;
   #config: TunnelConfig | undefined;
 
@@ -105,7 +104,7 @@ export class VpnProxy implements AsyncDisposable {
 
   /** Ends all that runs through it; the connection to the VPN stays. Safe to call twice. */
   async close(): Promise<void> {
-    for (const server of this.#inside.splice(0)) server.close();
+    for (const forward of this.#inside.splice(0)) forward.close();
     await Promise.all([this.#server?.close(), this.#dns?.close(), ...this.#forwards.map((forward) => forward.close())]);
   }
 
@@ -136,7 +135,7 @@ export class VpnProxy implements AsyncDisposable {
     if (this.#inside.length > 0) return;
     for (const forward of this.#options.remoteForwards ?? []) {
       try {
-        this.#inside.push(await listenInside(forward, this.#vpn, this.#parts));
+        this.#inside.push(await RemoteForward.listen(forward, this.#vpn, this.#parts));
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         this.#log.log('warn', 'remote forward refused', { port: forward.port, reason });

@@ -278,7 +278,7 @@ export class ControlBlock implements Sleeper {
 
   /** Forgets what was received and not read. */
   dropReceived(): void {
-    this.services.received -= this.queue.readable + this.queue.outOfOrder;
+    this.services.received -= this.queue.held;
     this.queue.clear();
   }
 }

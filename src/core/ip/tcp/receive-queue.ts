@@ -18,7 +18,10 @@ const LARGEST_BLOCK = 65_536;
 const REMEMBERED_RANGES = 2 * MAX_SACK_BLOCKS;
 
 /** What a piece costs beside its bytes, about: an array's object and its place. */
-export const PIECE_OVERHEAD = 160;
+const PIECE_OVERHEAD = 160;
+
+/** Shorter ones are copied when their turn comes: as arrays of their own they would cost several times what is counted. */
+const SMALL_PIECE = 512;
 
 interface Range {
   start: Sequence;
@@ -122,6 +125,11 @@ export class ReceiveQueue {
     return count;
   }
 
+  /** What all of it costs, about: bytes. */
+  get held(): number {
+    return this.readable + this.outOfOrder + this.pieces * PIECE_OVERHEAD;
+  }
+
   get hasRanges(): boolean {
     return this.#ranges.length > 0;
   }
@@ -161,6 +169,19 @@ export class ReceiveQueue {
     return block;
   }
 
+  /** A piece that is next in order, as it is. */
+  #takeWhole(piece: Uint8Array): void {
+    this.#finishBlock();
+    this.#whole.push(piece);
+    this.readable += piece.length;
+    this.next = plus(this.next, piece.length);
+  }
+
+  /** Bytes that the block still takes. */
+  get #room(): number {
+    return this.#block === undefined ? 0 : this.#block.length - this.#blockEnd;
+  }
+
   /** What follows does not go into the block that is being filled. */
   #finishBlock(): void {
     if (this.#block !== undefined && this.#blockRead < this.#blockEnd) {
@@ -189,13 +210,13 @@ export class ReceiveQueue {
   }
 
   #takeFirstRange(first: Range): void {
-    this.#finishBlock();
-    for (const piece of first.pieces) this.#whole.push(piece);
-    const length = (first.end - first.start) | 0;
-    this.readable += length;
-    this.outOfOrder -= length;
+    for (const piece of first.pieces) {
+      // A block with room is not left behind either: what is free in it is less than what follows.
+      if (piece.length < SMALL_PIECE || piece.length <= this.#room) this.#append(piece, 0, piece.length);
+      else this.#takeWhole(piece);
+    }
+    this.outOfOrder -= (first.end - first.start) | 0;
     this.pieces -= first.pieces.length;
-    this.next = first.end;
     this.#ranges.shift();
     this.#forget(first);
   }

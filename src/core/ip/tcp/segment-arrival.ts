@@ -318,10 +318,10 @@ function takeData(block: ControlBlock, segment: TcpSegment, now: Millis): void {
     block.acknowledgeNow();
     return;
   }
-  const before = queue.readable + queue.outOfOrder;
+  const before = queue.held;
   const hadRanges = queue.hasRanges;
   const advanced = queue.accept(segment.sequence, segment.buffer, segment.data, end, services.limits.outOfOrderPieces);
-  services.received += queue.readable + queue.outOfOrder - before;
+  services.received += queue.held - before;
   if (advanced > 0) services.ready(block);
   block.receiveSegment = Math.max(block.receiveSegment, Math.min(length, block.ownSegment));
   owe(block, advanced, hadRanges || advanced < end - segment.data, now);

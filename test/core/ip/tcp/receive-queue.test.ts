@@ -62,6 +62,34 @@ describe('receive queue', () => {
     });
   }
 
+  it('counts what pieces cost, and reads small ones out as few', () => {
+    const queue = new ReceiveQueue(0, plainMemory);
+    for (let i = 1_000; i > 0; i--) queue.accept(i, Uint8Array.of(i), 0, 1, 1_000);
+    assert.equal(queue.held, 1_000 * 161);
+    queue.accept(0, Uint8Array.of(0), 0, 1, 1_000);
+    assert.equal(queue.held, 1_001);
+    const read = [queue.read(), queue.read()];
+    assert.deepEqual(
+      read.map((chunk) => chunk && [...chunk]),
+      [Array.from({ length: 1_001 }, (_, i) => i & 0xff), undefined],
+    );
+    assert.equal(queue.held, 0);
+  });
+
+  it('leaves no block behind that is mostly empty', () => {
+    let allocated = 0;
+    const queue = new ReceiveQueue(0, (length) => {
+      allocated += length;
+      return new Uint8Array(length);
+    });
+    const segment = new Uint8Array(600);
+    for (let at = 0; at < 600_000; at += 601) {
+      queue.accept(at + 1, segment, 0, 600, 10);
+      queue.accept(at, segment, 0, 1, 10); // fills the gap
+    }
+    assert.ok(allocated < 2 * queue.readable, `${allocated} bytes for ${queue.readable}`);
+  });
+
   it('takes no more pieces than it may', () => {
     const queue = new ReceiveQueue(0, plainMemory);
     for (let i = 1; i < 100; i++) queue.accept(2 * i, Uint8Array.of(1), 0, 1, 10);

@@ -40,6 +40,9 @@ export interface DeliveryObserver {
 /** Larger pieces are begun anew: a super-segment's worth. */
 const LARGEST_PIECE = 65_536;
 
+/** Beyond these no selective acknowledgement is heard, each of which may cut two more: a full send buffer of usual segments has fewer. */
+export const MAX_PIECES = 16_384;
+
 /** Pieces that are kept to be used again. */
 const POOL = 64;
 
@@ -58,6 +61,7 @@ export class Scoreboard {
   #sackedTo: SentPiece | undefined;
   readonly #pool: SentPiece[] = [];
   #transmissions = 0;
+  #count = 0;
 
   get isEmpty(): boolean {
     return this.head === undefined;
@@ -74,7 +78,7 @@ export class Scoreboard {
       tail.end = end;
       return;
     }
-    const piece = this.#pool.pop() ?? new SentPiece();
+    const piece = this.#newPiece();
     piece.start = start;
     piece.end = end;
     piece.sentAt = now;
@@ -104,7 +108,7 @@ export class Scoreboard {
 
   /** Cuts a piece in two; it keeps the front. */
   split(piece: SentPiece, at: Sequence): void {
-    const rest = this.#pool.pop() ?? new SentPiece();
+    const rest = this.#newPiece();
     rest.start = at;
     rest.end = piece.end;
     rest.sentAt = piece.sentAt;
@@ -144,6 +148,7 @@ export class Scoreboard {
 
   /** A SACK block. Returns bytes that were not known to have arrived. */
   sack(start: Sequence, end: Sequence, observer: DeliveryObserver): number {
+    if (this.#count >= MAX_PIECES) return 0;
     let delivered = 0;
     const from = this.#sackedTo;
     let piece = from !== undefined && distance(start, from.start) >= 0 ? from : this.head;
@@ -215,8 +220,13 @@ export class Scoreboard {
 
   clear(): void {
     this.head = this.tail = this.oldest = this.#newest = this.#lostFrom = this.#sackedTo = undefined;
-    this.inFlight = this.sacked = this.lost = 0;
+    this.inFlight = this.sacked = this.lost = this.#count = 0;
     this.#pool.length = 0;
+  }
+
+  #newPiece(): SentPiece {
+    this.#count++;
+    return this.#pool.pop() ?? new SentPiece();
   }
 
   #markSacked(piece: SentPiece): void {
@@ -241,6 +251,7 @@ export class Scoreboard {
     this.#removeTime(piece);
     if (this.#lostFrom === piece) this.#lostFrom = piece.next;
     if (this.#sackedTo === piece) this.#sackedTo = undefined;
+    this.#count--;
     this.head = piece.next;
     if (piece.next === undefined) this.tail = undefined;
     else piece.next.previous = undefined;

@@ -27,7 +27,7 @@ import { programFolders, reasonOfResult, runProgram } from '../processes/run-pro
 const MAX_NAME_SERVERS = 3;
 
 /** Sockets by which programs would ask the machine's resolver, past the VPN: hidden. */
-const RESOLVER_FOLDERS = ['/run/systemd/resolve', '/run/nscd', '/var/run/nscd'];
+const RESOLVER_FOLDERS = ['/run/systemd/resolve', '/run/nscd', '/var/run/nscd', '/run/avahi-daemon', '/var/run/avahi-daemon'];
 
 /** The interface in the namespace. */
 export interface NamespaceInterface {
@@ -42,7 +42,7 @@ export class ProgramNamespace implements Disposable {
   readonly interface: NamespaceInterface;
   readonly #holder: ChildProcess;
   readonly #pid: number;
-  readonly #folder = mkdtempSync(path.join(tmpdir(), 'sallyport-namespace-'));
+  readonly #folder: string;
 
   /**
    * `holder`: the command that calls {@link holdNamespace}. Rejects with SallyportError (`ERR_NAMESPACE`) where this user or this machine may not have
@@ -67,6 +67,7 @@ export class ProgramNamespace implements Disposable {
       offloads,
       setMtu: (mtu) => this.#inside('ip', ['link', 'set', 'dev', name, 'mtu', String(mtu)]),
     };
+    this.#folder = mkdtempSync(path.join(tmpdir(), 'sallyport-namespace-')); // last: nobody removes it if this throws
   }
 
   /** Addresses, routes and names as the gateway says; what it leaves outside the tunnel cannot be reached. Rejects with SallyportError. */

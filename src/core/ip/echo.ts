@@ -96,21 +96,31 @@ export class EchoHost {
 
   /** An answer has arrived. */
   receive(from: IpAddress, identifier: number, sequence: number, bytes: Uint8Array): void {
-    const socket = this.#sockets.get(identifier);
+    const socket = this.#find(from, identifier);
     const { counters, ready } = this.#surroundings;
-    if (socket === undefined || !sameIp(socket.remote, from)) counters.drop('no-port');
+    if (socket === undefined) counters.drop('no-port');
     else if (socket.deliver({ from: { address: from, port: sequence }, bytes: copyOf(bytes) })) ready.add(socket);
     else counters.drop('socket-full');
   }
 
+  /** Somebody may have sent requests with this identifier to there. */
+  hasSocket(to: IpAddress, identifier: number): boolean {
+    return this.#find(to, identifier) !== undefined;
+  }
+
   icmpError(error: IcmpError, to: IpAddress, identifier: number, sequence: number): void {
-    const socket = this.#sockets.get(identifier);
-    if (socket === undefined || !sameIp(socket.remote, to)) return;
+    const socket = this.#find(to, identifier);
+    if (socket === undefined) return;
     socket.fail(sequence, error);
     this.#surroundings.ready.add(socket);
   }
 
   closed(socket: EchoSocket): void {
     this.#sockets.delete(socket.identifier);
+  }
+
+  #find(remote: IpAddress, identifier: number): EchoSocket | undefined {
+    const socket = this.#sockets.get(identifier);
+    return socket !== undefined && sameIp(socket.remote, remote) ? socket : undefined;
   }
 }

@@ -125,8 +125,7 @@ export class IcmpHost {
     const remote: IpAddress = { family: quoted.family, bytes: copyOf(quoted.destination) };
     if (error === 'too-big') {
       const mtu = mtuOf(packet.family, packet.buffer, packet.payload);
-      // For TCP the connection judges whether it is believed; for the others nobody can.
-      if (quoted.protocol !== PROTOCOL.tcp || this.#surroundings.tcp.isOnItsWay(quotedBytes(quoted), swapped(quoted))) {
+      if (this.#isLikelySent(quoted, remote)) {
         pathMtus.learn(remote, mtu, quoted.end - quoted.start, this.#surroundings.mtu(), now);
       }
     }
@@ -137,6 +136,23 @@ export class IcmpHost {
     return (
       this.#surroundings.isOwnAt(quoted.buffer, quoted.addressesAt, quoted.family) && !(quoted.isFragment && quoted.fragmentOffset > 0)
     );
+  }
+
+  /** RFC 5927 §7.2: as far as each protocol can tell. Of TCP that is the sequence number; of datagrams only whose they were. */
+  #isLikelySent(quoted: IpPacket, remote: IpAddress): boolean {
+    const { tcp, udp, echo } = this.#surroundings;
+    const bytes = quotedBytes(quoted);
+    switch (quoted.protocol) {
+      case PROTOCOL.tcp:
+        return tcp.isOnItsWay(bytes, swapped(quoted));
+      case PROTOCOL.udp:
+        return udp.hasSocket({ family: quoted.family, bytes: quoted.source }, u16(bytes, 0));
+      case PROTOCOL.icmp:
+      case PROTOCOL.icmpv6:
+        return bytes[0] === echoTypes(quoted.family).request && echo.hasSocket(remote, u16(bytes, 4));
+      default:
+        return false;
+    }
   }
 
   #tell(quoted: IpPacket, error: IcmpError, remote: IpAddress, now: Millis): void {

@@ -171,6 +171,11 @@ export class UdpHost {
     return true;
   }
 
+  /** Somebody may have sent from there. */
+  hasSocket(local: IpAddress, port: number): boolean {
+    return this.#find(local, port) !== undefined;
+  }
+
   /** `quoted`: the UDP header of a packet of ours. */
   icmpError(error: IcmpError, local: IpAddress, remote: IpAddress, quoted: Uint8Array): void {
     const socket = this.#find(local, u16(quoted, 0));

@@ -227,6 +227,37 @@ for (const family of [4, 6] as const) {
       assert.equal(server.statistics().segment, 1_440);
     });
 
+    it('RFC 5927 §7.2: believes no router that quotes a datagram which nobody here sends', () => {
+      const script = new PacketScript({ family });
+      const quoting = (protocol: number, bytes: readonly number[]) => {
+        const body = quotedSegment(script, 0, 53);
+        body[family === 4 ? 9 : 6] = protocol;
+        body.set(bytes, header);
+        const [type, code] = family === 4 ? [3, 4] : [2, 0];
+        script.deliver(icmpPacket(family, script.peer.bytes, script.local.bytes, { type, code, rest: 1_280, body }));
+      };
+      const [echo, request] = family === 4 ? [1, 8] : [58, 128];
+      quoting(17, [0, 53]); // UDP
+      quoting(132, [0, 53]); // SCTP
+      quoting(echo, [request, 0, 0, 0, 0x12, 0x34]);
+      const server = script.accepted({ mss: 1_440 });
+      assert.equal(server.statistics().segment, 1_440);
+      const socket = script.stack.openEcho(script.peer);
+      quoting(echo, [request, 0, 0, 0, socket.identifier >>> 8, socket.identifier & 0xff]);
+      script.write(server, 5_000);
+      tooBig(script, script.take()[0]?.rawSeq ?? 0, 1_400); // it looks at what is known of the path
+      assert.equal(server.statistics().segment, 1_280 - header - 20);
+    });
+
+    it('believes a router that quotes a datagram of a socket', () => {
+      const script = new PacketScript({ family });
+      script.stack.openUdp(family, { port: 53 });
+      const body = udpPacket({ address: script.local, port: 53 }, { address: script.peer, port: PEER_PORT }, new Uint8Array(1_400));
+      const [type, code] = family === 4 ? [3, 4] : [2, 0];
+      script.deliver(icmpPacket(family, script.peer.bytes, script.local.bytes, { type, code, rest: 1_280, body }));
+      assert.equal(script.accepted({ mss: 1_440 }).statistics().segment, 1_280 - header - 20);
+    });
+
     it('does not let a router make segments senselessly small', () => {
       const script = new PacketScript({ family });
       const server = script.accepted({ mss: 1_440 });

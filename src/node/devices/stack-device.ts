@@ -25,6 +25,9 @@ const TURN_BYTES = 1024 * 1024;
 /** Times that one turn tells sockets of something, if what they do makes more of it. */
 const MAX_ROUNDS = 4;
 
+/** A longer one fires at once: the deadline is looked at again when this one has. */
+const MAX_TIMER: Millis = 2 ** 31 - 1;
+
 export class StackDevice implements PacketDevice {
   readonly stack: IpStack;
   /** It never fails. */
@@ -161,7 +164,7 @@ export class StackDevice implements PacketDevice {
         this.#timerDue = Number.POSITIVE_INFINITY;
         this.#turn();
       },
-      Math.max(0, Math.ceil(due - now)),
+      Math.min(MAX_TIMER, Math.max(0, Math.ceil(due - now))),
     );
     // Who wants the process to live has something else that keeps it alive: the tunnel.
     this.#timer.unref();

@@ -53,6 +53,7 @@ export async function runExec(host: string, words: readonly string[], given: Exe
     try {
       if (way === undefined || vpn?.config === undefined) return;
       const program = await way.program(vpn.config);
+      if (cancel.signal.aborted || vpn.state === 'closed') return; // it was over before the program had begun
       const isStdinTaken = given.passwordStdin === true || given.cookieStdin === true || given.keyPasswordStdin === true;
       child = new RunningProgram(words[0] ?? '', program, isStdinTaken, (text) => reporter.problem(text));
       await child.ended;

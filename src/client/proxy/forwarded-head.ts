@@ -23,9 +23,12 @@ const VIA = '1.1 sallyport';
 
 /**
  * `raw`: names and values in turn. `host`: what the target says, which replaces what the client says (RFC 9112 §3.2.2). The body's framing is
- * that of its own hop: node:http makes it anew.
+ * that of its own hop: node:http makes it anew; `isOld`: for a client of HTTP/1.0, to whom the end of the connection says it (RFC 9112 §6.1).
  */
-export function forwardedHeaders(raw: readonly string[], { host }: { readonly host?: string }): string[] {
+export function forwardedHeaders(
+  raw: readonly string[],
+  { host, isOld = false }: { readonly host?: string; readonly isOld?: boolean },
+): string[] {
   const fields = pairs(raw);
   const listed = new Set(
     fields.filter(([name]) => name.toLowerCase() === 'connection').flatMap(([, value]) => value.toLowerCase().split(/[\s,]+/)),
@@ -34,7 +37,7 @@ export function forwardedHeaders(raw: readonly string[], { host }: { readonly ho
     const lower = name.toLowerCase();
     return !HOP_BY_HOP.has(lower) && !listed.has(lower) && !(host !== undefined && lower === 'host');
   });
-  const isChunked = fields.some(([name]) => name.toLowerCase() === 'transfer-encoding');
+  const isChunked = !isOld && fields.some(([name]) => name.toLowerCase() === 'transfer-encoding');
   const hop: [string, string][] = host === undefined ? [] : [['Connection', 'close']];
   const front: [string, string][] = host === undefined ? [] : [['Host', host]];
   return [...front, ...kept, ['Via', VIA], ...(isChunked ? [['Transfer-Encoding', 'chunked']] : []), ...hop].flat();

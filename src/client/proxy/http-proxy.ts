@@ -122,7 +122,11 @@ function forward(visit: Visit, request: IncomingMessage, response: ServerRespons
       failed(new PeerMisbehavedError('a status that is none'));
       return;
     }
-    response.writeHead(statusCode, statusMessage.replace(NOT_OF_REASONS, '?'), forwardedHeaders(answer.rawHeaders, {}));
+    response.writeHead(
+      statusCode,
+      statusMessage.replace(NOT_OF_REASONS, '?'),
+      forwardedHeaders(answer.rawHeaders, { isOld: request.httpVersion === '1.0' }),
+    );
     answer.on('data', (chunk: Buffer) => {
       counters.bytes.toClients += chunk.length;
     });

@@ -143,6 +143,16 @@ describe('HTTP through the proxy', { timeout: 20_000 }, () => {
     assert.match(answer, /\r\n\r\n4\r\nfine\r\n0\r\n\r\n$/);
   });
 
+  it('passes an answer in chunks on as one that its end ends, to a client of HTTP/1.0', async () => {
+    await using scene = await ProxyScene.open();
+    await using web = await webServer();
+    for (const field of ['', 'Connection: keep-alive\r\n']) {
+      const answer = await scene.exchange(`GET http://inside.test:${web.port}/ HTTP/1.0\r\n${field}\r\n`, OPEN);
+      assert.match(answer, /^HTTP\/1\.1 201 .*\r\n\r\nfine$/s);
+      assert.doesNotMatch(answer, /transfer-encoding/i);
+    }
+  });
+
   it('passes on several requests of one connection, to different hosts, with bodies in chunks', async () => {
     await using scene = await ProxyScene.open();
     await using web = await webServer();

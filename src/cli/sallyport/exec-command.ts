@@ -5,12 +5,14 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import type { ConnectOptions } from '../../client/connect-options.ts';
 import { VpnProxy } from '../../client/proxy/vpn-proxy.ts';
 import { Vpn } from '../../client/vpn.ts';
 import { MisuseError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import type { ExecArguments } from './arguments.ts';
 import { tunnelOptions } from './client-options.ts';
@@ -26,6 +28,9 @@ const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 const SIGNAL_BASE = 128;
 
+/** For what a program has sent to arrive, once it has ended. */
+const SETTLE_LIMIT: Millis = 5_000;
+
 /** How a program's connections come into the VPN. */
 interface WayIn extends AsyncDisposable {
   readonly device: NonNullable<ConnectOptions['device']>;
@@ -33,6 +38,8 @@ interface WayIn extends AsyncDisposable {
   open(vpn: Vpn): Promise<void>;
   /** The tunnel is up: what to run, and what is added to its environment. */
   program(config: TunnelConfig): Promise<{ readonly words: readonly string[]; readonly env: Readonly<Record<string, string>> }>;
+  /** Resolves when none of its connections is open any more, as far as that is known. */
+  settled(): Promise<void>;
 }
 
 /** Resolves with the program's exit code, or with why it was not run. */
@@ -57,6 +64,7 @@ export async function runExec(host: string, words: readonly string[], given: Exe
       const isStdinTaken = given.passwordStdin === true || given.cookieStdin === true || given.keyPasswordStdin === true;
       child = new RunningProgram(words[0] ?? '', program, isStdinTaken, (text) => reporter.problem(text));
       await child.ended;
+      await settled(way, cancel.signal);
     } catch (error) {
       failure = error;
     }
@@ -82,6 +90,19 @@ export async function runExec(host: string, words: readonly string[], given: Exe
   }
 }
 
+/** Resolves when that has settled, or there is no more time for it. */
+async function settled(way: WayIn, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const over = new AbortController();
+  try {
+    await Promise.race([way.settled(), setTimeout(SETTLE_LIMIT, undefined, { signal: AbortSignal.any([signal, over.signal]) })]);
+  } catch {
+    // cancelled
+  } finally {
+    over.abort();
+  }
+}
+
 function proxyWay(words: readonly string[], given: ExecArguments, log: Logger): WayIn {
   const rules = userRules(given);
   let proxy: VpnProxy | undefined;
@@ -93,6 +114,9 @@ function proxyWay(words: readonly string[], given: ExecArguments, log: Logger): 
     async program() {
       if (proxy === undefined) throw new MisuseError('the proxy is opened before the connection');
       return { words, env: proxyEnvironment(placeText(proxy.places.proxy)) };
+    },
+    async settled() {
+      await proxy?.counters.settled();
     },
     async [Symbol.asyncDispose]() {
       await proxy?.close();
@@ -110,6 +134,7 @@ async function namespaceWay(words: readonly string[]): Promise<WayIn> {
       await namespace.configure(config);
       return { words: namespace.words(words), env: {} };
     },
+    async settled() {}, // its sockets are the kernel's, which does not say
     async [Symbol.asyncDispose]() {
       namespace.close();
     },

@@ -6,14 +6,38 @@ import type { Way } from './route-rules.ts';
 export type ProxyProtocol = 'socks4' | 'socks5' | 'http' | 'udp' | 'dns' | 'forward' | 'remote-forward';
 
 export class ProxyCounters {
-  /** Clients that are connected now. */
-  active = 0;
   /** Clients that were turned away, as there were too many. */
   dropped = 0;
   /** Bytes of connections that are over and of datagrams, from programs of this machine and to them, with the proxy's own. */
   readonly bytes = { fromClients: 0, toClients: 0 };
   readonly #made = new Map<string, { readonly protocol: ProxyProtocol; readonly way: Way; count: number }>();
   readonly #failed = new Map<string, number>();
+  #active = 0;
+  #settled: PromiseWithResolvers<void> | undefined;
+
+  /** Clients that are connected now. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** A client has connected. */
+  entered(): void {
+    this.#active++;
+  }
+
+  /** Its connection is closed. */
+  left(): void {
+    if (--this.#active > 0) return;
+    this.#settled?.resolve();
+    this.#settled = undefined;
+  }
+
+  /** Resolves when no client is connected any more. */
+  settled(): Promise<void> {
+    if (this.#active === 0) return Promise.resolve();
+    this.#settled ??= Promise.withResolvers();
+    return this.#settled.promise;
+  }
 
   /** A destination was reached. */
   connected(protocol: ProxyProtocol, way: Way): void {

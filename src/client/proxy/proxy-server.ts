@@ -136,11 +136,11 @@ export class ProxyServer implements AsyncDisposable {
   async #serve(socket: Socket): Promise<void> {
     const visit = new Visit(socket, this.#context);
     this.#visits.set(socket, visit);
-    this.counters.active++;
+    this.counters.entered();
     socket.setNoDelay(true);
     socket.once('close', () => {
       this.#visits.delete(socket);
-      this.counters.active--;
+      this.counters.left();
     });
     const first = await firstByte(socket);
     if (first === undefined) socket.destroy();

@@ -1,5 +1,7 @@
 /** The limits of the proxy, hostile bytes, and where it may listen. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Outward } from '../../../src/client/proxy/outward.ts';
@@ -51,6 +53,30 @@ describe('the proxy', { timeout: 60_000 }, () => {
     assert.equal(scene.proxy.counters.dropped, 1);
     one.destroy();
     two.destroy();
+  });
+
+  it('has settled when the last client has gone', async () => {
+    await using scene = await ProxyScene.open();
+    const { counters } = scene.proxy;
+    await counters.settled();
+    const port = await scene.echo();
+    const clients = [await scene.dial(), await scene.dial()];
+    for (const client of clients) {
+      client.write(bytes(HELLO5, encodeRequest('connect', { host: 'inside.test', port })));
+      await once(client, 'data');
+    }
+    let hasSettled = false;
+    const settled = counters.settled().then(() => {
+      hasSettled = true;
+    });
+    const [one, two] = clients as [Socket, Socket];
+    one.end();
+    await over(one);
+    assert.equal(hasSettled, false);
+    two.end();
+    await over(two);
+    await settled;
+    assert.equal(counters.active, 0);
   });
 
   it('reads no head without an end', async () => {

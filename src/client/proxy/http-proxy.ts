@@ -13,7 +13,7 @@
 import { request as httpRequest, type IncomingMessage, type RequestOptions, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
-import { CancelledError } from '../../core/errors.ts';
+import { CancelledError, PeerMisbehavedError } from '../../core/errors.ts';
 import type { SocksDestination } from '../../core/socks/socks5.ts';
 import { forwardedHeaders } from './forwarded-head.ts';
 import { destinationOf, type HttpTarget, parseAuthority } from './http-target.ts';
@@ -94,6 +94,11 @@ function admit({ credentials }: Visit, request: IncomingMessage): Failure | unde
   return PROXY_LOGIN;
 }
 
+/** RFC 9110 §15: three digits, the first of which says the class. node:http reads smaller ones and throws when it is to write them. */
+const LEAST_STATUS = 100;
+/** RFC 9112 §4: what a reason phrase may not have in it, as LEAST_STATUS. */
+const NOT_OF_REASONS = /[^\t\x20-\x7e\x80-\xff]/g;
+
 function forward(visit: Visit, request: IncomingMessage, response: ServerResponse, far: OutwardSocket, url: HttpTarget): void {
   const { counters } = visit.context;
   const options: RequestOptions = {
@@ -112,7 +117,12 @@ function forward(visit: Visit, request: IncomingMessage, response: ServerRespons
   };
   onward.on('error', failed);
   onward.once('response', (answer: IncomingMessage) => {
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, forwardedHeaders(answer.rawHeaders, {}));
+    const { statusCode = 0, statusMessage = '' } = answer;
+    if (statusCode < LEAST_STATUS) {
+      failed(new PeerMisbehavedError('a status that is none'));
+      return;
+    }
+    response.writeHead(statusCode, statusMessage.replace(NOT_OF_REASONS, '?'), forwardedHeaders(answer.rawHeaders, {}));
     answer.on('data', (chunk: Buffer) => {
       counters.bytes.toClients += chunk.length;
     });
@@ -132,8 +142,15 @@ async function servePage(request: IncomingMessage, response: ServerResponse, pag
   const page = await pages(url.replace(/\?.*/s, ''), headers.host);
   const { status, type, body }: ProxyPage = page ?? { status: 404, type: 'text/plain', body: 'Not found.\n' };
   if (method !== 'GET' && method !== 'HEAD') response.writeHead(405, { Allow: 'GET, HEAD' }).end();
-  else response.writeHead(status, { ...describing(type, body), 'Cache-Control': 'no-store' }).end(method === 'HEAD' ? undefined : body);
+  else response.writeHead(status, { ...describing(type, body), ...OF_PAGES }).end(method === 'HEAD' ? undefined : body);
 }
+
+/** Web sites that the user visits may ask for the pages: they are not theirs to read (Fetch standard, cross-origin resource policy). */
+const OF_PAGES = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+} as const;
 
 function describing(type: string, body: string): Record<string, string | number> {
   return { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) };

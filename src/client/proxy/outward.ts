@@ -104,20 +104,21 @@ export class Outward {
     const abort = () => cancel.abort();
     signal.addEventListener('abort', abort, { once: true });
     const timer = setTimeout(abort, CONNECT_LIMIT);
-    const socket = this.network(way).createConnection({
-      host: address,
-      port,
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      signal: cancel.signal,
-    });
-    socket.on('error', () => undefined); // whoever has it in the end: 'close' follows
+    let socket: OutwardSocket | undefined;
     try {
+      socket = this.network(way).createConnection({
+        host: address,
+        port,
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: true,
+        signal: cancel.signal,
+      });
+      socket.on('error', () => undefined); // whoever has it in the end: 'close' follows
       await once(socket, 'connect');
       return socket;
     } catch (error) {
-      socket.destroy();
+      socket?.destroy();
       if (signal.aborted) throw new CancelledError();
       if (cancel.signal.aborted) throw new NetworkError(`${address} port ${port} does not answer.`, { code: 'ETIMEDOUT' });
       throw error;

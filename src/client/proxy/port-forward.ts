@@ -104,22 +104,57 @@ export class LocalForward implements AsyncDisposable {
   }
 }
 
-/**
- * Starts to listen inside the VPN. Rejects with NetworkError if it cannot. What comes from there goes to this machine's own network, to the one
- * destination that the user has named: also to loopback.
- */
-export async function listenInside({ bind, port, to }: PortForward, inside: IpNetwork, parts: ForwardParts): Promise<IpServer> {
-  const server = inside.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => void toHere(socket, to, parts));
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  const isEvery = bind === undefined || bind === '0.0.0.0' || bind === '::';
-  server.listen({ port, ...(!isEvery && { host: bind }) }, resolve);
-  await promise;
-  return server;
+/** A port inside the VPN. */
+export class RemoteForward implements Disposable {
+  readonly #server: IpServer;
+  readonly #sockets = new Set<IpSocket>();
+
+  /**
+   * Starts to listen. Rejects with NetworkError if it cannot. What comes from there goes to this machine's own network, to the one destination that
+   * the user has named: also to loopback.
+   */
+  static async listen(
+    forward: PortForward,
+    inside: IpNetwork,
+    parts: ForwardParts,
+    maxConnections: number = MAX_CONNECTIONS,
+  ): Promise<RemoteForward> {
+    const { bind, port } = forward;
+    const made = new RemoteForward(forward.to, inside, parts, maxConnections);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    made.#server.once('error', reject);
+    const isEvery = bind === undefined || bind === '0.0.0.0' || bind === '::';
+    made.#server.listen({ port, ...(!isEvery && { host: bind }) }, resolve);
+    await promise;
+    return made;
+  }
+
+  private constructor(to: SocksDestination, inside: IpNetwork, parts: ForwardParts, maxConnections: number) {
+    this.#server = inside.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (far) => {
+      far.on('error', () => undefined); // 'close' follows
+      if (this.#sockets.size >= maxConnections) {
+        parts.counters.dropped++;
+        far.resetAndDestroy();
+        return;
+      }
+      this.#sockets.add(far);
+      far.once('close', () => this.#sockets.delete(far));
+      void toHere(far, to, parts);
+    });
+  }
+
+  /** Ends its connections. Safe to call twice. */
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
 async function toHere(far: IpSocket, { host, port }: SocksDestination, { counters, log }: ForwardParts): Promise<void> {
-  far.on('error', () => undefined); // 'close' follows
   const socket = systemNetwork.createConnection({
     host,
     port,
@@ -129,13 +164,18 @@ async function toHere(far: IpSocket, { host, port }: SocksDestination, { counter
     signal: new AbortController().signal,
   }) as Socket; // the system's are
   socket.on('error', () => undefined); // 'close' follows
+  const farGone = () => socket.destroy(new CancelledError());
+  far.once('close', farGone);
   try {
     await once(socket, 'connect');
   } catch (error) {
+    if (error instanceof CancelledError) return;
     counters.failed(failureCode(error));
     log.log('debug', 'remote forward failed', { host, port, reason: failureCode(error) });
     far.resetAndDestroy();
     return;
+  } finally {
+    far.off('close', farGone);
   }
   counters.connected('remote-forward', 'vpn');
   await splice(socket, far);

@@ -111,7 +111,11 @@ export class UdpAssociation {
       this.#peers.delete(oldest);
     }
     this.#options.counters.bytes.fromClients += payload.length;
-    this.#socketFor(target).send(payload, port, target.address);
+    try {
+      this.#socketFor(target).send(payload, port, target.address);
+    } catch (error) {
+      this.#lost(error); // the VPN is not up: datagrams may be lost
+    }
   }
 
   #socketFor({ way, family }: OutwardTarget): OutwardDatagram {

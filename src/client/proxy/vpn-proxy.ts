@@ -10,13 +10,13 @@ import { NetworkError } from '../../core/errors.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
-import type { IpServer } from '../../node/ip/ip-network.ts';
 import type { Vpn } from '../vpn.ts';
 import { VpnResolver } from '../vpn-resolver.ts';
+import type { VpnState } from '../vpn-status.ts';
 import { DnsForwarder } from './dns-forwarder.ts';
 import { Outward } from './outward.ts';
 import { type OutwardNetwork, systemNetwork } from './outward-network.ts';
-import { type ForwardParts, LocalForward, listenInside, type PortForward } from './port-forward.ts';
+import { type ForwardParts, LocalForward, type PortForward, RemoteForward } from './port-forward.ts';
 import { ProxyCounters } from './proxy-counters.ts';
 import { proxyPages } from './proxy-pages.ts';
 import { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';
@@ -61,9 +61,10 @@ export class VpnProxy implements AsyncDisposable {
   #server: ProxyServer | undefined;
   #dns: DnsForwarder | undefined;
   readonly #forwards: LocalForward[] = [];
-  readonly #inside: IpServer[] = [];
+  readonly #inside: RemoteForward[] = [];
   #rules: RouteRules;
   #config: TunnelConfig | undefined;
+  #isClosed = false;
 
   /**
    * Listens for a connection with device `userspace`, which need not be up yet: until it is, clients are told that the network cannot be reached.
@@ -89,9 +90,7 @@ export class VpnProxy implements AsyncDisposable {
     this.#rules = new RouteRules(rules, NO_NETWORKS);
     const outward = new Outward({ networks: { vpn: insideOf(vpn), direct: systemNetwork }, rules: () => this.#currentRules() });
     this.#parts = { outward, counters: this.counters, log };
-    vpn.on('state', (state) => {
-      if (state === 'up') void this.#isUp();
-    });
+    vpn.on('state', this.#followState);
   }
 
   get places(): VpnProxyPlaces {
@@ -103,9 +102,15 @@ export class VpnProxy implements AsyncDisposable {
     };
   }
 
+  readonly #followState = (state: VpnState): void => {
+    if (state === 'up') void this.#isUp();
+  };
+
   /** Ends all that runs through it; the connection to the VPN stays. Safe to call twice. */
   async close(): Promise<void> {
-    for (const server of this.#inside.splice(0)) server.close();
+    this.#vpn.off('state', this.#followState);
+    this.#isClosed = true;
+    for (const forward of this.#inside.splice(0)) forward.close();
     await Promise.all([this.#server?.close(), this.#dns?.close(), ...this.#forwards.map((forward) => forward.close())]);
   }
 
@@ -136,7 +141,9 @@ export class VpnProxy implements AsyncDisposable {
     if (this.#inside.length > 0) return;
     for (const forward of this.#options.remoteForwards ?? []) {
       try {
-        this.#inside.push(await listenInside(forward, this.#vpn, this.#parts));
+        const made = await RemoteForward.listen(forward, this.#vpn, this.#parts);
+        if (this.#isClosed) made.close();
+        else this.#inside.push(made);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         this.#log.log('warn', 'remote forward refused', { port: forward.port, reason });

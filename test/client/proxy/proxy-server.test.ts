@@ -177,6 +177,18 @@ describe('HTTP through the proxy', { timeout: 20_000 }, () => {
     assert.equal(await scene.exchange('GET\u0001\r\n\r\n', OPEN).then((text) => text.slice(9, 12)), '400');
   });
 
+  it('outlives an upstream that answers what may not be written', async () => {
+    await using scene = await ProxyScene.open();
+    const ask = async (answer: string) => {
+      const port = await scene.serve((socket) => void socket.end(`${answer}\r\nContent-Length: 0\r\n\r\n`, 'latin1'));
+      return scene.exchange(`GET http://inside.test:${port}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`, OPEN);
+    };
+    assert.match(await ask('HTTP/1.1 099 Low'), /^HTTP\/1\.1 502 /);
+    assert.match(await ask('HTTP/1.1 000 None'), /^HTTP\/1\.1 502 /);
+    assert.match(await ask('HTTP/1.1 200 a\u0001b'), /^HTTP\/1\.1 (200 a\?b|502 )/);
+    assert.match(await ask('HTTP/1.1 200 Fine'), /^HTTP\/1\.1 200 Fine/);
+  });
+
   it('wants the password where there is one', async () => {
     await using scene = await ProxyScene.open({ login: LOGIN });
     const port = await scene.echo();
@@ -197,6 +209,7 @@ describe('HTTP through the proxy', { timeout: 20_000 }, () => {
     await using scene = await ProxyScene.open({ pages: async (path) => (path === '/healthz' ? page : undefined) });
     const ask = (line: string) => scene.exchange(`${line} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`, OPEN);
     assert.match(await ask('GET /healthz?x'), /^HTTP\/1\.1 200 .*\r\n\r\nall is well\n$/s);
+    assert.match(await ask('GET /healthz'), /\r\nX-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n/);
     assert.match(await ask('HEAD /healthz'), /^HTTP\/1\.1 200 .*\r\n\r\n$/s);
     assert.match(await ask('POST /healthz'), /^HTTP\/1\.1 405 /);
     assert.match(await ask('GET /elsewhere'), /^HTTP\/1\.1 404 /);

@@ -2,25 +2,27 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type ServerOpts, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { runInNewContext } from 'node:vm';
 import { AUTHORITATIVE_ANSWER, decode, encode, type Packet, streamEncode } from 'dns-packet';
 import { DnsForwarder } from '../../../src/client/proxy/dns-forwarder.ts';
 import { Outward } from '../../../src/client/proxy/outward.ts';
 import { renderPac } from '../../../src/client/proxy/pac.ts';
-import { LocalForward, parsePortForward } from '../../../src/client/proxy/port-forward.ts';
+import { LocalForward, parsePortForward, RemoteForward } from '../../../src/client/proxy/port-forward.ts';
 import { ProxyCounters } from '../../../src/client/proxy/proxy-counters.ts';
 import { proxyPages } from '../../../src/client/proxy/proxy-pages.ts';
 import { parseUserRule, RouteRules, type UserRule } from '../../../src/client/proxy/route-rules.ts';
-import { MisuseError } from '../../../src/core/errors.ts';
+import { MisuseError, NetworkError } from '../../../src/core/errors.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import { decodeDatagram, encodeDatagram, encodeRequest } from '../../../src/core/socks/socks5.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
 import { utf8 } from '../../../src/core/wire/text.ts';
+import type { IpNetwork } from '../../../src/node/ip/ip-network.ts';
 import { status } from '../../cli/sallyport/statuses.ts';
 import { LoopbackNetwork } from './loopback-network.ts';
-import { bytes, collected, HELLO5, NO_NETWORKS, ProxyScene } from './proxy-scene.ts';
+import { bytes, collected, HELLO5, NO_NETWORKS, over, ProxyScene } from './proxy-scene.ts';
 
 function parts(rules: readonly UserRule[] = []) {
   const made = new RouteRules(rules, NO_NETWORKS);
@@ -62,6 +64,33 @@ describe('UDP by SOCKS 5', { timeout: 20_000 }, () => {
     control.destroy();
     client.close();
     far.close();
+  });
+
+  it('loses datagrams while the network is away, and goes on when it is back', async () => {
+    await using scene = await ProxyScene.open();
+    const far = await udp();
+    const { control, port } = await associate(scene);
+    const client = await udp();
+    const send = (text: string) =>
+      client.send(encodeDatagram({ host: '10.0.0.1', port: far.address().port }, utf8(text)), port, '127.0.0.1');
+    const { failures } = scene.proxy.counters;
+    const createDatagram = scene.vpn.createDatagram.bind(scene.vpn);
+    const refused = Promise.withResolvers<void>();
+    let refusals = 0;
+    scene.vpn.createDatagram = () => {
+      if (++refusals === 2) refused.resolve();
+      throw new NetworkError('The VPN is not connected.', { code: 'ENETUNREACH' });
+    };
+    send('one'); // is looked up
+    while (refusals < 1) await setImmediate();
+    send('two'); // is known
+    await refused.promise;
+    scene.vpn.createDatagram = createDatagram;
+    send('three');
+    assert.equal(((await once(far, 'message')) as [Buffer])[0].toString(), 'three');
+    assert.equal(failures.get('ENETUNREACH'), 2);
+    control.destroy();
+    for (const socket of [client, far]) socket.close();
   });
 
   it('takes no datagrams of others, and none that are broken or for the machine itself', async () => {
@@ -129,6 +158,44 @@ describe('a forwarded port', { timeout: 20_000 }, () => {
     await assert.rejects(LocalForward.listen({ bind: undefined, port: forward.address.port, to: { host: 'x', port: 1 } }, made), {
       code: 'ERR_LISTEN',
     });
+  });
+});
+
+describe('a port inside the VPN', { timeout: 20_000 }, () => {
+  /** Inside is loopback: of the network only servers are asked for, and the system's take these options too. */
+  function inside(): { readonly network: IpNetwork; readonly port: () => number } {
+    let server = createServer();
+    const network = {
+      createServer(options: ServerOpts, onConnection: (socket: Socket) => void): Server {
+        server = createServer(options, onConnection);
+        return server;
+      },
+    } as unknown as IpNetwork;
+    return { network, port: () => (server.address() as AddressInfo).port };
+  }
+
+  it('takes no more connections than it may, and ends those that it has', async () => {
+    await using scene = await ProxyScene.open();
+    const { network, port } = inside();
+    const made = parts();
+    const to = { host: '127.0.0.1', port: await scene.echo() };
+    using forward = await RemoteForward.listen({ bind: '127.0.0.1', port: 0, to }, network, made, 2);
+    const dial = () => connect({ port: port(), host: '127.0.0.1' }).on('error', () => undefined);
+    const [one, two] = [dial(), dial()];
+    for (const socket of [one, two]) {
+      socket.write('x');
+      await once(socket, 'data');
+    }
+    await over(dial());
+    assert.equal(made.counters.dropped, 1);
+    one.end();
+    await over(one);
+    const three = dial();
+    three.write('y');
+    assert.equal(String(await once(three, 'data')), 'y');
+    forward.close();
+    await Promise.all([over(two), over(three)]);
+    assert.equal(made.counters.connections[0]?.count, 3);
   });
 });
 

@@ -368,8 +368,13 @@ export class TcpHost implements TcpServices {
     const pathMtu = this.#surroundings.pathMtu(block.remote.address, now);
     const isSmaller = pathMtu < block.pathMtu;
     block.pathMtu = pathMtu;
-    if (!isSmaller) return;
-    block.recovery.segmentsTooBig(now);
+    if (isSmaller) {
+      block.recovery.segmentsTooBig(now);
+    } else {
+      // A window below one segment, which a timeout leaves, would never send any.
+      const { congestion } = block.recovery;
+      congestion.window = Math.max(congestion.window, block.segment);
+    }
     this.wantsTransmit(block);
   }
 }

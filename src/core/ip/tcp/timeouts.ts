@@ -13,6 +13,8 @@ const MAX_RETRIES = 15;
 const MAX_SYN_RETRIES = 7;
 /** An unanswered SYN-ACK is given up sooner: it holds a place of a listener. */
 const MAX_SYN_ACK_RETRIES = 5;
+/** Probes of a closed window whose user has gone: nobody is left to give the connection up (RFC 6429 §3). */
+const MAX_ORPHAN_PROBES = 8;
 /** RFC 9293 §3.8.4 leaves them open; those of Linux. */
 const KEEP_ALIVE_INTERVAL: Millis = 75_000;
 const MAX_KEEP_ALIVE_PROBES = 9;
@@ -72,8 +74,8 @@ function recoveryTimer(block: ControlBlock, now: Millis): void {
   if (what === 'probe') block.wantsProbe = true;
   if (what === 'timeout') {
     services.counters.timeouts++;
-    // A peer that has closed its window and says so is alive (RFC 9293 §3.8.6.1).
-    const isHeldUp = block.peerWindow === 0 && now - block.heardAt < 2 * MAX_TIMEOUT;
+    // A peer that has closed its window and says so is alive (RFC 9293 §3.8.6.1), as long as there is somebody to decide.
+    const isHeldUp = !block.isReaderGone && block.peerWindow === 0 && now - block.heardAt < 2 * MAX_TIMEOUT;
     if (recovery.retries > MAX_RETRIES && !isHeldUp) {
       block.release('timed-out');
       return;
@@ -83,6 +85,10 @@ function recoveryTimer(block: ControlBlock, now: Millis): void {
 }
 
 function persistTimeout(block: ControlBlock, now: Millis): void {
+  if (block.isReaderGone && block.windowProbes >= MAX_ORPHAN_PROBES) {
+    giveUp(block);
+    return;
+  }
   // As long as the peer answers, it may keep its window closed.
   if (block.windowProbes > MAX_RETRIES && now - block.heardAt > 2 * MAX_TIMEOUT) {
     block.release('timed-out');
@@ -96,13 +102,18 @@ function persistTimeout(block: ControlBlock, now: Millis): void {
 
 function keepAliveTimeout(block: ControlBlock, now: Millis): void {
   if (block.keepAliveProbes >= MAX_KEEP_ALIVE_PROBES) {
-    block.mustReset = true;
-    block.services.wantsTransmit(block);
-    block.release('timed-out');
+    giveUp(block);
     return;
   }
   block.keepAliveProbes++;
   block.keepAliveAt = now + KEEP_ALIVE_INTERVAL;
   block.wantsKeepAlive = true;
   block.services.wantsTransmit(block);
+}
+
+/** Ends it, and lets the peer know. */
+function giveUp(block: ControlBlock): void {
+  block.mustReset = true;
+  block.services.wantsTransmit(block);
+  block.release('timed-out');
 }

@@ -157,6 +157,19 @@ describe('RFC 5681, 6582 and 8985, losses', () => {
     assert.equal(server.isFlushed, true);
   });
 
+  it('RFC 5681 §4.1: sends on after a timeout though segments have grown since', () => {
+    const script = new PacketScript({ mtu: 1_000 });
+    const server = script.accepted(MSS);
+    script.write(server, 500);
+    script.take();
+    while (script.stack.counters.timeouts === 0) script.wait(100);
+    script.take();
+    script.stack.setMtu(1_500);
+    script.send('A', { seq: 1, ack: 1 + 500 });
+    script.write(server, 5_000);
+    assert.notEqual(script.take().length, 0);
+  });
+
   it('RFC 3522 §3.2: takes a timeout back that was for nothing', () => {
     const script = new PacketScript();
     const server = script.accepted({ ...SACK, ts: [1, 0] });

@@ -99,6 +99,35 @@ describe('RFC 9293, sending', () => {
     );
   });
 
+  it('RFC 6429 §3: resets a connection whose user has gone and whose peer keeps its window closed', () => {
+    const script = new PacketScript();
+    const server = script.accepted({ ...MSS, win: 0 });
+    script.write(server, 5_000);
+    server.close();
+    const seen: string[] = [];
+    for (let i = 0; i < 200 && server.state !== 'closed'; i++) {
+      script.wait(10_000);
+      for (const { flags } of script.take()) {
+        seen.push(flags);
+        if (!flags.includes('R')) script.send('A', { seq: 1, ack: 1, win: 0 });
+      }
+    }
+    assert.deepEqual([server.state, server.error], ['closed', 'timed-out']);
+    assert.deepEqual([seen.length, seen.at(-1)], [9, 'RA']);
+  });
+
+  it('gives up as soon though what the closed window holds back was sent before', () => {
+    const script = new PacketScript();
+    const server = script.accepted({ ...MSS, win: 5_000 });
+    script.write(server, 5_000);
+    server.close();
+    for (let i = 0; i < 400 && server.state !== 'closed'; i++) {
+      script.wait(10_000);
+      for (const { flags } of script.take()) if (!flags.includes('R')) script.send('A', { seq: 1, ack: 1, win: 0 });
+    }
+    assert.deepEqual([server.state, server.error], ['closed', 'timed-out']);
+  });
+
   it('§3.8.6.1: goes on behind a probe that was taken', () => {
     const script = new PacketScript();
     const server = script.accepted({ ...MSS, win: 0 });

@@ -28,6 +28,9 @@ export interface OpenSslFacts {
   readonly peerCertificate: Uint8Array;
 }
 
+/** What may wait for a peer that does not read: more than the tunnel itself lets wait (driver/stream-end.ts). */
+const MAX_UNREAD_BYTES = 9 * 1024 * 1024;
+
 /** How long a goodbye may take to leave when the peer has ended its side. */
 const LEAVE_LIMIT_MS = 2_000;
 
@@ -45,6 +48,11 @@ export class OpenSslConnection implements AcceptedStream {
     if (this.#state !== 'open') return; // nobody wants it any more
     this.#tls.feed(bytes);
     this.#read();
+    // What it asks TLS itself for is answered though nobody writes.
+    if (this.queued > MAX_UNREAD_BYTES) {
+      this.#failed('it does not read what it asks for');
+      this.#raw.destroy();
+    }
   };
   #tls: TlsBytes;
   #state: 'open' | 'ending' | 'over' = 'open';
@@ -68,7 +76,10 @@ export class OpenSslConnection implements AcceptedStream {
     this.finished = facts.finished;
     this.peerFinished = facts.peerFinished;
     raw.on('data', this.#received);
-    raw.on('drain', () => this.#onDrain?.());
+    raw.on('drain', () => {
+      this.#flush();
+      this.#onDrain?.();
+    });
     raw.on('end', () => this.#leave());
     raw.on('error', (error) => this.#failed(systemErrorText(error)));
     raw.on('close', () => this.#over());
@@ -235,6 +246,7 @@ export class OpenSslConnection implements AcceptedStream {
 
   #flush(): void {
     if (this.#state === 'over' || this.#raw.destroyed || this.#tls.unsent === 0) return;
+    if (this.#state === 'open' && this.#raw.writableNeedDrain) return; // it waits in OpenSSL, where it is small
     this.#raw.write(this.#tls.takeUnsent());
   }
 

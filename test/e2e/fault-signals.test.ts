@@ -136,7 +136,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
   });
 });
 
-describe('a client whose cable is pulled', { skip, concurrency: 2, timeout: sized(90_000, 180_000) }, () => {
+describe('a client whose cable is pulled', { skip, concurrency: 2, timeout: sized(150_000, 240_000) }, () => {
   it('for 20 seconds goes on as if nothing had been, and every byte arrives', async () => {
     await using scene = await TunnelScene.open(DNS);
     const client = await scene.connect();

@@ -33,7 +33,7 @@ export class HostContexts {
   /** Sets up what has changed: false if nothing has. Throws {@link MisuseError} and goes on with what there was if it cannot be. */
   replace(materials: readonly HostMaterial[]): boolean {
     if (isSameMaterial(this.#materials, materials)) return false;
-    const [server, issuers] = [this.#serverOf(materials), issuersOf(materials)];
+    const [issuers, server] = [issuersOf(materials), this.#serverOf(materials)];
     this.#server.retire();
     this.#materials = materials;
     this.#server = server;

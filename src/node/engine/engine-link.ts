@@ -222,6 +222,8 @@ export class EngineLink {
       while (!toMain.hasReached(end) && toMain.next()) this.#listener?.entry(toMain.tag, toMain.data, toMain.start, toMain.end);
       this.#listener?.entriesEnd();
     } finally {
+      // What was made of them is shown before they count as taken: the worker may hold packets until both are so.
+      if (this.#isFlushAsked) this.flush();
       toMain.release();
     }
     if (Atomics.load(words, WORD.roomWanted) === 1 && Atomics.exchange(words, WORD.roomWanted, 0) === 1) this.wake();

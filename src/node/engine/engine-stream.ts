@@ -4,12 +4,14 @@
  * The socket is connected by main, which knows names, addresses and proxies; then the worker takes a descriptor of its own for it and main closes its
  * own. The handshake is the worker's: keys never exist elsewhere.
  */
+import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../../core/errors.ts';
 import type { StreamTraffic } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedUse } from '../driver/carried-use.ts';
-import { errnoName } from '../ffi/errno.ts';
+import { errnoName, systemError } from '../ffi/errno.ts';
+import { LINUX, libc } from '../ffi/libc.ts';
 import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { connected } from '../socket-handle.ts';
@@ -127,11 +129,19 @@ export class EngineStream implements TlsStream, StreamCarrier {
     created: (stream: EngineStream) => void,
     onClosed: () => void,
   ): Promise<EngineStream> {
+    const { fcntl, errno } = libc('the packet engine');
+    // Until the worker has one: the socket may be closed meanwhile, and its number be another client's.
+    const kept = fcntl(fd, LINUX.F_DUPFD_CLOEXEC, 0);
+    if (kept < 0) throw systemError('the socket of a TLS connection', errno());
     const stream = new EngineStream(link, id, host, local, remote, onClosed);
     stream.#facts = facts;
     stream.#peerCertificate = facts.peerCertificate ?? stream.#peerCertificate;
     created(stream);
-    await link.call('open-stream', { path: id, fd, tls: handle });
+    try {
+      await link.call('open-stream', { path: id, fd: kept, tls: handle });
+    } finally {
+      closeSync(kept);
+    }
     link.call('shake-hands', { path: id }).catch(() => undefined); // the engine has ended: that is told to all its streams
     return stream;
   }
@@ -237,6 +247,8 @@ export class EngineStream implements TlsStream, StreamCarrier {
   async close(limitMs: number): Promise<void> {
     if (this.#state === 'open') {
       this.#state = 'ending';
+      // What waits may take its time. No packet passes meanwhile, as its address may soon be another's; an engine that has ended carries nothing.
+      if (this.#isCarried) this.carry(undefined).catch(() => undefined);
       if (this.#outbox.isCommitted) this.#sayGoodbye();
     }
     const timer = setTimeout(() => this.#over.resolve(), limitMs);

@@ -98,14 +98,15 @@ export class PacketEngine {
   async adoptUdp(socket: UdpSocket, flow: HandedFlow): Promise<DatagramPath> {
     stopReading(socket); // what comes now is the worker's to read
     const fd = descriptorOf(socket);
-    const { id, free } = this.#place();
+    let place: Place | undefined;
     try {
+      place = this.#place();
       if (fd === undefined) throw new UnsupportedError('this Node does not tell the descriptor of a UDP socket');
-      const path = await EnginePath.adopt(this.#link, id, fd, flow, free);
-      this.#paths[id] = path;
+      const path = await EnginePath.adopt(this.#link, place.id, fd, flow, place.free);
+      this.#paths[place.id] = path;
       return path;
     } catch (error) {
-      free();
+      place?.free();
       throw error;
     } finally {
       socket.close(); // the worker has a descriptor of its own

@@ -17,6 +17,7 @@ export class StreamOutbox {
   /** What the worker has, and the peer's socket not yet. */
   #committed = 0;
   #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   /** @param id of the path; `onCommitted` is told when something was handed on and nothing waits behind it */
   constructor(link: EngineLink, id: number, onCommitted: () => void) {
@@ -50,11 +51,13 @@ export class StreamOutbox {
 
   /** Nothing more is handed on. */
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#retry);
   }
 
   #commit(): void {
     clearTimeout(this.#retry);
+    if (this.#isClosed) return; // the path's number may be another's by now
     let pushed = false;
     for (let next = this.#waiting[0]; next !== undefined && this.#committed < COMMIT_WINDOW; next = this.#waiting[0]) {
       if (!this.#link.push(ENTRY.datagram, this.#id, next, 0, next.length)) {

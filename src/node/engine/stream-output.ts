@@ -57,7 +57,7 @@ export class StreamOutput {
         const errno = libc.errno();
         if (errno === ERRNO.EINTR) continue;
         this.#isFull = errno === ERRNO.EAGAIN;
-        this.#isUnread = length > MAX_UNSENT;
+        this.#isUnread = this.#isFull && length > MAX_UNSENT;
         if (!this.#isFull) this.#errno = errno;
         return false;
       }

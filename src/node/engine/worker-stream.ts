@@ -163,7 +163,7 @@ export class WorkerStream implements WorkerEnd {
 
   addPacket(length: number): void {
     const frames = this.#frames;
-    if (frames === undefined || this.#state !== 'open') {
+    if (frames === undefined || this.#state !== 'open' || this.#output.errno !== undefined) {
       count(this.#counters, PATH.notSealed);
       return;
     }

@@ -43,6 +43,8 @@ const MAX_CONNECTIONS = 64;
 /** RFC 7766 §6.2.3: "a few seconds" without a question. */
 const IDLE_LIMIT: Millis = 10_000;
 const DNS_PORT = 53;
+/** Ports that are tried where any free one will do: one that is free for UDP need not be for TCP. */
+const MAX_TRIES = 8;
 /** Of a message in a stream. */
 const LENGTH_BYTES = 2;
 
@@ -60,14 +62,17 @@ export class DnsForwarder implements AsyncDisposable {
   static async listen(options: DnsForwarderOptions): Promise<DnsForwarder> {
     const { address = '127.0.0.1', port, isOpen = false } = options;
     if (!isOpen && !isLoopback(address)) throw new MisuseError(`Others can reach ${address}: they could ask for the VPN's names.`);
-    const forwarder = new DnsForwarder(options, address.includes(':') ? 6 : 4);
-    try {
-      await forwarder.#bind(address, port);
-    } catch (cause) {
-      await forwarder.close();
-      throw new SallyportError('ERR_LISTEN', `Names cannot be served at ${address} port ${port}: ${systemErrorText(cause)}.`, { cause });
+    for (let tries = 1; ; tries++) {
+      const forwarder = new DnsForwarder(options, address.includes(':') ? 6 : 4);
+      try {
+        await forwarder.#bind(address, port);
+        return forwarder;
+      } catch (cause) {
+        await forwarder.close();
+        if (port === 0 && tries < MAX_TRIES && failureCode(cause) === 'EADDRINUSE') continue;
+        throw new SallyportError('ERR_LISTEN', `Names cannot be served at ${address} port ${port}: ${systemErrorText(cause)}.`, { cause });
+      }
     }
-    return forwarder;
   }
 
   private constructor(options: DnsForwarderOptions, family: 4 | 6) {

@@ -6,7 +6,7 @@
 import { createPrivateKey } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { DEFAULT_CIPHERS, DEFAULT_MAX_VERSION, DEFAULT_MIN_VERSION } from 'node:tls';
-import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../core/errors.ts';
+import { MisuseError, NetworkError } from '../core/errors.ts';
 import { TlsSession } from './ffi/openssl-tls.ts';
 import { TlsBytes } from './ffi/openssl-tls-bytes.ts';
 import { beginHandshake, endHandshake } from './ffi/openssl-tls-callbacks.ts';
@@ -16,13 +16,13 @@ import { serverFacts } from './ffi/openssl-tls-facts.ts';
 import { type HostTls, TlsHosts } from './ffi/openssl-tls-hosts.ts';
 import { OpenSslConnection } from './openssl-connection.ts';
 import { derBlocks } from './pem-blocks.ts';
+import { ServerHandshake } from './server-handshake.ts';
 import { endsOf } from './socket-ends.ts';
 import {
   type AcceptedTls,
   type AcceptOptions,
   commonWish,
   findingsOf,
-  HANDSHAKE_LIMIT_MS,
   type HostSettings,
   MAX_CLIENT_CHAIN,
   mustBeWelcome,
@@ -103,55 +103,30 @@ export class OpenSslServer implements TlsAcceptor {
     }
   }
 
-  #handshake(raw: Socket, { bytesRead = 0, signal }: AcceptOptions): Promise<Handshaken | undefined> {
-    const { promise, resolve, reject } = Promise.withResolvers<Handshaken | undefined>();
-    if (raw.destroyed && raw.bytesRead <= bytesRead) return Promise.resolve(undefined);
+  #handshake(raw: Socket, options: AcceptOptions): Promise<Handshaken | undefined> {
+    if (raw.destroyed && raw.bytesRead <= (options.bytesRead ?? 0)) return Promise.resolve(undefined);
     const session = TlsSession.accept(this.#tls, this.#hosts.firstContext);
     const ssl = session.address ?? 0;
     beginHandshake(this.#tls, ssl, this.#hosts, this.#hosts.firstContext);
     const bytes = new TlsBytes(this.#tls, session);
-    const timer = setTimeout(() => fail(new NetworkError('The client took too long for its TLS handshake.')), HANDSHAKE_LIMIT_MS);
-    const cancel = () => fail(new CancelledError());
-    const gone = (error: SallyportError) => {
-      if (raw.bytesRead > bytesRead) fail(error);
-      else finish(undefined); // proxies that only look whether anyone is there often reset the connection
-    };
-    const broken = (error: Error) =>
-      gone(new NetworkError(`The TLS handshake failed: ${reasonOf(error)}.`, { code: TLS_FAILED, cause: error }));
-    const closed = () => gone(new NetworkError('The client left during the TLS handshake.', { code: TLS_FAILED }));
-    const flush = () => {
-      if (bytes.unsent > 0) raw.write(bytes.takeUnsent());
-    };
     const received = (data: Uint8Array) => {
       bytes.feed(data);
       const state = bytes.handshake();
-      flush();
-      if (state === 'failed') fail(new NetworkError(`The TLS handshake failed: ${bytes.failure}.`, { code: TLS_FAILED }));
-      else if (state === 'done') finish({ session, bytes, context: endHandshake(ssl) ?? 0 });
+      if (bytes.unsent > 0) raw.write(bytes.takeUnsent());
+      if (state === 'failed') handshake.fail(new NetworkError(`The TLS handshake failed: ${bytes.failure}.`, { code: TLS_FAILED }));
+      else if (state === 'done') handshake.succeed({ session, bytes, context: endHandshake(ssl) ?? 0 });
     };
-    const settle = () => {
-      clearTimeout(timer);
+    const handshake = new ServerHandshake<Handshaken>(raw, options, (handshaken, error) => {
       endHandshake(ssl);
-      signal.removeEventListener('abort', cancel);
-      raw.off('data', received).off('error', broken).off('end', closed).off('close', closed).pause();
-    };
-    const finish = (handshaken: Handshaken | undefined) => {
-      settle();
+      raw.off('data', received).off('error', handshake.broken).off('end', handshake.closed).off('close', handshake.closed).pause();
       if (handshaken === undefined) session.close();
-      resolve(handshaken);
-    };
-    const fail = (error: SallyportError) => {
-      settle();
-      session.close();
-      raw.destroy();
-      reject(error);
-    };
+      if (error !== undefined) raw.destroy();
+    });
     raw.on('error', () => undefined); // what it says is heard below; later, by the connection
-    raw.once('error', broken).once('end', closed).once('close', closed).on('data', received);
-    if (signal.aborted) cancel();
-    else raw.resume();
-    signal.addEventListener('abort', cancel, { once: true });
-    return promise;
+    raw.once('error', handshake.broken).once('end', handshake.closed).once('close', handshake.closed).on('data', received);
+    if (!options.signal.aborted) raw.resume();
+    handshake.start();
+    return handshake.promise;
   }
 }
 

@@ -9,7 +9,8 @@
 import { constants, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
-import { CancelledError, MisuseError, NetworkError, type SallyportError } from '../core/errors.ts';
+import { MisuseError, NetworkError } from '../core/errors.ts';
+import { ServerHandshake } from './server-handshake.ts';
 import { endsOf } from './socket-ends.ts';
 import {
   type AcceptedTls,
@@ -17,14 +18,12 @@ import {
   type ClientFindings,
   commonWish,
   findingsOf,
-  HANDSHAKE_LIMIT_MS,
   MAX_CLIENT_CHAIN,
   mustBeWelcome,
   type TlsAcceptor,
   type TlsIdentity,
 } from './tls-acceptor.ts';
 import { reasonOf, TlsConnection } from './tls-connection.ts';
-import { TLS_FAILED } from './tls-stream.ts';
 
 /**
  * What sessions are resumed by, so that they are with client certificates as well. The name of the host is no part of it: OpenSSL looks up a session
@@ -88,10 +87,9 @@ export class TlsServer implements TlsAcceptor {
     }
   }
 
-  #handshake(raw: Socket, { bytesRead = 0, signal }: AcceptOptions): Promise<Handshaken | undefined> {
-    const { promise, resolve, reject } = Promise.withResolvers<Handshaken | undefined>();
+  #handshake(raw: Socket, options: AcceptOptions): Promise<Handshaken | undefined> {
     let host = this.#default;
-    if (raw.destroyed && raw.bytesRead <= bytesRead) return Promise.resolve(undefined);
+    if (raw.destroyed && raw.bytesRead <= (options.bytesRead ?? 0)) return Promise.resolve(undefined);
     raw.on('error', () => undefined); // the TLS socket tells it too
     const socket = new TLSSocket(raw, {
       isServer: true,
@@ -105,34 +103,14 @@ export class TlsServer implements TlsAcceptor {
       rejectUnauthorized: this.#wish === 'required',
     });
     socket.on('error', () => undefined); // what it says is heard below; later, by the connection, which is made a moment after the handshake
-    const timer = setTimeout(() => fail(new NetworkError('The client took too long for its TLS handshake.')), HANDSHAKE_LIMIT_MS);
-    const cancel = () => fail(new CancelledError());
-    const gone = (error: SallyportError) => {
-      if (raw.bytesRead > bytesRead) fail(error);
-      else finish(undefined); // proxies that only look whether anyone is there often reset the connection
-    };
-    const broken = (error: Error) =>
-      gone(new NetworkError(`The TLS handshake failed: ${reasonOf(error)}.`, { code: TLS_FAILED, cause: error }));
-    const closed = () => gone(new NetworkError('The client left during the TLS handshake.', { code: TLS_FAILED }));
-    const settle = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', cancel);
-      socket.off('error', broken).off('close', closed).off('secure', secured);
-    };
-    const finish = (handshaken: Handshaken | undefined) => {
-      settle();
-      resolve(handshaken);
-    };
-    const fail = (error: SallyportError) => {
-      settle();
-      socket.destroy();
-      reject(error);
-    };
-    const secured = () => finish({ socket, host });
-    socket.once('error', broken).once('close', closed).once('secure', secured);
-    if (signal.aborted) cancel();
-    signal.addEventListener('abort', cancel, { once: true });
-    return promise;
+    const secured = () => handshake.succeed({ socket, host });
+    const handshake = new ServerHandshake<Handshaken>(raw, options, (_, error) => {
+      socket.off('error', handshake.broken).off('close', handshake.closed).off('secure', secured);
+      if (error !== undefined) socket.destroy();
+    });
+    socket.once('error', handshake.broken).once('close', handshake.closed).once('secure', secured);
+    handshake.start();
+    return handshake.promise;
   }
 }
 

@@ -14,13 +14,16 @@ import { PortableUdpSocket } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
-import { type PacketRouter, RunningTunnel } from './running-tunnel.ts';
+import { type FlowKeeper, type PacketRouter, RunningTunnel } from './running-tunnel.ts';
 
 export interface TunnelHostOptions {
   readonly desk: Pick<DeskService, 'opened' | 'reported'>;
   readonly notify: Pick<DeskNotices, 'closed' | 'strayed'>;
   readonly device: DeviceSwitch;
-  readonly engine: PacketRouter & Pick<PacketEngine, 'adoptUdp' | 'adoptStream'>;
+  /** Undefined: there is none, and all packets pass here. */
+  readonly engine: (PacketRouter & Pick<PacketEngine, 'adoptUdp' | 'adoptStream'>) | undefined;
+  /** Undefined: the kernel has the flows of clients. */
+  readonly flows: FlowKeeper | undefined;
   readonly log: Logger;
   readonly now: () => Millis;
 }
@@ -37,7 +40,7 @@ export class TunnelHost {
 
   /** The connection is the tunnel's from here on. `rest`: what came behind the request. Resolves when the tunnel is over. */
   async run(lease: Lease, plan: TunnelPlan, connection: AcceptedStream, rest: Uint8Array): Promise<void> {
-    const { desk, notify, device, engine, log, now } = this.#options;
+    const { desk, notify, device, engine, flows, log, now } = this.#options;
     try {
       // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
       await desk.opened(lease.tunnel, plan.datagramId);
@@ -54,7 +57,7 @@ export class TunnelHost {
     }
     const over = Promise.withResolvers<void>();
     const tunnel = new RunningTunnel({
-      ...{ lease, device, now, machine: plan.machine, router: engine },
+      ...{ lease, device, now, machine: plan.machine, router: engine, flows },
       onClosed: (end) => {
         this.#tunnels.delete(lease.tunnel);
         notify.closed(lease.tunnel, end);
@@ -72,9 +75,10 @@ export class TunnelHost {
   /** In the engine where that can be: not for a client whose packets are counted one by one, nor one that did not wait for its answer. */
   async #placed({ terms: { rates } }: Lease, connection: AcceptedStream, rest: Uint8Array): Promise<TlsStream> {
     const isLimited = rates.receive !== undefined || rates.send !== undefined;
-    if (isLimited || rest.length > 0) return connection;
+    const { engine } = this.#options;
+    if (engine === undefined || isLimited || rest.length > 0) return connection;
     try {
-      return (await connection.moveTo(this.#options.engine)) ?? connection;
+      return (await connection.moveTo(engine)) ?? connection;
     } catch (error) {
       connection.destroy();
       throw error;
@@ -92,7 +96,7 @@ export class TunnelHost {
     const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
     try {
       const path =
-        this.#tunnels.get(id)?.isLimited === true
+        engine === undefined || this.#tunnels.get(id)?.isLimited === true
           ? await PortableUdpSocket.adopt(socket, remote, first, strayed)
           : await engine.adoptUdp(socket, { remote, first, strayed });
       const tunnel = this.#tunnels.get(id);

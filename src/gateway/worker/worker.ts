@@ -22,6 +22,7 @@ import type { DeviceSwitch } from './device-switch.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
+import type { FlowKeeper } from './running-tunnel.ts';
 import { ServerConnection, type TunnelHandOver } from './server-connection.ts';
 import { TunnelHost } from './tunnel-host.ts';
 import { type LeasedSession, workerVisitor } from './worker-visitor.ts';
@@ -29,7 +30,8 @@ import { type LeasedSession, workerVisitor } from './worker-visitor.ts';
 export interface WorkerOptions {
   readonly setup: WorkerSetup;
   readonly device: DeviceSwitch;
-  readonly engine: PacketEngine;
+  readonly engine: PacketEngine | undefined;
+  readonly flows: FlowKeeper | undefined;
   readonly desk: DeskService;
   readonly notify: DeskNotices;
   readonly log: Logger;
@@ -54,12 +56,12 @@ export class Worker {
   }
 
   private constructor(options: WorkerOptions, protocol: GatewayProtocol) {
-    const { setup, device, engine, desk, notify, log, hasPortableTls } = options;
+    const { setup, device, engine, flows, desk, notify, log, hasPortableTls } = options;
     this.#options = options;
     this.#protocol = protocol;
     this.#setup = setup;
     this.#hosts = new HostContexts(setup.material.hosts, hasPortableTls);
-    this.#tunnels = new TunnelHost({ device, engine, desk, notify, log, now });
+    this.#tunnels = new TunnelHost({ device, engine, flows, desk, notify, log, now });
   }
 
   /** New connections see the new configuration. Throws {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */

@@ -14,7 +14,7 @@ import type { PacketSink } from '../../core/ip/packet-sink.ts';
 import { type Millis, PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../../core/tunnel/packet.ts';
 import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
-export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp'>;
+export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'>;
 
 /** Packets handed to the tunnel at once. */
 const MAX_BURST = 128;

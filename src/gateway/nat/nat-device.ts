@@ -64,7 +64,7 @@ export class NatDevice {
   constructor(options: NatDeviceOptions) {
     const { mtu, network, limits } = options;
     this.#options = options;
-    this.#stack = new StackDevice({ addresses: network.own, mtu, intercepts: true });
+    this.#stack = new StackDevice({ addresses: network.own, mtu, intercepts: true, gathers: true });
     const { stack } = this.#stack;
     this.#ownHost = new OwnHost(() => this.#stack.now());
     this.nat = new Nat({

@@ -14,7 +14,13 @@ import type { PacketSink } from '../../core/ip/packet-sink.ts';
 import { type Millis, PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../../core/tunnel/packet.ts';
 import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
-export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'>;
+export interface StackDeviceOptions extends Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'> {
+  /**
+   * A turn waits for everything else that this turn of the event loop brings: where packets and bytes come one by one from many, their answers and
+   * writes are fewer then. Default: false, a turn is made when the caller has returned.
+   */
+  readonly gathers?: boolean;
+}
 
 /** Packets handed to the tunnel at once. */
 const MAX_BURST = 128;
@@ -35,6 +41,7 @@ export class StackDevice implements PacketDevice {
   readonly #sink = new BurstSink();
   readonly #received = { packets: 0, bytes: 0 };
   #onBurst: ((packets: readonly Packet[]) => void) | undefined;
+  readonly #gathers: boolean;
   #isPaused = false;
   #isClosed = false;
   #isTurnAsked = false;
@@ -42,7 +49,8 @@ export class StackDevice implements PacketDevice {
   #timer: NodeJS.Timeout | undefined;
   #timerDue: Millis = Number.POSITIVE_INFINITY;
 
-  constructor(options: StackDeviceOptions) {
+  constructor({ gathers = false, ...options }: StackDeviceOptions) {
+    this.#gathers = gathers;
     this.stack = new IpStack({
       ...options,
       secret: randomBytes(SECRET_LENGTH),
@@ -60,7 +68,8 @@ export class StackDevice implements PacketDevice {
   wake(): void {
     if (this.#isTurnAsked || this.#isClosed) return;
     this.#isTurnAsked = true;
-    queueMicrotask(() => this.#turn());
+    if (this.#gathers) this.#goOnLater();
+    else queueMicrotask(() => this.#turn());
   }
 
   start(onBurst: (packets: readonly Packet[]) => void): void {

@@ -170,7 +170,8 @@ export class ConfigReader {
   }
 }
 
-function isHostAddress({ family, bytes }: IpAddress): boolean {
+/** Neither unspecified nor loopback, multicast or broadcast: an interface or a server can have it. */
+export function isHostAddress({ family, bytes }: IpAddress): boolean {
   if (family === 4) {
     const first = bytes[0] ?? 0;
     const isBroadcast = bytes.every((byte) => byte === 255);

@@ -69,3 +69,9 @@ export interface HeaderTemplate {
   /** Where the payload's length is, big endian. */
   readonly length: { readonly offset: number; readonly width: 2 | 4 };
 }
+
+/** A length of 16 bits, big endian, in a header: that of all that follows the header, plus `add`. */
+export interface LengthPatch {
+  readonly offset: number;
+  readonly add: number;
+}

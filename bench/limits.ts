@@ -42,6 +42,8 @@ const RULES: readonly Rule[] = [
   { measurement: 'ping', limit: atMost(1.2) },
   ...throughputRules('throughput', 'dtls', { up: 1.15, down: 1.4, 'CPU up': 0.6, 'CPU down': 0.65 }),
   ...throughputRules('throughput', 'tls', { up: 1.9, down: 1.45, 'CPU up': 0.45, 'CPU down': 0.6 }),
+  ...throughputRules('proxy', 'dtls', { up: 1.2, down: 1.4 }),
+  ...throughputRules('proxy', 'tls', { up: 2, down: 1.6 }),
   ...throughputRules('pair-proxy', 'dtls', { up: 5, down: 5 }),
   ...throughputRules('pair-proxy', 'tls', { up: 5, down: 5 }),
   ...throughputRules('gateway-throughput', 'dtls', { up: 1.8, down: 1.1, 'CPU up': 0.5, 'CPU down': 0.6 }),

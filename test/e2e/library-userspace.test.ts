@@ -55,6 +55,7 @@ describe('connect() with device "userspace"', { skip: skip || missing('setpriv')
         https: 'with TLS',
         untrusted: said.untrusted,
         called: 'hello from inside',
+        outlived: 'before and after',
         aborted: 'ERR_CANCELLED',
         over: true,
       });

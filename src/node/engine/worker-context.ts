@@ -102,6 +102,16 @@ export class WorkerContext {
     return toMain.fits(MAX_PACKET_LENGTH, DATAGRAM_RESERVE);
   }
 
+  /** {@link flush} wakes main, for something that is not in the ring to it. */
+  notify(): void {
+    this.#hasNews = true;
+  }
+
+  /** The process ends: nobody is waited for. */
+  get isAbandoned(): boolean {
+    return Atomics.load(this.memory.words, WORD.abandoned) === 1;
+  }
+
   /** Shows main what was delivered, and wakes it unless a message is on its way already. */
   flush(): void {
     if (!this.#hasNews) return;

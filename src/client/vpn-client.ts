@@ -3,12 +3,16 @@
  */
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
-import type { Credential, HostCheckRequest, ProfileStore, Target } from '../core/auth/login-io.ts';
+import type { Credential, HostCheckRequest, LoginIo, ProfileStore, Target } from '../core/auth/login-io.ts';
+import type { ProtocolId } from '../core/auth/protocol-id.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
 import type { Logger } from '../core/log.ts';
-import type { ClientProtocol, ProtocolId, ProtocolSettings } from '../core/protocols/client-protocol.ts';
+import type { ClientProtocol, ProtocolSettings } from '../core/protocols/client-protocol.ts';
+import { recogniseGateway } from '../core/protocols/recognition.ts';
 import { loadClientProtocol } from '../core/protocols/registry.ts';
 import { DEFAULT_RECONNECT_BUDGET } from '../core/session/reconnect.ts';
+import type { TunnelConfig } from '../core/tunnel/config.ts';
+import type { TunnelMachine } from '../core/tunnel/machine.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ClientIdentity } from '../node/credentials/client-identity.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
@@ -29,8 +33,12 @@ import { type SessionParts, VpnSession } from './vpn-session.ts';
 /** How long closing the connection of a log-in may take. */
 const CLOSE_LIMIT: Millis = 500;
 
+/** How long a gateway may take to be told that its session is over: people wait for it. */
+const LOG_OUT_LIMIT: Millis = 5000;
+
 export interface ClientSettings {
-  readonly protocol: ProtocolId;
+  /** `auto`: whatever the gateway turns out to speak. */
+  readonly protocol: ProtocolId | 'auto';
   readonly gateway: Target;
   /** The vendor's part. */
   readonly wishes: Omit<ProtocolSettings, 'crypto' | 'log'>;
@@ -62,6 +70,8 @@ export interface ClientSkin {
   readonly confirmCertificate?: (question: TrustQuestion) => Promise<boolean>;
   /** Runs the user's host checker; rejects if there is none. */
   readonly checkHost: (request: HostCheckRequest) => Promise<void>;
+  /** Has a person log in with a browser, where the protocol can; absent: log-ins are forms. */
+  readonly browse?: NonNullable<LoginIo['browse']>;
 }
 
 /** What a session is made with, besides the client. */
@@ -74,7 +84,8 @@ export class VpnClient {
   readonly #settings: ClientSettings;
   readonly #skin: ClientSkin;
   readonly #crypto: CryptoProvider;
-  readonly #protocol: ClientProtocol;
+  /** Undefined until the gateway has shown what it speaks. */
+  #protocol: ClientProtocol | undefined;
   readonly #dialer: GatewayDialer;
   /** Undefined through a proxy, whose connections are not the system's alone. */
   readonly #engineDialer: EngineDialer | undefined;
@@ -84,7 +95,7 @@ export class VpnClient {
     const crypto = new NodeCrypto();
     const [anchors, protocol] = await Promise.all([
       loadTrustAnchors(settings.trust),
-      loadClientProtocol(settings.protocol, { ...settings.wishes, crypto, log: skin.log }),
+      settings.protocol === 'auto' ? undefined : loadClientProtocol(settings.protocol, { ...settings.wishes, crypto, log: skin.log }),
     ]);
     const { proxy, resolve, sni, trust, identity, tls } = settings;
     const { log, confirmCertificate } = skin;
@@ -122,7 +133,7 @@ export class VpnClient {
     settings: ClientSettings,
     skin: ClientSkin,
     crypto: CryptoProvider,
-    protocol: ClientProtocol,
+    protocol: ClientProtocol | undefined,
     dialer: GatewayDialer,
     engineDialer: EngineDialer | undefined,
   ) {
@@ -146,24 +157,72 @@ export class VpnClient {
     signal: AbortSignal,
     answered: LoginWorldOptions['answered'],
   ): Promise<{ readonly credential: Credential; readonly connection: TlsConnection | undefined }> {
-    const { identity, userIdentity, keepsConnections, profile, gateway } = this.#settings;
+    const { gateway } = this.#settings;
+    const world = this.#world(signal, { ask: this.#skin.answerer(), ...(answered !== undefined && { answered }) });
+    try {
+      const protocol = await this.#protocolOf(world);
+      const credential = await protocol.login(world, gateway);
+      return { credential, connection: await world.takeConnection(credential.gateway) };
+    } finally {
+      await world.close();
+    }
+  }
+
+  /** What vendors may ask of the world. */
+  #world(signal: AbortSignal, own: Pick<LoginWorldOptions, 'ask' | 'answered' | 'inherited'>): LoginWorld {
+    const { identity, userIdentity, keepsConnections, profile } = this.#settings;
+    const { browse, checkHost, log } = this.#skin;
     const [clientCertificate] = identity?.chain ?? [];
-    const world = new LoginWorld({
+    return new LoginWorld({
       dialer: this.#dialer,
-      keepsConnections,
-      ...(answered !== undefined && { answered }),
-      ask: this.#skin.answerer(),
+      ...{ keepsConnections, checkHost, log, signal, crypto: this.#crypto },
       ...(clientCertificate !== undefined && { clientCertificate }),
       ...(userIdentity !== undefined && { userCertificate: userIdentity }),
-      checkHost: this.#skin.checkHost,
       ...(profile !== undefined && { profile }),
-      crypto: this.#crypto,
-      log: this.#skin.log,
-      signal,
+      ...(browse !== undefined && { browse }),
+      ...own,
+    });
+  }
+
+  /** The vendor: the one that the settings name, the one of the cookie that was given, or the one that the gateway proves to be. */
+  async #protocolOf(world: LoginIo, credential?: Credential): Promise<ClientProtocol> {
+    if (this.#protocol !== undefined) return this.#protocol;
+    const { gateway, wishes } = this.#settings;
+    const { log } = this.#skin;
+    const id = credential?.protocol ?? (await recogniseGateway(world, gateway)).protocol;
+    this.#protocol = await loadClientProtocol(id, { ...wishes, crypto: this.#crypto, log });
+    return this.#protocol;
+  }
+
+  /** A tunnel for a cookie: requests of the vendor's go over the connection that the log-in has kept, and the tunnel after them. */
+  async #openTunnel(
+    dialer: TunnelDialer,
+    credential: Credential,
+    previous: TunnelConfig | undefined,
+    signal: AbortSignal,
+  ): Promise<TunnelMachine> {
+    const world = this.#world(signal, {
+      ask: nobodyAnswers,
+      inherited: () => {
+        const connection = dialer.takeKept();
+        return connection && { target: credential.gateway, connection };
+      },
     });
     try {
-      const credential = await this.#protocol.login(world, gateway);
-      return { credential, connection: await world.takeConnection(credential.gateway) };
+      const protocol = await this.#protocolOf(world, credential);
+      const machine = await protocol.open(world, credential, previous);
+      if (world.hasSpoken) dialer.keep(await world.takeConnection(credential.gateway));
+      return machine;
+    } finally {
+      await world.close();
+    }
+  }
+
+  async #logOut(credential: Credential): Promise<void> {
+    if (this.#protocol?.logOut === undefined) return;
+    const world = this.#world(AbortSignal.timeout(LOG_OUT_LIMIT), { ask: nobodyAnswers });
+    try {
+      await this.#protocol.logOut(world, credential);
     } finally {
       await world.close();
     }
@@ -179,10 +238,11 @@ export class VpnClient {
       log: this.#skin.log,
     });
     const session = new VpnSession({
-      protocol: this.#protocol,
       logIn: async (signal) => {
         try {
-          const { credential, connection } = await this.#logIn(signal, (gateway, address) => dialer.prepare(gateway, address));
+          const { credential, connection } = await this.#logIn(signal, (gateway, address) => {
+            if (this.#protocol?.startsOnStream === true) dialer.prepare(gateway, address);
+          });
           dialer.keep(connection);
           return credential;
         } catch (error) {
@@ -190,6 +250,8 @@ export class VpnClient {
           throw error;
         }
       },
+      openTunnel: (credential, previous, signal) => this.#openTunnel(dialer, credential, previous, signal),
+      logOut: (credential) => this.#logOut(credential),
       driverWorld: (credential, previous) => ({
         get isConnectionUsed() {
           return dialer.gaveKept;
@@ -197,7 +259,10 @@ export class VpnClient {
         peer: 'The gateway',
         dial: {
           gateway: (signal) => dialer.dial(credential, previous, signal),
-          datagram: async (remote) => openDatagramPath({ remote, ...udp }, await engine),
+          datagram: async (remote) => {
+            if (this.#protocol?.startsOnStream === false) dialer.letGo();
+            return openDatagramPath({ remote, ...udp }, await engine);
+          },
         },
         route: async (path) => (await engine)?.route(path),
         pathMtu: (local) => interfaceMtu(local.address),
@@ -212,4 +277,9 @@ export class VpnClient {
     void session.closed.then(() => dialer.close()); // if it ended before its tunnel was opened
     return session;
   }
+}
+
+/** A cookie is all that a tunnel needs. */
+async function nobodyAnswers(): Promise<FormAnswer> {
+  return { type: 'cancel' };
 }

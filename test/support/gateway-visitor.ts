@@ -124,6 +124,10 @@ export class PlayedSession implements GatewaySession {
     this.boundKey = key;
   }
 
+  preview(wishes: LeaseWishes): Promise<SessionTerms> {
+    return this.lease(wishes);
+  }
+
   async lease(wishes: LeaseWishes): Promise<SessionTerms> {
     this.wishes.push(wishes);
     if (this.#options.noLease !== undefined) throw new PeerRefusedError(this.#options.noLease);

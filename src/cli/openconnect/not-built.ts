@@ -31,7 +31,7 @@ export const PROTOCOLS: readonly ProtocolWords[] = [
   { name: 'gp', title: 'Palo Alto Networks GlobalProtect', isBuilt: false },
   { name: 'pulse', title: 'Pulse Connect Secure', isBuilt: false },
   { name: 'f5', title: 'F5 BIG-IP', isBuilt: false },
-  { name: 'fortinet', title: 'FortiGate', isBuilt: false },
+  { name: 'fortinet' satisfies BuiltProtocol, title: 'Fortinet SSL VPN', isBuilt: true },
   { name: 'array', title: 'Array Networks', isBuilt: false },
   { name: 'nullppp', title: 'PPP over TLS, for tests', isBuilt: false },
 ];

@@ -142,8 +142,8 @@ class SessionCommand {
   }
 
   #givenCredential(): Credential | undefined {
-    const { server, login } = this.#options.settings;
-    return login.cookie && { gateway: server, pin: NO_PIN, cookie: login.cookie };
+    const { server, login, protocol } = this.#options.settings;
+    return login.cookie && { protocol, gateway: server, pin: NO_PIN, cookie: login.cookie };
   }
 
   async #connect(client: VpnClient, credential: Credential | undefined, engine: Promise<PacketEngine>): Promise<number> {

@@ -63,7 +63,7 @@ export async function settingsOf(
 
   return {
     server: withUsergroup(address, entry?.userGroup ?? wishes.usergroup),
-    protocol: 'anyconnect',
+    protocol: wishes.protocol,
     mode: wishes.mode,
     login: { ...loginOf(wishes), ...given({ token }) },
     ...given({
@@ -153,6 +153,7 @@ function identityOf(wishes: Wishes, context: SettingsContext): IdentitySettings 
   const isMobile = os === 'android' || os === 'apple-ios';
   return {
     userAgent: wishes.userAgent ?? `Open AnyConnect VPN Agent ${OPENCONNECT_VERSION}`,
+    ...given({ chosenUserAgent: wishes.userAgent }),
     versionString: wishes.versionString ?? OPENCONNECT_VERSION,
     localHostname: wishes.localHostname ?? context.hostname,
     os,

@@ -2,7 +2,9 @@
  * The command line of `sallyport`: the one table of its commands and options, from which commander makes parser and help, and man-page.ts the
  * manual page. Nothing of the client is loaded here: an action says what to run.
  */
+
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { PROTOCOL_IDS } from '../../core/auth/protocol-id.ts';
 import { printable } from '../../core/wire/text.ts';
 import type { ConnectArguments, CookieFormat, ExecArguments, LoginArguments, ProxyArguments } from './arguments.ts';
 import type { DoctorArguments } from './doctor-command.ts';
@@ -219,7 +221,9 @@ function addLoginOptions(command: Command): void {
       ),
     )
     .optionsGroup('Connection:')
-    .addOption(new Option('--protocol <protocol>', 'What the gateway speaks.').choices(['anyconnect']).default('anyconnect'))
+    .addOption(
+      new Option('--protocol <protocol>', 'What the gateway speaks; auto asks it.').choices(['auto', ...PROTOCOL_IDS]).default('auto'),
+    )
     .option('--proxy <url>', 'Go through a proxy: http://HOST:PORT or socks5://HOST:PORT. UDP is not used then.')
     .option('--proxy-login <file>', 'A file with a line USER:PASSWORD for the proxy.')
     .addOption(repeated(new Option('--resolve <host:address>', 'Use this address for a host. Repeatable.')))

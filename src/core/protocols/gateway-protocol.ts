@@ -4,6 +4,7 @@
  * The twin of `client-protocol.ts`: a vendor's folder has the codecs once, and both sides use them.
  */
 import type { AuthDialogue, AuthStep, LoginHints } from '../auth/dialogue.ts';
+import type { ProtocolId } from '../auth/protocol-id.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { HttpRequest, HttpResponse } from '../http/message.ts';
 import type { Logger } from '../log.ts';
@@ -12,7 +13,6 @@ import type { CloseReason, TunnelMachine } from '../tunnel/machine.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import type { SessionTerms } from '../tunnel/session-terms.ts';
 import type { Endpoint } from '../wire/ip-address.ts';
-import type { ProtocolId } from './client-protocol.ts';
 
 export interface GatewayProtocol {
   readonly id: ProtocolId;
@@ -112,6 +112,8 @@ export interface GatewaySession {
   readonly boundKey?: Uint8Array;
   /** Takes another key in its place: the holder of the one before has vouched for it. */
   rebind(key: Uint8Array): Promise<void>;
+  /** What {@link lease} would give: the addresses are the session's from now on, and nothing else happens. Rejects as it does. */
+  preview(wishes: LeaseWishes): Promise<SessionTerms>;
   /**
    * Takes the session's addresses, the same each time, and runs the administrator's `connect` script. Rejects with PeerRefusedError when there is no
    * address, too many sessions, or the script says no.

@@ -55,6 +55,7 @@ export function sessionTerms(facts: TermsFacts, moment: TermsMoment): SessionTer
   const datagram = datagramPolicy(facts);
   return {
     config: networkConfig(facts, moment),
+    ...(facts.lease.ipv4?.local !== undefined && { gatewayIpv4: facts.lease.ipv4.local }),
     linkMtu: policy.mtu ?? host.mtu,
     times: keepaliveTimes(policy, wishes, moment.random),
     rekeyMethod: policy.rekeyMethod,

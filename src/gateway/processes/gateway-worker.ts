@@ -38,8 +38,8 @@ function main(): void {
         log = new RemoteLogger(rpc, setup.config.logLevel);
         worker = await startWorker(rpc, setup, log);
       },
-      reload: (setup: WorkerSetup) => {
-        running().reload(setup);
+      reload: async (setup: WorkerSetup) => {
+        await running().reload(setup);
         log?.setLevel(setup.config.logLevel);
       },
       closeTunnel: (tunnel: number, reason: DisconnectReason, manner: ClosingManner) => running().closeTunnel(tunnel, reason, manner),

@@ -80,6 +80,8 @@ export interface DeskService {
   answer(connection: number, dialogue: string, values: FormValues): Promise<AuthStep | undefined>;
   knows(connection: number, dialogue: string): Promise<boolean>;
   session(connection: number, cookie: Secret): Promise<WorkerSession | undefined>;
+  /** What {@link lease} would give; no tunnel begins. Rejects as it does. */
+  preview(connection: number, session: string, wishes: LeaseWishes): Promise<SessionTerms>;
   /** Rejects with PeerRefusedError if there is none for it: `message` is for the client. */
   lease(connection: number, session: string, wishes: LeaseWishes): Promise<Lease>;
   /** The session is bound to another key of its client's. */
@@ -220,6 +222,7 @@ const SCHEMAS = {
   answer: z.tuple([number, text, values]),
   knows: z.tuple([number, text]),
   session: z.tuple([number, secret(MAX_COOKIE)]),
+  preview: z.tuple([number, text, wishes]),
   lease: z.tuple([number, text, wishes]),
   opened: z.tuple([number, bytes(MAX_DATAGRAM_ID).optional()]),
   rebound: z.tuple([number, text, bytes(MAX_KEY)]),

@@ -9,8 +9,7 @@ import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { ClientFacts, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
-import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
+import type { ClientFacts } from '../../core/protocols/gateway-protocol.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
@@ -24,6 +23,7 @@ import { hostPage } from './host-page.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { ServerConnection, type TunnelHandOver } from './server-connection.ts';
 import { TunnelHost } from './tunnel-host.ts';
+import { VendorTable } from './vendor-table.ts';
 import { type LeasedSession, workerVisitor } from './worker-visitor.ts';
 
 export interface WorkerOptions {
@@ -43,27 +43,29 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #crypto = new NodeCrypto();
   readonly #tunnels: TunnelHost;
-  readonly #protocol: GatewayProtocol;
+  readonly #vendors = new VendorTable();
   readonly #cancel = new AbortController();
   readonly #sockets = new Map<number, Socket>();
   #setup: WorkerSetup;
   readonly #hosts: HostContexts;
 
   static async start(options: WorkerOptions): Promise<Worker> {
-    return new Worker(options, await loadGatewayProtocol('anyconnect'));
+    const worker = new Worker(options);
+    await worker.#vendors.load(options.setup.config.hosts);
+    return worker;
   }
 
-  private constructor(options: WorkerOptions, protocol: GatewayProtocol) {
+  private constructor(options: WorkerOptions) {
     const { setup, device, engine, desk, notify, log, hasPortableTls } = options;
     this.#options = options;
-    this.#protocol = protocol;
     this.#setup = setup;
     this.#hosts = new HostContexts(setup.material.hosts, hasPortableTls);
     this.#tunnels = new TunnelHost({ device, engine, desk, notify, log, now });
   }
 
-  /** New connections see the new configuration. Throws {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */
-  reload(setup: WorkerSetup): void {
+  /** New connections see the new configuration. Rejects with {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */
+  async reload(setup: WorkerSetup): Promise<void> {
+    await this.#vendors.load(setup.config.hosts);
     this.#hosts.replace(setup.material.hosts);
     this.#setup = setup;
   }
@@ -161,7 +163,8 @@ export class Worker {
       }),
     });
     try {
-      await this.#protocol.serve(connection, visitor);
+      const first = await connection.peek();
+      if (first !== undefined) await this.#vendors.vendorOf(first, host).serve(connection, visitor);
       await tunnel;
     } finally {
       await connection.close();

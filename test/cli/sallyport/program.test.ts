@@ -39,7 +39,7 @@ describe('the command line of sallyport', () => {
     assert.deepEqual(given, {
       tokenMode: 'totp',
       systemTrust: true,
-      protocol: 'anyconnect',
+      protocol: 'auto',
       network: true,
       udp: true,
       ipv6: true,
@@ -123,7 +123,7 @@ describe('the command line of sallyport', () => {
       command: 'login',
       host: 'vpn.example.com',
       format: 'json',
-      given: { tokenMode: 'totp', systemTrust: true, protocol: 'anyconnect' },
+      given: { tokenMode: 'totp', systemTrust: true, protocol: 'auto' },
     });
     const shell = say('login', 'vpn.example.com', '--format', 'shell').invocation;
     assert.equal(shell.command === 'login' && shell.format, 'shell');
@@ -152,7 +152,7 @@ describe('the command line of sallyport', () => {
       [['connect', 'a', '--reconnect-timeout', '-1'], /Expected a number|argument missing/],
       [['connect', 'a', '--compression', 'gzip'], /Allowed choices are none, stateless, all/],
       [['connect', 'a', '--allow-legacy', 'ssl'], /Allowed: tls, dtls/],
-      [['connect', 'a', '--protocol', 'pulse'], /Allowed choices are anyconnect/],
+      [['connect', 'a', '--protocol', 'pulse'], /Allowed choices are auto, anyconnect, fortinet/],
       [['connect', 'a', '--gruop', 'x'], /^Unknown option '--gruop'\n\(Did you mean --group\?\)/],
       [['conect', 'a'], /^Unknown command 'conect'\n\(Did you mean connect\?\)/],
       [['vpn.example.com'], /To connect: sallyport connect vpn\.example\.com/],

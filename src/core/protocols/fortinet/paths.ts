@@ -1,0 +1,30 @@
+/** Where a Fortinet gateway has what: the paths of its HTTP, the same for client and gateway (spec "Fortinet", section 1.3). */
+
+export const PATHS = {
+  login: '/remote/login',
+  loginCheck: '/remote/logincheck',
+  info: '/remote/info',
+  index: '/remote/index',
+  portal: '/remote/portal',
+  webPortal: '/sslvpn/portal.html',
+  legacyConfiguration: '/remote/fortisslvpn',
+  configuration: '/remote/fortisslvpn_xml',
+  tunnel: '/remote/sslvpn-tunnel',
+  logOut: '/remote/logout',
+  samlStart: '/remote/saml/start',
+  samlId: '/remote/saml/auth_id',
+} as const;
+
+/** The path of a request's target, without its query. */
+export function pathOf(target: string): string {
+  return target.replace(/\?.*$/s, '');
+}
+
+/** A parameter of the target's query, as it is written; undefined if it is not there. */
+export function queryValue(target: string, name: string): string | undefined {
+  const query = target.split('?').slice(1).join('?');
+  return query
+    .split('&')
+    .find((part) => part.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+}

@@ -1,7 +1,5 @@
 /** Our DTLS client and server with those of OpenSSL, on loopback. */
 import assert from 'node:assert/strict';
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -13,6 +11,7 @@ import { DtlsServer } from '../../src/core/dtls/server.ts';
 import { HANDSHAKE_TYPES } from '../../src/core/tls-messages/handshake-messages.ts';
 import { fromHex, toHex, utf8 } from '../../src/core/wire/text.ts';
 import { NodeCrypto } from '../../src/node/crypto/node-crypto.ts';
+import { OpenSsl } from '../support/openssl-program.ts';
 import { missing } from '../support/requirements.ts';
 import { UdpLayer } from '../support/udp-layer.ts';
 
@@ -38,44 +37,6 @@ const CASES: readonly Case[] = [
 const protocol = ({ version }: Case) => (version === '1.2' ? '-dtls1_2' : '-dtls1');
 /** DTLS 1.0 is below OpenSSL's default security level. */
 const suiteOption = ({ version, cipher }: Case) => ['-cipher', version === '1.2' ? cipher : `${cipher}@SECLEVEL=0`];
-
-/** An openssl that ends with the test; what it says is kept. */
-class OpenSsl {
-  readonly process: ChildProcessWithoutNullStreams;
-  output = '';
-
-  constructor(...args: readonly string[]) {
-    this.process = spawn('openssl', args);
-    for (const stream of [this.process.stdout, this.process.stderr]) {
-      stream.setEncoding('utf8');
-      stream.on('data', (text: string) => {
-        this.output += text;
-      });
-    }
-  }
-
-  /** Resolves with the match when it has said this; rejects when it ends without, or after ten seconds. */
-  async says(pattern: RegExp): Promise<RegExpExecArray> {
-    const signal = AbortSignal.timeout(10_000);
-    for (;;) {
-      const match = pattern.exec(this.output);
-      if (match !== null) return match;
-      assert.equal(this.process.exitCode, null, `openssl ended: ${this.output}`);
-      await Promise.race([
-        once(this.process.stdout, 'data', { signal }),
-        once(this.process.stderr, 'data', { signal }),
-        once(this.process, 'exit', { signal }),
-      ]);
-    }
-  }
-
-  async end(): Promise<void> {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
-    const exited = once(this.process, 'exit');
-    this.process.kill('SIGKILL');
-    await exited;
-  }
-}
 
 /** A server of OpenSSL's on a free port. */
 async function openSslServer(kind: Case, ...more: readonly string[]): Promise<{ readonly openssl: OpenSsl; readonly port: number }> {

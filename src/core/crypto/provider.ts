@@ -24,6 +24,48 @@ export interface CryptoProvider {
   importP256(der: Uint8Array): P256KeyPair;
   /** Whether a signature as {@link P256KeyPair.sign} makes it is that of this public key's owner. False, too, for what is no key or signature. */
   verifyP256(publicKey: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean;
+  /** A new key of this group, to agree on a secret with a peer. */
+  keyAgreement(group: KeyAgreementGroup): KeyAgreement;
+  /** The kind of key in a certificate (DER); undefined for what cannot be read or is of another kind. */
+  certificateKeyKind(certificate: Uint8Array): KeyKind | undefined;
+  /** Whether a signature is that of the certificate's owner. False, too, for what does not fit the scheme. */
+  verifySignature(certificate: Uint8Array, scheme: SignatureScheme, data: Uint8Array, signature: Uint8Array): boolean;
+  /** RSA with PKCS #1 v1.5 padding, to the owner of a certificate. Throws {@link SallyportError} if its key cannot. */
+  encryptRsa(certificate: Uint8Array, data: Uint8Array): Uint8Array;
+}
+
+export type KeyAgreementGroup = 'x25519' | 'p256' | 'p384';
+
+export interface KeyAgreement {
+  /** As TLS writes it: 32 bytes, or an uncompressed point. */
+  readonly publicKey: Uint8Array;
+  /** The shared secret; undefined if that is no public key of the group, or one that gives the secret away. */
+  agree(peer: Uint8Array): Uint8Array | undefined;
+}
+
+export type KeyKind = 'rsa' | 'ecdsa';
+
+/** `legacy`: of TLS before 1.2, MD5 and SHA-1 together for RSA and SHA-1 for ECDSA. */
+export type SignatureScheme =
+  | 'rsa-pkcs1-sha256'
+  | 'rsa-pkcs1-sha384'
+  | 'rsa-pkcs1-sha512'
+  | 'rsa-pss-sha256'
+  | 'rsa-pss-sha384'
+  | 'rsa-pss-sha512'
+  | 'ecdsa-sha256'
+  | 'ecdsa-sha384'
+  | 'ecdsa-sha512'
+  | 'legacy';
+
+/** A certificate and what its owner can do with the key, wherever that is. */
+export interface CertificateIdentity {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  readonly keyKind: KeyKind;
+  sign(scheme: SignatureScheme, data: Uint8Array): Uint8Array;
+  /** Raw RSA, padding and all, as long as the modulus. Throws {@link SallyportError} for what is no ciphertext of this key. */
+  decryptRsa(ciphertext: Uint8Array): Uint8Array;
 }
 
 export interface Mac {

@@ -1,15 +1,16 @@
 /**
- * The client's handshake: a full one with a pre-shared key, or the resumption of a session whose secret came by another way.
+ * The client's handshake: a full one with a pre-shared key or with certificates, or the resumption of a session whose secret came by another way.
  *
- * Read first: spec "AnyConnect", sections 7.4 (resumption) and 7.7 (PSK); RFC 4279 §2; RFC 5246 §7.3.
+ * Read first: spec "AnyConnect", sections 7.4 (resumption) and 7.7 (PSK); RFC 5246 §7.3; `key-exchange.ts`.
  *
- *   PSK         ClientHello →   [← HelloVerifyRequest, ClientHello →]   ← ServerHello [ServerKeyExchange] ServerHelloDone
- *               ClientKeyExchange CCS Finished →                        ← CCS Finished
+ *   full        ClientHello →   [← HelloVerifyRequest, ClientHello →]   ← ServerHello [of the key exchange] ServerHelloDone
+ *               [of the key exchange] CCS Finished →                    ← CCS Finished
  *   resumption  ClientHello →   [← HelloVerifyRequest, ClientHello →]   ← ServerHello CCS Finished
  *               CCS Finished →
  */
 import { equalInConstantTime } from '../crypto/constant-time.ts';
 import { PeerMisbehavedError, UnsupportedError } from '../errors.ts';
+import { POINT_FORMATS, SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS } from '../tls-messages/certificate-messages.ts';
 import { suiteIdText } from '../tls-messages/cipher-suites.ts';
 import {
   EMPTY_RENEGOTIATION_INFO,
@@ -24,18 +25,18 @@ import {
 import type { HandshakeMessage } from '../tls-messages/handshake-fragment.ts';
 import {
   decodeHelloVerifyRequest,
-  decodePskIdentityHint,
   decodeServerHello,
   decodeServerHelloDone,
   encodeClientHello,
-  encodePskClientKeyExchange,
   HANDSHAKE_TYPES,
   handshakeTypeName,
   RANDOM_LENGTH,
   type ServerHello,
 } from '../tls-messages/handshake-messages.ts';
+import type { HelloRandoms } from '../tls-messages/key-schedule.ts';
 import { copyOf } from '../wire/copy.ts';
-import type { ClientCredentials, PskCredentials } from './credentials.ts';
+import { CertificateClientExchange } from './certificate-exchange.ts';
+import type { ClientCredentials } from './credentials.ts';
 import { type Dialect, DTLS_1_0, DTLS_1_2 } from './dialect.ts';
 import {
   HandshakeAbort,
@@ -46,7 +47,8 @@ import {
   unexpectedMessage,
   verifyFinished,
 } from './handshake-role.ts';
-import { pskSecrets, SessionSecrets } from './session-secrets.ts';
+import { type ClientKeyExchange, PskClientExchange } from './key-exchange.ts';
+import { fullSecrets, SessionSecrets } from './session-secrets.ts';
 import type { DtlsSession } from './state.ts';
 
 /** A gateway that asks for a cookie more often than this will never have enough. */
@@ -59,10 +61,8 @@ export const ERR_DTLS_NOT_RESUMED = 'ERR_DTLS_NOT_RESUMED';
 interface HelloDoneStep {
   readonly name: 'server-hello-done';
   readonly session: DtlsSession;
-  readonly psk: PskCredentials;
-  readonly serverRandom: Uint8Array;
-  /** There was a ServerKeyExchange. */
-  readonly hinted: boolean;
+  readonly exchange: ClientKeyExchange;
+  readonly randoms: HelloRandoms;
 }
 
 type Step =
@@ -79,16 +79,16 @@ export class ClientHandshake implements HandshakeRole {
   #random: Uint8Array = new Uint8Array(0);
   #step: Step = { name: 'server-hello', cookies: 0 };
 
-  constructor(credentials: ClientCredentials, extraExtensions: readonly Extension[]) {
+  constructor(credentials: ClientCredentials, dialect: Dialect, extraExtensions: readonly Extension[]) {
     this.#credentials = credentials;
-    this.#understood = ownExtensions(credentials);
+    this.#understood = ownExtensions(credentials, dialect);
     this.#extra = extraExtensions;
   }
 
   start(io: HandshakeIo): void {
     this.#random = io.crypto.randomBytes(RANDOM_LENGTH);
     // Spec 7.4: seen of clients. A full handshake begins with the lowest version, for servers that look no further than the record.
-    const isFull12 = this.#credentials.kind === 'psk' && io.dialect.wireVersion === DTLS_1_2;
+    const isFull12 = this.#credentials.kind !== 'resumption' && io.dialect.wireVersion === DTLS_1_2;
     io.recordVersion = isFull12 ? DTLS_1_0 : io.dialect.wireVersion;
     this.#sendHello(io, new Uint8Array(0));
   }
@@ -102,8 +102,8 @@ export class ClientHandshake implements HandshakeRole {
         else throw unexpectedMessage(message, 'ServerHello');
         return;
       case 'server-hello-done':
-        if (message.type === HANDSHAKE_TYPES.serverKeyExchange && !step.hinted) this.#receiveHint(message, step, io);
-        else if (message.type === HANDSHAKE_TYPES.serverHelloDone) this.#receiveServerHelloDone(message, step, io);
+        if (message.type === HANDSHAKE_TYPES.serverHelloDone) this.#receiveServerHelloDone(message, step, io);
+        else if (step.exchange.receive(message)) io.transcript.add(message);
         else throw unexpectedMessage(message, 'ServerHelloDone');
         return;
       case 'finished':
@@ -114,6 +114,7 @@ export class ClientHandshake implements HandshakeRole {
   }
 
   wipe(): void {
+    if (this.#step.name === 'server-hello-done') this.#step.exchange.wipe();
     if (this.#step.name === 'finished') this.#step.secrets.wipe();
     this.#credentials.secret.fill(0);
   }
@@ -139,12 +140,26 @@ export class ClientHandshake implements HandshakeRole {
     const session = this.#negotiated(hello, io.dialect);
     io.recordVersion = io.dialect.wireVersion;
     io.transcript.add(message);
-    // In a full handshake the session id is the server's own and of no use to us, even if it repeats ours.
     const credentials = this.#credentials;
-    if (credentials.kind === 'resumption') {
-      const randoms = { client: this.#random, server: hello.random };
-      this.#expectFinished(session, new SessionSecrets(io, session.suite, copyOf(credentials.secret), randoms), io);
-    } else this.#step = { name: 'server-hello-done', session, psk: credentials, serverRandom: hello.random, hinted: false };
+    const randoms = { client: this.#random, server: copyOf(hello.random) };
+    // In a full handshake the session id is the server's own and of no use to us, even if it repeats ours.
+    switch (credentials.kind) {
+      case 'resumption':
+        this.#expectFinished(session, new SessionSecrets(io, session.suite, copyOf(credentials.secret), randoms), io);
+        break;
+      case 'psk': {
+        const exchange = new PskClientExchange(copyOf(credentials.secret), credentials.identity);
+        this.#step = { name: 'server-hello-done', session, exchange, randoms };
+        break;
+      }
+      case 'certificate': {
+        const exchange = new CertificateClientExchange(credentials, io, { suite: session.suite, randoms });
+        this.#step = { name: 'server-hello-done', session, exchange, randoms };
+        break;
+      }
+      default:
+        credentials satisfies never;
+    }
   }
 
   /** What the server chose. Throws if we did not offer it. */
@@ -172,18 +187,12 @@ export class ClientHandshake implements HandshakeRole {
     };
   }
 
-  #receiveHint(message: HandshakeMessage, step: HelloDoneStep, io: HandshakeIo): void {
-    decodePskIdentityHint(message.body); // there is one key: nothing to choose by a hint
-    io.transcript.add(message);
-    this.#step = { ...step, hinted: true };
-  }
-
   #receiveServerHelloDone(message: HandshakeMessage, step: HelloDoneStep, io: HandshakeIo): void {
     decodeServerHelloDone(message.body);
     io.transcript.add(message);
-    io.send('clientKeyExchange', encodePskClientKeyExchange(step.psk.identity));
-    const randoms = { client: this.#random, server: step.serverRandom };
-    const secrets = pskSecrets(io, step.session, step.psk.secret, randoms);
+    const secrets = fullSecrets(io, step.session, step.exchange.agree(io), step.randoms);
+    step.exchange.prove(io);
+    step.exchange.wipe();
     this.#expectFinished(step.session, secrets, io);
     sendFinished('client', secrets, io);
   }
@@ -210,7 +219,10 @@ function notResumed(how: string): HandshakeAbort {
 }
 
 /** Extended master secret has no place in a resumption whose secret was made elsewhere (spec 7.4). */
-function ownExtensions(credentials: ClientCredentials): Extension[] {
-  const common = [EMPTY_RENEGOTIATION_INFO, recordSizeLimit(MAX_PLAINTEXT_LENGTH)];
-  return credentials.kind === 'psk' && credentials.offersExtendedMasterSecret ? [...common, EXTENDED_MASTER_SECRET] : common;
+function ownExtensions(credentials: ClientCredentials, dialect: Dialect): Extension[] {
+  const extensions = [EMPTY_RENEGOTIATION_INFO, recordSizeLimit(MAX_PLAINTEXT_LENGTH)];
+  if (credentials.kind !== 'resumption' && credentials.offersExtendedMasterSecret) extensions.push(EXTENDED_MASTER_SECRET);
+  if (credentials.kind === 'certificate') extensions.push(SUPPORTED_GROUPS, POINT_FORMATS);
+  if (credentials.kind === 'certificate' && dialect.version === '1.2') extensions.push(SIGNATURE_ALGORITHMS);
+  return extensions;
 }

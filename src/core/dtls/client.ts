@@ -12,11 +12,11 @@ import type { Extension } from '../tls-messages/extensions.ts';
 import { DtlsAssociation } from './association.ts';
 import type { DtlsOptions } from './association-options.ts';
 import { ClientHandshake } from './client-handshake.ts';
-import { clientCredentials, type PskOptions, type ResumptionOptions } from './credentials.ts';
+import { type CertificateOptions, clientCredentials, type PskOptions, type ResumptionOptions } from './credentials.ts';
 import { DIALECTS } from './dialect.ts';
 
 export interface DtlsClientOptions extends DtlsOptions {
-  readonly credentials: PskOptions | ResumptionOptions;
+  readonly credentials: PskOptions | ResumptionOptions | CertificateOptions;
   /** Extensions to offer in front of ours, for servers that are used to hellos of a certain shape. An answer to one ends the handshake. */
   readonly extraExtensions?: readonly Extension[];
 }
@@ -25,7 +25,7 @@ export class DtlsClient extends DtlsAssociation {
   /** Throws {@link MisuseError} for options that cannot be. Copies the secrets: the caller may wipe its own at once. */
   constructor(options: DtlsClientOptions) {
     const dialect = DIALECTS[options.version];
-    const role = new ClientHandshake(clientCredentials(options.credentials, dialect), options.extraExtensions ?? []);
+    const role = new ClientHandshake(clientCredentials(options.credentials, dialect), dialect, options.extraExtensions ?? []);
     super(role, options);
   }
 }

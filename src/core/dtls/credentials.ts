@@ -1,6 +1,14 @@
-/** What the two ends of a handshake know in advance, checked: a pre-shared key, or the session to resume. */
+/** What the two ends of a handshake know in advance, checked: a pre-shared key, the session to resume, or whose certificates they take and show. */
+import type { CertificateIdentity } from '../crypto/provider.ts';
 import { MisuseError } from '../errors.ts';
-import { type CipherSuite, cipherSuite, PSK_SUITE_IDS, suiteIdText } from '../tls-messages/cipher-suites.ts';
+import {
+  CERTIFICATE_CBC_SUITE_IDS,
+  CERTIFICATE_SUITE_IDS,
+  type CipherSuite,
+  cipherSuite,
+  PSK_SUITE_IDS,
+  suiteIdText,
+} from '../tls-messages/cipher-suites.ts';
 import { MAX_PSK_IDENTITY_LENGTH, MAX_SESSION_ID_LENGTH } from '../tls-messages/handshake-messages.ts';
 import { MASTER_SECRET_LENGTH } from '../tls-messages/key-schedule.ts';
 import { copyOf } from '../wire/copy.ts';
@@ -40,8 +48,38 @@ export interface PskServerOptions {
   readonly extendedMasterSecret?: boolean;
 }
 
-/** {@link PskOptions} or {@link ResumptionOptions}, checked; `secret` is a copy, to be wiped. */
-export type ClientCredentials = PskCredentials | ResumptionCredentials;
+/** A full handshake in which the server shows a certificate (RFC 5246 §7.4.2). Not in the pre-RFC dialect. */
+export interface CertificateOptions {
+  readonly kind: 'certificate';
+  /** What is wrong with a chain (DER, leaf first); undefined: it is accepted. */
+  readonly faultOf: (chain: readonly Uint8Array[]) => string | undefined;
+  /** Shown to a server that asks. Default: none. */
+  readonly identity?: CertificateIdentity;
+  /** IANA ids, best first. Default: {@link CERTIFICATE_SUITE_IDS}; in 1.0, {@link CERTIFICATE_CBC_SUITE_IDS}. */
+  readonly suites?: readonly number[];
+}
+
+/** The server's side: it takes whoever sends a hello, and learns who that is from what comes after the handshake. */
+export interface CertificateServerOptions {
+  readonly kind: 'certificate';
+  readonly identity: CertificateIdentity;
+  /** As in {@link CertificateOptions}, the order in which a suite is chosen. Default: those of them that have forward secrecy. */
+  readonly suites?: readonly number[];
+}
+
+/** {@link PskOptions}, {@link ResumptionOptions} or {@link CertificateOptions}, checked; `secret` is a copy, to be wiped. */
+export type ClientCredentials = PskCredentials | ResumptionCredentials | CertificateCredentials;
+
+export interface CertificateCredentials {
+  readonly kind: 'certificate';
+  /** There is none in advance. */
+  readonly secret: Uint8Array;
+  readonly sessionId: Uint8Array;
+  readonly suites: readonly CipherSuite[];
+  readonly offersExtendedMasterSecret: true;
+  readonly faultOf: CertificateOptions['faultOf'];
+  readonly identity: CertificateIdentity | undefined;
+}
 
 export interface PskCredentials {
   readonly kind: 'psk';
@@ -59,8 +97,15 @@ export interface ResumptionCredentials {
   readonly suites: readonly [CipherSuite];
 }
 
-/** {@link PskServerOptions} or {@link ResumptionOptions}, checked. */
-export type ServerCredentials = PskServerCredentials | ResumptionCredentials;
+/** {@link PskServerOptions}, {@link ResumptionOptions} or {@link CertificateServerOptions}, checked. */
+export type ServerCredentials = PskServerCredentials | ResumptionCredentials | CertificateServerCredentials;
+
+export interface CertificateServerCredentials {
+  readonly kind: 'certificate';
+  readonly identity: CertificateIdentity;
+  readonly suites: readonly CipherSuite[];
+  readonly takesExtendedMasterSecret: true;
+}
 
 export interface PskServerCredentials {
   readonly kind: 'psk';
@@ -70,8 +115,17 @@ export interface PskServerCredentials {
 }
 
 /** Throws {@link MisuseError} for what cannot be. */
-export function serverCredentials(options: PskServerOptions | ResumptionOptions, dialect: Dialect): ServerCredentials {
+export function serverCredentials(
+  options: PskServerOptions | ResumptionOptions | CertificateServerOptions,
+  dialect: Dialect,
+): ServerCredentials {
   if (options.kind === 'resumption') return resumptionCredentials(options, dialect);
+  if (options.kind === 'certificate') {
+    const { identity } = options;
+    const all = certificateSuites(options.suites, dialect);
+    const suites = options.suites === undefined ? all.filter(({ keyExchange }) => keyExchange !== 'RSA') : all;
+    return { kind: 'certificate', identity, suites, takesExtendedMasterSecret: true };
+  }
   return {
     kind: 'psk',
     findKey: options.findKey,
@@ -81,8 +135,14 @@ export function serverCredentials(options: PskServerOptions | ResumptionOptions,
 }
 
 /** Throws {@link MisuseError} for what cannot be. */
-export function clientCredentials(options: PskOptions | ResumptionOptions, dialect: Dialect): ClientCredentials {
+export function clientCredentials(options: PskOptions | ResumptionOptions | CertificateOptions, dialect: Dialect): ClientCredentials {
   if (options.kind === 'resumption') return resumptionCredentials(options, dialect);
+  if (options.kind === 'certificate') {
+    const { faultOf, identity } = options;
+    const none = new Uint8Array(0);
+    const suites = certificateSuites(options.suites, dialect);
+    return { kind: 'certificate', secret: none, sessionId: none, suites, offersExtendedMasterSecret: true, faultOf, identity };
+  }
   const { identity, key, sessionId } = options;
   if (identity.length > MAX_PSK_IDENTITY_LENGTH)
     throw new MisuseError(`A PSK identity has up to ${MAX_PSK_IDENTITY_LENGTH} bytes, not ${identity.length}.`);
@@ -115,6 +175,20 @@ function pskSuites(ids: readonly number[] | undefined, dialect: Dialect): readon
   return ids.map((id) => {
     const suite = suiteOf(id, dialect);
     if (suite.keyExchange !== 'PSK') throw new MisuseError(`Cipher suite ${suiteIdText(id)} is not one of plain PSK.`);
+    return suite;
+  });
+}
+
+/** The suites of these ids in which a server shows a certificate. Throws {@link MisuseError} for all others. */
+function certificateSuites(ids: readonly number[] | undefined, dialect: Dialect): readonly CipherSuite[] {
+  if (dialect.version === '0.9') throw new MisuseError('DTLS 0.9 knows only resumption: it cannot be used with certificates.');
+  const wanted = ids ?? (dialect.version === '1.2' ? CERTIFICATE_SUITE_IDS : CERTIFICATE_CBC_SUITE_IDS);
+  if (wanted.length === 0) throw new MisuseError('No cipher suite to offer.');
+  return wanted.map((id) => {
+    const suite = suiteOf(id, dialect);
+    if (suite.keyExchange === 'PSK' || suite.keyExchange === 'DHE-RSA') {
+      throw new MisuseError(`Cipher suite ${suiteIdText(id)} is not one of ECDHE or RSA.`);
+    }
     return suite;
   });
 }

@@ -7,11 +7,14 @@
  */
 import { equalInConstantTime } from '../crypto/constant-time.ts';
 import { MisuseError, UnsupportedError } from '../errors.ts';
-import { EMPTY_RENEGOTIATION_INFO_SCSV } from '../tls-messages/cipher-suites.ts';
+import { POINT_FORMATS } from '../tls-messages/certificate-messages.ts';
+import { type CipherSuite, EMPTY_RENEGOTIATION_INFO_SCSV } from '../tls-messages/cipher-suites.ts';
 import {
   EMPTY_RENEGOTIATION_INFO,
   EXTENDED_MASTER_SECRET,
+  EXTENSIONS,
   type Extension,
+  extensionOf,
   hasExtendedMasterSecret,
   hasRenegotiationInfo,
   MAX_PLAINTEXT_LENGTH,
@@ -22,30 +25,31 @@ import type { HandshakeMessage } from '../tls-messages/handshake-fragment.ts';
 import {
   type ClientHello,
   decodeClientHello,
-  decodePskClientKeyExchange,
   encodeHelloVerifyRequest,
   encodeServerHello,
   HANDSHAKE_TYPES,
   MAX_SESSION_ID_LENGTH,
   RANDOM_LENGTH,
 } from '../tls-messages/handshake-messages.ts';
+import type { HelloRandoms } from '../tls-messages/key-schedule.ts';
 import { copyOf } from '../wire/copy.ts';
+import { CertificateServerExchange, canServe } from './certificate-exchange.ts';
 import type { ServerCredentials } from './credentials.ts';
 import { type Dialect, DTLS_0_9, DTLS_1_0 } from './dialect.ts';
 import { associationId, isUsable } from './first-hello.ts';
 import { HandshakeAbort, type HandshakeIo, type HandshakeRole, sendFinished, unexpectedMessage, verifyFinished } from './handshake-role.ts';
 import { type HelloCookieOptions, hasValidCookie, helloCookie, MIN_COOKIE_SECRET_LENGTH } from './hello-cookie.ts';
-import { pskSecrets, SessionSecrets } from './session-secrets.ts';
+import { PskServerExchange, type ServerKeyExchange } from './key-exchange.ts';
+import { fullSecrets, SessionSecrets } from './session-secrets.ts';
 import type { DtlsSession } from './state.ts';
 
 type Step =
   | { readonly name: 'client-hello' }
   | {
       readonly name: 'client-key-exchange';
-      readonly hello: ClientHello;
-      readonly serverRandom: Uint8Array;
       readonly session: DtlsSession;
-      readonly key: Uint8Array;
+      readonly exchange: ServerKeyExchange;
+      readonly randoms: HelloRandoms;
     }
   | { readonly name: 'finished'; readonly session: DtlsSession; readonly secrets: SessionSecrets };
 
@@ -90,7 +94,7 @@ export class ServerHandshake implements HandshakeRole {
   }
 
   wipe(): void {
-    if (this.#step.name === 'client-key-exchange') this.#step.key.fill(0);
+    if (this.#step.name === 'client-key-exchange') this.#step.exchange.wipe();
     if (this.#step.name === 'finished') this.#step.secrets.wipe();
     if (this.#credentials.kind === 'resumption') this.#credentials.secret.fill(0);
   }
@@ -118,13 +122,14 @@ export class ServerHandshake implements HandshakeRole {
     if (this.#credentials.kind === 'resumption') {
       return equalInConstantTime(hello.sessionId, this.#credentials.sessionId) ? copyOf(this.#credentials.secret) : undefined;
     }
+    if (this.#credentials.kind === 'certificate') return new Uint8Array(0); // whoever it is
     const key = this.#credentials.findKey(associationId(hello));
     return key === undefined ? undefined : copyOf(key);
   }
 
   #accept(message: HandshakeMessage, hello: ClientHello, secret: Uint8Array, io: HandshakeIo): void {
     requireVersion(hello, io.dialect);
-    const suite = this.#credentials.suites.find(({ id }) => hello.suites.includes(id));
+    const suite = chosenSuite(this.#credentials, hello, io.dialect);
     if (suite === undefined) {
       throw new HandshakeAbort('handshake_failure', new UnsupportedError('The DTLS client offers no cipher suite that we take.'));
     }
@@ -134,7 +139,7 @@ export class ServerHandshake implements HandshakeRole {
       suite,
       isResumed: credentials.kind === 'resumption',
       hasExtendedMasterSecret:
-        credentials.kind === 'psk' && credentials.takesExtendedMasterSecret && hasExtendedMasterSecret(hello.extensions),
+        credentials.kind !== 'resumption' && credentials.takesExtendedMasterSecret && hasExtendedMasterSecret(hello.extensions),
       maxPlaintext: recordSizeLimitOf(hello.extensions) ?? MAX_PLAINTEXT_LENGTH,
     };
     io.recordVersion = io.dialect.wireVersion;
@@ -146,26 +151,32 @@ export class ServerHandshake implements HandshakeRole {
         version: io.dialect.wireVersion,
         random: serverRandom,
         // A full handshake gets an id of its own, by which nothing can be resumed.
-        sessionId: credentials.kind === 'psk' ? io.crypto.randomBytes(MAX_SESSION_ID_LENGTH) : credentials.sessionId,
+        sessionId: credentials.kind === 'resumption' ? credentials.sessionId : io.crypto.randomBytes(MAX_SESSION_ID_LENGTH),
         suite: suite.id,
         extensions: answeredExtensions(hello, session),
       }),
     );
-    if (credentials.kind === 'psk') {
-      io.send('serverHelloDone', new Uint8Array(0));
-      this.#step = { name: 'client-key-exchange', hello, serverRandom, session, key: secret };
-    } else {
-      const secrets = new SessionSecrets(io, suite, secret, { client: hello.random, server: serverRandom });
+    const randoms = { client: copyOf(hello.random), server: serverRandom };
+    if (credentials.kind === 'resumption') {
+      const secrets = new SessionSecrets(io, suite, secret, randoms);
       this.#expectFinished(session, secrets, io);
       sendFinished('server', secrets, io);
+      return;
     }
+    const exchange =
+      credentials.kind === 'psk'
+        ? new PskServerExchange(secret)
+        : new CertificateServerExchange(credentials, io, hello, { suite, randoms });
+    exchange.offer(io);
+    io.send('serverHelloDone', new Uint8Array(0));
+    this.#step = { name: 'client-key-exchange', session, exchange, randoms };
   }
 
   #receiveClientKeyExchange(message: HandshakeMessage, step: Extract<Step, { name: 'client-key-exchange' }>, io: HandshakeIo): void {
-    decodePskClientKeyExchange(message.body); // spec 7.7: whose key it is was said in the hello; the identity's value means nothing
+    const premaster = step.exchange.agree(message.body, io);
     io.transcript.add(message);
-    const secrets = pskSecrets(io, step.session, step.key, { client: step.hello.random, server: step.serverRandom });
-    step.key.fill(0);
+    const secrets = fullSecrets(io, step.session, premaster, step.randoms);
+    step.exchange.wipe();
     this.#expectFinished(step.session, secrets, io);
   }
 
@@ -173,6 +184,12 @@ export class ServerHandshake implements HandshakeRole {
     this.#step = { name: 'finished', session, secrets };
     io.expectChangeCipherSpec(secrets.protections.client);
   }
+}
+
+/** The best suite that the client offers; with a certificate, of those that its key can serve. */
+function chosenSuite(credentials: ServerCredentials, hello: ClientHello, dialect: Dialect): CipherSuite | undefined {
+  const offered = credentials.suites.filter(({ id }) => hello.suites.includes(id));
+  return credentials.kind === 'certificate' ? offered.find((suite) => canServe(credentials.identity, suite, hello, dialect)) : offered[0];
 }
 
 /** A client names the newest version that it speaks: numbers fall as versions rise. */
@@ -194,5 +211,7 @@ function answeredExtensions(hello: ClientHello, session: DtlsSession): Extension
   if (knowsRenegotiation && !session.isResumed) answers.push(EMPTY_RENEGOTIATION_INFO);
   if (recordSizeLimitOf(hello.extensions) !== undefined) answers.push(recordSizeLimit(MAX_PLAINTEXT_LENGTH));
   if (session.hasExtendedMasterSecret) answers.push(EXTENDED_MASTER_SECRET);
+  const isEphemeral = !session.isResumed && session.suite.keyExchange.startsWith('ECDHE');
+  if (isEphemeral && extensionOf(hello.extensions, EXTENSIONS.pointFormats) !== undefined) answers.push(POINT_FORMATS);
   return answers;
 }

@@ -5,13 +5,13 @@
  */
 import { DtlsAssociation } from './association.ts';
 import type { DtlsOptions } from './association-options.ts';
-import { type PskServerOptions, type ResumptionOptions, serverCredentials } from './credentials.ts';
+import { type CertificateServerOptions, type PskServerOptions, type ResumptionOptions, serverCredentials } from './credentials.ts';
 import { DIALECTS } from './dialect.ts';
 import type { HelloCookieOptions } from './hello-cookie.ts';
 import { ServerHandshake } from './server-handshake.ts';
 
 export interface DtlsServerOptions extends DtlsOptions {
-  readonly credentials: PskServerOptions | ResumptionOptions;
+  readonly credentials: PskServerOptions | ResumptionOptions | CertificateServerOptions;
   /** Ask for a cookie before anything is kept (RFC 6347 §4.2.1). Default: no. */
   readonly cookie?: HelloCookieOptions;
 }

@@ -2,14 +2,7 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { PrfName } from '../crypto/tls-prf.ts';
 import type { CipherSuite } from '../tls-messages/cipher-suites.ts';
-import {
-  extendedMasterSecret,
-  type HelloRandoms,
-  masterSecret,
-  pskPremaster,
-  trafficKeys,
-  verifyData,
-} from '../tls-messages/key-schedule.ts';
+import { extendedMasterSecret, type HelloRandoms, masterSecret, trafficKeys, verifyData } from '../tls-messages/key-schedule.ts';
 import { type Dialect, prfOf } from './dialect.ts';
 import type { DtlsSession } from './state.ts';
 import { protectionFor, type SuiteRecordProtection } from './suite-protection.ts';
@@ -55,10 +48,9 @@ export class SessionSecrets {
   }
 }
 
-/** What a pre-shared key comes to in one handshake, once ClientKeyExchange is in the transcript. */
-export function pskSecrets(io: HandshakeContext, session: DtlsSession, key: Uint8Array, randoms: HelloRandoms): SessionSecrets {
+/** What a full handshake comes to, once ClientKeyExchange is in the transcript. Takes the premaster secret over, and wipes it. */
+export function fullSecrets(io: HandshakeContext, session: DtlsSession, premaster: Uint8Array, randoms: HelloRandoms): SessionSecrets {
   const prf = prfOf(io.dialect, session.suite);
-  const premaster = pskPremaster(key);
   const master = session.hasExtendedMasterSecret
     ? extendedMasterSecret(io.crypto, prf, premaster, io.transcript.bytes())
     : masterSecret(io.crypto, prf, premaster, randoms);

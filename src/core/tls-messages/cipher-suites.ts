@@ -2,7 +2,7 @@
  * The cipher suites we speak, by IANA id: what each means for keys, records and the PRF.
  *
  * Read first: the IANA registry "TLS Cipher Suites"; spec "AnyConnect", section 7.3.
- * The RSA suites are here for resumption with an injected secret (section 7.4), where no key exchange happens: their certificates are never used.
+ * Those of DHE are here for resumption with an injected secret (section 7.4) only, where no key exchange happens.
  */
 
 import type { CbcCipher } from '../crypto/provider.ts';
@@ -13,7 +13,7 @@ export interface CipherSuite {
   readonly id: number;
   /** IANA's name without the `TLS_`. */
   readonly name: string;
-  readonly keyExchange: 'PSK' | 'RSA' | 'DHE-RSA' | 'ECDHE-RSA';
+  readonly keyExchange: 'PSK' | 'RSA' | 'DHE-RSA' | 'ECDHE-RSA' | 'ECDHE-ECDSA';
   readonly protection: SuiteProtection;
   /** The PRF of TLS 1.2. Before that there is only `md5-sha1`. */
   readonly prf: Exclude<PrfName, 'md5-sha1'>;
@@ -37,6 +37,38 @@ const SUITES: readonly CipherSuite[] = [
   { id: 0x009c, name: 'RSA_WITH_AES_128_GCM_SHA256', keyExchange: 'RSA', protection: aead('aes-128-gcm'), prf: 'sha256' },
   { id: 0xc030, name: 'ECDHE_RSA_WITH_AES_256_GCM_SHA384', keyExchange: 'ECDHE-RSA', protection: aead('aes-256-gcm'), prf: 'sha384' },
   { id: 0xc02f, name: 'ECDHE_RSA_WITH_AES_128_GCM_SHA256', keyExchange: 'ECDHE-RSA', protection: aead('aes-128-gcm'), prf: 'sha256' },
+  {
+    id: 0xcca8,
+    name: 'ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256',
+    keyExchange: 'ECDHE-RSA',
+    protection: aead('chacha20-poly1305'),
+    prf: 'sha256',
+  },
+  { id: 0xc02c, name: 'ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', keyExchange: 'ECDHE-ECDSA', protection: aead('aes-256-gcm'), prf: 'sha384' },
+  { id: 0xc02b, name: 'ECDHE_ECDSA_WITH_AES_128_GCM_SHA256', keyExchange: 'ECDHE-ECDSA', protection: aead('aes-128-gcm'), prf: 'sha256' },
+  {
+    id: 0xcca9,
+    name: 'ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256',
+    keyExchange: 'ECDHE-ECDSA',
+    protection: aead('chacha20-poly1305'),
+    prf: 'sha256',
+  },
+  { id: 0xc014, name: 'ECDHE_RSA_WITH_AES_256_CBC_SHA', keyExchange: 'ECDHE-RSA', protection: cbc('aes-256-cbc', 'sha1'), prf: 'sha256' },
+  { id: 0xc013, name: 'ECDHE_RSA_WITH_AES_128_CBC_SHA', keyExchange: 'ECDHE-RSA', protection: cbc('aes-128-cbc', 'sha1'), prf: 'sha256' },
+  {
+    id: 0xc00a,
+    name: 'ECDHE_ECDSA_WITH_AES_256_CBC_SHA',
+    keyExchange: 'ECDHE-ECDSA',
+    protection: cbc('aes-256-cbc', 'sha1'),
+    prf: 'sha256',
+  },
+  {
+    id: 0xc009,
+    name: 'ECDHE_ECDSA_WITH_AES_128_CBC_SHA',
+    keyExchange: 'ECDHE-ECDSA',
+    protection: cbc('aes-128-cbc', 'sha1'),
+    prf: 'sha256',
+  },
   { id: 0x0039, name: 'DHE_RSA_WITH_AES_256_CBC_SHA', keyExchange: 'DHE-RSA', protection: cbc('aes-256-cbc', 'sha1'), prf: 'sha256' },
   { id: 0x0033, name: 'DHE_RSA_WITH_AES_128_CBC_SHA', keyExchange: 'DHE-RSA', protection: cbc('aes-128-cbc', 'sha1'), prf: 'sha256' },
   { id: 0x0035, name: 'RSA_WITH_AES_256_CBC_SHA', keyExchange: 'RSA', protection: cbc('aes-256-cbc', 'sha1'), prf: 'sha256' },
@@ -47,6 +79,12 @@ const SUITE_OF_ID: ReadonlyMap<number, CipherSuite> = new Map(SUITES.map((suite)
 
 /** Our PSK suites, strongest first: the order in which they are offered and chosen. */
 export const PSK_SUITE_IDS: readonly number[] = SUITES.filter((suite) => suite.keyExchange === 'PSK').map((suite) => suite.id);
+
+/** What a client offers where the server shows a certificate: with forward secrecy first. */
+export const CERTIFICATE_SUITE_IDS: readonly number[] = [0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc02b, 0xc02f, 0x009d, 0x009c];
+
+/** The same with CBC and SHA-1: all that DTLS 1.0 has. */
+export const CERTIFICATE_CBC_SUITE_IDS: readonly number[] = [0xc00a, 0xc014, 0xc009, 0xc013, 0x0035, 0x002f];
 
 /** Undefined for suites we do not speak. */
 export function cipherSuite(id: number): CipherSuite | undefined {

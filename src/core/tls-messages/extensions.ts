@@ -13,6 +13,9 @@ export interface Extension {
 }
 
 export const EXTENSIONS = {
+  supportedGroups: 0x000a,
+  pointFormats: 0x000b,
+  signatureAlgorithms: 0x000d,
   extendedMasterSecret: 0x0017,
   recordSizeLimit: 0x001c,
   /** Spec "AnyConnect", section 7.7: where a client may put its App-ID instead of into session_id. */

@@ -13,9 +13,23 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import type { Aead, Cbc, CbcCipher, CryptoProvider, HashName, Mac, P256KeyPair } from '../../core/crypto/provider.ts';
+import type {
+  Aead,
+  Cbc,
+  CbcCipher,
+  CryptoProvider,
+  HashName,
+  KeyAgreement,
+  KeyAgreementGroup,
+  KeyKind,
+  Mac,
+  P256KeyPair,
+  SignatureScheme,
+} from '../../core/crypto/provider.ts';
 import { MisuseError } from '../../core/errors.ts';
 import type { AeadCipher } from '../../core/tunnel/traffic.ts';
+import { certificateKeyKind, encryptRsa, verifySignature } from './certificates.ts';
+import { keyAgreement } from './key-agreement.ts';
 import { generateP256, importP256, verifyP256 } from './p256.ts';
 import { plain } from './plain-bytes.ts';
 
@@ -66,6 +80,22 @@ export class NodeCrypto implements CryptoProvider {
 
   verifyP256(publicKey: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean {
     return verifyP256(publicKey, data, signature);
+  }
+
+  keyAgreement(group: KeyAgreementGroup): KeyAgreement {
+    return keyAgreement(group);
+  }
+
+  certificateKeyKind(certificate: Uint8Array): KeyKind | undefined {
+    return certificateKeyKind(certificate);
+  }
+
+  verifySignature(certificate: Uint8Array, scheme: SignatureScheme, data: Uint8Array, signature: Uint8Array): boolean {
+    return verifySignature(certificate, scheme, data, signature);
+  }
+
+  encryptRsa(certificate: Uint8Array, data: Uint8Array): Uint8Array {
+    return encryptRsa(certificate, data);
   }
 }
 

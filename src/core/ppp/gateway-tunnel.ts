@@ -100,7 +100,8 @@ export class PppGatewayTunnel implements TunnelMachine {
   close(reason: CloseReason, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name === 'closing' || state.name === 'closed') return;
-    if (state.name === 'new' || state.name === 'left') {
+    // Who is there now has left this path already.
+    if (state.name === 'new' || state.name === 'left' || reason.kind === 'replaced') {
       this.#end(reason, out);
       return;
     }

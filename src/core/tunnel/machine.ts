@@ -102,10 +102,10 @@ export interface TlsFacts {
 
 /**
  * Why a tunnel ended. It decides what the session does next: reconnect (path-lost, renew), log in again or give up (refused), stop (all others).
- * `detach` keeps the cookie alive.
+ * `detach` keeps the cookie alive; `replaced`: the session has another tunnel, at a gateway.
  */
 export interface CloseReason {
-  readonly kind: 'log-off' | 'detach' | 'renew' | 'path-lost' | 'refused' | 'ended-by-peer' | 'expired' | 'misbehaved' | 'unusable';
+  readonly kind: 'log-off' | 'detach' | 'renew' | 'path-lost' | 'refused' | 'ended-by-peer' | 'expired' | 'replaced' | 'misbehaved' | 'unusable';
   /** For people. */
   readonly message: string;
   /** What went wrong, where something did. */

@@ -241,7 +241,7 @@ export class SessionDesk {
   async #takeOver(session: string): Promise<void> {
     const before = this.#world.table.ofSession(session);
     if (before === undefined) return;
-    await this.#world.endTunnel(before, 'unspecified');
+    await this.#world.endTunnel(before, 'unspecified', 'replaced');
     await this.#finish(before); // its own step waits behind ours, and will find nothing left to do
   }
 

@@ -35,8 +35,11 @@ export interface WorkerService {
   reload(setup: WorkerSetup): Promise<void>;
 }
 
-/** `goodbye`: the client is told that the session is over. `silence`: for it the connection breaks, and it tries to come back. */
-export type ClosingManner = 'goodbye' | 'silence';
+/**
+ * `goodbye`: the client is told that the session is over. `silence`: for it the connection breaks, and it tries to come back. `replaced`: its session has
+ * another tunnel, which it has most likely opened itself: told or not, as the protocol has it.
+ */
+export type ClosingManner = 'goodbye' | 'silence' | 'replaced';
 
 /** Notices of main. */
 export interface WorkerNotices {

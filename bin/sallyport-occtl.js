@@ -1,7 +1,12 @@
 #!/usr/bin/env node
 // CommonJS throughout, the bundle as well: modules take Node some 15 milliseconds longer to load.
 require('./require-node.js').requireNode();
-require('./code-cache.js').keepCompiledCode();
-require('../dist/bundle/occtl.cjs')
+const code = require('./code-cache.js');
+
+code
+  .load('occtl')
   .main()
-  .then((status) => process.exit(status));
+  .then((status) => {
+    code.keepNewCode();
+    process.exit(status);
+  });

@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 // CommonJS throughout, the bundle as well: modules take Node some 15 milliseconds longer to load.
 require('./require-node.js').requireNode();
-require('./code-cache.js').keepCompiledCode();
-require('../dist/bundle/ocpasswd.cjs')
+const code = require('./code-cache.js');
+
+code
+  .load('ocpasswd')
   .main()
   .then((status) => {
+    code.keepNewCode();
     process.exitCode = status;
   });

@@ -2,7 +2,12 @@
 // CommonJS throughout, the bundle as well: modules take Node some 15 milliseconds longer to load.
 process.on('SIGUSR1', () => undefined); // before Node opens its inspector on it; the command installs its own
 require('./require-node.js').requireNode();
-require('./code-cache.js').keepCompiledCode();
-require('../dist/bundle/sallyport.cjs')
-  .main()
-  .then((status) => process.exit(status));
+const code = require('./code-cache.js');
+
+code
+  .load('sallyport')
+  .main(code.keepWarmCode)
+  .then((status) => {
+    code.keepNewCode();
+    process.exit(status);
+  });

@@ -3,6 +3,7 @@
  * what few need. Loading the files of `dist` one by one takes six times as long, which a command cannot afford; a library's user loads them once, and
  * sees the real files.
  */
+import { hash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type OutputOptions, type Plugin, rolldown } from 'rolldown';
@@ -28,7 +29,7 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     mostly: ['dist/cli/sallyport/connect-command.js', 'dist/core/protocols/anyconnect/client.js'],
   },
   occtl: { file: 'dist/cli/occtl/main.js' },
-  'engine-worker': { file: 'dist/node/engine/engine-worker.js' },
+  'engine-thread': { file: 'dist/node/engine/engine-thread.js' },
   ocpasswd: { file: 'dist/cli/ocpasswd/main.js' },
   'gateway-auth': { file: 'dist/gateway/processes/gateway-auth.js' },
   'gateway-worker': { file: 'dist/gateway/processes/gateway-worker.js' },
@@ -50,6 +51,11 @@ const WITHOUT_HTML_ENTITIES: Plugin = {
 
 const LAZILY = 'const __lazily=(id)=>{let builtin;return new Proxy({},{get:(_,name)=>(builtin??=require(id))[name]})};';
 
+/** In the place of src/node/engine/engine-worker.ts. */
+const ENGINE_WORKER = `const code = require('../../bin/code-cache.js');
+void code.load('engine-thread').runEngine(code.keepWarmCode).then(code.keepNewCode);
+`;
+
 rmSync(folder, { recursive: true, force: true });
 // One after the other: what two of them share would else become files of its own, and each file costs a millisecond at the start.
 for (const [name, entry] of Object.entries(ENTRIES)) await bundle(name, entry);
@@ -57,7 +63,13 @@ for (const [name, entry] of Object.entries(ENTRIES)) await bundle(name, entry);
 for (const name of readdirSync(folder)) {
   const file = path.join(folder, name);
   const code = readFileSync(file, 'utf8');
-  writeFileSync(file, inAscii(/^(?:openconnect|sallyport)\b/.test(name) ? withLazyBuiltins(code) : code));
+  writeFileSync(file, withDigest(inAscii(/^(?:openconnect|sallyport)\b/.test(name) ? withLazyBuiltins(code) : code)));
+}
+writeFileSync(path.join(folder, 'engine-worker.cjs'), ENGINE_WORKER);
+
+/** For bin/code-cache.js. */
+function withDigest(code: string): string {
+  return `//${hash('sha256', code)}\n${code}`;
 }
 
 /** Node reads a file of ASCII as it is, any other through a decoder into twice the memory. */

@@ -7,6 +7,10 @@ const input = createInterface({ input: process.stdin });
 const password = (await input[Symbol.asyncIterator]().next()).value;
 input.close();
 
-await using vpn = await connect(gateway, { device: 'userspace', user, password, ...(pin && { pins: [pin] }) });
-const response = await vpn.fetch(url);
-console.log(response.status, await response.text());
+const vpn = await connect(gateway, { device: 'userspace', user, password, ...(pin && { pins: [pin] }) });
+try {
+  const response = await vpn.fetch(url);
+  console.log(response.status, await response.text());
+} finally {
+  await vpn.close(); // since Node 24: await using vpn = await connect(…)
+}

@@ -1,15 +1,19 @@
 /** Compiled code is executed, often as root: it comes only from folders that nobody else can write to. Root's home is a folder of the test's own here. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { shellQuoted } from '../../src/cli/openconnect/authenticate-output.ts';
 import { missing } from '../support/requirements.ts';
 
+const BUNDLE = path.resolve(import.meta.dirname, '../../dist/bundle');
 const MODULE = path.resolve(import.meta.dirname, '../../bin/code-cache.js');
-const PROGRAM = `require(${JSON.stringify(MODULE)}).keepCompiledCode(); console.log(require('node:module').getCompileCacheDir() ?? 'none')`;
+const SHOW_FOLDER = `console.log(require(${JSON.stringify(MODULE)}).folder ?? 'none')`;
+
+/** Loads a command and keeps its code. */
+const KEEP = `const code = require(${JSON.stringify(MODULE)}); code.load('openconnect'); code.keepNewCode()`;
 
 let home = '';
 beforeEach(() => {
@@ -17,19 +21,33 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-/** Where a command of root's keeps its compiled code, after `preparation` by a shell in root's home. */
-function cacheAfter(preparation: string, environment: NodeJS.ProcessEnv = {}): string {
+/** What a program of root's says, after `preparation` by a shell in root's home. */
+function saidBy(program: string, preparation: string, environment: NodeJS.ProcessEnv = {}): string {
   const command = `mount --bind ${shellQuoted(home)} /root && cd /root && umask 022 && ${preparation} && cd / && exec "$@"`;
-  const args = ['--mount', '--propagation', 'private', 'sh', '-c', command, 'sh', process.execPath, '--eval', PROGRAM];
+  const args = ['--mount', '--propagation', 'private', 'sh', '-c', command, 'sh', process.execPath, '--eval', program];
   const env: NodeJS.ProcessEnv = { ...process.env, ...environment };
-  delete env.NODE_COMPILE_CACHE;
-  delete env.NODE_DISABLE_COMPILE_CACHE;
+  if (environment.NODE_DISABLE_COMPILE_CACHE === undefined) delete env.NODE_DISABLE_COMPILE_CACHE;
   return execFileSync('unshare', args, { encoding: 'utf8', env }).trim();
+}
+
+/** Where a command of root's keeps its compiled code. */
+function cacheAfter(preparation: string, environment: NodeJS.ProcessEnv = {}): string {
+  return saidBy(SHOW_FOLDER, preparation, environment);
+}
+
+/** Kept files, by their names in the bundle. */
+function kept(): ReadonlyMap<string, { readonly file: string; readonly inode: number }> {
+  const folder = path.join(home, '.cache/sallyport/code');
+  const entries = readdirSync(folder).map((name) => {
+    const file = path.join(folder, name);
+    return [name.replace(/-v\d.*$/, ''), { file, inode: statSync(file).ino }] as const;
+  });
+  return new Map(entries);
 }
 
 describe('the cache of compiled code', { skip: missing('root', 'unshare') }, () => {
   it('is in the home directory of the user, and for that user alone', () => {
-    assert.match(cacheAfter('true'), /^\/root\/\.cache\/sallyport\/code\//);
+    assert.equal(cacheAfter('true'), '/root/.cache/sallyport/code');
     const modes = execFileSync('stat', [
       '-c',
       '%a',
@@ -55,4 +73,50 @@ describe('the cache of compiled code', { skip: missing('root', 'unshare') }, () 
   for (const [why, preparation] of Object.entries(unsafe)) {
     it(`is not used where ${why}`, () => assert.equal(cacheAfter(preparation), 'none'));
   }
+
+  it('is used by the next run, and written by none that has used it', () => {
+    saidBy(KEEP, 'true');
+    const before = kept();
+    assert.ok(before.has('openconnect.cjs'), [...before.keys()].join());
+    saidBy(KEEP, 'true');
+    assert.deepEqual(kept(), before);
+    assert.match(readFileSync(path.join(BUNDLE, 'openconnect.cjs'), 'latin1'), /^\/\/[0-9a-f]{64}\n/);
+  });
+
+  const spoilt: Readonly<Record<string, (bytes: Buffer) => Uint8Array>> = {
+    'is cut short': (bytes) => bytes.subarray(0, bytes.length / 2),
+    'is empty': () => new Uint8Array(0),
+    'is of another version of the file': (bytes) => Buffer.concat([bytes.subarray(0, -1), Buffer.from('-')]),
+    'is no code at all': (bytes) => Buffer.concat([new Uint8Array(1000), bytes.subarray(-66)]),
+  };
+  for (const [how, spoil] of Object.entries(spoilt)) {
+    it(`is written anew where it ${how}`, () => {
+      saidBy(KEEP, 'true');
+      const file = kept().get('openconnect.cjs')?.file ?? '';
+      const good = readFileSync(file);
+      writeFileSync(file, spoil(good));
+      saidBy(KEEP, 'true');
+      // Not the same to the byte: what else V8 has compiled meanwhile differs.
+      const written = readFileSync(file);
+      assert.deepEqual(written.subarray(-66), good.subarray(-66));
+      assert.ok(written.length > 0.9 * good.length, `${written.length} bytes in the place of ${good.length}`);
+    });
+  }
+
+  it('grows by what a run has called besides, and leaves nothing else there', () => {
+    const lengthOf = (name: string) => readFileSync(kept().get(name)?.file ?? '').length;
+    saidBy(`${KEEP}; code.load('openconnect-then'); code.keepNewCode()`, 'true');
+    const before = lengthOf('openconnect-then.cjs');
+    const asRun = `process.argv.push('openconnect', '--help'); ${KEEP}; code.load('openconnect').main(() => undefined).then(code.keepWarmCode)`;
+    assert.match(saidBy(asRun, 'true'), /--authgroup/);
+    assert.ok(lengthOf('openconnect-then.cjs') > before);
+    assert.deepEqual(
+      [...kept().keys()].filter((name) => !existsSync(path.join(BUNDLE, name))),
+      [],
+    );
+  });
+
+  it('is neither read nor written where Node shall have none', () => {
+    assert.equal(cacheAfter('true', { NODE_DISABLE_COMPILE_CACHE: '1' }), 'none');
+  });
 });

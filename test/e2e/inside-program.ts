@@ -2,7 +2,8 @@
  * What a network behind a gateway has: name server, web server with and without TLS, and somebody who calls back.
  * `inside-program.ts CERTIFICATE-FILE KEY-FILE ADDRESS`: the known names lead to ADDRESS.
  *
- *   53 UDP and TCP   `big.corp.test` only by TCP    8080, 8443   what was posted comes back    7   echo    9999   calls the port that it is told
+ *   53 UDP and TCP   `big.corp.test` only by TCP    8080, 8443   what was posted comes back    7   echo
+ *   9990   says how much came, at its end    9999   calls the port that it is told
  */
 import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
@@ -54,6 +55,9 @@ const echo: RequestListener = (request, response) => {
 createHttpServer(echo).listen(8080, '0.0.0.0');
 createHttpsServer({ cert: readFileSync(certificate), key: readFileSync(key) }, echo).listen(8443, '0.0.0.0');
 createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(7, '0.0.0.0');
+createServer((socket) => {
+  socket.on('end', () => process.stdout.write(`took ${socket.bytesRead}\n`)).resume();
+}).listen(9990, '0.0.0.0');
 createServer((socket) => {
   socket.once('data', (port) => {
     const call = connect({ host: socket.remoteAddress ?? '', port: Number(port.toString()) }, () => call.end('hello from inside'));

@@ -4,21 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import type { Millis } from '../../src/core/tunnel/packet.ts';
 import { DROP_IN } from '../support/drop-in.ts';
+import { FETCH_LIMIT, fetchNode } from '../support/fetched-node.ts';
 import { sized } from '../support/size.ts';
 import { cipherOfDatagrams, INSIDE, skip as skipTunnel, TunnelScene } from './tunnel-scene.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const { engines } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { readonly engines: { readonly node: string } };
 const VERSION = `${engines.node.replace('>=', '')}.0`;
-/** The program alone, without the scripts by which the package `node` chooses it. */
-const PACKAGE = `node-${process.platform}-${process.arch}`;
-const FETCH_LIMIT: Millis = 5 * 60_000;
 
 const skip = sized<string | false>('a long test: it fetches a Node', false) || skipTunnel;
 
@@ -29,20 +26,18 @@ describe(`the commands on Node ${VERSION}`, { skip, timeout: FETCH_LIMIT + 120_0
 
   before(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'sallyport-node-'));
-    const args = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefix', folder, `${PACKAGE}@${VERSION}`];
     try {
-      execFileSync('npm', args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: FETCH_LIMIT });
+      node = fetchNode(folder, VERSION);
     } catch (error) {
       obstacle = error instanceof Error ? error.message : String(error);
     }
-    node = path.join(folder, 'node_modules', PACKAGE, 'bin/node');
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   /** True, and the test is skipped, where that Node could not be had. */
   function isMissing(context: TestContext): boolean {
-    if (existsSync(node)) return false;
-    context.skip(`${PACKAGE}@${VERSION} could not be installed: ${obstacle}`);
+    if (node !== '') return false;
+    context.skip(`Node ${VERSION} could not be installed: ${obstacle}`);
     return true;
   }
 

@@ -42,9 +42,12 @@ export class ProxyE2e implements AsyncDisposable {
   readonly home: string;
   /** Certificate and key of `web.corp.test`. */
   readonly certificate: CertificateFiles;
+  /** `inside-program.ts`, which runs behind the gateway. */
+  readonly inside: Program;
 
-  private constructor(tunnel: TunnelScene, authority: string, home: string, certificate: CertificateFiles) {
+  private constructor(tunnel: TunnelScene, inside: Program, authority: string, home: string, certificate: CertificateFiles) {
     this.tunnel = tunnel;
+    this.inside = inside;
     this.authority = authority;
     this.home = home;
     this.certificate = certificate;
@@ -63,7 +66,7 @@ export class ProxyE2e implements AsyncDisposable {
     chmodSync(lab.folder, 0o755);
     const home = mkdtempSync(path.join(lab.folder, 'home-'));
     chmodSync(home, 0o777);
-    return new ProxyE2e(tunnel, authority.certificate, home, files);
+    return new ProxyE2e(tunnel, inside, authority.certificate, home, files);
   }
 
   /** Runs a program on the client's machine as nobody, to its end. */
@@ -102,9 +105,14 @@ export class ProxyE2e implements AsyncDisposable {
   }
 
   /** Runs a program by `sallyport exec` as nobody. */
-  exec(options: readonly string[], program: readonly string[]): Promise<Finished> {
+  async exec(options: readonly string[], program: readonly string[]): Promise<Finished> {
+    return await (await this.startExec(options, program)).finish();
+  }
+
+  /** Starts it. */
+  startExec(options: readonly string[], program: readonly string[]): Promise<Program> {
     const [node = '', ...words] = this.words('exec', ...options, '--', ...program);
-    return this.finish(node, words, PASSWORD);
+    return this.start(node, words, PASSWORD);
   }
 
   /** Starts the proxy as nobody and waits until it says that it is ready. */

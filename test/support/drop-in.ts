@@ -13,7 +13,8 @@ export const DROP_IN: Command = [process.execPath, SCRIPT];
 /** Our commands run what was built. Throws if that is older than the sources. Other people's programs are as they are. */
 export function assertBuilt([, script = '']: Command = DROP_IN): void {
   if (!script.startsWith(ROOT)) return;
-  const [, entry = ''] = /require\('\.\.\/(dist\/[^']+)'\)/.exec(readFileSync(script, 'utf8')) ?? [];
+  const [, name = ''] = /\.load\('([^']+)'\)/.exec(readFileSync(script, 'utf8')) ?? [];
+  const entry = `dist/bundle/${name}.cjs`;
   const built = statSync(path.join(ROOT, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const sources = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   const newest = Math.max(...sources.map((name) => statSync(path.join(ROOT, 'src', name)).mtimeMs));

@@ -52,8 +52,9 @@ export class FreeRadius implements AsyncDisposable {
     return this.#program.output;
   }
 
-  waitFor(pattern: RegExp): Promise<RegExpExecArray> {
-    return this.#program.waitFor(pattern);
+  /** Waits for a line; see {@link Program.waitFor}. */
+  waitFor(pattern: RegExp, options: { readonly after?: number } = {}): Promise<RegExpExecArray> {
+    return this.#program.waitFor(pattern, options);
   }
 
   /** Writes the file that clients of radcli read; its path. */

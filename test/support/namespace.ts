@@ -21,7 +21,15 @@ export function inNamespace(name: string, file: string, body: () => void, progra
     return;
   }
   const skip = missing('root', 'netns', 'tun', 'unshare', ...programs);
-  it(`${name}, in a network namespace`, { skip, timeout: FILE_TIMEOUT }, () => runAgain(file));
+  it(`${name}, in a network namespace`, { skip, timeout: FILE_TIMEOUT }, async (test) => {
+    for (const note of notesIn(await runAgain(file))) test.diagnostic(note);
+  });
+}
+
+/** What the tests inside said of themselves, without the reporter's own summary. */
+function notesIn(output: string): string[] {
+  const notes = [...output.matchAll(/^ +ℹ (.+)$/gm)];
+  return notes.map(([, note = '']) => note);
 }
 
 /** The iproute2 command of this namespace. */
@@ -29,7 +37,8 @@ export function ip(words: string): string {
   return execFileSync('ip', words.split(' '), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-function runAgain(file: string): Promise<void> {
+/** What it printed. */
+function runAgain(file: string): Promise<string> {
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
   // /sys shows the interfaces of the namespace it was mounted in.
   const script = 'mount -t sysfs sysfs /sys && exec "$0" --test-reporter=spec "$1"';
@@ -45,6 +54,10 @@ function runAgain(file: string): Promise<void> {
   child.stderr.on('data', (chunk: Buffer) => output.push(chunk));
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (status) => (status === 0 ? resolve() : reject(new Error(`status ${status}\n${Buffer.concat(output)}`))));
+    child.once('close', (status) => {
+      const text = Buffer.concat(output).toString();
+      if (status === 0) resolve(text);
+      else reject(new Error(`status ${status}\n${text}`));
+    });
   });
 }

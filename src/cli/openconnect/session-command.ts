@@ -18,6 +18,7 @@ import { checkHost } from '../../node/host-check.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
 import { UnreachableError } from '../../node/tcp-dial.ts';
 import type { BackgroundReport } from '../background.ts';
+import { programIsWarm } from '../warm-program.ts';
 import { authenticateText, cookieText } from './authenticate-output.ts';
 import { askAboutCertificate } from './certificate-question.ts';
 import { clientSettings } from './client-settings.ts';
@@ -202,6 +203,7 @@ class SessionCommand {
     const { setuid } = settings.process;
     this.#pidFile?.write();
     background?.up();
+    programIsWarm();
     if (setuid === undefined) return;
     network.handOver?.();
     if (becomeUser(setuid, output)) return;

@@ -12,6 +12,7 @@ import { SallyportError } from '../../core/errors.ts';
 import type { LogFields, LogLevel } from '../../core/log.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { ControlServer } from '../../node/control-socket.ts';
+import { programIsWarm } from '../warm-program.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { type Explanation, explainError, explainOutcome, type Stage } from './explanation.ts';
 import type { Reporter } from './reporter.ts';
@@ -122,6 +123,7 @@ export class ConnectionCommand {
       this.#stage = 'connected';
       if (vpn.config !== undefined) this.#reporter.connected(status, vpn.config);
       this.#hooks.onUp?.();
+      programIsWarm();
     }
     this.#lostAt = undefined;
   }

@@ -38,8 +38,8 @@ interface WayIn extends AsyncDisposable {
   open(vpn: Vpn): Promise<void>;
   /** The tunnel is up: what to run, and what is added to its environment. */
   program(config: TunnelConfig): Promise<{ readonly words: readonly string[]; readonly env: Readonly<Record<string, string>> }>;
-  /** Resolves when none of its connections is open any more, as far as that is known. */
-  settled(): Promise<void>;
+  /** Resolves when what it has sent has arrived. May reject when the signal aborts. */
+  settled(signal: AbortSignal): Promise<void>;
 }
 
 /** Resolves with the program's exit code, or with why it was not run. */
@@ -94,8 +94,9 @@ export async function runExec(host: string, words: readonly string[], given: Exe
 async function settled(way: WayIn, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
   try {
-    await Promise.race([way.settled(), setTimeout(SETTLE_LIMIT, undefined, { signal: AbortSignal.any([signal, over.signal]) })]);
+    await Promise.race([way.settled(either), setTimeout(SETTLE_LIMIT, undefined, { signal: either })]);
   } catch {
     // cancelled
   } finally {
@@ -134,7 +135,7 @@ async function namespaceWay(words: readonly string[]): Promise<WayIn> {
       await namespace.configure(config);
       return { words: namespace.words(words), env: {} };
     },
-    async settled() {}, // its sockets are the kernel's, which does not say
+    settled: (signal) => namespace.settled(signal),
     async [Symbol.asyncDispose]() {
       namespace.close();
     },

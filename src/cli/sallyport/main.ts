@@ -2,16 +2,18 @@
 import { backgroundReport, runInBackground } from '../background.ts';
 import { ownVersion } from '../openconnect/version.ts';
 import { outliveReaders } from '../outlive-readers.ts';
+import { keepWhenWarm } from '../warm-program.ts';
 import { EXIT } from './exit-codes.ts';
 import { HOLD_NAMESPACE } from './hold-namespace.ts';
 import { type Invocation, readInvocation } from './program.ts';
 
-/** Runs to the end; resolves with the exit code. */
-export async function main(): Promise<number> {
+/** Runs to the end; resolves with the exit code. `keepCode` is called when the command has run what it mostly runs. */
+export async function main(keepCode: () => void): Promise<number> {
   const args = process.argv.slice(2);
-  if (args[0] === 'openconnect') return (await import('../openconnect/main.ts')).main(['openconnect']);
+  if (args[0] === 'openconnect') return (await import('../openconnect/main.ts')).main(keepCode, ['openconnect']);
   if (args[0] === HOLD_NAMESPACE) return holdNamespace();
   outliveReaders();
+  keepWhenWarm(keepCode);
   const background = backgroundReport(process.env);
   const invocation = readInvocation(args, {
     version: ownVersion(),

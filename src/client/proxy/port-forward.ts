@@ -143,6 +143,10 @@ export class RemoteForward implements Disposable {
     });
   }
 
+  get isOpen(): boolean {
+    return this.#server.listening;
+  }
+
   /** Ends its connections. Safe to call twice. */
   close(): void {
     this.#server.close();

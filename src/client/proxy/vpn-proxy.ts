@@ -10,6 +10,7 @@ import { NetworkError } from '../../core/errors.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
+import type { IpNetwork } from '../../node/ip/ip-network.ts';
 import type { Vpn } from '../vpn.ts';
 import { VpnResolver } from '../vpn-resolver.ts';
 import type { VpnState } from '../vpn-status.ts';
@@ -21,6 +22,12 @@ import { ProxyCounters } from './proxy-counters.ts';
 import { proxyPages } from './proxy-pages.ts';
 import { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';
 import { RouteRules, type UserRule } from './route-rules.ts';
+
+/** What a proxy has of a connection. */
+export interface ProxiedVpn extends Pick<Vpn, 'state' | 'config' | 'device' | 'status'>, IpNetwork {
+  on(event: 'state', listener: (state: VpnState) => void): unknown;
+  off(event: 'state', listener: (state: VpnState) => void): unknown;
+}
 
 export interface VpnProxyOptions extends Pick<ProxyServerOptions, 'address' | 'login' | 'isOpen' | 'maxConnections'> {
   /** Of the proxy. Default: 1080; 0: a free one. */
@@ -54,14 +61,17 @@ const NO_NETWORKS = { include: [], exclude: [], dns: [], splitDns: [] } as const
 
 export class VpnProxy implements AsyncDisposable {
   readonly counters: ProxyCounters;
-  readonly #vpn: Vpn;
+  readonly #vpn: ProxiedVpn;
   readonly #options: VpnProxyOptions;
   readonly #parts: ForwardParts;
   readonly #log: Logger;
   #server: ProxyServer | undefined;
   #dns: DnsForwarder | undefined;
   readonly #forwards: LocalForward[] = [];
-  readonly #inside: RemoteForward[] = [];
+  /** Those that are open. */
+  readonly #inside = new Map<PortForward, RemoteForward>();
+  /** Settles when those of the last `up` have been tried: two at a time would take each other's ports. */
+  #opening: Promise<void> = Promise.resolve();
   #rules: RouteRules;
   #config: TunnelConfig | undefined;
   #isClosed = false;
@@ -70,7 +80,7 @@ export class VpnProxy implements AsyncDisposable {
    * Listens for a connection with device `userspace`, which need not be up yet: until it is, clients are told that the network cannot be reached.
    * Rejects as {@link ProxyServer.listen} and {@link LocalForward.listen} do.
    */
-  static async open(vpn: Vpn, options: VpnProxyOptions = {}): Promise<VpnProxy> {
+  static async open(vpn: ProxiedVpn, options: VpnProxyOptions = {}): Promise<VpnProxy> {
     const proxy = new VpnProxy(vpn, options);
     try {
       await proxy.#listen();
@@ -81,7 +91,7 @@ export class VpnProxy implements AsyncDisposable {
     return proxy;
   }
 
-  private constructor(vpn: Vpn, options: VpnProxyOptions) {
+  private constructor(vpn: ProxiedVpn, options: VpnProxyOptions) {
     const { rules = [], log = silentLogger } = options;
     this.#vpn = vpn;
     this.#options = options;
@@ -103,14 +113,15 @@ export class VpnProxy implements AsyncDisposable {
   }
 
   readonly #followState = (state: VpnState): void => {
-    if (state === 'up') void this.#isUp();
+    if (state === 'up') this.#opening = this.#opening.then(() => this.#isUp());
   };
 
   /** Ends all that runs through it; the connection to the VPN stays. Safe to call twice. */
   async close(): Promise<void> {
     this.#vpn.off('state', this.#followState);
     this.#isClosed = true;
-    for (const forward of this.#inside.splice(0)) forward.close();
+    for (const forward of this.#inside.values()) forward.close();
+    this.#inside.clear();
     await Promise.all([this.#server?.close(), this.#dns?.close(), ...this.#forwards.map((forward) => forward.close())]);
   }
 
@@ -136,14 +147,15 @@ export class VpnProxy implements AsyncDisposable {
     for (const forward of localForwards) this.#forwards.push(await LocalForward.listen(forward, this.#parts));
   }
 
-  /** Each time: a device that is new has no servers. */
+  /** Each time: one that was refused may be possible now. Those that are open outlive a reconnect, as the sockets inside do. */
   async #isUp(): Promise<void> {
-    if (this.#inside.length > 0) return;
     for (const forward of this.#options.remoteForwards ?? []) {
+      if (this.#isClosed) return;
+      if (this.#inside.get(forward)?.isOpen === true) continue;
       try {
         const made = await RemoteForward.listen(forward, this.#vpn, this.#parts);
         if (this.#isClosed) made.close();
-        else this.#inside.push(made);
+        else this.#inside.set(forward, made);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         this.#log.log('warn', 'remote forward refused', { port: forward.port, reason });
@@ -168,7 +180,7 @@ function placeOf(address: { readonly address: string; readonly port: number } | 
 }
 
 /** The VPN as a network. Which names are looked up in it is said by our own rules, so that the gateway's are not asked again. */
-function insideOf(vpn: Vpn): OutwardNetwork {
+function insideOf(vpn: ProxiedVpn): OutwardNetwork {
   const resolver = new VpnResolver({
     network: vpn,
     config: () => vpn.config && { ...vpn.config, splitDns: [] },

@@ -30,7 +30,9 @@ export interface IcmpSurroundings {
   readonly udp: UdpHost;
   readonly echo: EchoHost;
   mtu(): number;
-  isOwnAt(buffer: Uint8Array, at: number, family: 4 | 6): boolean;
+  /** Whether packets from there are sent by this stack: an error about them is ours to hear. */
+  isSenderAt(buffer: Uint8Array, at: number, family: 4 | 6): boolean;
+  sourceFor(destination: IpAddress): IpAddress | undefined;
   sendDatagram(packet: Uint8Array): boolean;
 }
 
@@ -40,7 +42,16 @@ const LEAST_QUOTED = 8;
 /** RFC 1812 §4.3.2.3 for IPv4, RFC 4443 §2.4 (c) for IPv6: the error's whole packet stays so small. */
 const LARGEST_ERROR = { 4: 576, 6: 1280 } as const;
 
-export type OwnError = 'port-unreachable' | 'protocol-unreachable' | 'reassembly-timeout';
+export type OwnError =
+  | 'port-unreachable'
+  | 'protocol-unreachable'
+  | 'reassembly-timeout'
+  | 'network-unreachable'
+  | 'host-unreachable'
+  | 'prohibited';
+
+/** What a router says in its own name, where it has one in that family; the others are said in the name of the host that was meant. */
+const ROUTER_ERRORS: ReadonlySet<OwnError> = new Set<OwnError>(['network-unreachable', 'host-unreachable', 'prohibited']);
 
 export class IcmpHost {
   readonly #surroundings: IcmpSurroundings;
@@ -53,8 +64,12 @@ export class IcmpHost {
     this.#errors = new TokenBucket(rate, { burst: rate, maxDelay: 0 });
   }
 
-  /** The message of a packet for us. */
-  receive(packet: IpPacket, now: Millis): void {
+  /**
+   * The message of a packet for us.
+   *
+   * @param isElsewhere it is for a host that we only stand in for: it is not pinged, and who tries is told
+   */
+  receive(packet: IpPacket, now: Millis, isElsewhere = false): void {
     const { buffer, payload, end, family, addressesAt } = packet;
     const { counters } = this.#surroundings;
     if (end - payload < ICMP_HEADER) {
@@ -68,7 +83,8 @@ export class IcmpHost {
     }
     const type = buffer[payload] as number;
     const types = echoTypes(family);
-    if (type === types.request) this.#answer(packet, types.reply);
+    if (type === types.request && isElsewhere) this.sayError(packet, 'prohibited', now);
+    else if (type === types.request) this.#answer(packet, types.reply);
     else if (type === types.reply) {
       const from: IpAddress = { family, bytes: copyOf(packet.source) };
       this.#surroundings.echo.receive(
@@ -101,7 +117,8 @@ export class IcmpHost {
     const body = copyOf(buffer.subarray(start, Math.min(end, start + LARGEST_ERROR[family] - header - ICMP_HEADER)));
     const message = family === 4 ? IPV4_ERRORS[error] : IPV6_ERRORS[error];
     const rest = family === 6 && error === 'protocol-unreachable' ? packet.nextHeaderAt - start : 0;
-    this.#send(icmpPacket(family, packet.destination, packet.source, { ...message, rest, body }));
+    const router = ROUTER_ERRORS.has(error) ? this.#surroundings.sourceFor({ family, bytes: packet.source }) : undefined;
+    this.#send(icmpPacket(family, router?.bytes ?? packet.destination, packet.source, { ...message, rest, body }));
   }
 
   #answer(packet: IpPacket, type: number): void {
@@ -134,7 +151,7 @@ export class IcmpHost {
 
   #isOurs(quoted: IpPacket): boolean {
     return (
-      this.#surroundings.isOwnAt(quoted.buffer, quoted.addressesAt, quoted.family) && !(quoted.isFragment && quoted.fragmentOffset > 0)
+      this.#surroundings.isSenderAt(quoted.buffer, quoted.addressesAt, quoted.family) && !(quoted.isFragment && quoted.fragmentOffset > 0)
     );
   }
 
@@ -181,12 +198,18 @@ export class IcmpHost {
 const IPV4_ERRORS = {
   'port-unreachable': { type: ICMP.unreachable, code: 3 },
   'protocol-unreachable': { type: ICMP.unreachable, code: 2 },
+  'network-unreachable': { type: ICMP.unreachable, code: 0 },
+  'host-unreachable': { type: ICMP.unreachable, code: 1 },
+  prohibited: { type: ICMP.unreachable, code: 13 }, // RFC 1812 §5.2.7.1: communication administratively prohibited
   'reassembly-timeout': { type: ICMP.timeExceeded, code: 1 },
 } as const;
 
 const IPV6_ERRORS = {
   'port-unreachable': { type: ICMPV6.unreachable, code: 4 },
   'protocol-unreachable': { type: ICMPV6.parameterProblem, code: 1 },
+  'network-unreachable': { type: ICMPV6.unreachable, code: 0 },
+  'host-unreachable': { type: ICMPV6.unreachable, code: 3 },
+  prohibited: { type: ICMPV6.unreachable, code: 1 },
   'reassembly-timeout': { type: ICMPV6.timeExceeded, code: 1 },
 } as const;
 

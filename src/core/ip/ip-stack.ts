@@ -17,7 +17,8 @@ import { EchoHost, type EchoSocket } from './echo.ts';
 import { FragmentReassembly } from './fragment-reassembly.ts';
 import { fragmentsOf } from './fragmentation.ts';
 import { HostAddresses, isUnicast } from './host-addresses.ts';
-import { IcmpHost } from './icmp.ts';
+import { IcmpHost, type OwnError } from './icmp.ts';
+import { type HeldSyn, Intercept } from './intercept.ts';
 import { IpPacket, PROTOCOL } from './ip-packet.ts';
 import { DEFAULT_LIMITS, type StackLimits } from './limits.ts';
 import { type Allocate, plainMemory } from './memory.ts';
@@ -30,7 +31,7 @@ import type { TcpConnection } from './tcp/connection.ts';
 import type { TcpOptions } from './tcp/control-block.ts';
 import type { TcpListener } from './tcp/listener.ts';
 import { TcpHost } from './tcp/tcp-host.ts';
-import { UdpHost, type UdpSocket } from './udp.ts';
+import { MAX_UDP_PAYLOAD, UdpHost, type UdpSent, type UdpSocket, udpPacket } from './udp.ts';
 
 export interface IpStackOptions {
   readonly addresses: readonly IpAddress[];
@@ -44,6 +45,8 @@ export interface IpStackOptions {
   /** The device cuts TCP super-segments into packets and finishes their checksums: see {@link PacketSink.commit}. Default: false. */
   readonly hasOffload?: boolean;
   readonly tcp?: Partial<TcpOptions>;
+  /** It stands in for every other host: packets to any address are taken, see {@link IpStack.intercept}. Default: false. */
+  readonly intercepts?: boolean;
   /** Where buffers come from; their content does not matter. Default: memory that is zeroed. */
   readonly allocate?: Allocate;
 }
@@ -53,11 +56,15 @@ export const SECRET_LENGTH = 32;
 /** RFC 9293 §3.4.2 says two minutes; every system keeps TIME-WAIT, which is two of these, for one. */
 const DEFAULT_MAX_SEGMENT_LIFETIME: Millis = 30_000;
 
+const NO_BYTES = new Uint8Array(0);
+
 /** RFC 791 §3.2: what every host takes. RFC 8200 §5 for IPv6 is looked at where there is such an address. */
 const LEAST_MTU = 68;
 
 export class IpStack {
   readonly counters: StackCounters = new StackCounters();
+  /** What is for others, where the stack takes that. */
+  readonly intercept: Intercept | undefined;
   readonly #addresses: HostAddresses;
   readonly #ready = new ReadyList();
   readonly #outbox: Outbox;
@@ -74,12 +81,14 @@ export class IpStack {
   #now: Millis = 0;
 
   constructor(options: IpStackOptions) {
-    const { addresses, mtu, secret, random, hasOffload = false, tcp, allocate = plainMemory } = options;
+    const { addresses, mtu, secret, random, hasOffload = false, intercepts = false, tcp, allocate = plainMemory } = options;
     if (secret.length !== SECRET_LENGTH) throw new MisuseError(`the secret has ${SECRET_LENGTH} bytes, not ${secret.length}`);
     if (mtu < LEAST_MTU || mtu > 0xffff) throw new MisuseError(`no link has an MTU of ${mtu}`);
     const limits: StackLimits = { ...DEFAULT_LIMITS, ...options.limits };
     const { counters } = this;
     const ready = this.#ready;
+    const intercept = intercepts ? new Intercept(counters) : undefined;
+    this.intercept = intercept;
     this.#mtu = mtu;
     this.#random = random;
     this.#addresses = new HostAddresses(addresses);
@@ -92,6 +101,7 @@ export class IpStack {
       options: { congestion: 'cubic', maxSegmentLifetime: DEFAULT_MAX_SEGMENT_LIFETIME, ...tcp },
       hasOffload,
       ready,
+      intercept,
       secret,
       random,
       allocate,
@@ -105,6 +115,7 @@ export class IpStack {
       limits,
       counters,
       ready,
+      intercept,
       random,
       sourceFor: (destination: IpAddress) => this.#addresses.sourceFor(destination),
       isOwn: (address: IpAddress) => this.#addresses.has(address),
@@ -120,7 +131,8 @@ export class IpStack {
       udp: this.#udp,
       echo: this.#echo,
       mtu: () => this.#mtu,
-      isOwnAt: (buffer, at, family) => this.#addresses.hasAt(buffer, at, family),
+      isSenderAt: (buffer, at, family) => intercepts || this.#addresses.hasAt(buffer, at, family),
+      sourceFor: surroundings.sourceFor,
       sendDatagram: surroundings.sendDatagram,
     });
   }
@@ -231,6 +243,33 @@ export class IpStack {
     return this.#udp.open(family, options.address, options.port ?? 0);
   }
 
+  // Standing in for others: only where the stack intercepts.
+
+  /**
+   * Answers a SYN in the name of the host that it is for. The connection may be written to at once, and is made when its peer has heard of it;
+   * undefined: there is one between these ends already. Throws {@link NetworkError} (`ENOBUFS`).
+   */
+  admit(syn: HeldSyn, now: Millis): TcpConnection | undefined {
+    return this.#tcp.admit(syn, now);
+  }
+
+  /** Tells who sent the packet what became of it: `reset` of a SYN, else an ICMP error, both within the limit of such answers. */
+  refuse(syn: HeldSyn, how: OwnError | 'reset', now: Millis): void {
+    if (how === 'reset') this.#tcp.refuse(syn, now);
+    else this.#sayErrorOf(syn.packet, how, now);
+  }
+
+  /** Sends a datagram in the name of the host that it comes from. */
+  answer(from: Endpoint, to: Endpoint, bytes: Uint8Array): UdpSent {
+    if (bytes.length > MAX_UDP_PAYLOAD) return 'too-big';
+    return this.#sendDatagram(udpPacket(from, to, bytes)) ? 'sent' : 'full';
+  }
+
+  /** Tells who sent a datagram what became of it. */
+  refuseDatagram(from: Endpoint, to: Endpoint, how: OwnError, now: Millis): void {
+    this.#sayErrorOf(udpPacket(from, to, NO_BYTES), how, now); // an error quotes the headers, and they say it all
+  }
+
   /** Echo requests to one host. Throws {@link NetworkError} (`ENETUNREACH`, `ENOBUFS`). */
   openEcho(remote: IpAddress): EchoSocket {
     this.#sourceOf(remote, undefined);
@@ -245,7 +284,8 @@ export class IpStack {
       return;
     }
     const { addressesAt, addressLength, family } = packet;
-    if (!this.#addresses.hasAt(buffer, addressesAt + addressLength, family)) {
+    const isOwn = this.#addresses.hasAt(buffer, addressesAt + addressLength, family);
+    if (!isOwn && (this.intercept === undefined || !isUnicast(buffer, addressesAt + addressLength, family))) {
       this.counters.drop('not-ours');
       return;
     }
@@ -254,7 +294,7 @@ export class IpStack {
       return;
     }
     if (packet.isFragment) this.#fragmentArrived(packet, now);
-    else this.#deliver(packet, now, isVerified);
+    else this.#deliver(packet, now, isVerified, isOwn);
   }
 
   #fragmentArrived(packet: IpPacket, now: Millis): void {
@@ -264,12 +304,12 @@ export class IpStack {
     else this.#receive(result.packet, 0, result.packet.length, now, false);
   }
 
-  #deliver(packet: IpPacket, now: Millis, isVerified: boolean): void {
+  #deliver(packet: IpPacket, now: Millis, isVerified: boolean, isOwn: boolean): void {
     const { protocol, family } = packet;
     if (protocol === PROTOCOL.tcp) this.#tcp.receive(packet, now, isVerified);
     else if (protocol === PROTOCOL.udp) {
       if (!this.#udp.receive(packet, isVerified)) this.#icmp.sayError(packet, 'port-unreachable', now);
-    } else if (protocol === (family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6)) this.#icmp.receive(packet, now);
+    } else if (protocol === (family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6)) this.#icmp.receive(packet, now, !isOwn);
     else {
       this.counters.drop('unknown-protocol');
       this.#icmp.sayError(packet, 'protocol-unreachable', now);
@@ -289,6 +329,11 @@ export class IpStack {
     packet.fragmentOffset = 0;
     packet.protocol = 0;
     this.#icmp.sayError(packet, 'reassembly-timeout', now);
+  }
+
+  #sayErrorOf(bytes: Uint8Array, error: OwnError, now: Millis): void {
+    this.#packet.parse(bytes, 0, bytes.length); // it was taken before, or is of our making
+    this.#icmp.sayError(this.#packet, error, now);
   }
 
   /** Sends a packet of UDP or ICMP, in fragments where it does not fit. False: there is no room. */

@@ -11,6 +11,7 @@ import { putU16, u16 } from './byte-order.ts';
 import { checksumOf, sumPseudoHeader, sumWords } from './checksum.ts';
 import { type Datagram, DatagramQueue } from './datagram-queue.ts';
 import type { IcmpError } from './icmp-message.ts';
+import type { Intercept } from './intercept.ts';
 import { addressesOffset, ipHeaderLength, writeIpHeader } from './ip-header.ts';
 import { type IpPacket, PROTOCOL } from './ip-packet.ts';
 import type { StackLimits } from './limits.ts';
@@ -31,6 +32,8 @@ export interface UdpSurroundings {
   readonly limits: StackLimits;
   readonly counters: StackCounters;
   readonly ready: ReadyList;
+  /** Takes what is for no socket; undefined: it is refused. */
+  readonly intercept: Intercept | undefined;
   readonly random: () => number;
   sourceFor(destination: IpAddress): IpAddress | undefined;
   isOwn(address: IpAddress): boolean;
@@ -148,7 +151,7 @@ export class UdpHost {
   /** The payload of a packet for us. False: nobody wants it. */
   receive(packet: IpPacket, isVerified: boolean): boolean {
     const { buffer, payload, end, addressesAt, addressLength, family } = packet;
-    const { counters, ready } = this.#surroundings;
+    const { counters, ready, intercept } = this.#surroundings;
     const length = end - payload < UDP_HEADER ? 0 : u16(buffer, payload + 4);
     if (length < UDP_HEADER || length > end - payload) {
       counters.drop('malformed');
@@ -161,6 +164,10 @@ export class UdpHost {
     }
     const local: IpAddress = { family, bytes: packet.destination };
     const socket = this.#find(local, u16(buffer, payload + 2));
+    if (socket === undefined && intercept !== undefined) {
+      if (intercept.holdDatagram(packet, buffer.subarray(payload + UDP_HEADER, payload + length))) ready.add(intercept);
+      return true;
+    }
     if (socket === undefined) {
       counters.drop('no-port');
       return false;

@@ -6,9 +6,10 @@
  *
  *   /32 ─► { 10.0.0.7 → a, 10.0.0.8 → b }      /24 ─► { 192.168.7.0 → a }
  */
-import { type Cidr, netmaskOf, networkOf } from '../wire/ip-address.ts';
+import { type Cidr, type IpAddress, netmaskOf, networkOf } from '../wire/ip-address.ts';
 
-/** Where an IPv4 and an IPv6 header have the destination address. */
+/** Where an IPv4 and an IPv6 header have the addresses. */
+const SOURCE_OFFSET = { 4: 12, 6: 8 } as const;
 const DESTINATION_OFFSET = { 4: 16, 6: 24 } as const;
 
 interface Entry<T> {
@@ -55,6 +56,17 @@ export class AddressTable<T> {
   ofPacket(buffer: Uint8Array, start: number): T | undefined {
     const family = (buffer[start] ?? 0) >>> 4 === 6 ? 6 : 4;
     return this.#find(family, buffer, start + DESTINATION_OFFSET[family]);
+  }
+
+  /** The same by its source. */
+  ofSource(buffer: Uint8Array, start: number): T | undefined {
+    const family = (buffer[start] ?? 0) >>> 4 === 6 ? 6 : 4;
+    return this.#find(family, buffer, start + SOURCE_OFFSET[family]);
+  }
+
+  /** Whose address it is. */
+  of({ family, bytes }: IpAddress): T | undefined {
+    return this.#find(family, bytes, 0);
   }
 
   #find(family: 4 | 6, buffer: Uint8Array, at: number): T | undefined {

@@ -35,11 +35,12 @@ export async function identify(host: HostAuth, hints: LoginHints, log: (reason: 
 
 async function certificateHolder(
   host: HostAuth,
-  chain: readonly Uint8Array[],
+  shown: readonly Uint8Array[],
   leaf: Uint8Array,
   log: (reason: string) => void,
 ): Promise<ShownIdentity['certificate'] | undefined> {
   const { certificateUser = DEFAULT_USER_FIELD, certificateGroup } = host.config.auth;
+  const chain = host.authority?.completed(shown) ?? shown;
   try {
     const foreign =
       host.authority === undefined ? 'this host has no authority of client certificates' : await host.authority.refusalOf(chain);

@@ -4,8 +4,6 @@
  * Read first: shared-memory.ts (waking), messages.ts (order).
  */
 import { closeSync, writeSync } from 'node:fs';
-import { getCompileCacheDir } from 'node:module';
-import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SallyportError } from '../../core/errors.ts';
 import { revivedError } from '../plain-error.ts';
@@ -75,12 +73,7 @@ export class EngineLink {
   }
 
   private constructor(options: LinkOptions) {
-    const codeCache = getCompileCacheDir(); // the folder of this version of Node in the one that was named
-    const workerData: WorkerOptions = {
-      ...options,
-      memory: this.memory.buffer,
-      ...(codeCache !== undefined && { codeCache: path.dirname(codeCache) }),
-    };
+    const workerData: WorkerOptions = { ...options, memory: this.memory.buffer };
     this.#worker = new Worker(WORKER_FILE, { workerData, name: 'sallyport-engine' });
     this.#worker.on('message', (message: WorkerMessage) => this.#onMessage(message));
     this.#worker.on('error', (error) => {

@@ -49,6 +49,7 @@ export class EngineLoop {
   readonly #datagrams: DatagramCommands;
   readonly #streams: StreamCommands;
   readonly #warmUp: WarmUp;
+  readonly #onWarm: () => void;
   readonly #hasNews = () => this.#lookForNews();
   #takenCommands = 0;
   /** The next command, when it waits for entries that main committed before it. */
@@ -59,8 +60,10 @@ export class EngineLoop {
   /** When there may be time for the warm-up: on the clock of `performance.now()`. */
   #quietAt: Millis = performance.now() + QUIET_TIME;
 
-  constructor(port: MessagePort, options: WorkerOptions) {
+  /** @param onWarm called when the warm-up is over */
+  constructor(port: MessagePort, options: WorkerOptions, onWarm: () => void) {
     this.#port = port;
+    this.#onWarm = onWarm;
     this.#context = new WorkerContext(port, options);
     const { libc } = this.#context;
     const eventfd = libc.eventfd(0, LINUX.EFD_NONBLOCK | LINUX.EFD_CLOEXEC);
@@ -98,7 +101,7 @@ export class EngineLoop {
     if (isMainDone && toWorker.isRead) this.#switch.release();
     const wait = this.#warmUpWait();
     const moved = this.#switch.serve(this.#hasNews, wait ?? SLEEP_TIMEOUT);
-    if (!moved && wait === IDLE_TIME && !this.#lookForNews()) this.#warmUp.step();
+    if (!moved && wait === IDLE_TIME && !this.#lookForNews()) this.#warm();
     this.#context.flush();
   }
 
@@ -107,6 +110,11 @@ export class EngineLoop {
     // Not beside a handshake: each of its datagrams would wait for a step.
     if (this.#warmUp.isOver || this.#switch.hasIdlePath) return undefined;
     return Math.max(IDLE_TIME, Math.ceil(this.#quietAt - performance.now()));
+  }
+
+  #warm(): void {
+    this.#warmUp.step();
+    if (this.#warmUp.isOver) this.#onWarm();
   }
 
   #lookForNews(): boolean {

@@ -20,8 +20,6 @@ export interface WorkerOptions {
   readonly portableCrypto: boolean;
   /** Features that shall not run. */
   readonly without: readonly EngineFeature[];
-  /** Where compiled code is kept between runs, if it is. */
-  readonly codeCache?: string;
 }
 
 /** A ring entry's tag: what it is, and of which path. */

@@ -117,6 +117,11 @@ export class PacketRing {
     return Atomics.load(this.#tail, 0) === this.#position;
   }
 
+  /** Whether the other thread has given back the room of what was pushed before the pusher was at `position`. */
+  hasTaken(position: number): boolean {
+    return ((Atomics.load(this.#tail, 0) - position) | 0) >= 0;
+  }
+
   // The taker's half.
 
   /** Finds the next entry: see {@link tag}, {@link start}, {@link end}. False if there is none. Its bytes stay until {@link release}. */

@@ -10,7 +10,7 @@
  *
  * Out: what the socket does not take stays in OpenSSL, the device is not read meanwhile, and main commits no more than a window ahead.
  * In: no record is opened that would not fit into the ring to main. When carrying begins, main may hold bytes that were delivered before; it gives
- * them back, and until it has, nothing else is read ({@link WorkerStream.#waitsForMain}). What does not fit into the ring meanwhile waits here.
+ * them back, and until it has, nothing else is read ({@link ReturnWait}). What does not fit into the ring meanwhile waits here.
  */
 import { MisuseError } from '../../core/errors.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
@@ -22,7 +22,8 @@ import { MAX_RECORD, NETWORK_ROOM } from '../ffi/openssl-tls-calls.ts';
 import { admitPacket, countSentPacket } from './carried-packets.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { NO_PACKET, NOT_A_FRAME } from './packet-frames.ts';
-import { count, PATH, WORD } from './shared-memory.ts';
+import { ReturnWait } from './return-wait.ts';
+import { count, PATH } from './shared-memory.ts';
 import { StreamFrames } from './stream-frames.ts';
 import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
 import { StreamOutput } from './stream-output.ts';
@@ -57,7 +58,7 @@ export class WorkerStream implements WorkerEnd {
   #partial: Uint8Array = NOTHING;
   /** After bytes that were no frame: main, which gets all from there on, knows what that means. */
   #isGarbage = false;
-  #waitsForMain = false;
+  #returnWait: ReturnWait | undefined;
   /** What main has given back and was not cut yet, a record's length each at most; no more than a ring holds. */
   readonly #returned: Uint8Array[] = [];
   /** Plaintext waits, here or in OpenSSL, for room in the ring to main. */
@@ -110,14 +111,12 @@ export class WorkerStream implements WorkerEnd {
   }
 
   get isWaiting(): boolean {
-    return this.#waitsForMain || this.#waitsForRoom;
+    return this.#returnWait !== undefined || this.#waitsForRoom;
   }
 
   get mayProceed(): boolean {
-    const { toMain, toWorker, words } = this.#context.memory;
-    if (!this.#waitsForMain) return this.#waitsForRoom && this.#state === 'open' && this.#context.hasRoomForDevice();
-    Atomics.store(words, WORD.roomWanted, 1);
-    return toMain.isTaken && toWorker.isRead;
+    if (this.#returnWait !== undefined) return this.#returnWait.isOver;
+    return this.#waitsForRoom && this.#state === 'open' && this.#context.hasRoomForDevice();
   }
 
   /** Begins the handshake; a report says how it ends. For one that is over already, what waits of its bytes is taken. */
@@ -156,7 +155,7 @@ export class WorkerStream implements WorkerEnd {
     this.#frames = traffic === undefined ? undefined : new StreamFrames(traffic);
     if (traffic !== undefined && !wasCarried) {
       this.#partial = Uint8Array.from(traffic.received);
-      this.#waitsForMain = true;
+      this.#returnWait = new ReturnWait(this.#context.memory);
     } else if (traffic === undefined && this.#partial.length > 0) {
       this.#cutAll(this.#restorePartial(), undefined); // it is main's to go on with
     }
@@ -221,8 +220,8 @@ export class WorkerStream implements WorkerEnd {
   }
 
   proceed(device: WorkerDevice | undefined): void {
-    if (this.#waitsForMain && this.mayProceed) {
-      this.#waitsForMain = false;
+    if (this.#returnWait?.isOver) {
+      this.#returnWait = undefined;
       this.#waitsForRoom = true; // OpenSSL may have more than was delivered
       if (this.#partial.length > 0 && this.#returned.length === 0) this.#cutAll(this.#restorePartial(), device);
     }
@@ -252,7 +251,12 @@ export class WorkerStream implements WorkerEnd {
   }
 
   get #mayRead(): boolean {
-    return (this.#state === 'shaking' || this.#state === 'open') && !this.#waitsForMain && !this.#waitsForRoom && !this.#output.isUnread;
+    return (
+      (this.#state === 'shaking' || this.#state === 'open') &&
+      this.#returnWait === undefined &&
+      !this.#waitsForRoom &&
+      !this.#output.isUnread
+    );
   }
 
   /** True: it is over, and well. */
@@ -275,7 +279,7 @@ export class WorkerStream implements WorkerEnd {
     let end = this.#restorePartial();
     let start = this.#plaintext;
     for (;;) {
-      this.#waitsForRoom = this.#waitsForMain || !this.#context.hasRoomForDevice();
+      this.#waitsForRoom = this.#returnWait !== undefined || !this.#context.hasRoomForDevice();
       if (this.#waitsForRoom) break;
       if (end + MAX_RECORD > this.#plaintext + PLAINTEXT_ROOM) {
         device?.flush();

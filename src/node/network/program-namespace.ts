@@ -22,6 +22,7 @@ import { type Cidr, formatCidr, formatIp, type IpAddress } from '../../core/wire
 import { takeDescriptor } from '../ffi/foreign-descriptor.ts';
 import type { TunOffloads } from '../ffi/tun.ts';
 import { programFolders, reasonOfResult, runProgram } from '../processes/run-program.ts';
+import { untilSent } from './unsent-data.ts';
 
 /** How many name servers the C library asks (MAXNS in resolv.h). */
 const MAX_NAME_SERVERS = 3;
@@ -91,6 +92,11 @@ export class ProgramNamespace implements Disposable {
   words(program: readonly string[]): string[] {
     const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
     return ['nsenter', ...this.#enter(), 'unshare', '--user', `--map-user=${uid}`, `--map-group=${gid}`, '--', ...program];
+  }
+
+  /** Resolves when the kernel has delivered what its programs have sent, also those that have ended. Rejects when the signal aborts. */
+  settled(signal: AbortSignal): Promise<void> {
+    return untilSent(this.#pid, signal);
   }
 
   /** Programs that still run have a network until the interface's descriptor is closed. Safe to call twice. */

@@ -1,6 +1,7 @@
 /** A proxy on loopback with the networks behind it in memory, and what tests use it with. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { Outward } from '../../../src/client/proxy/outward.ts';
 import type { ProxyLogin } from '../../../src/client/proxy/proxy-credentials.ts';
@@ -36,7 +37,7 @@ export async function over(socket: Socket): Promise<void> {
   socket.destroy();
 }
 
-export async function collected(socket: Socket): Promise<string> {
+export async function collected(socket: Duplex): Promise<string> {
   let received = '';
   for await (const chunk of socket) received += (chunk as Buffer).toString('latin1');
   return received;

@@ -1,14 +1,26 @@
 /** Random and mutated packets: the stack throws nothing, keeps to its limits, and still works afterwards. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { putU16 } from '../../../src/core/ip/byte-order.ts';
 import { checksumOf, sumPseudoHeader, sumWords } from '../../../src/core/ip/checksum.ts';
 import { IpPacket, PROTOCOL } from '../../../src/core/ip/ip-packet.ts';
+import type { Millis } from '../../../src/core/tunnel/packet.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { sized } from '../../support/size.ts';
 import { LEFT, LEFT6, RIGHT, StackPair } from './stack-pair.ts';
 import { exchange, hashOf, patternOf } from './tcp/transfer.ts';
+
+/** How long packets of all kinds come in one go. */
+const FUZZ_TIME: Millis = sized(2_000, 300_000);
+
+/** What is kept for good grows to its limits within the first quarter; the rest is what V8 has not tidied up, and code that it compiles. */
+const MAX_GROWTH = 3_000_000;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const LIMITS = { connections: 100, reassemblies: 20, reassemblyBytes: 50_000, outbox: 100_000, receiveMemory: 1_000_000, timeWait: 20 };
 
@@ -106,4 +118,67 @@ describe('hostile packets', () => {
       assert.equal(exchange(pair, 90, up, patternOf(10, 1), 600_000).atServer.hash, hashOf(up));
     }
   });
+
+  it('packets of all kinds for minutes take no more memory than those of the first moments', (test) => {
+    const seed = Date.now() >>> 0;
+    test.diagnostic(`seed ${seed}`);
+    const random = new SeededRandom(seed);
+    const seen: Uint8Array[] = [];
+    const pair = new StackPair({
+      link: { delay: 5, loss: 0.01, jitter: 5 },
+      left: { limits: LIMITS },
+      right: { limits: LIMITS },
+      tap: (packet) => {
+        // The oldest make room: what is changed next is of connections that live.
+        if (seen.length < 4_000) seen.push(packet);
+        else seen[random.uint32() % seen.length] = packet;
+        return true;
+      },
+    });
+    const attack = (packets: number) => {
+      for (let i = 0; i < packets; i++) {
+        const packet = random.fraction() < 0.9 ? seen[random.uint32() % seen.length] : randomPacket(random);
+        assert.ok(packet);
+        const end = packet.subarray(16, 20).every((byte, at) => byte === RIGHT.bytes[at]) ? pair.right : pair.left;
+        end.receive(mutated(packet, random));
+        if (i % 100 === 0) pair.advance(10);
+      }
+    };
+    const round = () => {
+      const up = patternOf(20_000, random.uint32());
+      assert.equal(exchange(pair, 80, up, patternOf(20_000, 1), 3_600_000).atServer.hash, hashOf(up), `seed ${seed}`);
+      for (const port of [81, 82]) {
+        const listener = pair.left.stack.listen(port);
+        pair.right.stack.connect({ address: LEFT, port }, pair.clock.now);
+        attack(1_000);
+        listener.close();
+      }
+      pair.advance(120_000); // what is to time out does
+    };
+    const used = () => {
+      collectGarbage();
+      const { heapUsed, arrayBuffers } = process.memoryUsage();
+      return heapUsed + arrayBuffers;
+    };
+    let packets = 0;
+    const rounds = (duration: Millis) => {
+      for (const end = performance.now() + duration; performance.now() < end; packets += 2_000) round();
+    };
+    rounds(FUZZ_TIME / 4);
+    const before = used();
+    rounds((3 * FUZZ_TIME) / 4);
+    const grown = used() - before;
+    const { packetsIn, dropped } = pair.left.stack.counters;
+    test.diagnostic(`${packets} packets in ${FUZZ_TIME / 1000} s; memory grew by ${Math.round(grown / 1024)} KB`);
+    assert.ok(packetsIn > packets / 4 && dropped['bad-segment'] > 0 && dropped.malformed > 0);
+    assert.ok(grown < MAX_GROWTH, `${grown} bytes more, seed ${seed}`);
+  });
 });
+
+function randomPacket(random: SeededRandom): Uint8Array {
+  const packet = Uint8Array.from({ length: 40 + (random.uint32() % 200) }, () => random.uint32());
+  packet[0] = 0x45;
+  packet[9] = [PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.icmp][random.uint32() % 3] as number;
+  packet.set(random.fraction() < 0.5 ? RIGHT.bytes : LEFT.bytes, 16);
+  return packet;
+}

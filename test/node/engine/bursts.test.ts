@@ -21,6 +21,9 @@ const HOST = { 4: '10.9.0.1', 6: 'fd00::1' } as const;
 const FAR = { 4: '10.9.0.2', 6: 'fd00::2' } as const;
 type Version = 4 | 6;
 
+/** Far more than a test here takes on a busy machine: one that hangs says which it is. */
+const BOUNDED = { timeout: 30_000 };
+
 /** One at a time, all, and none switched off. */
 const WITHOUT: readonly (readonly EngineFeature[])[] = [[], ...ENGINE_FEATURES.map((name) => [name]), ENGINE_FEATURES];
 
@@ -252,31 +255,40 @@ inNamespace('bursts of a carried path', import.meta.filename, () => {
     socket.close();
   });
 
-  it('ends in the middle of a burst when the record numbers do, and counts what stayed behind', async () => {
+  it('ends in the middle of a burst when the record numbers do, and counts what stayed behind', BOUNDED, async () => {
     await using t = await tunnel([], { nextSequence: 2 ** 48 - 11 }); // one was for the greeting
-    const sequences: number[] = [];
-    onPacket(t.peer, UDP, (_, sequence) => sequences.push(sequence));
+    const records = new Arrivals<{ sequence: number; protocol: number }>();
+    // The kernel may still send what belongs to an earlier test's connection: that takes a number too.
+    t.peer.onDatagram = (datagram) => {
+      const { type, sequence, plaintext } = t.peer.open(datagram);
+      if (type === DATA && plaintext[0] === 0) records.push({ sequence, protocol: plaintext[10] ?? 0 });
+    };
     const socket = await innerSocket(4);
     sendsRuns(socket, 100);
     socket.send(Buffer.alloc(3000));
     assert.deepEqual(await t.problems.next(), { type: 'key-used-up', direction: 'seal', isOver: false });
     assert.deepEqual(await t.problems.next(), { type: 'key-used-up', direction: 'seal', isOver: true });
     await t.engine.route(t.path);
-    while (sequences.length < 10) await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual(
-      sequences,
-      Array.from({ length: 10 }, (_, i) => 2 ** 48 - 10 + i),
-    );
-    assert.equal(t.path.counters().notSealed, 20);
+    let others = 0;
+    for (let i = 0; i < 10; i++) {
+      const { sequence, protocol } = await records.next();
+      assert.equal(sequence, 2 ** 48 - 10 + i);
+      if (protocol !== UDP) others++;
+    }
+    assert.equal(records.count, 0);
+    const { notSealed } = t.path.counters();
+    assert.ok(notSealed >= 20 + others, `${notSealed} stayed behind`);
+    if (others === 0) assert.ok(notSealed < 25, `${notSealed} stayed behind of 30`);
     socket.close();
   });
 
-  it('seals each burst under one key while keys change between them, and no number twice', async () => {
+  it('seals each burst under one key while keys change between them, and no number twice', BOUNDED, async () => {
     await using t = await tunnel([]);
     const keys = await Promise.all(Array.from({ length: 6 }, () => TrafficPeer.listen('aes-256-gcm')));
     const socket = await innerSocket(4);
     sendsRuns(socket, 200);
-    const seen: string[] = [];
+    const seen = new Set<string>();
+    const arrivals = new Arrivals<string>();
     let last = 0;
     t.peer.onDatagram = (datagram) => {
       const epoch = datagram.readUInt16BE(3);
@@ -285,24 +297,27 @@ inNamespace('bursts of a carried path', import.meta.filename, () => {
       if (plaintext[10] !== UDP) return; // the kernel's own
       assert.ok(epoch >= last, 'an older key after a newer one');
       last = epoch;
-      seen.push(`${epoch} ${sequence}`);
+      arrivals.push(`${epoch} ${sequence}`);
+    };
+    const see = async (count: number) => {
+      for (let i = 0; i < count; i++) seen.add(await arrivals.next());
     };
     const bursts = 3;
     for (const [i, other] of keys.entries()) {
       for (let k = 0; k < bursts; k++) socket.send(Buffer.alloc(4000));
       const next = other.description({ tunnelMtu: MTU });
       await t.path.carry({ ...next, seal: { ...next.seal, id: i + 2 } });
-      while (seen.length < (i + 1) * bursts * 20) await new Promise((resolve) => setImmediate(resolve));
+      await see(bursts * 20);
     }
     socket.send(Buffer.alloc(4000));
-    while (seen.length < (keys.length * bursts + 1) * 20) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(new Set(seen).size, seen.length);
+    await see(20);
+    assert.equal(seen.size, (keys.length * bursts + 1) * 20);
     assert.equal(last, 7);
     for (const other of keys) other.close();
     socket.close();
   });
 
-  it('tells what is too big when the interface shrinks under a burst, and goes on in runs', async () => {
+  it('tells what is too big when the interface shrinks under a burst, and goes on in runs', BOUNDED, async () => {
     await using t = await tunnel([]);
     ip('link set lo mtu 700');
     try {
@@ -314,10 +329,10 @@ inNamespace('bursts of a carried path', import.meta.filename, () => {
       await t.engine.route(t.path);
       assert.equal(t.path.counters().sendTooBig, 10);
       ip('link set lo mtu 65536');
-      let arrived = 0;
-      onPacket(t.peer, UDP, () => arrived++);
+      const arrivals = new Arrivals<Buffer>();
+      onPacket(t.peer, UDP, (packet) => arrivals.push(packet));
       socket.send(Buffer.alloc(10_000));
-      while (arrived < 10) await new Promise((resolve) => setImmediate(resolve));
+      for (let i = 0; i < 10; i++) await arrivals.next();
       const segment = (await t.engine.features()).find(({ name }) => name === 'udp-segment');
       assert.deepEqual(segment, { name: 'udp-segment', isOn: true });
       socket.close();

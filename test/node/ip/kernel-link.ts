@@ -13,34 +13,56 @@ import { type LinkConditions, LinkModel, PERFECT_LINK } from '../../support/link
 import { ip } from '../../support/namespace.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 
-export const KERNEL = '10.9.0.1';
-export const STACK = '10.9.0.2';
-export const KERNEL6 = 'fd09::1';
-export const STACK6 = 'fd09::2';
+/** The addresses of the first link. */
+export const { kernel: KERNEL, stack: STACK, kernel6: KERNEL6, stack6: STACK6 }: Ends = endsOf(0);
 
 export interface KernelLinkOptions {
+  /** Which of several links in the same namespace, 0 to 255: each has networks of its own. Default 0. */
+  readonly number?: number;
   readonly mtu?: number;
   readonly link?: Partial<LinkConditions>;
   readonly seed?: number;
 }
 
+interface Ends {
+  readonly kernel: string;
+  readonly stack: string;
+  readonly kernel6: string;
+  readonly stack6: string;
+}
+
+function endsOf(number: number): Ends {
+  const network6 = `fd09:${number.toString(16)}:`;
+  return { kernel: `10.9.${number}.1`, stack: `10.9.${number}.2`, kernel6: `${network6}:1`, stack6: `${network6}:2` };
+}
+
 export class KernelLink implements AsyncDisposable {
+  readonly ends: Ends;
   readonly device: StackDevice;
   readonly tun: TunDevice;
   readonly #engine: PacketEngine;
 
-  static async open({ mtu = 1500, link, seed = 1 }: KernelLinkOptions = {}): Promise<KernelLink> {
+  static async open({ number = 0, mtu = 1500, link, seed = 1 }: KernelLinkOptions = {}): Promise<KernelLink> {
     const engine = await PacketEngine.start();
     const tun = await TunDevice.open(engine);
+    const ends = endsOf(number);
     ip(`link set ${tun.name} mtu ${mtu} up`);
-    ip(`address add ${KERNEL}/24 dev ${tun.name}`);
-    if (mtu >= 1280) ip(`address add ${KERNEL6}/64 dev ${tun.name} nodad`);
-    const addresses = [ipOf(STACK), ...(mtu >= 1280 ? [ipOf(STACK6)] : [])];
-    return new KernelLink(engine, tun, new StackDevice({ addresses, mtu }), link, seed);
+    ip(`address add ${ends.kernel}/24 dev ${tun.name}`);
+    if (mtu >= 1280) ip(`address add ${ends.kernel6}/64 dev ${tun.name} nodad`);
+    const addresses = [ipOf(ends.stack), ...(mtu >= 1280 ? [ipOf(ends.stack6)] : [])];
+    return new KernelLink(engine, tun, new StackDevice({ addresses, mtu }), ends, link, seed);
   }
 
-  private constructor(engine: PacketEngine, tun: TunDevice, device: StackDevice, link: Partial<LinkConditions> | undefined, seed: number) {
+  private constructor(
+    engine: PacketEngine,
+    tun: TunDevice,
+    device: StackDevice,
+    ends: Ends,
+    link: Partial<LinkConditions> | undefined,
+    seed: number,
+  ) {
     this.#engine = engine;
+    this.ends = ends;
     this.tun = tun;
     this.device = device;
     const random = new SeededRandom(seed);

@@ -60,16 +60,10 @@ inNamespace(
       await bothWays(link, KERNEL6, STACK6, sized(5_000_000, 100_000_000));
     });
 
-    for (const mtu of [576, 1400, 9000]) {
-      it(`carries TCP in packets of ${mtu} bytes`, async () => {
-        await using link = await KernelLink.open({ mtu });
-        await bothWays(link, KERNEL, STACK, sized(2_000_000, 50_000_000));
-      });
-      it(`carries TCP in packets of ${mtu} bytes over a link that loses, reorders and repeats`, async () => {
-        await using link = await KernelLink.open({ mtu, link: { loss: 0.02, delay: 2, jitter: 3, duplication: 0.01 } });
-        await bothWays(link, KERNEL, STACK, sized(1_000_000, 10_000_000));
-      });
-    }
+    it('carries TCP both ways over a link that loses, reorders and repeats', async () => {
+      await using link = await KernelLink.open({ mtu: 1400, link: { loss: 0.02, delay: 2, jitter: 3, duplication: 0.01 } });
+      await bothWays(link, KERNEL, STACK, sized(1_000_000, 10_000_000));
+    });
 
     it('is refused where nobody listens, and refuses', async () => {
       await using link = await KernelLink.open();

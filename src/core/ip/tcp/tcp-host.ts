@@ -9,10 +9,11 @@ import type { Millis } from '../../tunnel/packet.ts';
 import { TokenBucket } from '../../tunnel/token-bucket.ts';
 import { copyOf } from '../../wire/copy.ts';
 import { type Endpoint, formatEndpoint, type IpAddress, sameIp } from '../../wire/ip-address.ts';
-import { i32, putU16, u16 } from '../byte-order.ts';
+import { i32, u16 } from '../byte-order.ts';
 import { checksumOf, sumPseudoHeader, sumWords } from '../checksum.ts';
 import { DeadlineHeap } from '../deadline-heap.ts';
-import { type IpPacket, PROTOCOL } from '../ip-packet.ts';
+import type { HeldSyn, Intercept } from '../intercept.ts';
+import { IpPacket, PROTOCOL } from '../ip-packet.ts';
 import type { StackLimits } from '../limits.ts';
 import { type Allocate, RingPool } from '../memory.ts';
 import type { PacketSink } from '../packet-sink.ts';
@@ -23,6 +24,7 @@ import type { DropCause, StackCounters } from '../stack-counters.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { ControlBlock, type TcpError, type TcpOptions, type TcpServices } from './control-block.ts';
+import { InitialSequence } from './initial-sequence.ts';
 import type { TcpListener } from './listener.ts';
 import { ListenerTable } from './listener-table.ts';
 import { resetFor } from './reset-segment.ts';
@@ -39,6 +41,8 @@ export interface TcpSurroundings {
   readonly options: TcpOptions;
   readonly hasOffload: boolean;
   readonly ready: ReadyList;
+  /** Takes SYNs for which nobody listens; undefined: they are refused. */
+  readonly intercept: Intercept | undefined;
   /** 32 bytes that nobody else knows. */
   readonly secret: Uint8Array;
   readonly random: () => number;
@@ -61,7 +65,7 @@ export class TcpHost implements TcpServices {
   received = 0;
   readonly #surroundings: TcpSurroundings;
   readonly #table: ConnectionTable;
-  readonly #sequenceHash: SipHash;
+  readonly #initial: InitialSequence;
   readonly #listeners = new ListenerTable();
   readonly #ports: PortTable;
   readonly #deadlines = new DeadlineHeap<ControlBlock>();
@@ -71,9 +75,10 @@ export class TcpHost implements TcpServices {
   /** The oldest first. */
   readonly #timeWait = new Set<ControlBlock>();
   readonly #segment = new TcpSegment();
+  /** A packet that was kept. */
+  readonly #held = new IpPacket();
   readonly #challenges: TokenBucket;
   readonly #resets: TokenBucket;
-  readonly #key = new Uint8Array(37);
 
   constructor(surroundings: TcpSurroundings) {
     const { limits, counters, options, hasOffload, secret, random, allocate } = surroundings;
@@ -84,7 +89,7 @@ export class TcpHost implements TcpServices {
     this.hasOffload = hasOffload;
     this.allocate = allocate;
     this.rings = new RingPool(allocate, limits.spareSendMemory);
-    this.#sequenceHash = new SipHash(secret.subarray(0, 16));
+    this.#initial = new InitialSequence(secret.subarray(0, 16));
     this.#table = new ConnectionTable(new SipHash(secret.subarray(16, 32)));
     this.#ports = new PortTable(random);
     const rate = limits.repliesPerSecond;
@@ -123,6 +128,18 @@ export class TcpHost implements TcpServices {
       throw new NetworkError(`Port ${port} is in use.`, { code: 'EADDRINUSE' });
     }
     return this.#listeners.open(address, chosen, backlog);
+  }
+
+  /** Answers a SYN that was held. Undefined: there is such a connection already. Throws {@link NetworkError} (`ENOBUFS`). */
+  admit(syn: HeldSyn, now: Millis): TcpConnection | undefined {
+    if (this.#table.has(syn.to, syn.from)) return undefined;
+    this.#makeRoom();
+    return new TcpConnection(this.#answerSyn(syn.to, syn.from, this.#segmentOf(syn), now));
+  }
+
+  /** Answers a SYN that was held by a reset. */
+  refuse(syn: HeldSyn, now: Millis): void {
+    this.#reset(this.#held, this.#segmentOf(syn), now);
   }
 
   /** The segment of a packet for us. */
@@ -272,6 +289,11 @@ export class TcpHost implements TcpServices {
   #receiveAtListener(packet: IpPacket, segment: TcpSegment, now: Millis): void {
     const local: Endpoint = { address: { family: packet.family, bytes: copyOf(packet.destination) }, port: segment.destinationPort };
     const listener = this.#listeners.find(local.address, local.port);
+    const { intercept } = this.#surroundings;
+    if (listener === undefined && intercept !== undefined && segment.isOpening) {
+      if (intercept.holdSyn(packet, segment)) this.#surroundings.ready.add(intercept);
+      return;
+    }
     // RFC 9293 §3.10.7.1 and .2
     if (listener === undefined || segment.has(FLAG.ack) || segment.has(FLAG.rst)) {
       this.drop(listener === undefined ? 'no-port' : 'bad-segment');
@@ -291,11 +313,22 @@ export class TcpHost implements TcpServices {
       return;
     }
     const remote: Endpoint = { address: { family: packet.family, bytes: copyOf(packet.source) }, port: segment.sourcePort };
+    listener.began(this.#answerSyn(local, remote, segment, now));
+  }
+
+  #answerSyn(local: Endpoint, remote: Endpoint, segment: TcpSegment, now: Millis): ControlBlock {
     const block = this.#newBlock(local, remote, now, true);
-    listener.began(block);
     synArrived(block, segment, now);
     block.mustSendSyn = true;
     this.wantsTransmit(block);
+    return block;
+  }
+
+  /** Reads a held packet again, into {@link TcpHost.#held}. It was well-formed. */
+  #segmentOf({ packet }: HeldSyn): TcpSegment {
+    this.#held.parse(packet, 0, packet.length);
+    this.#segment.parse(packet, this.#held.payload, this.#held.end);
+    return this.#segment;
   }
 
   #reset(packet: IpPacket, segment: TcpSegment, now: Millis): void {
@@ -313,30 +346,14 @@ export class TcpHost implements TcpServices {
       this,
       local,
       remote,
-      this.#initialSequence(local, remote, now),
-      this.#hashOf(local, remote, 1),
+      this.#initial.sequence(local, remote, now),
+      this.#initial.timestampOffset(local, remote),
       this.#surroundings.pathMtu(remote.address, now),
       isPassive,
     );
     block.now = now;
     this.#table.add(block);
     return block;
-  }
-
-  /** RFC 6528 §3: a clock of 4 µs, and a hash that nobody else can compute. */
-  #initialSequence(local: Endpoint, remote: Endpoint, now: Millis): number {
-    return (Math.floor(now * 250) + this.#hashOf(local, remote, 0)) | 0;
-  }
-
-  #hashOf(local: Endpoint, remote: Endpoint, purpose: number): number {
-    const key = this.#key;
-    const { length } = local.address.bytes;
-    key[0] = purpose;
-    key.set(local.address.bytes, 1);
-    key.set(remote.address.bytes, 1 + length);
-    putU16(key, 1 + 2 * length, local.port);
-    putU16(key, 3 + 2 * length, remote.port);
-    return this.#sequenceHash.hash32(key, 0, 5 + 2 * length);
   }
 
   #makeRoom(): void {

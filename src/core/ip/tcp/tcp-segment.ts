@@ -73,6 +73,11 @@ export class TcpSegment {
     return (this.flags & flags) === flags;
   }
 
+  /** It begins a connection, and does nothing else. */
+  get isOpening(): boolean {
+    return (this.flags & (FLAG.syn | FLAG.ack | FLAG.rst | FLAG.fin)) === FLAG.syn;
+  }
+
   get dataLength(): number {
     return this.end - this.data;
   }

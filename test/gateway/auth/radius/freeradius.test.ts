@@ -158,7 +158,8 @@ describe('RADIUS with FreeRADIUS', { skip: missing('freeradius') }, () => {
     await radius.waitFor(/Acct-Status-Type = Interim-Update/);
     auth.now += 5_000;
     await auth.service.closed(id, { received: 6, sent: 2 ** 32 + 8, duration: 65_000, reason: 'idle timeout', keepsCookie: false });
-    await radius.waitFor(/Acct-Status-Type = Stop[\s\S]*Sent Accounting-Response/);
+    const stopped = await radius.waitFor(/Acct-Status-Type = Stop/);
+    await radius.waitFor(/Sent Accounting-Response/, { after: radius.log.lastIndexOf(stopped[0]) });
     const stop = radius.log.slice(radius.log.lastIndexOf('Received Accounting-Request'));
     for (const attribute of [
       'Acct-Terminate-Cause = Idle-Timeout',

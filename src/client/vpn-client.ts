@@ -7,7 +7,7 @@ import type { Credential, HostCheckRequest, LoginIo, ProfileStore, Target } from
 import type { ProtocolId } from '../core/auth/protocol-id.ts';
 import type { Logger } from '../core/log.ts';
 import type { ClientProtocol, ProtocolSettings } from '../core/protocols/client-protocol.ts';
-import { recogniseGateway } from '../core/protocols/recognition.ts';
+import { type Recognition, recogniseGateway } from '../core/protocols/recognition.ts';
 import { loadClientProtocol } from '../core/protocols/registry.ts';
 import { DEFAULT_RECONNECT_BUDGET } from '../core/session/reconnect.ts';
 import type { TunnelConfig } from '../core/tunnel/config.ts';
@@ -154,6 +154,16 @@ export class VpnClient {
     this.#protocol = parts.protocol;
     this.#dialer = parts.dialer;
     this.#engineDialer = parts.engineDialer;
+  }
+
+  /** Asks the gateway what it speaks: every question, for who wants to see all answers. */
+  async recognise(signal: AbortSignal): Promise<Recognition> {
+    const world = this.#world(signal, { ask: nobodyAnswers });
+    try {
+      return await recogniseGateway(world, this.#settings.gateway, 'all');
+    } finally {
+      await world.close();
+    }
   }
 
   /** Logs in. Rejects as {@link ClientProtocol.login} does. */

@@ -194,7 +194,10 @@ const ACTIONS: Readonly<Record<Exclude<OptionName, NotBuiltOption>, Action>> = {
     return undefined;
   },
   'token-secret': secret('tokenSecret'),
-  'no-external-auth': () => undefined, // there is no external browser yet that could be offered
+  'external-browser': text('externalBrowser'),
+  'no-external-auth': act((wishes) => {
+    delete wishes.externalBrowser;
+  }),
   'http-auth': authMethods('httpAuth', HTTP_AUTH),
 
   certificate: text('certificate'),

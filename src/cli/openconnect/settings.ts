@@ -47,6 +47,8 @@ export interface LoginSettings {
   readonly token?: TokenSettings;
   /** Skips the log-in. */
   readonly cookie?: Secret;
+  /** The program that shows the pages of a log-in by browser. */
+  readonly externalBrowser?: string;
   readonly httpAuth: readonly HttpAuthMethod[];
   readonly xmlPost: boolean;
   /** The profile of `--xmlconfig`: replaced when the gateway offers a newer one. */

@@ -27,6 +27,7 @@ export interface Wishes {
   passwordsAllowed: boolean;
   nonInteractive: boolean;
   formEntries: readonly FormEntry[];
+  externalBrowser?: string;
   tokenMode?: TokenSettings['mode'];
   tokenSecret?: Secret;
   cookie?: Secret;

@@ -22,6 +22,7 @@ export interface LoginArguments {
   readonly proxy?: string;
   readonly proxyLogin?: string;
   readonly resolve?: readonly string[];
+  readonly browser?: string;
   readonly userAgent?: string;
   readonly verbose?: Verbosity;
   readonly json?: true;

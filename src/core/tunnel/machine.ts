@@ -105,7 +105,17 @@ export interface TlsFacts {
  * `detach` keeps the cookie alive; `replaced`: the session has another tunnel, at a gateway.
  */
 export interface CloseReason {
-  readonly kind: 'log-off' | 'detach' | 'renew' | 'path-lost' | 'refused' | 'ended-by-peer' | 'expired' | 'replaced' | 'misbehaved' | 'unusable';
+  readonly kind:
+    | 'log-off'
+    | 'detach'
+    | 'renew'
+    | 'path-lost'
+    | 'refused'
+    | 'ended-by-peer'
+    | 'expired'
+    | 'replaced'
+    | 'misbehaved'
+    | 'unusable';
   /** For people. */
   readonly message: string;
   /** What went wrong, where something did. */

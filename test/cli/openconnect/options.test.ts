@@ -149,7 +149,7 @@ describe('completion', () => {
   });
 
   it('offers what exists only', () => {
-    assert.deepEqual(completionLines(['--protocol', ''], 2, 'linux'), ['anyconnect']);
+    assert.deepEqual(completionLines(['--protocol', ''], 2, 'linux'), ['anyconnect', 'fortinet']);
     assert.deepEqual(completionLines(['--token-mode='], 1, 'linux'), ['--token-mode=totp', '--token-mode=hotp', '--token-mode=oidc']);
   });
 

@@ -30,7 +30,8 @@ function connect(...args: readonly string[]) {
 describe('the command line of sallyport', () => {
   it('examines the engine, and nothing that it does not know', () => {
     assert.deepEqual(say('doctor', 'engine', '--json').invocation, { command: 'doctor', given: { json: true } });
-    assert.deepEqual(say('doctor', 'car').invocation, { command: 'none', isMistake: true });
+    assert.deepEqual(say('doctor', 'vpn.example').invocation, { command: 'doctor', host: 'vpn.example', given: {} });
+    assert.deepEqual(say('doctor').invocation, { command: 'none', isMistake: true });
   });
 
   it('connects to a host, with defaults for the rest', () => {

@@ -1,5 +1,4 @@
 /** The options of the log-in: who we are, what we trust, how the gateway is reached. The other half of the table is in `options-tunnel.ts`. */
-import { PROTOCOL_IDS } from '../../core/auth/protocol-id.ts';
 
 export const LOGIN_OPTIONS = [
   {
@@ -26,9 +25,9 @@ export const LOGIN_OPTIONS = [
     name: 'protocol',
     argument: 'NAME',
     group: 'general',
-    meaning: 'Speak this VPN protocol (anyconnect, fortinet)',
+    meaning: 'Speak this VPN protocol (anyconnect, fortinet, f5)',
     details: ['The name is not case-sensitive. The protocols that this version speaks are listed by --version.'],
-    completes: { kind: 'choices', choices: PROTOCOL_IDS },
+    completes: { kind: 'choices', choices: ['anyconnect', 'fortinet', 'f5'] },
   },
 
   {

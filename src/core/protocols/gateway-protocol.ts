@@ -64,6 +64,8 @@ export interface Visitor {
   /** The session of a cookie; undefined: not known, expired, or bound to another address. */
   session(cookie: Secret): Promise<GatewaySession | undefined>;
   now(): Millis;
+  /** The time of day, in milliseconds since 1970. */
+  timeOfDay(): number;
   readonly crypto: CryptoProvider;
   readonly log: Logger;
 }

@@ -21,6 +21,11 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     gateway: async () => (await import('./fortinet/gateway.ts')).fortinetGateway,
     recogniser: async () => (await import('./fortinet/recognition.ts')).fortinetRecogniser,
   },
+  f5: {
+    client: async (settings) => new (await import('./f5/client.ts')).F5Client(settings),
+    gateway: async () => (await import('./f5/gateway.ts')).f5Gateway,
+    recogniser: async () => (await import('./f5/recognition.ts')).f5Recogniser,
+  },
 };
 
 export function loadClientProtocol(id: ProtocolId, settings: ProtocolSettings): Promise<ClientProtocol> {

@@ -5,7 +5,6 @@ import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
 import type { Credential, HostCheckRequest, LoginIo, ProfileStore, Target } from '../core/auth/login-io.ts';
 import type { ProtocolId } from '../core/auth/protocol-id.ts';
-import type { CryptoProvider } from '../core/crypto/provider.ts';
 import type { Logger } from '../core/log.ts';
 import type { ClientProtocol, ProtocolSettings } from '../core/protocols/client-protocol.ts';
 import { recogniseGateway } from '../core/protocols/recognition.ts';
@@ -15,6 +14,7 @@ import type { TunnelConfig } from '../core/tunnel/config.ts';
 import type { TunnelMachine } from '../core/tunnel/machine.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ClientIdentity } from '../node/credentials/client-identity.ts';
+import { certificateIdentity } from '../node/crypto/certificates.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { interfaceMtu } from '../node/interface-mtu.ts';
@@ -80,10 +80,18 @@ export type SessionOptions = Pick<SessionParts, 'openDevice' | 'network' | 'conf
   readonly engine?: Promise<PacketEngine | undefined>;
 };
 
+interface ClientParts {
+  readonly skin: ClientSkin;
+  readonly wishes: ProtocolSettings;
+  readonly protocol: ClientProtocol | undefined;
+  readonly dialer: GatewayDialer;
+  readonly engineDialer: EngineDialer | undefined;
+}
+
 export class VpnClient {
   readonly #settings: ClientSettings;
   readonly #skin: ClientSkin;
-  readonly #crypto: CryptoProvider;
+  readonly #wishes: ProtocolSettings;
   /** Undefined until the gateway has shown what it speaks. */
   #protocol: ClientProtocol | undefined;
   readonly #dialer: GatewayDialer;
@@ -93,26 +101,36 @@ export class VpnClient {
   /** Rejects with MisuseError for settings that cannot be. */
   static async create(settings: ClientSettings, skin: ClientSkin): Promise<VpnClient> {
     const crypto = new NodeCrypto();
+    let serverTrust: ServerTrust | undefined;
+    const wishes: ProtocolSettings = {
+      ...{ ...settings.wishes, crypto, log: skin.log },
+      datagramCertificateFault: (gateway, [certificate]) => {
+        const isSame = certificate !== undefined && serverTrust?.knows(gateway, certificate) === true;
+        return isSame ? undefined : 'its key is not the one of the log-in';
+      },
+      ...(settings.identity !== undefined && { datagramIdentity: certificateIdentity(settings.identity.chain, settings.identity.key) }),
+    };
     const [anchors, protocol] = await Promise.all([
       loadTrustAnchors(settings.trust),
-      settings.protocol === 'auto' ? undefined : loadClientProtocol(settings.protocol, { ...settings.wishes, crypto, log: skin.log }),
+      settings.protocol === 'auto' ? undefined : loadClientProtocol(settings.protocol, wishes),
     ]);
     const { proxy, resolve, sni, trust, identity, tls } = settings;
     const { log, confirmCertificate } = skin;
     const ecdhCurve = keyExchangeGroups();
     const groups = ecdhCurve === undefined ? {} : { ecdhCurve };
-    const serverTrust = new ServerTrust({
+    const judge = new ServerTrust({
       anchors,
       fingerprints: trust.fingerprints,
       log,
       ...(confirmCertificate !== undefined && { confirm: confirmCertificate }),
     });
+    serverTrust = judge;
     const dialer = new GatewayDialer({
       ...(proxy !== undefined && { proxy }),
       overrides: resolve,
       ...(sni !== undefined && { sni }),
       context: createSecureContext({ ...groups, ...tls, ...anchors, ...identity?.tlsOptions() }),
-      trust: serverTrust,
+      trust: judge,
       crypto,
       log,
     });
@@ -123,26 +141,19 @@ export class VpnClient {
             ...(sni !== undefined && { sni }),
             tls: { ...groups, ...tls },
             ...(identity !== undefined && { identity }),
-            trust: serverTrust,
+            trust: judge,
           })
         : undefined;
-    return new VpnClient(settings, skin, crypto, protocol, dialer, engineDialer);
+    return new VpnClient(settings, { skin, wishes, protocol, dialer, engineDialer });
   }
 
-  private constructor(
-    settings: ClientSettings,
-    skin: ClientSkin,
-    crypto: CryptoProvider,
-    protocol: ClientProtocol | undefined,
-    dialer: GatewayDialer,
-    engineDialer: EngineDialer | undefined,
-  ) {
-    this.#engineDialer = engineDialer;
+  private constructor(settings: ClientSettings, parts: ClientParts) {
     this.#settings = settings;
-    this.#skin = skin;
-    this.#crypto = crypto;
-    this.#protocol = protocol;
-    this.#dialer = dialer;
+    this.#skin = parts.skin;
+    this.#wishes = parts.wishes;
+    this.#protocol = parts.protocol;
+    this.#dialer = parts.dialer;
+    this.#engineDialer = parts.engineDialer;
   }
 
   /** Logs in. Rejects as {@link ClientProtocol.login} does. */
@@ -175,7 +186,7 @@ export class VpnClient {
     const [clientCertificate] = identity?.chain ?? [];
     return new LoginWorld({
       dialer: this.#dialer,
-      ...{ keepsConnections, checkHost, log, signal, crypto: this.#crypto },
+      ...{ keepsConnections, checkHost, log, signal, crypto: this.#wishes.crypto },
       ...(clientCertificate !== undefined && { clientCertificate }),
       ...(userIdentity !== undefined && { userCertificate: userIdentity }),
       ...(profile !== undefined && { profile }),
@@ -187,10 +198,8 @@ export class VpnClient {
   /** The vendor: the one that the settings name, the one of the cookie that was given, or the one that the gateway proves to be. */
   async #protocolOf(world: LoginIo, credential?: Credential): Promise<ClientProtocol> {
     if (this.#protocol !== undefined) return this.#protocol;
-    const { gateway, wishes } = this.#settings;
-    const { log } = this.#skin;
-    const id = credential?.protocol ?? (await recogniseGateway(world, gateway)).protocol;
-    this.#protocol = await loadClientProtocol(id, { ...wishes, crypto: this.#crypto, log });
+    const id = credential?.protocol ?? (await recogniseGateway(world, this.#settings.gateway)).protocol;
+    this.#protocol = await loadClientProtocol(id, this.#wishes);
     return this.#protocol;
   }
 

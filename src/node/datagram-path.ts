@@ -23,8 +23,10 @@ export interface DatagramPath extends Path {
   readonly pathMtu: number | undefined;
   /** {@link carry} works: a traffic description will be used. */
   readonly canCarry: boolean;
-  /** Starts receiving. Called once; what arrived before is delivered then. */
+  /** Starts receiving. Called once, and once after each {@link stop}; what arrived before is delivered then. */
   start(handler: DatagramHandler): void;
+  /** The handler hears no more: what arrives waits for another. */
+  stop(): void;
   /** Sends one datagram, or, while carried, seals one record: `[content type][plaintext]`. Drops and counts when full. Copies the bytes. */
   send(bytes: Uint8Array): void;
   /**

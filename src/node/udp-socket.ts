@@ -134,6 +134,10 @@ export class PortableUdpSocket implements DatagramPath {
     });
   }
 
+  stop(): void {
+    this.#handler = undefined;
+  }
+
   send(bytes: Uint8Array): void {
     if (this.#closed !== undefined) return;
     if (this.pathMtu !== undefined && bytes.length + udpHeaderLength(this.remote.address.family) > this.pathMtu) {

@@ -25,7 +25,7 @@ export interface PppCarrier {
   handleTimeout(now: Millis, out: LayerSink): void;
   /** Says goodbye; `over` when it was answered, or has waited long enough. `text`: for the peer's people. */
   close(now: Millis, out: LayerSink, text?: string): void;
-  /** For the packet engine, once: the path's data from now on. Undefined: it cannot be carried. */
+  /** For the packet engine, of the terms that are up: the path's data from now on. Undefined: it cannot be carried. */
   handOver(): TrafficDescription | StreamTraffic | undefined;
   readonly status: PathStatus;
 }

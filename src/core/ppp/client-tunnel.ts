@@ -17,6 +17,7 @@ import type { Millis, Packet } from '../tunnel/packet.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { CarrierState, PppCarrier } from './carrier.ts';
 import type { Encapsulation } from './encapsulation.ts';
+import { HandOver } from './hand-over.ts';
 import { PppLink } from './link.ts';
 import type { ClientNetwork, PppTerms } from './link-options.ts';
 import type { StreamPrologue } from './prologue.ts';
@@ -35,7 +36,7 @@ export interface PppClientTunnelOptions {
   /** How long the session lasts, from the machine's start on; undefined: nobody knows. */
   readonly lifetime?: Millis;
   /** The tunnel MTU to ask for on a path. */
-  readonly mtuOf: (facts: PathFacts) => number;
+  readonly mtuOf: (facts: PathFacts, kind: Path['kind']) => number;
   readonly dpd?: Millis;
   /** The request that opens a stream: a new one for each. */
   readonly stream: (facts: PathFacts) => StreamPrologue;
@@ -64,6 +65,7 @@ type TunnelState =
 export class PppClientTunnel implements TunnelMachine {
   readonly #options: PppClientTunnelOptions;
   readonly #dataPath = new DataPath();
+  readonly #handOver = new HandOver();
   #state: TunnelState = { name: 'new' };
   #stream: PppCarrier | undefined;
   #datagram: PppCarrier | undefined;
@@ -183,7 +185,7 @@ export class PppClientTunnel implements TunnelMachine {
     const { datagram, log } = this.#options;
     const action = this.#dataPath.handleTimeout(now);
     if (action === 'try' && datagram !== undefined) {
-      log.log('info', 'datagram tried');
+      log.log('debug', 'datagram tried');
       out.event({ type: 'open', plan: { to: 'udp', port: datagram.port, address: datagram.address } });
     } else if (action === 'give-up') {
       this.#datagramEnded({ kind: 'path-lost', message: 'UDP is not answered.' }, now, out);
@@ -200,7 +202,7 @@ export class PppClientTunnel implements TunnelMachine {
 
   #link(carrier: 'stream' | 'datagram', facts: PathFacts): PppLink {
     const { crypto, log, encapsulation, network, dpd, mtuOf } = this.#options;
-    return new PppLink({ crypto, log, encapsulation, network, carrier, mtu: mtuOf(facts), ...(dpd !== undefined && { dpd }) });
+    return new PppLink({ crypto, log, encapsulation, network, carrier, mtu: mtuOf(facts, carrier), ...(dpd !== undefined && { dpd }) });
   }
 
   /** After whatever happened: what became of each path, and by which packets leave. */
@@ -214,6 +216,7 @@ export class PppClientTunnel implements TunnelMachine {
     if (this.#state.name !== 'open') return;
     const up = [this.#datagram, this.#stream].find((carrier) => carrier?.state.name === 'up');
     if (up === undefined) {
+      if (this.#up !== undefined) this.#handOver.follow(this.#up, out);
       this.#up = undefined;
       return;
     }
@@ -223,11 +226,12 @@ export class PppClientTunnel implements TunnelMachine {
       const expiresAt = this.#options.lifetime === undefined ? {} : { expiresAt: this.#startedAt + this.#options.lifetime };
       out.event({ type: 'config', config: { ...completed(this.#options.config, terms), ...expiresAt } });
     }
+    this.#handOver.follow(up, out);
     if (this.#up === up) return;
     this.#up = up;
-    const traffic = up.handOver();
-    if (traffic !== undefined) out.event({ type: 'traffic', path: up.path, traffic });
-    this.#options.log.log('info', 'ppp up', { path: up.path.kind, mtu: terms.mtu });
+    const { mtu } = terms;
+    if (up.path.kind === 'datagram') this.#options.log.log('info', 'datagram up', { mtu, cipherSuite: up.status.cipherSuite });
+    else this.#options.log.log('debug', 'ppp up', { path: up.path.kind, mtu });
     out.event({ type: 'up', path: up.path });
   }
 
@@ -254,9 +258,13 @@ export class PppClientTunnel implements TunnelMachine {
       this.#ended(reason, out);
       return;
     }
-    this.#options.log.log('info', 'datagram unused', { reason: reason.message });
-    if (reason.kind === 'path-lost') this.#dataPath.lost(now);
-    else this.#dataPath.disable(); // it was answered, and not with a yes: never again
+    if (reason.kind === 'path-lost') {
+      this.#options.log.log('debug', 'datagram unused', { reason: reason.message });
+      this.#dataPath.lost(now);
+    } else {
+      this.#options.log.log('error', 'datagram disabled', { reason: reason.message });
+      this.#dataPath.disable(); // it was answered, and not with a yes: never again
+    }
     this.#openStream(out);
   }
 
@@ -270,6 +278,7 @@ export class PppClientTunnel implements TunnelMachine {
   /** A path that the tunnel depended on is over. */
   #ended(reason: CloseReason, out: TunnelSink): void {
     const state = this.#state;
+    if (reason.kind === 'ended-by-peer') this.#options.log.log('warn', 'disconnected by gateway', { reason: reason.message });
     this.#end(state.name === 'closing' ? state.reason : this.#meaningOf(reason), out);
   }
 

@@ -10,6 +10,7 @@ import type { TunnelConfig } from '../tunnel/config.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../tunnel/machine.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
 import type { PppCarrier } from './carrier.ts';
+import { HandOver } from './hand-over.ts';
 import type { PppTerms } from './link-options.ts';
 
 export interface PppGatewayTunnelOptions {
@@ -37,9 +38,9 @@ type TunnelState =
 
 export class PppGatewayTunnel implements TunnelMachine {
   readonly #options: PppGatewayTunnelOptions;
+  readonly #handOver = new HandOver();
   #state: TunnelState = { name: 'new' };
   #terms: PppTerms | undefined;
-  #hasHandedOver = false;
 
   constructor(options: PppGatewayTunnelOptions) {
     this.#options = options;
@@ -131,6 +132,7 @@ export class PppGatewayTunnel implements TunnelMachine {
       else this.#end(carrier.state.reason, out);
       return;
     }
+    if (state.name === 'open' && this.#terms !== undefined) this.#handOver.follow(carrier, out);
     if (carrier.state.name !== 'up' || this.#terms === carrier.state.terms) return;
     const isFirst = this.#terms === undefined;
     const { terms } = carrier.state;
@@ -138,14 +140,8 @@ export class PppGatewayTunnel implements TunnelMachine {
     out.event({ type: 'config', config: { ...this.#options.config, mtu: terms.mtu } });
     if (!isFirst) return;
     this.#options.log.log('info', 'ppp up', { path: carrier.path.kind, mtu: terms.mtu });
-    this.#handOver(carrier, out);
+    this.#handOver.follow(carrier, out);
     out.event({ type: 'up', path: carrier.path });
-  }
-
-  #handOver(carrier: PppCarrier, out: TunnelSink): void {
-    const traffic = this.#hasHandedOver ? undefined : carrier.handOver();
-    this.#hasHandedOver = true;
-    if (traffic !== undefined) out.event({ type: 'traffic', path: carrier.path, traffic });
   }
 
   #carrierOf(path: Path): PppCarrier | undefined {

@@ -4,7 +4,9 @@ import { commitStream, type LayerSink } from '../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, PathStatus } from '../tunnel/machine.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
 import type { StreamTraffic } from '../tunnel/traffic.ts';
+import type { Cidr } from '../wire/ip-address.ts';
 import type { CarrierState, PppCarrier } from './carrier.ts';
+import { MAX_FRAME } from './limits.ts';
 import type { PppLink } from './link.ts';
 import type { StreamPrologue } from './prologue.ts';
 
@@ -17,21 +19,25 @@ export interface StreamCarrierOptions {
   readonly link: PppLink;
   /** Absent: everything was said. */
   readonly prologue?: StreamPrologue;
+  /** Where the peer's packets may come from. Default: from anywhere. */
+  readonly innerSources?: readonly Cidr[];
 }
 
 export class StreamCarrier implements PppCarrier {
   readonly path: Path;
   readonly #link: PppLink;
-  readonly #cipherSuite: string | undefined;
+  readonly #facts: PathFacts;
+  readonly #innerSources: readonly Cidr[] | undefined;
   #prologue: StreamPrologue | undefined;
   #state: CarrierState = { name: 'opening' };
   #hasStarted = false;
   #answerDueAt: Millis = Number.POSITIVE_INFINITY;
 
-  constructor({ path, facts, link, prologue }: StreamCarrierOptions) {
+  constructor({ path, facts, link, prologue, innerSources }: StreamCarrierOptions) {
     this.path = path;
     this.#link = link;
-    this.#cipherSuite = facts.tls?.cipherSuite;
+    this.#facts = facts;
+    this.#innerSources = innerSources;
     this.#prologue = prologue;
   }
 
@@ -40,7 +46,8 @@ export class StreamCarrier implements PppCarrier {
   }
 
   get status(): PathStatus {
-    return { state: 'connected', ...(this.#cipherSuite !== undefined && { cipherSuite: this.#cipherSuite }) };
+    const { tls } = this.#facts;
+    return { state: 'connected', ...(tls !== undefined && { cipherSuite: tls.cipherSuite }) };
   }
 
   receive(bytes: Uint8Array, now: Millis, out: LayerSink): void {
@@ -92,7 +99,14 @@ export class StreamCarrier implements PppCarrier {
   }
 
   handOver(): StreamTraffic | undefined {
-    return undefined;
+    const state = this.#state;
+    const traffic = this.#facts.engine && state.name === 'up' ? this.#link.handOver() : undefined;
+    if (traffic === undefined || state.name !== 'up') return undefined;
+    return {
+      record: { kind: 'tls-stream' },
+      ...{ framing: traffic.framing, received: traffic.received, maxPayload: MAX_FRAME, tunnelMtu: state.terms.mtu },
+      ...(this.#innerSources !== undefined && { innerSources: this.#innerSources }),
+    };
   }
 
   #start(now: Millis, out: LayerSink): void {

@@ -1,7 +1,7 @@
 /** What a vendor is, seen from the client. Nothing else in the client knows a vendor's name. */
 import type { Credential, LoginIo, Target } from '../auth/login-io.ts';
 import type { ProtocolId } from '../auth/protocol-id.ts';
-import type { CryptoProvider } from '../crypto/provider.ts';
+import type { CertificateIdentity, CryptoProvider } from '../crypto/provider.ts';
 import type { AuthSchemeName } from '../http/auth/scheme.ts';
 import type { Logger } from '../log.ts';
 import type { Secret } from '../secret.ts';
@@ -49,6 +49,13 @@ export interface ProtocolSettings {
   /** False: everything by the stream. */
   readonly usesDatagrams: boolean;
   readonly datagramCiphers: DatagramCiphers;
+  /** The client certificate, for DTLS with certificates. */
+  readonly datagramIdentity?: CertificateIdentity;
+  /**
+   * What is wrong with the certificate (DER, leaf first) that a gateway shows by DTLS; undefined: it has the key that TLS has verified. Absent: DTLS with
+   * certificates is not spoken.
+   */
+  readonly datagramCertificateFault?: (gateway: Target, chain: readonly Uint8Array[]) => string | undefined;
   /** What a Fortinet portal with a host check is told, where it asks (spec "Fortinet", section 2.7). */
   readonly hostCheckWords?: HostCheckWords;
 }

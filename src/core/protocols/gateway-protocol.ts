@@ -6,6 +6,7 @@
 import type { AuthDialogue, AuthStep, LoginHints } from '../auth/dialogue.ts';
 import type { ProtocolId } from '../auth/protocol-id.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import type { DtlsAssociation } from '../dtls/association.ts';
 import type { HttpRequest, HttpResponse } from '../http/message.ts';
 import type { Logger } from '../log.ts';
 import type { Secret } from '../secret.ts';
@@ -20,6 +21,36 @@ export interface GatewayProtocol {
   claims(first: HttpRequest): 'certain' | 'likely' | 'no';
   /** Serves a connection: log-in, downloads, tunnel. Resolves when the connection is to be closed, or is a session's stream path. */
   serve(connection: GatewayConnection, visitor: Visitor): Promise<'close' | 'tunnel'>;
+  /** Clients that come by DTLS in which the gateway shows its certificate; absent: this vendor's do not. */
+  readonly datagrams?: DatagramFront;
+}
+
+/** Nobody knows whose such an association is before its first record says so. */
+export interface DatagramFront {
+  /** Whose session the record is for, and how it is answered; undefined: it is none of this vendor's. */
+  greet(record: Uint8Array, crypto: CryptoProvider): Greeting | undefined;
+  /** The session's tunnel, on the association that was accepted. */
+  tunnel(parts: DatagramTunnelParts): TunnelMachine;
+}
+
+export interface Greeting {
+  readonly cookie: Secret;
+  readonly wishes: LeaseWishes;
+  /** What the client is told where it has a session, and what else. */
+  accepted(terms: SessionTerms): Uint8Array;
+  readonly refused: Uint8Array;
+}
+
+export interface DatagramTunnelParts {
+  /** The record by which the client said whose it is. */
+  readonly hello: Uint8Array;
+  readonly crypto: CryptoProvider;
+  readonly log: Logger;
+  readonly terms: SessionTerms;
+  /** Up. */
+  readonly dtls: DtlsAssociation;
+  /** What the client has said since it was accepted. */
+  readonly early: readonly Uint8Array[];
 }
 
 /** A client's TLS connection while it speaks HTTP. */
@@ -37,6 +68,8 @@ export interface TunnelPlan {
   readonly machine: TunnelMachine;
   /** UDP flows whose first datagram carries this id (a DTLS hello's session or application id) are the machine's; undefined: it has none. */
   readonly datagramId?: Uint8Array;
+  /** What the client says behind its request, without waiting for an answer, is no reason to keep the connection from the packet engine. */
+  readonly takesEarlyBytes?: boolean;
   /** Keying material that the machine needs of the connection (RFC 5705, RFC 8446 §7.5). */
   readonly exporter?: { readonly label: string; readonly length: number };
 }

@@ -8,6 +8,8 @@ interface Vendor {
   client(settings: ProtocolSettings): Promise<ClientProtocol>;
   gateway(): Promise<GatewayProtocol>;
   recogniser(): Promise<Recogniser>;
+  /** Its gateway has a `DatagramFront`: hellos of strangers are worth an answer. */
+  readonly greetsStrangers: boolean;
 }
 
 const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
@@ -15,16 +17,19 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     client: async (settings) => new (await import('./anyconnect/client.ts')).AnyConnectClient(settings),
     gateway: async () => (await import('./anyconnect/gateway.ts')).anyconnectGateway,
     recogniser: async () => (await import('./anyconnect/recognition.ts')).anyconnectRecogniser,
+    greetsStrangers: false,
   },
   fortinet: {
     client: async (settings) => new (await import('./fortinet/client.ts')).FortinetClient(settings),
     gateway: async () => (await import('./fortinet/gateway.ts')).fortinetGateway,
     recogniser: async () => (await import('./fortinet/recognition.ts')).fortinetRecogniser,
+    greetsStrangers: true,
   },
   f5: {
     client: async (settings) => new (await import('./f5/client.ts')).F5Client(settings),
     gateway: async () => (await import('./f5/gateway.ts')).f5Gateway,
     recogniser: async () => (await import('./f5/recognition.ts')).f5Recogniser,
+    greetsStrangers: true,
   },
 };
 
@@ -38,4 +43,9 @@ export function loadGatewayProtocol(id: ProtocolId): Promise<GatewayProtocol> {
 
 export function loadRecogniser(id: ProtocolId): Promise<Recogniser> {
   return VENDORS[id].recogniser();
+}
+
+/** Whether clients of this vendor come by DTLS before anyone knows them. */
+export function greetsStrangers(id: ProtocolId): boolean {
+  return VENDORS[id].greetsStrangers;
 }

@@ -142,7 +142,7 @@ function datagramPolicy({ policy, host }: TermsFacts): DatagramPolicy | undefine
   const { allowsUdp, allowsPsk, allowsLegacyDtls, matchesTlsCipher } = policy;
   if (host.udpPort === undefined || !allowsUdp) return undefined;
   const ciphers = host.dtlsCiphers && { ciphers: host.dtlsCiphers };
-  return { port: host.udpPort, allowsPsk, allowsLegacy: allowsLegacyDtls, matchesTlsCipher, ...ciphers };
+  return { port: host.udpPort, certificate: true, allowsPsk, allowsLegacy: allowsLegacyDtls, matchesTlsCipher, ...ciphers };
 }
 
 /**

@@ -46,6 +46,7 @@ function main(): void {
       drop: (connection: number) => running().drop(connection),
       reports: () => running().reports(),
       connection: (arrival: Arrival, socket: Socket) => running().serve(arrival, socket),
+      stranger: (arrival: Arrival, first: Uint8Array, socket: UdpSocket) => running().serveStranger(arrival, first, socket),
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>
         running().flow(tunnel, remote, first, socket),
       packets: (packets: readonly Uint8Array[]) => running().deliver(packets),

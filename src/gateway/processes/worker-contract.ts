@@ -44,6 +44,8 @@ export interface WorkerNotices {
   connection(arrival: Arrival): void;
   /** With a connected UDP socket: a new flow of that tunnel, and what it said first. */
   flow(tunnel: number, local: Endpoint, remote: Endpoint, first: Uint8Array): void;
+  /** With a UDP socket: a client whose DTLS hello has brought back its cookie; `first` is that hello. */
+  stranger(arrival: Arrival, first: Uint8Array): void;
   /** Packets for clients of this worker that another worker has read from its queue of the device. */
   packets(packets: readonly Uint8Array[]): void;
 }
@@ -64,6 +66,8 @@ export interface WorkerSetup {
   readonly serverName: string;
   /** The device whose queue this worker inherited. */
   readonly device: { readonly name: string; readonly offloads: TunOffloads };
+  /** Makes the cookies of DTLS hellos (RFC 6347 §4.2.1): main's and every worker's, of this run of the gateway. */
+  readonly helloSecret: Uint8Array;
 }
 
 /** What is in the files that only root can read. */

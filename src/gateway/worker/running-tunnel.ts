@@ -112,6 +112,12 @@ export class RunningTunnel {
     this.#watch();
   }
 
+  /** Its first and only path is this flow. */
+  startOnDatagrams(path: DatagramPath): void {
+    this.#driver.datagramArrived(path);
+    this.#watch();
+  }
+
   flowArrived(path: DatagramPath): void {
     this.#driver.datagramArrived(path);
   }

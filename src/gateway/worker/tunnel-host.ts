@@ -5,8 +5,10 @@ import type { Socket } from 'node:dgram';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
+import type { TunnelMachine } from '../../core/tunnel/machine.ts';
 import { type Millis, packetOf } from '../../core/tunnel/packet.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { DatagramPath } from '../../node/datagram-path.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedStream } from '../../node/tls-acceptor.ts';
 import type { TlsStream } from '../../node/tls-stream.ts';
@@ -37,7 +39,7 @@ export class TunnelHost {
 
   /** The connection is the tunnel's from here on. `rest`: what came behind the request. Resolves when the tunnel is over. */
   async run(lease: Lease, plan: TunnelPlan, connection: AcceptedStream, rest: Uint8Array): Promise<void> {
-    const { desk, notify, device, engine, log, now } = this.#options;
+    const { desk } = this.#options;
     try {
       // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
       await desk.opened(lease.tunnel, plan.datagramId);
@@ -47,14 +49,31 @@ export class TunnelHost {
     }
     const { exporter } = plan;
     const exported = exporter && connection.exportNow(exporter.label, exporter.length);
-    const stream = await this.#placed(lease, connection, rest);
+    const stream = await this.#placed(lease, connection, plan.takesEarlyBytes === true ? 0 : rest.length);
     if (this.#doomed.delete(lease.tunnel)) {
       stream.destroy();
       return;
     }
+    await this.#run(lease, plan.machine, (tunnel) => tunnel.start(stream, exported, rest));
+  }
+
+  /** The same for a tunnel whose one path is a UDP flow that has come already. */
+  async runDatagrams(lease: Lease, machine: TunnelMachine, path: DatagramPath): Promise<void> {
+    try {
+      await this.#options.desk.opened(lease.tunnel, undefined);
+    } catch (error) {
+      await path.close();
+      throw error;
+    }
+    if (this.#doomed.delete(lease.tunnel)) await path.close();
+    else await this.#run(lease, machine, (tunnel) => tunnel.startOnDatagrams(path));
+  }
+
+  async #run(lease: Lease, machine: TunnelMachine, start: (tunnel: RunningTunnel) => void): Promise<void> {
+    const { desk, notify, device, engine, log, now } = this.#options;
     const over = Promise.withResolvers<void>();
     const tunnel = new RunningTunnel({
-      ...{ lease, device, now, machine: plan.machine, router: engine },
+      ...{ lease, device, now, machine, router: engine },
       onClosed: (end) => {
         this.#tunnels.delete(lease.tunnel);
         notify.closed(lease.tunnel, end);
@@ -65,14 +84,14 @@ export class TunnelHost {
       },
     });
     this.#tunnels.set(lease.tunnel, tunnel);
-    tunnel.start(stream, exported, rest);
+    start(tunnel);
     await over.promise;
   }
 
   /** In the engine where that can be: not for a client whose packets are counted one by one, nor one that did not wait for its answer. */
-  async #placed({ terms: { rates } }: Lease, connection: AcceptedStream, rest: Uint8Array): Promise<TlsStream> {
+  async #placed({ terms: { rates } }: Lease, connection: AcceptedStream, early: number): Promise<TlsStream> {
     const isLimited = rates.receive !== undefined || rates.send !== undefined;
-    if (isLimited || rest.length > 0) return connection;
+    if (isLimited || early > 0) return connection;
     try {
       return (await connection.moveTo(this.#options.engine)) ?? connection;
     } catch (error) {

@@ -2,7 +2,7 @@
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { MisuseError } from '../../core/errors.ts';
 import type { HttpRequest } from '../../core/http/message.ts';
-import type { GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
+import type { DatagramFront, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 
@@ -28,6 +28,11 @@ export class VendorTable {
     const claims = vendors.map((vendor) => vendor.claims(first));
     const best = [claims.indexOf('certain'), claims.indexOf('likely'), 0].find((i) => i >= 0) ?? 0;
     return vendors[best] ?? this.#of(protocols[0]);
+  }
+
+  /** Of those whose clients come by DTLS before anyone knows them. */
+  get datagramFronts(): DatagramFront[] {
+    return [...this.#vendors.values()].flatMap(({ datagrams }) => datagrams ?? []);
   }
 
   #of(id: ProtocolId): GatewayProtocol {

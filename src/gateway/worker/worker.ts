@@ -17,6 +17,7 @@ import type { AcceptedTls } from '../../node/tls-acceptor.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
+import { datagramIdentity, MAX_STRANGERS, receiveStranger } from './datagram-reception.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
@@ -47,6 +48,8 @@ export class Worker {
   readonly #cancel = new AbortController();
   readonly #sockets = new Map<number, Socket>();
   #setup: WorkerSetup;
+  /** Clients by UDP of whom nobody knows yet who they are. */
+  #strangers = 0;
   readonly #hosts: HostContexts;
 
   static async start(options: WorkerOptions): Promise<Worker> {
@@ -89,6 +92,22 @@ export class Worker {
     }
   }
 
+  /** Serves a client that has come by UDP, to the end of its tunnel. */
+  async serveStranger(arrival: Arrival, first: Uint8Array, socket: UdpSocket): Promise<void> {
+    const { connection } = arrival;
+    const { notify, log } = this.#options;
+    try {
+      const visit = await this.#greet(arrival, first, socket);
+      if (visit !== undefined) await this.#tunnels.runDatagrams(visit.lease, visit.machine, visit.path);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      log.log('debug', 'connection ended', { reason: error.message });
+    } finally {
+      this.#tunnels.forget(connection);
+      notify.disconnected(connection);
+    }
+  }
+
   /** Ends a connection that has no tunnel yet, without a word. */
   drop(connection: number): void {
     this.#sockets.get(connection)?.destroy();
@@ -116,6 +135,30 @@ export class Worker {
     const { bytesRead, remote, local } = ends;
     const accepted = await this.#hosts.server.accept(socket, { ends: { remote, local }, bytesRead, signal: this.#cancel.signal });
     if (accepted !== undefined) await this.#serveHttp(arrival, accepted); // else a health probe
+  }
+
+  /** Undefined: it is nobody's, and its flow is closed. */
+  async #greet({ connection, remote = NOWHERE }: Arrival, first: Uint8Array, socket: UdpSocket) {
+    const { desk, log, engine, notify } = this.#options;
+    const { config, material, serverName, helloSecret } = this.#setup;
+    const [hostMaterial] = material.hosts;
+    const identity = hostMaterial && datagramIdentity(hostMaterial, log);
+    const [certificate] = identity?.chain ?? [];
+    if (identity === undefined || certificate === undefined || this.#strangers >= MAX_STRANGERS) {
+      socket.close();
+      return undefined;
+    }
+    this.#strangers++;
+    try {
+      const path = await engine.adoptUdp(socket, { remote, first, strayed: (bytes, from) => notify.strayed(bytes, from) });
+      const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
+      const visitor = workerVisitor({ ...{ connection, desk, log, now, crypto: this.#crypto, host } });
+      const fronts = this.#vendors.datagramFronts;
+      const received = await receiveStranger(path, { crypto: this.#crypto, log, now, helloSecret, identity, fronts, visitor });
+      return received && { ...received, path };
+    } finally {
+      this.#strangers--;
+    }
   }
 
   /** Where the client is; undefined: it is not wanted, or has left. */

@@ -93,6 +93,10 @@ export class EnginePath implements DatagramPath {
     });
   }
 
+  stop(): void {
+    this.#handler = undefined;
+  }
+
   send(bytes: Uint8Array): void {
     if (this.#closed !== undefined) return;
     if (bytes.length > MAX_SEND_LENGTH) throw new MisuseError(`${bytes.length} bytes do not fit in a datagram`);

@@ -1,8 +1,10 @@
 /** F5 as the client sees it: the log-in, the resource and its options, a tunnel over PPP, and the log-out. */
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
+import { DtlsClient } from '../../dtls/client.ts';
 import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import type { HttpResponse } from '../../http/message.ts';
-import { PppClientTunnel, type PppClientTunnelOptions } from '../../ppp/client-tunnel.ts';
+import { type DatagramWay, PppClientTunnel, type PppClientTunnelOptions } from '../../ppp/client-tunnel.ts';
+import { DatagramCarrier } from '../../ppp/datagram-carrier.ts';
 import { f5Encapsulation, HDLC } from '../../ppp/encapsulation.ts';
 import type { ClientNetwork } from '../../ppp/link-options.ts';
 import { MIN_MTU_IPV6, type TunnelConfig } from '../../tunnel/config.ts';
@@ -16,38 +18,40 @@ import { type F5Options, parseOptions } from './options-document.ts';
 import { AS_XML, PATHS } from './paths.ts';
 import { parseResources } from './resource-list.ts';
 import { expiryOf, type F5Session, parseSessionCookie, SESSION_COOKIE, TIMING_COOKIE } from './session-cookie.ts';
-import { renderTunnelRequest, type TunnelAnswer, TunnelRequest } from './tunnel-request.ts';
+import { DatagramRequest, renderTunnelRequest, type TunnelAnswer, TunnelRequest } from './tunnel-request.ts';
 
 /** Of the way to the gateway, where nobody knows it: an Ethernet. */
 const DEFAULT_LINK_MTU = 1500;
 /** Spec "PPP", section 10.2: IPv6 (40), TCP (32), TLS (30), header and protocol (8). */
 const OVERHEAD = 110;
-const MAX_MTU = 1500;
+/** The same on every path, so that a change of path is none of the device's business. */
+const MAX_MTU = 1400;
 
 export class F5Client implements ClientProtocol {
   readonly id = 'f5';
   readonly title = 'F5 BIG-IP';
-  readonly startsOnStream = true;
+  readonly startsOnStream: boolean;
   readonly #settings: ProtocolSettings;
   /** Of the session: a reconnect does not ask again (spec 6). */
-  #options: F5Options | undefined;
+  #received: ReceivedOptions | undefined;
   /** The addresses that the session has had. */
   #granted: TunnelAnswer | undefined;
 
   constructor(settings: ProtocolSettings) {
     this.#settings = settings;
+    this.startsOnStream = !settings.usesDatagrams;
   }
 
   login(io: LoginIo, target: Target): Promise<Credential> {
-    this.#options = undefined;
+    this.#received = undefined;
     this.#granted = undefined;
     return login(io, target, this.#userAgent);
   }
 
   async open(io: LoginIo, credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine> {
     const session = parseSessionCookie(credential.cookie);
-    this.#options ??= await this.#fetchOptions(io, credential, session);
-    return this.#tunnel({ io, credential, session, options: this.#options, isReconnect: previous !== undefined });
+    this.#received ??= await this.#fetchOptions(io, credential, session);
+    return this.#tunnel({ io, credential, session, received: this.#received, isReconnect: previous !== undefined });
   }
 
   async logOut(io: LoginIo, credential: Credential): Promise<void> {
@@ -69,7 +73,7 @@ export class F5Client implements ClientProtocol {
     return http;
   }
 
-  async #fetchOptions(io: LoginIo, credential: Credential, session: F5Session): Promise<F5Options> {
+  async #fetchOptions(io: LoginIo, credential: Credential, session: F5Session): Promise<ReceivedOptions> {
     const { log } = this.#settings;
     const http = this.#http(io, credential, session);
     const [resource, ...others] = parseResources(bodyOf(await http.get(`${PATHS.resources}?${AS_XML}`), 'list of resources'));
@@ -77,10 +81,11 @@ export class F5Client implements ClientProtocol {
     const options = parseOptions(bodyOf(await http.get(`${PATHS.options}?${resource.params}&${AS_XML}`), 'options'));
     for (const { problem, field, text } of options.warnings) log.log('warn', 'configuration value', { problem, field, text });
     log.log('info', 'configuration received', { resource: resource.name, dtls: options.datagram !== undefined, hdlc: options.usesHdlc });
-    return options;
+    return { options, remote: io.connection().remote.address };
   }
 
-  #tunnel({ io, credential, session, options, isReconnect }: TunnelParts): PppClientTunnel {
+  #tunnel({ io, credential, session, received, isReconnect }: TunnelParts): PppClientTunnel {
+    const { options } = received;
     const { crypto, log, wantsIpv6, dpd, client } = this.#settings;
     const granted = () => this.#granted;
     const hasIpv6 = options.hasIpv6 && wantsIpv6;
@@ -110,7 +115,39 @@ export class F5Client implements ClientProtocol {
       mtuOf: (facts) => this.#mtuOf(facts),
       ...(dpd !== undefined && { dpd }),
       stream: () => new TunnelRequest(request, (answer) => this.#take(answer)),
+      ...this.#datagramWay(credential.gateway, received, request),
     });
+  }
+
+  /** Spec 5.3. TLS is used where the gateway has no UDP, speaks only DTLS 1.0 there and that was not allowed, or shows another key. */
+  #datagramWay(gateway: Target, { options, remote }: ReceivedOptions, request: Uint8Array): { datagram?: DatagramWay } {
+    const { crypto, log, usesDatagrams, datagramCiphers, datagramCertificateFault: faultOf, datagramIdentity: identity } = this.#settings;
+    const { datagram, usesHdlc } = options;
+    if (!usesDatagrams || datagram === undefined || usesHdlc || faultOf === undefined) return {};
+    if (!datagram.allows12 && !datagramCiphers.allowsLegacy) {
+      log.log('info', 'datagram disabled', { reason: 'the gateway speaks only DTLS 1.0, which is insecure' });
+      return {};
+    }
+    const credentials = {
+      kind: 'certificate' as const,
+      faultOf: (chain: readonly Uint8Array[]) => {
+        const fault = faultOf(gateway, chain);
+        if (fault !== undefined) log.log('warn', 'datagram certificate refused', { reason: fault });
+        return fault;
+      },
+      ...(identity !== undefined && { identity }),
+    };
+    return {
+      datagram: {
+        ...{ port: datagram.port, address: remote },
+        open: (path, { engine }, link) =>
+          new DatagramCarrier({
+            ...{ path, link, isCarried: engine },
+            prologue: new DatagramRequest(request, (answer) => this.#take(answer)),
+            dtls: new DtlsClient({ crypto, version: datagram.allows12 ? '1.2' : '1.0', credentials }),
+          }),
+      },
+    };
   }
 
   /** What is said once holds for the session: another address on a reconnect is refused by PPP, or by the session. */
@@ -124,11 +161,17 @@ export class F5Client implements ClientProtocol {
   }
 }
 
+interface ReceivedOptions {
+  readonly options: F5Options;
+  /** Who said it: UDP goes there too. */
+  readonly remote: IpAddress;
+}
+
 interface TunnelParts {
   readonly io: LoginIo;
   readonly credential: Credential;
   readonly session: F5Session;
-  readonly options: F5Options;
+  readonly received: ReceivedOptions;
   readonly isReconnect: boolean;
 }
 

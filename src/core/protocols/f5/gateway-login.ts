@@ -12,7 +12,7 @@ import { type AuthDialogue, type AuthStep, LOGIN_FIELDS, type LoginHints } from 
 import type { AuthForm, FormValues } from '../../auth/form.ts';
 import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import { parseForm } from '../../http/form-urlencoded.ts';
-import { type HttpHeaders, type HttpRequest, type HttpResponse, headerValue } from '../../http/message.ts';
+import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { queryValue } from '../../http/request-target.ts';
 import { Secret } from '../../secret.ts';
 import type { Millis } from '../../tunnel/packet.ts';
@@ -22,13 +22,11 @@ import { page, preliminaryCookies, redirect, sessionCookies, tooLarge } from './
 import { DOMAIN_FIELD, FORM_ID, type PageField, renderLoginPage } from './login-page.ts';
 import { PATHS } from './paths.ts';
 import { renderTiming } from './session-cookie.ts';
+import { userAgentOf } from './tunnel-claim.ts';
 
 /** Of one form (spec 9). */
 const MAX_BODY_LENGTH = 16_384;
 const MAX_FIELDS = 64;
-
-/** Characters of the User-Agent that are kept. */
-const MAX_USER_AGENT_LENGTH = 255;
 
 const USERNAME = 'username';
 const PASSWORD = 'password';
@@ -45,12 +43,8 @@ const DEFAULT_DURATION: Millis = 604_800_000;
 
 const PRELIMINARY_ID_LENGTH = 16;
 
-export function userAgentOf(headers: HttpHeaders): string {
-  return (headerValue(headers, 'User-Agent') ?? '').slice(0, MAX_USER_AGENT_LENGTH);
-}
-
-export function wishesOf({ headers }: HttpRequest): LeaseWishes {
-  return { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: userAgentOf(headers) };
+export function wishesOf(request: HttpRequest): LeaseWishes {
+  return { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: userAgentOf(request) };
 }
 
 /** The log-ins on one connection. */
@@ -118,7 +112,7 @@ export class GatewayLogin {
   #begin(request: HttpRequest): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
     const { remote, local, host, certificateChain } = this.#connection.facts;
     const hints: LoginHints = {
-      ...{ remote, local, userAgent: userAgentOf(request.headers) },
+      ...{ remote, local, userAgent: userAgentOf(request) },
       ...(host !== undefined && { host }),
       ...(certificateChain !== undefined && { certificateChain }),
     };

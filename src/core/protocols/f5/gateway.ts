@@ -8,7 +8,6 @@
  *            ├─ /myvpn?sess=…&Z=… ──────────────────► the connection is PPP's
  *            └─ /vdesk/hangup.php3 ─────────────────► the session is over
  */
-import { equalInConstantTime } from '../../crypto/constant-time.ts';
 import { PeerRefusedError, SallyportError } from '../../errors.ts';
 import { parseCookies } from '../../http/cookies.ts';
 import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '../../http/message.ts';
@@ -17,16 +16,16 @@ import { listMembers } from '../../http/tokens.ts';
 import type { Secret } from '../../secret.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { formatIp } from '../../wire/ip-address.ts';
-import { toHex, utf8 } from '../../wire/text.ts';
+import { toHex } from '../../wire/text.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, Visitor } from '../gateway-protocol.ts';
 import { document, failed, loggedOut, noSession, notFound, page, preliminaryCookies, toPolicy, tunnelRefused } from './gateway-answer.ts';
 import { GatewayLogin, wishesOf } from './gateway-login.ts';
-import { streamTunnel } from './gateway-tunnel.ts';
+import { datagramFront, streamTunnel } from './gateway-tunnel.ts';
 import { renderOptions } from './options-document.ts';
 import { PATHS } from './paths.ts';
 import { renderResources } from './resource-list.ts';
 import { cookieOffWire, cookieOnWire, SESSION_COOKIE } from './session-cookie.ts';
-import { parseTunnelTarget } from './tunnel-request.ts';
+import { authorised, tunnelWishes, zOf } from './tunnel-claim.ts';
 
 /** Requests that a connection serves, and characters of a request's target. */
 const MAX_REQUESTS = 64;
@@ -45,6 +44,7 @@ export const f5Gateway: GatewayProtocol = {
     return /AnyConnect|F5|EdgeClient/.test(headerValue(first.headers, 'User-Agent') ?? '') ? 'certain' : 'likely';
   },
   serve: (connection, visitor) => new Front(connection, visitor).serve(),
+  datagrams: datagramFront,
 };
 
 class Front {
@@ -118,25 +118,23 @@ class Front {
     const { local, host } = this.#connection.facts;
     return document(
       renderOptions({
-        // The session's id is its cookie, as with appliances; what proves that a request is of who read this, is Z.
         sessionId: cookieOnWire(cookie),
-        z: this.#zOf(cookie),
+        z: zOf(this.#visitor.crypto, cookie),
         resource: RESOURCE,
         host: host ?? formatIp(local.address),
         port: local.port,
         config: terms.config,
+        ...(terms.datagram?.certificate === true && { datagramPort: terms.datagram.port }),
       }),
     );
   }
 
   async #tunnel(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
-    const wish = parseTunnelTarget(request.target);
-    const cookie = wish && cookieOffWire(wish.sessionId);
-    if (wish === undefined || cookie === undefined || !equalInConstantTime(utf8(wish.z), utf8(this.#zOf(cookie)))) return tunnelRefused();
+    const known = authorised(request, this.#visitor.crypto);
+    if (known === undefined) return tunnelRefused();
+    const { wish, cookie } = known;
     const session = await this.#visitor.session(cookie);
-    const hostname = wish.hostname === undefined ? {} : { hostname: wish.hostname };
-    const wishes = { ...wishesOf(request), wantsIpv4: wish.wantsIpv4, wantsIpv6: wish.wantsIpv6, ...hostname };
-    const terms = session && (await this.#granted(session, () => session.lease(wishes)));
+    const terms = session && (await this.#granted(session, () => session.lease(tunnelWishes(request, wish))));
     if (session === undefined || terms === undefined) return tunnelRefused();
     const { crypto, log } = this.#visitor;
     this.#connection.run(session, { machine: streamTunnel({ crypto, log, terms, wish }) });
@@ -153,10 +151,6 @@ class Front {
     return cookie === undefined ? undefined : this.#visitor.session(cookie);
   }
 
-  #zOf(cookie: Secret): string {
-    return zOf(this.#visitor, cookie);
-  }
-
   /** Undefined where it is refused, which the log says. */
   async #granted(session: GatewaySession, ask: () => Promise<SessionTerms>): Promise<SessionTerms | undefined> {
     try {
@@ -167,13 +161,6 @@ class Front {
       return undefined;
     }
   }
-}
-
-const Z_LENGTH = 16;
-
-/** Follows from the cookie, so nothing has to be kept for it. */
-function zOf({ crypto }: Pick<Visitor, 'crypto'>, cookie: Secret): string {
-  return toHex(crypto.hmac('sha256', utf8(cookie.reveal()), utf8('F5 Z'))).slice(0, Z_LENGTH);
 }
 
 function sessionCookieOf({ headers }: HttpRequest): Secret | undefined {

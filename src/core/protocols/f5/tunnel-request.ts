@@ -8,9 +8,10 @@
  */
 import type { Target } from '../../auth/login-io.ts';
 import { PeerMisbehavedError, PeerRefusedError, SallyportError } from '../../errors.ts';
-import { type HttpHeaders, type HttpResponse, headerValue } from '../../http/message.ts';
+import { type HttpHeaders, type HttpRequest, type HttpResponse, headerValue } from '../../http/message.ts';
 import { renderRequest, renderResponse } from '../../http/render.ts';
-import { queryValue } from '../../http/request-target.ts';
+import { RequestParser } from '../../http/request-parser.ts';
+import { pathOf, queryValue } from '../../http/request-target.ts';
 import { ResponseParser } from '../../http/response-parser.ts';
 import { hostHeader } from '../../http/url.ts';
 import type { DatagramPrologue, PrologueResult, StreamPrologue } from '../../ppp/prologue.ts';
@@ -31,6 +32,8 @@ export interface TunnelWish {
 
 const NO_BYTES = new Uint8Array(0);
 const MAX_HOSTNAME_LENGTH = 255;
+/** Of a request in a record (spec 9). */
+const MAX_REQUEST_LENGTH = 2048;
 
 /** The order of the reference client. The host name is base64 without escapes (spec 5.1). */
 export function renderTunnelTarget({ sessionId, z, usesHdlc, wantsIpv4, wantsIpv6, hostname = 'localhost' }: TunnelWish): string {
@@ -79,6 +82,25 @@ export function renderTunnelAnswer(answer: TunnelAnswer): Uint8Array {
     return address === undefined ? [] : [[name, formatIp(address)]];
   });
   return renderResponse({ version: '1.1', status: 200, reason: 'OK', headers: [['Content-Length', '0'], ...headers], body: NO_BYTES });
+}
+
+/** Observed: appliances answer so for a session that they do not know. */
+export function renderTunnelRefusal(): Uint8Array {
+  return renderResponse({ version: '1.1', status: 504, reason: 'Gateway Timeout', headers: [['Content-Length', '0']], body: NO_BYTES });
+}
+
+/** The request in one record of DTLS (spec 9: GET and this path alone); undefined: the record is none. */
+export function requestIn(record: Uint8Array): HttpRequest | undefined {
+  if (record.length > MAX_REQUEST_LENGTH || record[0] !== 'G'.charCodeAt(0)) return undefined;
+  const parser = new RequestParser();
+  try {
+    parser.push(record);
+    const request = parser.next()?.message;
+    return request?.method === 'GET' && pathOf(request.target) === PATHS.tunnel ? request : undefined;
+  } catch (error) {
+    if (error instanceof SallyportError) return undefined; // one record of whoever: the next is another matter
+    throw error;
+  }
 }
 
 /** What is no address of its family is left out. */

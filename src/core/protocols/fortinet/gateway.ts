@@ -20,7 +20,7 @@ import { USER_AGENT } from './client-http.ts';
 import { renderConfiguration } from './configuration.ts';
 import { failed, html, loggedOut, loginRefused, notFound, redirect, toLogin, tunnelRefused, xml } from './gateway-answer.ts';
 import { GatewayLogin, userAgentOf } from './gateway-login.ts';
-import { streamTunnel } from './gateway-tunnel.ts';
+import { datagramFront, streamTunnel } from './gateway-tunnel.ts';
 import { PATHS } from './paths.ts';
 import { cookieOffWire, MAX_COOKIE_LENGTH, SESSION_COOKIE } from './session-cookie.ts';
 
@@ -37,6 +37,7 @@ export const fortinetGateway: GatewayProtocol = {
     return (headerValue(first.headers, 'User-Agent') ?? '').includes('SV1') ? 'certain' : 'likely';
   },
   serve: (connection, visitor) => new Front(connection, visitor).serve(),
+  datagrams: datagramFront,
 };
 
 class Front {
@@ -127,7 +128,7 @@ class Front {
     const terms = await this.#granted(session, () => session.lease(wishesOf(request)));
     if (terms === undefined) return tunnelRefused('No tunnel for this session');
     const { crypto, log } = this.#visitor;
-    this.#connection.run(session, { machine: streamTunnel({ crypto, log, terms }) });
+    this.#connection.run(session, { machine: streamTunnel({ crypto, log, terms }), takesEarlyBytes: true });
     return 'tunnel';
   }
 

@@ -39,7 +39,7 @@ export function notFound(): HttpResponse {
 
 /** Of who asks for what belongs to a session: clients know by it that their cookie is dead (spec 4). */
 export function noSession(): HttpResponse {
-  return answer(401, 'Unauthorized', 'text/html', '<html><body>Log in first</body></html>\n');
+  return answer(403, 'Forbidden', 'text/html', '<html><body>Log in first</body></html>\n');
 }
 
 /** Observed: appliances say so for a tunnel of a session that they do not know. */

@@ -29,7 +29,7 @@ export const PROTOCOLS: readonly ProtocolWords[] = [
   { name: 'nc', title: 'Juniper Network Connect', isBuilt: false },
   { name: 'gp', title: 'Palo Alto Networks GlobalProtect', isBuilt: false },
   { name: 'pulse', title: 'Pulse Connect Secure', isBuilt: false },
-  { name: 'f5', title: 'F5 BIG-IP', isBuilt: false },
+  { name: 'f5' satisfies BuiltProtocol, title: 'F5 BIG-IP', isBuilt: true },
   { name: 'fortinet' satisfies BuiltProtocol, title: 'Fortinet SSL VPN', isBuilt: true },
   { name: 'array', title: 'Array Networks', isBuilt: false },
   { name: 'nullppp', title: 'PPP over TLS, for tests', isBuilt: false },

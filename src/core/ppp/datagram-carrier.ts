@@ -15,6 +15,7 @@ import { commitBytes, type LayerSink } from '../tunnel/layer.ts';
 import type { CloseReason, Path, PathNotice, PathStatus } from '../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../tunnel/packet.ts';
 import type { TrafficDescription } from '../tunnel/traffic.ts';
+import { copyOf } from '../wire/copy.ts';
 import type { Cidr } from '../wire/ip-address.ts';
 import type { CarrierState, PppCarrier } from './carrier.ts';
 import type { PppLink } from './link.ts';
@@ -74,7 +75,7 @@ export class DatagramCarrier implements PppCarrier {
     dtls.receive(bytes, now, {
       reserve: (length) => out.reserve(length),
       commit: (length) => out.commit(length),
-      packet: (packet) => this.#opened.push(packetBytes(packet).slice()),
+      packet: (packet) => this.#opened.push(copyOf(packetBytes(packet))),
     });
     this.#openAll(now, out);
     this.#follow(now, out);

@@ -15,13 +15,17 @@ const OVERHEAD = 100;
 /** From this tunnel MTU on a client need not be told: it reckons with no more itself. */
 const USUAL_MTU = 1400;
 
-export function gatewayLinkOptions(terms: SessionTerms): Pick<PppLinkOptions, 'network' | 'mtu' | 'sendsMru' | 'dpd' | 'admits'> {
+/** @param alwaysSaysMru the vendor's clients are told our size in any case */
+export function gatewayLinkOptions(
+  terms: SessionTerms,
+  alwaysSaysMru = false,
+): Pick<PppLinkOptions, 'network' | 'mtu' | 'sendsMru' | 'dpd' | 'admits'> {
   const { config, linkMtu, times, gatewayIpv4 } = terms;
   const { ipv4, ipv6, dns, nbns } = config;
   const isIpv4 = ({ family }: { readonly family: 4 | 6 }) => family === 4;
   const mtu = Math.max(linkMtu - OVERHEAD, ipv6 === undefined ? MIN_MTU_IPV4 : MIN_MTU_IPV6);
   const filter = new SourceFilter(innerSources(terms));
-  const sendsMru = mtu < USUAL_MTU;
+  const sendsMru = alwaysSaysMru || mtu < USUAL_MTU;
   return {
     // A client that was told nothing has a size of its own, which it says: that is what it is sent.
     mtu: sendsMru ? mtu : linkMtu,

@@ -19,7 +19,7 @@ export interface PppLinkOptions {
   readonly sendsMru?: boolean;
   /** Silence of the peer after which it is asked by an echo; it is dead after twice that and a second. Default: it is never asked. */
   readonly dpd?: Millis;
-  /** The addresses, by our role. */
+  /** The addresses, by our role: looked at when the link starts, as they may come with the answer that lets it. */
   readonly network: ClientNetwork | GatewayNetwork;
   /** Which of the peer's packets come up; the others are counted. Default: all. */
   readonly admits?: (packet: Packet) => boolean;

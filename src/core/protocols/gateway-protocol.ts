@@ -28,12 +28,22 @@ export interface GatewayProtocol {
 /** Nobody knows whose such an association is before its first record says so. */
 export interface DatagramFront {
   /** Whose session the record is for, and how it is answered; undefined: it is none of this vendor's. */
-  greet(record: Uint8Array): { readonly cookie: Secret; readonly accepted: Uint8Array; readonly refused: Uint8Array } | undefined;
+  greet(record: Uint8Array, crypto: CryptoProvider): Greeting | undefined;
   /** The session's tunnel, on the association that was accepted. */
   tunnel(parts: DatagramTunnelParts): TunnelMachine;
 }
 
+export interface Greeting {
+  readonly cookie: Secret;
+  readonly wishes: LeaseWishes;
+  /** What the client is told where it has a session, and what else. */
+  accepted(terms: SessionTerms): Uint8Array;
+  readonly refused: Uint8Array;
+}
+
 export interface DatagramTunnelParts {
+  /** The record by which the client said whose it is. */
+  readonly hello: Uint8Array;
   readonly crypto: CryptoProvider;
   readonly log: Logger;
   readonly terms: SessionTerms;
@@ -87,6 +97,8 @@ export interface Visitor {
   /** The session of a cookie; undefined: not known, expired, or bound to another address. */
   session(cookie: Secret): Promise<GatewaySession | undefined>;
   now(): Millis;
+  /** The time of day, in milliseconds since 1970. */
+  timeOfDay(): number;
   readonly crypto: CryptoProvider;
   readonly log: Logger;
 }

@@ -25,6 +25,12 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     recogniser: async () => (await import('./fortinet/recognition.ts')).fortinetRecogniser,
     greetsStrangers: true,
   },
+  f5: {
+    client: async (settings) => new (await import('./f5/client.ts')).F5Client(settings),
+    gateway: async () => (await import('./f5/gateway.ts')).f5Gateway,
+    recogniser: async () => (await import('./f5/recognition.ts')).f5Recogniser,
+    greetsStrangers: true,
+  },
 };
 
 export function loadClientProtocol(id: ProtocolId, settings: ProtocolSettings): Promise<ClientProtocol> {

@@ -13,9 +13,10 @@ import type { CertificateIdentity, CryptoProvider } from '../../core/crypto/prov
 import { DtlsServer } from '../../core/dtls/server.ts';
 import { PeerRefusedError, SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { DatagramFront, Visitor } from '../../core/protocols/gateway-protocol.ts';
+import type { DatagramFront, GatewaySession, Visitor } from '../../core/protocols/gateway-protocol.ts';
 import type { TunnelMachine } from '../../core/tunnel/machine.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
+import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import { certificateIdentity } from '../../node/crypto/certificates.ts';
 import type { DatagramPath } from '../../node/datagram-path.ts';
 import { helloCookieOf } from '../processes/hello-cookie.ts';
@@ -57,44 +58,49 @@ export async function receiveStranger(path: DatagramPath, options: ReceptionOpti
   try {
     const greeted = await greet(association, options);
     if (greeted === undefined || !association.release()) return undefined;
-    const { front, lease, early } = greeted;
-    return { lease, machine: front.tunnel({ crypto, log, dtls, early: [early], terms: lease.terms }) };
+    const { front, hello, lease, early } = greeted;
+    return { lease, machine: front.tunnel({ crypto, log, dtls, hello, early: [early], terms: lease.terms }) };
   } finally {
     await association.close();
   }
 }
 
-async function greet(association: StrangerAssociation, { fronts, visitor, log }: ReceptionOptions) {
+async function greet(association: StrangerAssociation, { crypto, fronts, visitor, log }: ReceptionOptions) {
   for (let records = 0; records < MAX_RECORDS; records++) {
     const record = await association.next();
     if (record === undefined) return undefined;
-    const front = fronts.find((other) => other.greet(record) !== undefined);
-    const greeting = front?.greet(record);
+    const front = fronts.find((other) => other.greet(record, crypto) !== undefined);
+    const greeting = front?.greet(record, crypto);
     if (front === undefined || greeting === undefined) continue;
     const session = await visitor.session(greeting.cookie);
-    if (session === undefined) {
+    const terms = session && (await granted(session, () => session.preview(greeting.wishes), log));
+    if (session === undefined || terms === undefined) {
       association.say(greeting.refused);
       return undefined;
     }
-    association.say(greeting.accepted);
+    association.say(greeting.accepted(terms));
     let early = await association.next();
     // Its answer was lost.
-    while (early !== undefined && front.greet(early) !== undefined) {
-      association.say(greeting.accepted);
+    while (early !== undefined && front.greet(early, crypto) !== undefined) {
+      association.say(greeting.accepted(terms));
       early = await association.next();
     }
-    if (early === undefined) return undefined;
-    try {
-      await session.lease({ wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: '' });
-    } catch (error) {
-      if (!(error instanceof PeerRefusedError)) throw error;
-      log.log('warn', 'no lease', { user: session.user, reason: error.message });
-      return undefined;
-    }
+    if (early === undefined || (await granted(session, () => session.lease(greeting.wishes), log)) === undefined) return undefined;
     const lease = (session as LeasedSession).lastLease; // the visitor makes all sessions
-    return lease && { front, lease, early };
+    return lease && { front, hello: record, lease, early };
   }
   return undefined;
+}
+
+/** Undefined where it is refused, which the log says. */
+async function granted(session: GatewaySession, ask: () => Promise<SessionTerms>, log: Logger): Promise<SessionTerms | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof PeerRefusedError)) throw error;
+    log.log('warn', 'no lease', { user: session.user, reason: error.message });
+    return undefined;
+  }
 }
 
 /** The certificate that a host shows on TLS, with its key; undefined: a kind of key that DTLS is not spoken with here. */

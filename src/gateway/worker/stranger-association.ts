@@ -7,6 +7,7 @@
 import type { DtlsServer } from '../../core/dtls/server.ts';
 import { type LayerSink, MAX_RESERVE } from '../../core/tunnel/layer.ts';
 import { type Millis, packetBytes, packetOf } from '../../core/tunnel/packet.ts';
+import { copyOf } from '../../core/wire/copy.ts';
 import type { DatagramPath } from '../../node/datagram-path.ts';
 
 /** Records that wait to be looked at. */
@@ -33,7 +34,7 @@ export class StrangerAssociation {
       reserve: (maxLength) => this.#room.subarray(0, maxLength),
       commit: (length) => path.send(this.#room.subarray(0, length)),
       packet: (packet) => {
-        if (this.#records.length < MAX_WAITING) this.#records.push(packetBytes(packet).slice());
+        if (this.#records.length < MAX_WAITING) this.#records.push(copyOf(packetBytes(packet)));
       },
     };
     this.#limit = setTimeout(() => this.#end(), limit);

@@ -28,6 +28,7 @@ export function workerVisitor({ connection, desk, host, crypto, log, now }: Work
   });
   return {
     ...{ host, crypto, log, now },
+    timeOfDay: () => Date.now(),
     begin: async (hints) => {
       const { dialogue, step } = await desk.begin(connection, hints);
       return { dialogue: dialogueOf(dialogue), step };

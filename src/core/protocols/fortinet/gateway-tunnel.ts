@@ -18,7 +18,12 @@ export const datagramFront: DatagramFront = {
   greet: (record) => {
     const cookie = parseClientHello(record);
     if (cookie === undefined || cookie.length > MAX_COOKIE_LENGTH) return undefined;
-    return { cookie: cookieOffWire(cookie), accepted: renderServerHello('ok'), refused: renderServerHello('fail') };
+    return {
+      cookie: cookieOffWire(cookie),
+      wishes: { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: '' },
+      accepted: () => renderServerHello('ok'),
+      refused: renderServerHello('fail'),
+    };
   },
   tunnel: ({ crypto, log, terms, dtls, early }) => {
     const options = linkOptions({ crypto, log, terms });

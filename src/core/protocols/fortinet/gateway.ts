@@ -12,6 +12,7 @@ import { PeerRefusedError, SallyportError } from '../../errors.ts';
 import { parseCookies } from '../../http/cookies.ts';
 import { encodeFormText, percentDecode } from '../../http/form-urlencoded.ts';
 import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '../../http/message.ts';
+import { pathOf } from '../../http/request-target.ts';
 import { listMembers } from '../../http/tokens.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
@@ -20,7 +21,7 @@ import { renderConfiguration } from './configuration.ts';
 import { failed, html, loggedOut, loginRefused, notFound, redirect, toLogin, tunnelRefused, xml } from './gateway-answer.ts';
 import { GatewayLogin, userAgentOf } from './gateway-login.ts';
 import { datagramFront, streamTunnel } from './gateway-tunnel.ts';
-import { PATHS, pathOf } from './paths.ts';
+import { PATHS } from './paths.ts';
 import { cookieOffWire, MAX_COOKIE_LENGTH, SESSION_COOKIE } from './session-cookie.ts';
 
 /** Requests that a connection serves, and characters of a request's target. */

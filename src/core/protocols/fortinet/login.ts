@@ -12,14 +12,16 @@ import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { CancelledError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
 import { encodeForm, encodeFormText } from '../../http/form-urlencoded.ts';
 import type { HttpResponse } from '../../http/message.ts';
+import { pathOf, queryValue } from '../../http/request-target.ts';
 import { formatUrl, resolveLocation } from '../../http/url.ts';
 import { revealed, type Secret } from '../../secret.ts';
 import { fromUtf8, printable } from '../../wire/text.ts';
 import type { ClientIdentification, HostCheckWords } from '../client-protocol.ts';
+import { redirectOf } from '../page-http.ts';
 import { parseChallengePage } from './challenge-page.ts';
-import { FortinetHttp, redirectOf } from './client-http.ts';
+import { FortinetHttp } from './client-http.ts';
 import { PASSWORD_EXPIRED, parseLoginAnswer, type TokenChallenge } from './login-answer.ts';
-import { PATHS, pathOf, queryValue } from './paths.ts';
+import { PATHS } from './paths.ts';
 import { renderSessionCookie } from './session-cookie.ts';
 
 export interface FortinetLoginOptions {

@@ -14,17 +14,3 @@ export const PATHS = {
   samlStart: '/remote/saml/start',
   samlId: '/remote/saml/auth_id',
 } as const;
-
-/** The path of a request's target, without its query. */
-export function pathOf(target: string): string {
-  return target.replace(/\?.*$/s, '');
-}
-
-/** A parameter of the target's query, as it is written; undefined if it is not there. */
-export function queryValue(target: string, name: string): string | undefined {
-  const query = target.split('?').slice(1).join('?');
-  return query
-    .split('&')
-    .find((part) => part.startsWith(`${name}=`))
-    ?.slice(name.length + 1);
-}

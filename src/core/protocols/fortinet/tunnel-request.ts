@@ -12,7 +12,7 @@ import type { PrologueResult, StreamPrologue } from '../../ppp/prologue.ts';
 import type { Secret } from '../../secret.ts';
 import type { CloseReason } from '../../tunnel/machine.ts';
 import { printable, utf8 } from '../../wire/text.ts';
-import { requestHeaders } from './client-http.ts';
+import { requestHeaders } from '../page-http.ts';
 import { PATHS } from './paths.ts';
 import { SESSION_COOKIE } from './session-cookie.ts';
 

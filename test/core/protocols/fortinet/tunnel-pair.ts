@@ -36,6 +36,8 @@ const STREAM_DELAY: Millis = 10;
 const COOKIE = 'c'.repeat(43);
 const DOWN = new NetworkError('The network is down.');
 
+const CRYPTO = new SeededCrypto(6);
+
 export const CLIENT_ADDRESS = '10.77.0.50';
 const TERMS = {
   ...PLAIN_TERMS,
@@ -181,6 +183,7 @@ class Stranger {
   readonly #serve: (machine: TunnelMachine) => TestPath;
   readonly #opened: Uint8Array[] = [];
   #path: TestPath | undefined;
+  #hello: Uint8Array = new Uint8Array(0);
 
   constructor(
     clock: FakeClock,
@@ -208,13 +211,21 @@ class Stranger {
   #turn(input: () => void): void {
     input();
     for (let record = this.#opened.shift(); record !== undefined; record = this.#opened.shift()) {
-      const greeting = datagramFront.greet(record);
+      const greeting = datagramFront.greet(record, CRYPTO);
       if (greeting === undefined) {
-        const parts = { crypto: new SeededCrypto(8), log: silentLogger, terms: TERMS, dtls: this.#dtls, early: [record, ...this.#opened] };
+        const parts = {
+          crypto: new SeededCrypto(8),
+          log: silentLogger,
+          terms: TERMS,
+          hello: this.#hello,
+          dtls: this.#dtls,
+          early: [record, ...this.#opened],
+        };
         this.#path = this.#serve(datagramFront.tunnel(parts));
         return;
       }
-      this.#dtls.send(packetOf(greeting.accepted), this.#clock.now, this.#sink);
+      this.#hello = record;
+      this.#dtls.send(packetOf(greeting.accepted(TERMS)), this.#clock.now, this.#sink);
     }
   }
 

@@ -19,7 +19,7 @@ import { MisuseError, PeerRefusedError } from '../errors.ts';
 import { ALERTS, type AlertName, alertName, decodeAlert, encodeAlert } from '../tls-messages/alerts.ts';
 import { type Layer, type LayerSink, MAX_RESERVE } from '../tunnel/layer.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
-import type { DataMatch, TrafficDescription } from '../tunnel/traffic.ts';
+import type { PacketFraming, TrafficDescription } from '../tunnel/traffic.ts';
 import { AeadProtection } from './aead-protection.ts';
 import { type DtlsOptions, machineOptions } from './association-options.ts';
 import { DIALECTS } from './dialect.ts';
@@ -33,9 +33,7 @@ import { type CounterStore, type DtlsCounters, type DtlsSession, type DtlsState,
 
 /** What the engine is told besides keys. */
 export interface HandOverOptions {
-  /** What stands in front of each IP packet in a record. */
-  readonly header: Uint8Array;
-  readonly isData: DataMatch;
+  readonly framing: PacketFraming;
   /** Largest inner IP packet in bytes. */
   readonly tunnelMtu: number;
 }
@@ -147,8 +145,7 @@ export class DtlsAssociation implements Layer<DtlsState> {
       seal: { id: epoch, ...seal.exportKeys(), nextSequence: this.#writer.next(epoch) },
       open: [{ id: epoch, ...open.exportKeys(), nextSequence: this.#reader.next }],
       replayWindow: REPLAY_WINDOW,
-      header: options.header,
-      isData: options.isData,
+      framing: options.framing,
       tunnelMtu: options.tunnelMtu,
     };
   }

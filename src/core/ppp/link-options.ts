@@ -3,6 +3,7 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import type { Logger } from '../log.ts';
 import type { CloseReason } from '../tunnel/machine.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
+import type { PacketFraming } from '../tunnel/traffic.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { Encapsulation } from './encapsulation.ts';
 
@@ -87,6 +88,13 @@ export interface Ipv6Terms {
   readonly interfaceId: Uint8Array;
   /** fe80::/64 with that identifier. */
   readonly linkLocal: IpAddress;
+}
+
+/** What a packet engine needs to carry a link's data. */
+export interface PppTraffic {
+  readonly framing: PacketFraming;
+  /** What has come of the next frame, of a stream. */
+  readonly received: Uint8Array;
 }
 
 /** Frames by their fate. On the packet path nothing is thrown: it is counted here. */

@@ -19,7 +19,7 @@ import { Automaton, Identifiers, type SendControl } from './automaton.ts';
 import { CODES, type ControlPacket, decodeControlPacket, encodeControlPacket, isAnswered, LAST_NCP_CODE } from './control-packet.ts';
 import { createDeframer } from './create-deframer.ts';
 import type { PppDeframer } from './deframer.ts';
-import { PPP_PROTOCOLS, pppHeaderLength, pppProtocol } from './frame-header.ts';
+import { PPP_PROTOCOLS, pppHeaderLength, pppHeaders, pppProtocol } from './frame-header.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Ip6cp } from './ip6cp.ts';
 import { ClientIpcp, GatewayIpcp, type Ipcp } from './ipcp.ts';
@@ -33,6 +33,7 @@ import {
   type PppLinkOptions,
   type PppState,
   type PppTerms,
+  type PppTraffic,
 } from './link-options.ts';
 import { NetworkControl } from './network-control.ts';
 import { ProtocolRejects } from './protocol-rejects.ts';
@@ -150,6 +151,22 @@ export class PppLink implements Layer<PppState> {
   /** Ends the link by a Terminate-Request; {@link state} is `closed` once it is answered, or has waited long enough. @param text for the peer's people */
   close(now: Millis, out: LayerSink, text = ''): void {
     this.#closeBecause({ kind: 'log-off', message: 'The link was closed.' }, text, now, out);
+  }
+
+  /**
+   * Describes the link's data for a packet engine, with what has come of the next frame: from then on {@link receive} is given what is no data. To be
+   * said again after each negotiation. Undefined: it is not up, or its frames are of a kind that no engine cuts.
+   */
+  handOver(): PppTraffic | undefined {
+    const { framing } = this.#options.encapsulation;
+    if (this.#state.name !== 'up' || framing.kind !== 'prefixed') return undefined;
+    const families = this.#networks().filter(({ isOpened }) => isOpened);
+    const sent = families.map(({ family }) => [family === 4 ? 'ipv4' : 'ipv6', this.#writer.dataHeader(family)] as const);
+    const values = families.flatMap(({ family }) => pppHeaders(family === 4 ? PPP_PROTOCOLS.ipv4 : PPP_PROTOCOLS.ipv6));
+    return {
+      framing: { frame: framing.prefix, sent: Object.fromEntries(sent), isData: { offset: framing.prefix.bytes.length, values } },
+      received: this.#deframer.takePartial(),
+    };
   }
 
   /** What a packet engine did with the link meanwhile. */

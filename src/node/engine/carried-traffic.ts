@@ -25,6 +25,7 @@ import type { CarriedState } from '../datagram-path.ts';
 import type { Arena } from '../ffi/arena.ts';
 import { explicitNonceLength, RECORD_HEADER_LENGTH, TAG_LENGTH } from '../ffi/openssl.ts';
 import { MAX_INNER_SOURCES, sourceFilterOf } from './carried-packets.ts';
+import { MAX_HEADER_LENGTH, NO_PACKET, PacketFrames } from './packet-frames.ts';
 import type { RecordCipher } from './record-cipher.ts';
 import { ReplayWindow } from './replay-window.ts';
 
@@ -54,7 +55,6 @@ const WARNING_SHARE = 15 / 16;
 
 /** Limits of what a description may ask for. */
 const MAX_KEYS = 4;
-const MAX_HEADER_LENGTH = 32;
 const MIN_REPLAY_WINDOW = 64;
 const MAX_REPLAY_WINDOW = 4096;
 
@@ -75,16 +75,11 @@ export class CarriedTraffic {
   readonly prefixLength: number;
   /** Where the plaintext lies in a record. */
   readonly payloadOffset: number;
-  /** Where the IP packet lies in a data record's plaintext. */
-  readonly packetOffset: number;
   /** After {@link open}: how much of the datagram the record took, also if it did not open (0: all of it). */
   recordLength = 0;
 
   readonly #arena: Arena;
-  // The description's own fields, so that the code for each packet sees one shape of object only, whoever made the description.
-  readonly #header: Uint8Array;
-  readonly #dataOffset: number;
-  readonly #dataValue: number;
+  readonly #frames: PacketFrames;
   readonly #sealer: Sealer;
   readonly #openers: readonly Opener[];
 
@@ -104,13 +99,10 @@ export class CarriedTraffic {
     this.#arena = arena;
     this.tunnelMtu = description.tunnelMtu;
     this.sources = sourceFilterOf(description.innerSources);
-    this.#header = Uint8Array.from(description.header);
-    this.#dataOffset = description.isData.offset;
-    this.#dataValue = description.isData.value;
-    this.packetOffset = description.isData.offset + 1;
+    this.#frames = new PacketFrames(description.framing);
     const { cipher } = description.record;
     this.payloadOffset = RECORD_HEADER_LENGTH + explicitNonceLength(cipher);
-    this.prefixLength = this.payloadOffset + description.header.length;
+    this.prefixLength = this.payloadOffset + this.#frames.sentLength;
     const { seal } = description;
     const kept = previous === undefined ? undefined : previous.#sealer;
     const keptOpeners = previous === undefined ? [] : previous.#openers;
@@ -139,11 +131,13 @@ export class CarriedTraffic {
     return this.#openers.some((opener) => opener.isUsedUp) ? 'over' : 'fresh';
   }
 
-  /** Makes the IP packet at `packet` a record that starts {@link prefixLength} before it. Returns the record's length; 0: the key is used up. */
+  /**
+   * Makes the IP packet at `packet` a record that starts {@link prefixLength} before it. Returns the record's length; 0: the key is used up, or
+   * packets of its family are not sent.
+   */
   sealPacket(packet: number, length: number): number {
-    const header = this.#header;
-    for (let i = 0; i < header.length; i++) this.#arena.bytes[packet - header.length + i] = header[i] ?? 0;
-    return this.#seal(packet - this.prefixLength, APPLICATION_DATA, header.length + length);
+    if (!this.#frames.writeHeader(this.#arena.bytes, packet, length)) return 0;
+    return this.#seal(packet - this.prefixLength, APPLICATION_DATA, this.#frames.sentLength + length);
   }
 
   /** Seals a control record whose plaintext lies {@link payloadOffset} behind `record`. Returns the record's length; 0: the key is used up. */
@@ -181,14 +175,12 @@ export class CarriedTraffic {
     return NOT_OPENED.unknownEpoch;
   }
 
-  /** Whether an opened record carries an IP packet; it lies {@link packetOffset} behind the plaintext's start. */
-  isData(record: number, length: number): boolean {
+  /** Where in an opened record's plaintext of `length` bytes an IP packet begins; {@link NO_PACKET} if it carries none. */
+  packetOffset(record: number, length: number): number {
     const { bytes } = this.#arena;
-    return (
-      bytes[record] === APPLICATION_DATA &&
-      length > this.packetOffset &&
-      bytes[record + this.payloadOffset + this.#dataOffset] === this.#dataValue
-    );
+    if (bytes[record] !== APPLICATION_DATA) return NO_PACKET;
+    const plaintext = record + this.payloadOffset;
+    return this.#frames.packetOffsetInRecord(bytes, plaintext, plaintext + length);
   }
 
   /** Wipes the keys, but for those that `successor` goes on with. */
@@ -288,7 +280,7 @@ const KEY_LENGTHS: Readonly<Record<AeadCipher, { readonly key: number; readonly 
 };
 
 function checkDescription(description: TrafficDescription): void {
-  const { record, seal, open, replayWindow, header, isData, tunnelMtu, innerSources = [] } = description;
+  const { record, seal, open, replayWindow, tunnelMtu, innerSources = [] } = description;
   const lengths = KEY_LENGTHS[record.cipher];
   const must = (holds: boolean, what: string): void => {
     if (!holds) throw new MisuseError(`traffic description: ${what}`);
@@ -306,8 +298,6 @@ function checkDescription(description: TrafficDescription): void {
     );
   }
   must(replayWindow >= MIN_REPLAY_WINDOW && replayWindow <= MAX_REPLAY_WINDOW, `replay window of ${replayWindow} records`);
-  must(header.length <= MAX_HEADER_LENGTH, `header of ${header.length} bytes; at most ${MAX_HEADER_LENGTH}`);
-  must(Number.isInteger(isData.offset) && isData.offset >= 0 && isData.offset < MAX_HEADER_LENGTH, `data mark at ${isData.offset}`);
   must(Number.isInteger(tunnelMtu) && tunnelMtu >= 0 && tunnelMtu <= 0xffff, `tunnel MTU ${tunnelMtu}`);
   must(innerSources.length <= MAX_INNER_SOURCES, `${innerSources.length} networks that packets may come from`);
 }

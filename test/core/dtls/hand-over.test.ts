@@ -5,12 +5,13 @@ import { MisuseError } from '../../../src/core/errors.ts';
 import { encodeHandshakeMessage } from '../../../src/core/tls-messages/handshake-fragment.ts';
 import { HANDSHAKE_TYPES } from '../../../src/core/tls-messages/handshake-messages.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
+import { framingByMark } from '../../../src/core/tunnel/traffic.ts';
 import { fromHex, toHex, utf8 } from '../../../src/core/wire/text.ts';
 import { DatagramSink } from '../../support/datagram-sink.ts';
 import { TinyEngine } from '../../support/tiny-engine.ts';
 import { type DtlsPair, type Kind, kindNamed, pairUp } from './associations.ts';
 
-const OPTIONS: HandOverOptions = { header: fromHex('00'), isData: { offset: 0, value: 0 }, tunnelMtu: 1400 };
+const OPTIONS: HandOverOptions = { framing: framingByMark(0), tunnelMtu: 1400 };
 const AEAD_KINDS = ['PSK, AES-256-GCM', 'PSK, ChaCha20-Poly1305', 'resumed with a cookie'].map(kindNamed);
 
 /** A pair that has exchanged a packet each way, so that both are confirmed. */
@@ -32,7 +33,7 @@ for (const kind of AEAD_KINDS) {
       assert.equal(traffic.seal.nextSequence, 2, 'Finished was 0, a packet 1');
       assert.equal(traffic.open[0]?.nextSequence, 2);
       assert.equal(traffic.replayWindow, 64);
-      assert.deepEqual([traffic.header, traffic.isData, traffic.tunnelMtu], [OPTIONS.header, OPTIONS.isData, OPTIONS.tunnelMtu]);
+      assert.deepEqual([traffic.framing, traffic.tunnelMtu], [OPTIONS.framing, OPTIONS.tunnelMtu]);
 
       const engine = new TinyEngine(traffic);
       right.receive(engine.seal(utf8('\x17from the engine')), 0, sinks.right);

@@ -10,10 +10,14 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import { answerStranger } from '../core/dtls/hello-cookie.ts';
 import { NetworkError, type SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { greetsStrangers } from '../core/protocols/registry.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
+import { NodeCrypto } from '../node/crypto/node-crypto.ts';
 import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
+import { withoutRoot } from './config/without-root.ts';
 import type { ControlTarget, GatewayStatus } from './control/control-target.ts';
 import { logFor } from './log/gateway-logger.ts';
 import { type AuthProcess, startAuthProcess } from './main/auth-process.ts';
@@ -31,6 +35,7 @@ import { Statistics } from './main/statistics.ts';
 import { workerMaterial } from './main/worker-material.ts';
 import { WorkerPool } from './main/worker-pool.ts';
 import type { DisconnectReason } from './processes/auth-service.ts';
+import { helloCookieOf } from './processes/hello-cookie.ts';
 import type { ClosingManner, WorkerSetup } from './processes/worker-contract.ts';
 
 export interface GatewayOptions {
@@ -45,6 +50,9 @@ export interface GatewayOptions {
 
 /** A tunnel's worker has so long to say goodbye to its client. */
 const TUNNEL_END_LIMIT: Millis = 5_000;
+
+/** Of cookies that DTLS clients bring back. */
+const HELLO_SECRET_LENGTH = 32;
 
 /** How often leases of sessions that nobody knows any more are given back. */
 const TIDY_INTERVAL: Millis = 60_000;
@@ -198,12 +206,17 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const { log, load, serverName, inherited } = options;
   const workerLog = logFor(log, 'worker');
   const { config } = await load(); // its notices are said by whoever runs us
+  for (const notice of withoutRoot(config, process.getuid?.() === 0)) log.log('warn', notice);
   const table = new SessionTable();
+  const crypto = new NodeCrypto();
+  const helloSecret = crypto.randomBytes(HELLO_SECRET_LENGTH);
   const doors = await Doors.make({
     ...{ listen: config.listen, table, now: Date.now },
     limits: () => parts.config.limits,
     logins: () => logins,
     pool: () => pool,
+    greetStranger: (datagram, remote) =>
+      hasDatagramFront(parts.config) ? answerStranger(crypto, helloCookieOf(helloSecret, remote), datagram) : undefined,
     ...(inherited !== undefined && { inherited }),
   });
   undo.push(() => doors.close());
@@ -215,7 +228,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const stateFile = `${config.processes.socketFile}.sessions`;
   const auth = await startAuthProcess({ config, stateFile }, { log, onFailed: (remote) => logins.loginFailed(remote) });
   undo.push(() => auth.child.end());
-  const workers = config.processes.workers === 0 ? availableParallelism() : config.processes.workers;
+  const workers = config.processes.workers === 0 ? defaultWorkers(config) : config.processes.workers;
   const known = new Set((await auth.service.sessions()).map(({ id }) => id));
   const network = await GatewayNetwork.open(config, {
     ...{ queues: workers, leaseFile: `${config.processes.socketFile}.leases`, log },
@@ -225,7 +238,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const exchange = new PacketExchange((worker, packets) => pool.packets(worker, packets));
   const parts: Omit<Parts, 'desk' | 'pool' | 'doors'> = {
     ...{ options, config, auth, network, table, bans, statistics, events },
-    setup: { config, material, serverName, device: { name: network.device, offloads: network.offloads } },
+    setup: { config, material, serverName, helloSecret, device: network.forWorkers },
   };
   const logins: LoginDesk = new LoginDesk({
     ...{ auth: auth.service, table, bans, statistics, log, now: Date.now },
@@ -247,7 +260,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   });
   const pool: WorkerPool = new WorkerPool({
     ...{ count: workers, queues: network.queues, log },
-    setup: () => parts.setup,
+    setup: () => ({ ...parts.setup, device: network.forWorkers }),
     onGone: (worker) => desk.workerGone(worker),
     serves: {
       ...logins.services(),
@@ -261,10 +274,21 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
       log: (_worker, level, event, fields) => workerLog.log(level, event, fields),
     },
   });
+  network.onInnerChange = (inner) => pool.network(inner);
   undo.push(() => pool.close());
   await pool.start();
   logRights(log, config);
   return Object.assign(parts, { desk, pool, doors });
+}
+
+/** Without an interface a client's flows are in one worker, and it must find them again when it comes back. */
+function defaultWorkers({ network }: GatewayConfig): number {
+  return network.isUserspace ? 1 : availableParallelism();
+}
+
+/** There are hosts whose clients may come by DTLS before anyone knows them. */
+function hasDatagramFront({ hosts }: GatewayConfig): boolean {
+  return hosts.some(({ login, policy }) => policy.allowsUdp && login.protocols.some(greetsStrangers));
 }
 
 /** Resolves when the tunnel is gone from the table, whoever had to see to it. */

@@ -2,19 +2,20 @@
  * The one UDP port that all clients share. What comes from an address without a flow arrives here; a flow gets a socket of its own, which the worker
  * connects to its client, and the kernel gives it that client's datagrams from then on.
  *
- * Read first: spec "AnyConnect", section 7.8. Nobody is ever answered from here: who guesses learns nothing, and nothing is amplified.
+ * Read first: spec "AnyConnect", section 7.8. Nobody is answered from here but by a cookie, shorter than what asked for it: who guesses learns nothing, and nothing is amplified.
  *
  *   datagram ── a hello with a tunnel's id ───────────────► a new flow of that tunnel
  *            ── anything else, from a client's address ───► a flow of its tunnel, if it has just one there: perhaps a NAT has changed the port
+ *            ── another hello, where there are vendors whose clients come so ─► a cookie, and with it a flow of nobody's (a worker finds out)
  *            ── the rest ─────────────────────────────────► dropped
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { associationId, readFirstHello } from '../../core/dtls/first-hello.ts';
-import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts';
+import { MisuseError, NetworkError, SallyportError, UnsupportedError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, formatIp, type IpAddress, parseIp } from '../../core/wire/ip-address.ts';
 import { toHex } from '../../core/wire/text.ts';
-import { libc } from '../../node/ffi/libc.ts';
+import { type Libc, libc } from '../../node/ffi/libc.ts';
 import { openSharedUdpSocket } from '../../node/ffi/sockets.ts';
 import { stopReading } from '../../node/handed-udp-socket.ts';
 import { systemErrorText } from '../../node/system-error.ts';
@@ -36,6 +37,14 @@ export interface UdpDoorOptions {
   readonly now: () => Millis;
   /** A new flow: `socket` has the door's port and is not connected yet; it is the callee's. */
   readonly onFlow: (tunnel: number, flow: Flow) => void;
+  /** For clients that nobody knows before they have shaken hands; undefined: there are none. */
+  readonly strangers?: Strangers;
+}
+
+export interface Strangers {
+  /** What is sent back; `valid`: its sender has proved its address; undefined: it is no hello, or is not wanted. */
+  answer(datagram: Uint8Array, remote: Endpoint): Uint8Array | 'valid' | undefined;
+  onFlow(flow: Flow): void;
 }
 
 export interface Flow {
@@ -153,16 +162,42 @@ export class UdpDoor {
 
   /** What came to this port. Also for datagrams that came to a flow's socket before it was connected, from somebody else. */
   arrived(bytes: Uint8Array, remote: Endpoint): void {
-    const tunnel = this.#saidBy(bytes) ?? this.#onlyTunnelOf(remote.address);
-    if (tunnel === undefined || this.#isRecent(remote)) return;
+    const known = this.#saidBy(bytes);
+    const answer = known === undefined ? this.#options.strangers?.answer(bytes, remote) : undefined;
+    if (answer === undefined) this.#knownArrived(known ?? this.#onlyTunnelOf(remote.address), bytes, remote);
+    else if (answer === 'valid') this.#strangerArrived(bytes, remote);
+    else this.#reply(answer, remote);
+  }
+
+  #knownArrived(tunnel: DatagramTunnel | undefined, bytes: Uint8Array, remote: Endpoint): void {
+    if (tunnel === undefined) return;
+    this.#openFlow(tunnel.local, bytes, remote, (flow) => this.#options.onFlow(tunnel.tunnel, flow));
+  }
+
+  #strangerArrived(bytes: Uint8Array, remote: Endpoint): void {
+    // Where the door hears on all addresses, the way back chooses the one that answers.
+    const any = { family: remote.address.family, bytes: new Uint8Array(remote.address.bytes.length) };
+    this.#openFlow(any, bytes, remote, (flow) => this.#options.strangers?.onFlow(flow));
+  }
+
+  #openFlow(address: IpAddress, bytes: Uint8Array, remote: Endpoint, take: (flow: Flow) => void): void {
+    if (this.#isRecent(remote)) return;
     try {
-      const local: Endpoint = { address: this.#ownAddress() ?? tunnel.local, port: this.port };
-      const socket = socketFor(local, this.#options.within);
-      this.#options.onFlow(tunnel.tunnel, { socket, local, remote, first: Uint8Array.from(bytes) });
+      const local: Endpoint = { address: this.#ownAddress() ?? address, port: this.port };
+      const hand = (socket: Socket) => take({ socket, local, remote, first: Uint8Array.from(bytes) });
+      const socket = nativeSocketFor(local, this.#options.within);
+      if (socket !== undefined) hand(socket);
+      else portableSocketFor(local, hand);
     } catch (error) {
       // No route back, no descriptors left: the client stays on TLS, and tries again.
       if (!(error instanceof SallyportError)) throw error;
     }
+  }
+
+  #reply(bytes: Uint8Array, remote: Endpoint): void {
+    const family = `IPv${remote.address.family}`;
+    const socket = this.#sockets.find((other) => other.address().family === family);
+    socket?.send(bytes, remote.port, formatIp(remote.address), () => undefined); // lost is lost: the client says hello again
   }
 
   #saidBy(bytes: Uint8Array): DatagramTunnel | undefined {
@@ -206,11 +241,30 @@ export class UdpDoor {
   }
 }
 
-/** A socket with the door's port, for one client: whoever gets it connects it. */
-function socketFor(local: Endpoint, within: UdpDoorOptions['within'] = (make) => make()): Socket {
-  const fd = within(() => openSharedUdpSocket(libc('UDP flows of a gateway'), local));
+/** A socket with the door's port, for one client: whoever gets it connects it. Undefined where native calls cannot be had. */
+function nativeSocketFor(local: Endpoint, within: UdpDoorOptions['within'] = (make) => make()): Socket | undefined {
+  let c: Libc;
+  try {
+    c = libc('UDP flows of a gateway');
+  } catch (error) {
+    if (error instanceof UnsupportedError) return undefined;
+    throw error;
+  }
+  const fd = within(() => openSharedUdpSocket(c, local));
   const socket = createSocket(local.address.family === 6 ? 'udp6' : 'udp4');
   socket.bind({ fd });
   stopReading(socket);
   return socket;
+}
+
+/** The same by Node alone, which takes a moment. One that cannot be had is not: the client stays on TLS, and tries again. */
+function portableSocketFor({ address, port }: Endpoint, hand: (socket: Socket) => void): void {
+  const isIpv6 = address.family === 6;
+  const socket = createSocket({ type: isIpv6 ? 'udp6' : 'udp4', reuseAddr: true, ipv6Only: isIpv6 });
+  socket.once('error', () => socket.close());
+  socket.bind({ port, address: formatIp(address) }, () => {
+    socket.removeAllListeners('error').on('error', () => undefined); // ICMP about an answer that was never ours
+    stopReading(socket);
+    hand(socket);
+  });
 }

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import type { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
+import type { InnerNetwork } from '../nat/inner-network.ts';
 import { type GatewayChild, startWorker } from '../processes/child-processes.ts';
 import type { Served } from '../processes/rpc.ts';
 import { type Arrival, WORKER_GUARDS, type WorkerService, type WorkerSetup } from '../processes/worker-contract.ts';
@@ -92,8 +93,24 @@ export class WorkerPool {
     else child.rpc.notify('flow', [tunnel, local, remote, first], socket, () => socket.close());
   }
 
+  /** A client that came by UDP, and has not said yet who it is. */
+  stranger(worker: number, arrival: Arrival, { socket, first }: Flow): void {
+    const member = this.#members[worker];
+    if (member?.child === undefined) {
+      socket.close();
+      return;
+    }
+    member.child.rpc.notify('stranger', [arrival, first], socket, () => socket.close());
+    member.connections++;
+  }
+
   packets(worker: number, packets: readonly Uint8Array[]): void {
     this.#members[worker]?.child?.rpc.offer('packets', [packets]);
+  }
+
+  /** All workers are to know of another network inside. */
+  network(network: InnerNetwork): void {
+    for (const { child, service } of this.#members) if (service !== undefined) child?.rpc.notify('network', [network]);
   }
 
   /** Undefined while it is not there. */

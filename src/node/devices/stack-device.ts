@@ -15,7 +15,7 @@ import { type Millis, PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../.
 import type { StackPort } from '../engine/stack-port.ts';
 import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
-export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp'>;
+export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'>;
 
 /** Packets handed to the tunnel at once. */
 const MAX_BURST = 128;

@@ -8,7 +8,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import type { AeadCipher, TrafficDescription, TrafficKey } from '../src/core/tunnel/traffic.ts';
+import { type AeadCipher, framingByMark, type TrafficDescription, type TrafficKey } from '../src/core/tunnel/traffic.ts';
 import { parseIp } from '../src/core/wire/ip-address.ts';
 import { TunDevice } from '../src/node/devices/tun-device.ts';
 import { PacketEngine } from '../src/node/engine/packet-engine.ts';
@@ -50,8 +50,7 @@ export async function runEnd(end: number, { cipher, portable }: EndOptions): Pro
     seal: key(end, cipher),
     open: [key(peer, cipher)],
     replayWindow: 64,
-    header: Uint8Array.of(0),
-    isData: { offset: 0, value: 0 },
+    framing: framingByMark(0),
     tunnelMtu: MTU,
   };
   await path.carry(description);

@@ -64,6 +64,7 @@ export async function clientSettings(url: string, options: ConnectOptions): Prom
         version: COMPATIBLE_VERSION,
         os: operatingSystem(process.platform, process.arch),
         localHostname: hostname(),
+        ...(userAgent !== undefined && { chosenUserAgent: userAgent }),
       },
       usesXml: true,
       httpAuth: DEFAULT_AUTH_SCHEMES,
@@ -73,6 +74,7 @@ export async function clientSettings(url: string, options: ConnectOptions): Prom
       ...(dpd !== undefined && { dpd }),
       usesDatagrams: udp && proxy === undefined, // spec "AnyConnect", section 7.9
       datagramCiphers: { allowsLegacy: allowLegacy.includes('dtls') },
+      ...(options.hostCheckWords !== undefined && { hostCheckWords: options.hostCheckWords }),
     },
     tls: allowLegacy.includes('tls') ? LEGACY_TLS : STRICT_TLS,
     trust: { systemTrust: systemTrust ?? pins.length === 0, fingerprints: pins, ...(caFile !== undefined && { caFile }) },

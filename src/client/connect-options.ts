@@ -1,8 +1,9 @@
 /** What programs may say about a connection. Everything has a default but the gateway. */
 import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
 import type { Credential } from '../core/auth/login-io.ts';
+import type { ProtocolId } from '../core/auth/protocol-id.ts';
 import type { Logger } from '../core/log.ts';
-import type { ProtocolId } from '../core/protocols/client-protocol.ts';
+import type { HostCheckWords } from '../core/protocols/client-protocol.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ProtectedFile } from '../node/credentials/credential-error.ts';
@@ -42,8 +43,8 @@ export interface CertificateOptions {
 
 /** How to log in to a gateway. */
 export interface LoginOptions {
-  /** Default: `anyconnect`. */
-  readonly protocol?: ProtocolId;
+  /** What the gateway speaks; `auto`: it is asked, by a few requests before the log-in. Default: `anyconnect`. */
+  readonly protocol?: ProtocolId | 'auto';
   /** Fills the field for the user's name. */
   readonly user?: string;
   /** Takes the group with this label, or the only one whose label begins so. */
@@ -61,6 +62,13 @@ export interface LoginOptions {
   readonly onForm?: (form: AuthForm) => Promise<FormAnswer>;
   /** A TLS client certificate. */
   readonly certificate?: CertificateOptions;
+  /**
+   * Log in with a web browser (SAML), where the protocol can: a program that is run with the address, or a function. The browser comes back to a port of
+   * this machine. Default: the log-in is made of forms.
+   */
+  readonly browser?: string | ((url: string) => Promise<void>);
+  /** What a Fortinet portal with a host check is told of this machine, word by word. Default: nothing. */
+  readonly hostCheckWords?: HostCheckWords;
 
   /** Keys that the gateway may have, as `pin-sha256:` and base64. If there are any, they alone decide whether it is trusted. */
   readonly pins?: readonly string[];

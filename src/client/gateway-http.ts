@@ -15,6 +15,8 @@ import { KeptConnection } from './kept-connection.ts';
 export interface GatewayHttpOptions {
   /** Opens a TLS connection to a gateway, its certificate judged. */
   readonly dial: (target: Target) => Promise<TlsConnection>;
+  /** A connection that others have left, for the first request to its server. */
+  readonly inherited?: () => { readonly target: Target; readonly connection: TlsConnection } | undefined;
   /** False: a new connection for each request. */
   readonly keepsAlive: boolean;
   /** DER of the certificate that is offered, if any. */
@@ -30,6 +32,7 @@ export class GatewayHttp {
   readonly #options: GatewayHttpOptions;
   #kept: KeptConnection | undefined;
   #facts: ConnectionFacts | undefined;
+  #hasInherited = false;
 
   constructor(options: GatewayHttpOptions) {
     this.#options = options;
@@ -43,6 +46,7 @@ export class GatewayHttp {
   /** Sends a request and waits for the whole response. A kept connection that fails before it answers is replaced, once. */
   async request(request: LoginRequest, how: { readonly fresh?: boolean } = {}): Promise<HttpResponse> {
     this.#options.log.log('info', 'http request', { method: request.method, url: formatUrl(request.target) });
+    this.#inherit();
     const kept = this.#kept;
     if (kept !== undefined && (how.fresh === true || !isSameServer(kept.target, request.target))) await this.close();
     if (this.#kept !== undefined) {
@@ -74,6 +78,13 @@ export class GatewayHttp {
     const kept = this.#kept;
     this.#kept = undefined;
     await kept?.connection.close(CLOSE_LIMIT_MS);
+  }
+
+  #inherit(): void {
+    if (this.#hasInherited) return;
+    this.#hasInherited = true;
+    const left = this.#options.inherited?.();
+    if (left !== undefined) this.#kept = new KeptConnection(left.target, left.connection);
   }
 
   async #exchange(kept: KeptConnection, request: LoginRequest): Promise<HttpResponse> {

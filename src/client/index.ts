@@ -45,6 +45,7 @@ export type {
 } from '../node/ip/ip-network.ts';
 export type { UnderlayChange } from './configured-network.ts';
 export type { CertificateOptions, ConnectOptions, FormEntry, LoginOptions, OpenedInterface, TokenOptions } from './connect-options.ts';
+export { type Evidence, type Recognition, recognise } from './recognise.ts';
 export { CertificateNotTrustedError, type TrustQuestion } from './server-trust.ts';
 export { Vpn, type VpnEvents } from './vpn.ts';
 export type { DispatcherOptions, FetchInit, FetchInput, FetchResponse } from './vpn-fetch.ts';

@@ -19,10 +19,12 @@ import type { IpAddress } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from '../node/cancellation.ts';
 import type { TlsConnection } from '../node/tls-connection.ts';
 import type { GatewayDialer } from './gateway-dialer.ts';
-import { GatewayHttp } from './gateway-http.ts';
+import { GatewayHttp, type GatewayHttpOptions } from './gateway-http.ts';
 
 export interface LoginWorldOptions {
   readonly dialer: GatewayDialer;
+  /** As in `GatewayHttpOptions`. */
+  readonly inherited?: GatewayHttpOptions['inherited'];
   /** False: a new connection for each request. */
   readonly keepsConnections: boolean;
   /** Told which machine answered a request, if not by sending us elsewhere. */
@@ -35,6 +37,8 @@ export interface LoginWorldOptions {
   readonly userCertificate?: UserCertificate;
   /** Runs the user's host checker. */
   readonly checkHost: (request: HostCheckRequest) => Promise<void>;
+  /** Has a person log in with a browser. */
+  readonly browse?: NonNullable<LoginIo['browse']>;
   readonly profile?: ProfileStore;
   readonly crypto: CryptoProvider;
   readonly log: Logger;
@@ -44,6 +48,7 @@ export interface LoginWorldOptions {
 export class LoginWorld implements LoginIo {
   readonly userCertificate?: UserCertificate;
   readonly profile?: ProfileStore;
+  readonly browse?: NonNullable<LoginIo['browse']>;
   readonly hasClientCertificate: boolean;
   readonly signal: AbortSignal;
   readonly crypto: CryptoProvider;
@@ -52,7 +57,8 @@ export class LoginWorld implements LoginIo {
   readonly #http: GatewayHttp;
 
   constructor(options: LoginWorldOptions) {
-    const { userCertificate, profile, clientCertificate, signal, log } = options;
+    const { userCertificate, profile, clientCertificate, browse, inherited, signal, log } = options;
+    if (browse !== undefined) this.browse = browse;
     if (userCertificate !== undefined) this.userCertificate = userCertificate;
     if (profile !== undefined) this.profile = profile;
     this.hasClientCertificate = clientCertificate !== undefined;
@@ -62,6 +68,7 @@ export class LoginWorld implements LoginIo {
     this.#options = options;
     this.#http = new GatewayHttp({
       dial: (target) => this.#dial(target),
+      ...(inherited !== undefined && { inherited }),
       keepsAlive: options.keepsConnections,
       ...(clientCertificate !== undefined && { clientCertificate }),
       log,
@@ -74,6 +81,11 @@ export class LoginWorld implements LoginIo {
     const { facts } = this.#http;
     if (facts !== undefined && !isRedirect(response)) this.#options.answered?.(request.target, facts.remote.address);
     return response;
+  }
+
+  /** Whether a request was made. */
+  get hasSpoken(): boolean {
+    return this.#http.facts !== undefined;
   }
 
   connection(): ConnectionFacts {

@@ -83,6 +83,19 @@ export class TunnelDialer {
     this.#kept = connection;
   }
 
+  /** Gives back what {@link keep} was given, if no tunnel has it yet. */
+  takeKept(): TlsConnection | undefined {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    return kept;
+  }
+
+  /** The tunnel begins with UDP: what is open is of no use. */
+  letGo(): void {
+    this.abandon();
+    void this.takeKept()?.close(CLOSE_LIMIT);
+  }
+
   /** The last connection that was given has carried other requests. */
   get gaveKept(): boolean {
     return this.#gaveKept;
@@ -92,8 +105,7 @@ export class TunnelDialer {
     const { portable } = this.#options;
     const { gateway } = credential;
     const address = previous?.gatewayMoves === true ? undefined : credential.address;
-    const kept = this.#kept;
-    this.#kept = undefined;
+    const kept = this.takeKept();
     const stream = await this.#fromEngine(credential, address, kept !== undefined, signal).catch((error: unknown) => {
       kept?.destroy();
       throw error;

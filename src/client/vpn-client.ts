@@ -3,14 +3,18 @@
  */
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
-import type { Credential, HostCheckRequest, ProfileStore, Target } from '../core/auth/login-io.ts';
-import type { CryptoProvider } from '../core/crypto/provider.ts';
+import type { Credential, HostCheckRequest, LoginIo, ProfileStore, Target } from '../core/auth/login-io.ts';
+import type { ProtocolId } from '../core/auth/protocol-id.ts';
 import type { Logger } from '../core/log.ts';
-import type { ClientProtocol, ProtocolId, ProtocolSettings } from '../core/protocols/client-protocol.ts';
+import type { ClientProtocol, ProtocolSettings } from '../core/protocols/client-protocol.ts';
+import { type Recognition, recogniseGateway } from '../core/protocols/recognition.ts';
 import { loadClientProtocol } from '../core/protocols/registry.ts';
 import { DEFAULT_RECONNECT_BUDGET } from '../core/session/reconnect.ts';
+import type { TunnelConfig } from '../core/tunnel/config.ts';
+import type { TunnelMachine } from '../core/tunnel/machine.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { ClientIdentity } from '../node/credentials/client-identity.ts';
+import { certificateIdentity } from '../node/crypto/certificates.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { interfaceMtu } from '../node/interface-mtu.ts';
@@ -29,8 +33,12 @@ import { type SessionParts, VpnSession } from './vpn-session.ts';
 /** How long closing the connection of a log-in may take. */
 const CLOSE_LIMIT: Millis = 500;
 
+/** How long a gateway may take to be told that its session is over: people wait for it. */
+const LOG_OUT_LIMIT: Millis = 5000;
+
 export interface ClientSettings {
-  readonly protocol: ProtocolId;
+  /** `auto`: whatever the gateway turns out to speak. */
+  readonly protocol: ProtocolId | 'auto';
   readonly gateway: Target;
   /** The vendor's part. */
   readonly wishes: Omit<ProtocolSettings, 'crypto' | 'log'>;
@@ -62,6 +70,8 @@ export interface ClientSkin {
   readonly confirmCertificate?: (question: TrustQuestion) => Promise<boolean>;
   /** Runs the user's host checker; rejects if there is none. */
   readonly checkHost: (request: HostCheckRequest) => Promise<void>;
+  /** Has a person log in with a browser, where the protocol can; absent: log-ins are forms. */
+  readonly browse?: NonNullable<LoginIo['browse']>;
 }
 
 /** What a session is made with, besides the client. */
@@ -70,11 +80,20 @@ export type SessionOptions = Pick<SessionParts, 'openDevice' | 'network' | 'conf
   readonly engine?: Promise<PacketEngine | undefined>;
 };
 
+interface ClientParts {
+  readonly skin: ClientSkin;
+  readonly wishes: ProtocolSettings;
+  readonly protocol: ClientProtocol | undefined;
+  readonly dialer: GatewayDialer;
+  readonly engineDialer: EngineDialer | undefined;
+}
+
 export class VpnClient {
   readonly #settings: ClientSettings;
   readonly #skin: ClientSkin;
-  readonly #crypto: CryptoProvider;
-  readonly #protocol: ClientProtocol;
+  readonly #wishes: ProtocolSettings;
+  /** Undefined until the gateway has shown what it speaks. */
+  #protocol: ClientProtocol | undefined;
   readonly #dialer: GatewayDialer;
   /** Undefined through a proxy, whose connections are not the system's alone. */
   readonly #engineDialer: EngineDialer | undefined;
@@ -82,26 +101,36 @@ export class VpnClient {
   /** Rejects with MisuseError for settings that cannot be. */
   static async create(settings: ClientSettings, skin: ClientSkin): Promise<VpnClient> {
     const crypto = new NodeCrypto();
+    let serverTrust: ServerTrust | undefined;
+    const wishes: ProtocolSettings = {
+      ...{ ...settings.wishes, crypto, log: skin.log },
+      datagramCertificateFault: (gateway, [certificate]) => {
+        const isSame = certificate !== undefined && serverTrust?.knows(gateway, certificate) === true;
+        return isSame ? undefined : 'its key is not the one of the log-in';
+      },
+      ...(settings.identity !== undefined && { datagramIdentity: certificateIdentity(settings.identity.chain, settings.identity.key) }),
+    };
     const [anchors, protocol] = await Promise.all([
       loadTrustAnchors(settings.trust),
-      loadClientProtocol(settings.protocol, { ...settings.wishes, crypto, log: skin.log }),
+      settings.protocol === 'auto' ? undefined : loadClientProtocol(settings.protocol, wishes),
     ]);
     const { proxy, resolve, sni, trust, identity, tls } = settings;
     const { log, confirmCertificate } = skin;
     const ecdhCurve = keyExchangeGroups();
     const groups = ecdhCurve === undefined ? {} : { ecdhCurve };
-    const serverTrust = new ServerTrust({
+    const judge = new ServerTrust({
       anchors,
       fingerprints: trust.fingerprints,
       log,
       ...(confirmCertificate !== undefined && { confirm: confirmCertificate }),
     });
+    serverTrust = judge;
     const dialer = new GatewayDialer({
       ...(proxy !== undefined && { proxy }),
       overrides: resolve,
       ...(sni !== undefined && { sni }),
       context: createSecureContext({ ...groups, ...tls, ...anchors, ...identity?.tlsOptions() }),
-      trust: serverTrust,
+      trust: judge,
       crypto,
       log,
     });
@@ -112,26 +141,29 @@ export class VpnClient {
             ...(sni !== undefined && { sni }),
             tls: { ...groups, ...tls },
             ...(identity !== undefined && { identity }),
-            trust: serverTrust,
+            trust: judge,
           })
         : undefined;
-    return new VpnClient(settings, skin, crypto, protocol, dialer, engineDialer);
+    return new VpnClient(settings, { skin, wishes, protocol, dialer, engineDialer });
   }
 
-  private constructor(
-    settings: ClientSettings,
-    skin: ClientSkin,
-    crypto: CryptoProvider,
-    protocol: ClientProtocol,
-    dialer: GatewayDialer,
-    engineDialer: EngineDialer | undefined,
-  ) {
-    this.#engineDialer = engineDialer;
+  private constructor(settings: ClientSettings, parts: ClientParts) {
     this.#settings = settings;
-    this.#skin = skin;
-    this.#crypto = crypto;
-    this.#protocol = protocol;
-    this.#dialer = dialer;
+    this.#skin = parts.skin;
+    this.#wishes = parts.wishes;
+    this.#protocol = parts.protocol;
+    this.#dialer = parts.dialer;
+    this.#engineDialer = parts.engineDialer;
+  }
+
+  /** Asks the gateway what it speaks: every question, for who wants to see all answers. */
+  async recognise(signal: AbortSignal): Promise<Recognition> {
+    const world = this.#world(signal, { ask: nobodyAnswers });
+    try {
+      return await recogniseGateway(world, this.#settings.gateway, 'all');
+    } finally {
+      await world.close();
+    }
   }
 
   /** Logs in. Rejects as {@link ClientProtocol.login} does. */
@@ -146,24 +178,70 @@ export class VpnClient {
     signal: AbortSignal,
     answered: LoginWorldOptions['answered'],
   ): Promise<{ readonly credential: Credential; readonly connection: TlsConnection | undefined }> {
-    const { identity, userIdentity, keepsConnections, profile, gateway } = this.#settings;
+    const { gateway } = this.#settings;
+    const world = this.#world(signal, { ask: this.#skin.answerer(), ...(answered !== undefined && { answered }) });
+    try {
+      const protocol = await this.#protocolOf(world);
+      const credential = await protocol.login(world, gateway);
+      return { credential, connection: await world.takeConnection(credential.gateway) };
+    } finally {
+      await world.close();
+    }
+  }
+
+  /** What vendors may ask of the world. */
+  #world(signal: AbortSignal, own: Pick<LoginWorldOptions, 'ask' | 'answered' | 'inherited'>): LoginWorld {
+    const { identity, userIdentity, keepsConnections, profile } = this.#settings;
+    const { browse, checkHost, log } = this.#skin;
     const [clientCertificate] = identity?.chain ?? [];
-    const world = new LoginWorld({
+    return new LoginWorld({
       dialer: this.#dialer,
-      keepsConnections,
-      ...(answered !== undefined && { answered }),
-      ask: this.#skin.answerer(),
+      ...{ keepsConnections, checkHost, log, signal, crypto: this.#wishes.crypto },
       ...(clientCertificate !== undefined && { clientCertificate }),
       ...(userIdentity !== undefined && { userCertificate: userIdentity }),
-      checkHost: this.#skin.checkHost,
       ...(profile !== undefined && { profile }),
-      crypto: this.#crypto,
-      log: this.#skin.log,
-      signal,
+      ...(browse !== undefined && { browse }),
+      ...own,
+    });
+  }
+
+  /** The vendor: the one that the settings name, the one of the cookie that was given, or the one that the gateway proves to be. */
+  async #protocolOf(world: LoginIo, credential?: Credential): Promise<ClientProtocol> {
+    if (this.#protocol !== undefined) return this.#protocol;
+    const id = credential?.protocol ?? (await recogniseGateway(world, this.#settings.gateway)).protocol;
+    this.#protocol = await loadClientProtocol(id, this.#wishes);
+    return this.#protocol;
+  }
+
+  /** A tunnel for a cookie: requests of the vendor's go over the connection that the log-in has kept, and the tunnel after them. */
+  async #openTunnel(
+    dialer: TunnelDialer,
+    credential: Credential,
+    previous: TunnelConfig | undefined,
+    signal: AbortSignal,
+  ): Promise<TunnelMachine> {
+    const world = this.#world(signal, {
+      ask: nobodyAnswers,
+      inherited: () => {
+        const connection = dialer.takeKept();
+        return connection && { target: credential.gateway, connection };
+      },
     });
     try {
-      const credential = await this.#protocol.login(world, gateway);
-      return { credential, connection: await world.takeConnection(credential.gateway) };
+      const protocol = await this.#protocolOf(world, credential);
+      const machine = await protocol.open(world, credential, previous);
+      if (world.hasSpoken) dialer.keep(await world.takeConnection(credential.gateway));
+      return machine;
+    } finally {
+      await world.close();
+    }
+  }
+
+  async #logOut(credential: Credential): Promise<void> {
+    if (this.#protocol?.logOut === undefined) return;
+    const world = this.#world(AbortSignal.timeout(LOG_OUT_LIMIT), { ask: nobodyAnswers });
+    try {
+      await this.#protocol.logOut(world, credential);
     } finally {
       await world.close();
     }
@@ -179,10 +257,11 @@ export class VpnClient {
       log: this.#skin.log,
     });
     const session = new VpnSession({
-      protocol: this.#protocol,
       logIn: async (signal) => {
         try {
-          const { credential, connection } = await this.#logIn(signal, (gateway, address) => dialer.prepare(gateway, address));
+          const { credential, connection } = await this.#logIn(signal, (gateway, address) => {
+            if (this.#protocol?.startsOnStream === true) dialer.prepare(gateway, address);
+          });
           dialer.keep(connection);
           return credential;
         } catch (error) {
@@ -190,6 +269,8 @@ export class VpnClient {
           throw error;
         }
       },
+      openTunnel: (credential, previous, signal) => this.#openTunnel(dialer, credential, previous, signal),
+      logOut: (credential) => this.#logOut(credential),
       driverWorld: (credential, previous) => ({
         get isConnectionUsed() {
           return dialer.gaveKept;
@@ -197,7 +278,10 @@ export class VpnClient {
         peer: 'The gateway',
         dial: {
           gateway: (signal) => dialer.dial(credential, previous, signal),
-          datagram: async (remote) => openDatagramPath({ remote, ...udp }, await engine),
+          datagram: async (remote) => {
+            if (this.#protocol?.startsOnStream === false) dialer.letGo();
+            return openDatagramPath({ remote, ...udp }, await engine);
+          },
         },
         route: async (path) => (await engine)?.route(path),
         pathMtu: (local) => interfaceMtu(local.address),
@@ -212,4 +296,9 @@ export class VpnClient {
     void session.closed.then(() => dialer.close()); // if it ended before its tunnel was opened
     return session;
   }
+}
+
+/** A cookie is all that a tunnel needs. */
+async function nobodyAnswers(): Promise<FormAnswer> {
+  return { type: 'cancel' };
 }

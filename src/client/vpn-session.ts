@@ -7,22 +7,25 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Credential } from '../core/auth/login-io.ts';
-import { CancelledError, NetworkError, SallyportError } from '../core/errors.ts';
+import { CancelledError, NetworkError, PeerRefusedError, SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import type { ClientProtocol } from '../core/protocols/client-protocol.ts';
 import { type Outcome, type SessionEffect, type SessionInput, SessionMachine, type SessionState } from '../core/session/session-machine.ts';
 import type { TunnelConfig } from '../core/tunnel/config.ts';
-import type { CloseReason, Path, TunnelStatus } from '../core/tunnel/machine.ts';
+import type { CloseReason, Path, TunnelMachine, TunnelStatus } from '../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../core/tunnel/packet.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
 import type { DeviceTraffic, PacketDevice } from '../node/devices/packet-device.ts';
-import { type DriverWorld, TunnelDriver } from '../node/driver/tunnel-driver.ts';
+import type { DriverWorld } from '../node/driver/driver-world.ts';
+import { TunnelDriver } from '../node/driver/tunnel-driver.ts';
 import type { NetworkFacts, NetworkSetup } from './network-setup.ts';
 
 /** What a session is made of. */
 export interface SessionParts {
-  readonly protocol: ClientProtocol;
   readonly logIn: (signal: AbortSignal) => Promise<Credential>;
+  /** A tunnel for the cookie; rejects as `ClientProtocol.open` does. */
+  readonly openTunnel: (credential: Credential, previous: TunnelConfig | undefined, signal: AbortSignal) => Promise<TunnelMachine>;
+  /** Ends the session at the gateway once its tunnel is closed. Rejects if the gateway does not hear of it; within seconds. */
+  readonly logOut: (credential: Credential) => Promise<void>;
   /** What a tunnel needs; connections go to the credential's gateway. */
   readonly driverWorld: (credential: Credential, previous: TunnelConfig | undefined) => DriverWorld;
   readonly openDevice: (config: TunnelConfig, facts: NetworkFacts) => Promise<PacketDevice>;
@@ -72,6 +75,8 @@ export class VpnSession extends EventEmitter<SessionEvents> {
   #gateway: IpAddress | undefined;
   /** Our end of the connection. */
   #local: IpAddress | undefined;
+  /** It has seen the cookie, and may still keep its session. */
+  #isKnownToGateway = false;
   /** The network may have been touched: it is to be put back. */
   #isNetworkSet = false;
 
@@ -203,10 +208,10 @@ export class VpnSession extends EventEmitter<SessionEvents> {
   }
 
   async #open(): Promise<void> {
-    const { protocol, driverWorld } = this.#parts;
+    const { driverWorld } = this.#parts;
     const credential = this.#credential;
     if (credential === undefined || this.#cancel.signal.aborted) throw new CancelledError();
-    const machine = await protocol.open(credential, this.#config);
+    const machine = await this.#openedTunnel(credential);
     const world = driverWorld(credential, this.#config);
     let isAnswered = false;
     const driver = new TunnelDriver(machine, world, {
@@ -235,6 +240,28 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     });
     this.#driver = driver;
     driver.start();
+  }
+
+  async #openedTunnel(credential: Credential): Promise<TunnelMachine> {
+    try {
+      const machine = await this.#parts.openTunnel(credential, this.#config, this.#cancel.signal);
+      this.#isKnownToGateway = true;
+      return machine;
+    } catch (error) {
+      this.#isKnownToGateway ||= error instanceof PeerRefusedError;
+      throw error;
+    }
+  }
+
+  /** Only what a gateway has heard of is worth a connection of its own; that it could not be told is worth a line in the log. */
+  async #logOut({ kind }: CloseReason): Promise<void> {
+    if (kind !== 'log-off' || this.#credential === undefined || !this.#isKnownToGateway) return;
+    try {
+      await this.#parts.logOut(this.#credential);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      this.#parts.log.log('warn', 'log-out failed', { reason: error.message });
+    }
   }
 
   #configure(config: TunnelConfig): void {
@@ -286,6 +313,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     clearTimeout(this.#timer);
     const steps: readonly (() => Promise<void> | undefined)[] = [
       () => this.#driver?.close(reason),
+      () => this.#logOut(reason),
       () => (this.#isNetworkSet ? this.#parts.network.disconnect(this.#knownConfig(), this.#facts()) : undefined),
       () => this.#device?.close(),
     ];

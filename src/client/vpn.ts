@@ -7,7 +7,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Agent } from 'undici';
-import type { Credential } from '../core/auth/login-io.ts';
+import type { BrowseRequest, Credential } from '../core/auth/login-io.ts';
 import { MisuseError } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/log.ts';
 import type { Outcome } from '../core/session/session-machine.ts';
@@ -15,6 +15,7 @@ import type { TunnelConfig } from '../core/tunnel/config.ts';
 import type { CloseReason, Path } from '../core/tunnel/machine.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import { formatCidr, formatIp } from '../core/wire/ip-address.ts';
+import { browseWith } from '../node/browser-login.ts';
 import type { PacketDevice } from '../node/devices/packet-device.ts';
 import { TunDevice } from '../node/devices/tun-device.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
@@ -380,11 +381,12 @@ export interface LoginWatch {
 
 /** A client with whoever answers and whoever listens. */
 export async function createClient(settings: ClientSettings, options: LoginOptions, { onUser, signal }: LoginWatch): Promise<VpnClient> {
-  const { log = silentLogger, onCertificate } = options;
+  const { log = silentLogger, onCertificate, browser } = options;
   return VpnClient.create(settings, {
     log,
     answerer: () => formAnswers(options, log, onUser),
     ...(onCertificate !== undefined && { confirmCertificate: onCertificate }),
     checkHost: (request) => checkHost(request, { signal, log }),
+    ...(browser !== undefined && { browse: (request: BrowseRequest) => browseWith(browser, request, signal) }),
   });
 }

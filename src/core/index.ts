@@ -38,7 +38,7 @@ export * from './errors.ts';
 export type { HttpHeaders, HttpResponse } from './http/message.ts';
 export { formatUrl, parseServer } from './http/url.ts';
 export { type LogFields, type Logger, type LogLevel, silentLogger } from './log.ts';
-export type { ClientIdentification, ClientProtocol, DatagramCiphers, ProtocolId, ProtocolSettings } from './protocols/client-protocol.ts';
+export type { ClientIdentification, ClientProtocol, DatagramCiphers, ProtocolSettings } from './protocols/client-protocol.ts';
 export { loadClientProtocol } from './protocols/registry.ts';
 export { revealed, Secret } from './secret.ts';
 export {

@@ -10,9 +10,12 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import { answerStranger } from '../core/dtls/hello-cookie.ts';
 import { NetworkError, type SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { greetsStrangers } from '../core/protocols/registry.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
+import { NodeCrypto } from '../node/crypto/node-crypto.ts';
 import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
 import { withoutRoot } from './config/without-root.ts';
 import type { ControlTarget, GatewayStatus } from './control/control-target.ts';
@@ -32,6 +35,7 @@ import { Statistics } from './main/statistics.ts';
 import { workerMaterial } from './main/worker-material.ts';
 import { WorkerPool } from './main/worker-pool.ts';
 import type { DisconnectReason } from './processes/auth-service.ts';
+import { helloCookieOf } from './processes/hello-cookie.ts';
 import type { ClosingManner, WorkerSetup } from './processes/worker-contract.ts';
 
 export interface GatewayOptions {
@@ -46,6 +50,9 @@ export interface GatewayOptions {
 
 /** A tunnel's worker has so long to say goodbye to its client. */
 const TUNNEL_END_LIMIT: Millis = 5_000;
+
+/** Of cookies that DTLS clients bring back. */
+const HELLO_SECRET_LENGTH = 32;
 
 /** How often leases of sessions that nobody knows any more are given back. */
 const TIDY_INTERVAL: Millis = 60_000;
@@ -201,11 +208,15 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const { config } = await load(); // its notices are said by whoever runs us
   for (const notice of withoutRoot(config, process.getuid?.() === 0)) log.log('warn', notice);
   const table = new SessionTable();
+  const crypto = new NodeCrypto();
+  const helloSecret = crypto.randomBytes(HELLO_SECRET_LENGTH);
   const doors = await Doors.make({
     ...{ listen: config.listen, table, now: Date.now },
     limits: () => parts.config.limits,
     logins: () => logins,
     pool: () => pool,
+    greetStranger: (datagram, remote) =>
+      hasDatagramFront(parts.config) ? answerStranger(crypto, helloCookieOf(helloSecret, remote), datagram) : undefined,
     ...(inherited !== undefined && { inherited }),
   });
   undo.push(() => doors.close());
@@ -227,7 +238,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const exchange = new PacketExchange((worker, packets) => pool.packets(worker, packets));
   const parts: Omit<Parts, 'desk' | 'pool' | 'doors'> = {
     ...{ options, config, auth, network, table, bans, statistics, events },
-    setup: { config, material, serverName, device: network.forWorkers },
+    setup: { config, material, serverName, helloSecret, device: network.forWorkers },
   };
   const logins: LoginDesk = new LoginDesk({
     ...{ auth: auth.service, table, bans, statistics, log, now: Date.now },
@@ -273,6 +284,11 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
 /** Without an interface a client's flows are in one worker, and it must find them again when it comes back. */
 function defaultWorkers({ network }: GatewayConfig): number {
   return network.isUserspace ? 1 : availableParallelism();
+}
+
+/** There are hosts whose clients may come by DTLS before anyone knows them. */
+function hasDatagramFront({ hosts }: GatewayConfig): boolean {
+  return hosts.some(({ login, policy }) => policy.allowsUdp && login.protocols.some(greetsStrangers));
 }
 
 /** Resolves when the tunnel is gone from the table, whoever had to see to it. */

@@ -23,8 +23,10 @@ export interface DatagramPath extends Path {
   readonly pathMtu: number | undefined;
   /** {@link carry} works: a traffic description will be used. */
   readonly canCarry: boolean;
-  /** Starts receiving. Called once; what arrived before is delivered then. */
+  /** Starts receiving. Called once, and once after each {@link stop}; what arrived before is delivered then. */
   start(handler: DatagramHandler): void;
+  /** The handler hears no more: what arrives waits for another. */
+  stop(): void;
   /** Sends one datagram, or, while carried, seals one record: `[content type][plaintext]`. Drops and counts when full. Copies the bytes. */
   send(bytes: Uint8Array): void;
   /**
@@ -125,3 +127,12 @@ export const DATAGRAM_COUNTERS = [
 
 export type DatagramCounter = (typeof DATAGRAM_COUNTERS)[number];
 export type DatagramCounters = Readonly<Record<DatagramCounter, number>>;
+
+/** A client's flow, on a socket that another process has made for it. */
+export interface HandedFlow {
+  readonly remote: Endpoint;
+  /** What the client said before the socket was there. */
+  readonly first: Uint8Array;
+  /** Takes what somebody else has said to the socket before it was connected. */
+  readonly strayed: (bytes: Uint8Array, from: Endpoint) => void;
+}

@@ -31,7 +31,7 @@ export const SAMPLE_POLICY: SessionPolicy = {
   gatewayMoves: false,
 };
 
-const LOGIN_PAGE: LoginPageConfig = { groups: [], listsOwnGroups: false, headers: [], isCiscoCompatible: false };
+const LOGIN_PAGE: LoginPageConfig = { protocols: ['anyconnect'], groups: [], listsOwnGroups: false, headers: [], isCiscoCompatible: false };
 
 export interface HostWishes {
   readonly name?: string;

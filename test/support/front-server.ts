@@ -7,7 +7,7 @@
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { anyconnectGateway } from '../../src/core/protocols/anyconnect/gateway.ts';
-import type { ClientFacts, Visitor } from '../../src/core/protocols/gateway-protocol.ts';
+import type { ClientFacts, GatewayProtocol, Visitor } from '../../src/core/protocols/gateway-protocol.ts';
 import type { Endpoint } from '../../src/core/wire/ip-address.ts';
 import { HostContexts } from '../../src/gateway/worker/host-contexts.ts';
 import type { HostMaterial } from '../../src/gateway/worker/host-material.ts';
@@ -22,6 +22,8 @@ export interface FrontServerOptions {
   readonly readsProxyHeader?: boolean;
   /** Default: a port of loopback. */
   readonly unixSocket?: string;
+  /** Default: AnyConnect. */
+  readonly protocol?: GatewayProtocol;
   /** For all requests of a connection. Default: a minute. */
   readonly loginTime?: number;
 }
@@ -118,7 +120,7 @@ export class FrontServer implements AsyncDisposable {
     this.facts.push(facts);
     const visitor = this.#visitor(accepted);
     const server = new ServerConnection(connection, { facts, loginTime, log: visitor.log, runs: (handOver) => this.#run(handOver) });
-    await anyconnectGateway.serve(server, visitor);
+    await (this.#options.protocol ?? anyconnectGateway).serve(server, visitor);
     await server.close();
   }
 

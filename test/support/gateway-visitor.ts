@@ -19,6 +19,8 @@ export interface KnownUser {
   readonly password: string;
   /** Asked for after the password. */
   readonly code?: string;
+  /** The same as a question whose answer is no code, as RADIUS asks. */
+  readonly challenge?: string;
 }
 
 export interface VisitorOptions {
@@ -94,6 +96,10 @@ export class PlayedVisitor implements Visitor {
     return 0;
   }
 
+  timeOfDay(): number {
+    return 1_795_436_305_000;
+  }
+
   newId(): string {
     return toBase64(new NodeCrypto().randomBytes(32));
   }
@@ -122,6 +128,10 @@ export class PlayedSession implements GatewaySession {
 
   async rebind(key: Uint8Array): Promise<void> {
     this.boundKey = key;
+  }
+
+  preview(wishes: LeaseWishes): Promise<SessionTerms> {
+    return this.lease(wishes);
   }
 
   async lease(wishes: LeaseWishes): Promise<SessionTerms> {
@@ -185,13 +195,18 @@ class PlayedDialogue implements AuthDialogue {
     if (user === undefined || given !== user.password)
       return ++this.#tries < MAX_TRIES ? this.#askPassword('Login failed.') : this.#refuse();
     this.#hasPassword = true;
+    if (user.challenge !== undefined) {
+      const field: AuthField = { kind: 'password', name: 'secondary_password', label: 'Colour:' };
+      return { type: 'ask', form: { id: 'challenge', message: 'Please say the colour.', fields: [field] } };
+    }
     if (user.code === undefined) return this.#admit(this.#user ?? '');
     const field: AuthField = { kind: 'otp', name: 'password', label: 'Password:' };
     return { type: 'ask', form: { id: 'otp', message: 'Please enter your OTP password.', fields: [field] } };
   }
 
   #checkCode(given: string | undefined): AuthStep {
-    return given === this.#known()?.code ? this.#admit(this.#user ?? '') : this.#refuse();
+    const user = this.#known();
+    return given !== undefined && given === (user?.challenge ?? user?.code) ? this.#admit(this.#user ?? '') : this.#refuse();
   }
 
   #known(): KnownUser | undefined {

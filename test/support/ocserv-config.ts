@@ -63,6 +63,7 @@ type TextKey =
   | 'banner'
   | 'ca-cert'
   | 'camouflage_secret'
+  | 'vpn-protocols'
   | 'cert-group-oid'
   | 'cert-user-oid'
   | 'compression-algo-priority'

@@ -75,7 +75,8 @@ export class OpenConnect {
 
   /** Waits until openconnect knows the session's configuration and has tried UDP; it runs the network script next. */
   async configured({ within }: { within?: Millis } = {}): Promise<Configured> {
-    const line = /Configured as (?:([\d.]+))?(?: \+ )?(?:([0-9a-f:]*:[0-9a-f:]*\/\d+))?, with SSL.* connected and \S+(?: \+ \S+)? (.+)/;
+    const line =
+      /Configured as (?:([\d.]+))?(?: \+ )?(?:([0-9a-f:]*:[0-9a-f:]*(?:\/\d+)?))?, with SSL.* (?:dis)?connected and \S+(?: \+ \S+)? (.+)/;
     const [, ipv4, ipv6, dtls = ''] = await this.program.waitFor(line, within === undefined ? {} : { within });
     return { ipv4, ipv6, dtls };
   }

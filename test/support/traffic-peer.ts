@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
-import type { AeadCipher, TrafficDescription } from '../../src/core/tunnel/traffic.ts';
+import { type AeadCipher, framingByMark, type TrafficDescription } from '../../src/core/tunnel/traffic.ts';
 import { type Endpoint, parseIp } from '../../src/core/wire/ip-address.ts';
 import { openReference, type ReferenceKey, type ReferenceRecord, sealReference } from '../reference/dtls-record.ts';
 
@@ -74,8 +74,7 @@ export class TrafficPeer {
       seal: traffic(this.theirs, nextSequence),
       open: [traffic(this.ours, 1)],
       replayWindow: 64,
-      header: Uint8Array.of(0),
-      isData: { offset: 0, value: 0 },
+      framing: framingByMark(0),
       tunnelMtu: 1400,
       ...change,
     };

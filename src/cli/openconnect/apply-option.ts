@@ -3,6 +3,7 @@
  *
  * Read first: spec "CLI", section 3. Messages are openconnect's, word for word, because scripts look for them.
  */
+import { PROTOCOL_IDS } from '../../core/auth/protocol-id.ts';
 import { SallyportError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { END_OF_INPUT } from './line-reader.ts';
@@ -160,10 +161,13 @@ const ACTIONS: Readonly<Record<Exclude<OptionName, NotBuiltOption>, Action>> = {
   config: (_wishes, file, context) => context.readConfigFile(file),
   version: () => ({ type: 'version' }),
   help: () => ({ type: 'help' }),
-  protocol: (_wishes, value) => {
-    const protocol = PROTOCOLS.find((known) => known.name === value.toLowerCase());
-    if (protocol === undefined) return failure(`Unknown VPN protocol '${value}'`);
-    return protocol.isBuilt ? undefined : failure(protocolNotBuilt(protocol.name));
+  protocol: (wishes, value) => {
+    const name = value.toLowerCase();
+    if (!PROTOCOLS.some((known) => known.name === name)) return failure(`Unknown VPN protocol '${value}'`);
+    const built = PROTOCOL_IDS.find((id) => id === name);
+    if (built === undefined) return failure(protocolNotBuilt(name));
+    wishes.protocol = built;
+    return undefined;
   },
 
   user: text('user'),
@@ -190,7 +194,10 @@ const ACTIONS: Readonly<Record<Exclude<OptionName, NotBuiltOption>, Action>> = {
     return undefined;
   },
   'token-secret': secret('tokenSecret'),
-  'no-external-auth': () => undefined, // there is no external browser yet that could be offered
+  'external-browser': text('externalBrowser'),
+  'no-external-auth': act((wishes) => {
+    delete wishes.externalBrowser;
+  }),
   'http-auth': authMethods('httpAuth', HTTP_AUTH),
 
   certificate: text('certificate'),

@@ -20,12 +20,19 @@ export interface LoadedCredentials {
 export function clientSettings(settings: Settings, credentials: LoadedCredentials): ClientSettings {
   const { server, protocol, trust, connection, tunnel, identity: client, login } = settings;
   const { identity, userIdentity, bearerToken } = credentials;
-  const { mobile, userAgent, os, localHostname } = client;
+  const { mobile, userAgent, chosenUserAgent, os, localHostname } = client;
   return {
     protocol,
     gateway: server,
     wishes: {
-      client: { userAgent, version: client.versionString, os, localHostname, ...(mobile !== undefined && { mobile }) },
+      client: {
+        userAgent,
+        version: client.versionString,
+        os,
+        localHostname,
+        ...(mobile !== undefined && { mobile }),
+        ...(chosenUserAgent !== undefined && { chosenUserAgent }),
+      },
       usesXml: login.xmlPost,
       httpAuth: schemes(login.httpAuth),
       ...(bearerToken !== undefined && { bearerToken }),

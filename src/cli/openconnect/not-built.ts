@@ -4,12 +4,11 @@ import type { BuiltProtocol } from './settings.ts';
 
 const NOT_YET = 'does not exist yet in Sallyport';
 
-export type NotBuiltOption = 'libproxy' | 'external-browser' | 'juniper';
+export type NotBuiltOption = 'libproxy' | 'juniper';
 
 /** Options that always fail. They are understood, and left out of the help. */
 export const OPTIONS_NOT_BUILT: Readonly<Record<NotBuiltOption, string>> = {
   libproxy: `--libproxy ${NOT_YET}. Name the proxy with --proxy, or with the variable https_proxy.`,
-  'external-browser': `--external-browser ${NOT_YET}.`,
   juniper: `--juniper (--protocol=nc) ${NOT_YET}.`,
 };
 
@@ -30,8 +29,8 @@ export const PROTOCOLS: readonly ProtocolWords[] = [
   { name: 'nc', title: 'Juniper Network Connect', isBuilt: false },
   { name: 'gp', title: 'Palo Alto Networks GlobalProtect', isBuilt: false },
   { name: 'pulse', title: 'Pulse Connect Secure', isBuilt: false },
-  { name: 'f5', title: 'F5 BIG-IP', isBuilt: false },
-  { name: 'fortinet', title: 'FortiGate', isBuilt: false },
+  { name: 'f5' satisfies BuiltProtocol, title: 'F5 BIG-IP', isBuilt: true },
+  { name: 'fortinet' satisfies BuiltProtocol, title: 'Fortinet SSL VPN', isBuilt: true },
   { name: 'array', title: 'Array Networks', isBuilt: false },
   { name: 'nullppp', title: 'PPP over TLS, for tests', isBuilt: false },
 ];
@@ -44,4 +43,9 @@ export function protocolNotBuilt(name: string): string {
 
 export function tokenModeNotBuilt(mode: string): string {
   return `--token-mode=${mode} ${NOT_YET}. There are totp, hotp and oidc.`;
+}
+
+/** AnyConnect's single sign-on comes back encrypted, which is another matter than SAML's redirect. */
+export function browserNotBuilt(protocol: string): string {
+  return `--external-browser with --protocol=${protocol} ${NOT_YET}. There is --protocol=fortinet.`;
 }

@@ -9,9 +9,10 @@ import { existsSync } from 'node:fs';
 import { VpnClient } from '../../client/vpn-client.ts';
 import type { VpnSession } from '../../client/vpn-session.ts';
 import { wallClock } from '../../client/wall-clock.ts';
-import type { Credential } from '../../core/auth/login-io.ts';
+import type { BrowseRequest, Credential } from '../../core/auth/login-io.ts';
 import { CancelledError, SallyportError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/session/session-machine.ts';
+import { browseWith } from '../../node/browser-login.ts';
 import type { ClientIdentity } from '../../node/credentials/client-identity.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
@@ -116,6 +117,7 @@ class SessionCommand {
     const { settings, output, terminal } = this.#options;
     const { signal } = this.#cancel;
     const { certificate, userCertificate, login, hostCheck } = settings;
+    const { externalBrowser: browser } = login;
     const token = login.token && (await loadToken(login.token));
     const identity = certificate && (await this.#identity(certificate));
     const userIdentity = userCertificate && (await this.#identity(userCertificate));
@@ -130,6 +132,7 @@ class SessionCommand {
         answerer: () => loginAnswers({ login, token, terminal, level: settings.messages.level, log: output, signal }),
         confirmCertificate: (question) => askAboutCertificate(terminal, { ...question, reason: question.fault }, { signal }),
         checkHost: (request) => checkHost(request, { ...hostCheck, signal, log: output }),
+        ...(browser !== undefined && { browse: (request: BrowseRequest) => browseWith(browser, request, signal) }),
       },
     );
   }
@@ -143,8 +146,8 @@ class SessionCommand {
   }
 
   #givenCredential(): Credential | undefined {
-    const { server, login } = this.#options.settings;
-    return login.cookie && { gateway: server, pin: NO_PIN, cookie: login.cookie };
+    const { server, login, protocol } = this.#options.settings;
+    return login.cookie && { protocol, gateway: server, pin: NO_PIN, cookie: login.cookie };
   }
 
   async #connect(client: VpnClient, credential: Credential | undefined, engine: Promise<PacketEngine>): Promise<number> {

@@ -7,6 +7,7 @@ import type { Secret } from '../../core/secret.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { missingInsecureCiphers, tlsPolicy } from '../../node/tls-policy/tls-policy.ts';
 import { type Ending, failure } from './apply-option.ts';
+import { browserNotBuilt } from './not-built.ts';
 import type { ProfileHost } from './profile-host.ts';
 import { parseProxy } from './proxy-address.ts';
 import { parseServer, type ServerAddress, withUsergroup } from './server-address.ts';
@@ -37,6 +38,7 @@ export async function settingsOf(
 ): Promise<Settings | Ending> {
   const token = tokenOf(wishes);
   if (token === 'invalid') return failure('Soft token string is invalid');
+  if (wishes.externalBrowser !== undefined && wishes.protocol !== 'fortinet') return failure(browserNotBuilt(wishes.protocol));
   const proxy = wishes.proxy === undefined ? undefined : parseProxy(wishes.proxy);
   if (proxy !== undefined && 'error' in proxy) return failure(stamped(proxy.error));
 
@@ -63,7 +65,7 @@ export async function settingsOf(
 
   return {
     server: withUsergroup(address, entry?.userGroup ?? wishes.usergroup),
-    protocol: 'anyconnect',
+    protocol: wishes.protocol,
     mode: wishes.mode,
     login: { ...loginOf(wishes), ...given({ token }) },
     ...given({
@@ -129,7 +131,14 @@ function loginOf(wishes: Wishes): LoginSettings {
     formEntries: wishes.formEntries,
     httpAuth: wishes.httpAuth,
     xmlPost: wishes.xmlPost,
-    ...given({ user: wishes.user, authgroup: wishes.authgroup, password: wishes.password, cookie: wishes.cookie, profile: wishes.profile }),
+    ...given({
+      user: wishes.user,
+      authgroup: wishes.authgroup,
+      password: wishes.password,
+      cookie: wishes.cookie,
+      profile: wishes.profile,
+      externalBrowser: wishes.externalBrowser,
+    }),
   };
 }
 
@@ -153,6 +162,7 @@ function identityOf(wishes: Wishes, context: SettingsContext): IdentitySettings 
   const isMobile = os === 'android' || os === 'apple-ios';
   return {
     userAgent: wishes.userAgent ?? `Open AnyConnect VPN Agent ${OPENCONNECT_VERSION}`,
+    ...given({ chosenUserAgent: wishes.userAgent }),
     versionString: wishes.versionString ?? OPENCONNECT_VERSION,
     localHostname: wishes.localHostname ?? context.hostname,
     os,

@@ -3,6 +3,7 @@
  *
  * Read first: spec "CLI", section 3; the names follow its options.
  */
+import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { TlsPolicy } from '../../node/tls-policy/tls-policy.ts';
@@ -29,7 +30,7 @@ export interface Settings {
   readonly messages: MessageSettings;
 }
 
-export type BuiltProtocol = 'anyconnect';
+export type BuiltProtocol = ProtocolId;
 export type Mode = 'connect' | 'authenticate' | 'cookieonly' | 'printcookie';
 
 export interface LoginSettings {
@@ -46,6 +47,8 @@ export interface LoginSettings {
   readonly token?: TokenSettings;
   /** Skips the log-in. */
   readonly cookie?: Secret;
+  /** The program that shows the pages of a log-in by browser. */
+  readonly externalBrowser?: string;
   readonly httpAuth: readonly HttpAuthMethod[];
   readonly xmlPost: boolean;
   /** The profile of `--xmlconfig`: replaced when the gateway offers a newer one. */
@@ -123,6 +126,8 @@ export interface NetworkSettings {
 
 export interface IdentitySettings {
   readonly userAgent: string;
+  /** What `--useragent` says. */
+  readonly chosenUserAgent?: string;
   readonly versionString: string;
   readonly localHostname: string;
   readonly os: OperatingSystem;

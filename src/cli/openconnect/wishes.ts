@@ -1,4 +1,5 @@
 /** What the options have said so far, while they are read from left to right. `apply-option.ts` writes it, `settings-of.ts` makes {@link Settings} of it. */
+import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { ServerAddress } from './server-address.ts';
@@ -17,6 +18,7 @@ export interface Wishes {
   /** Of the option; the operand comes later. */
   server?: ServerAddress;
   mode: Mode;
+  protocol: ProtocolId;
 
   user?: string;
   usergroup?: string;
@@ -25,6 +27,7 @@ export interface Wishes {
   passwordsAllowed: boolean;
   nonInteractive: boolean;
   formEntries: readonly FormEntry[];
+  externalBrowser?: string;
   tokenMode?: TokenSettings['mode'];
   tokenSecret?: Secret;
   cookie?: Secret;
@@ -93,6 +96,7 @@ export interface Wishes {
 export function defaultWishes(): Wishes {
   return {
     mode: 'connect',
+    protocol: 'anyconnect',
     passwordsAllowed: true,
     nonInteractive: false,
     formEntries: [],

@@ -1,4 +1,5 @@
 /** What a command line says, as it was typed: program.ts fills these in, client-options.ts turns them into what the client takes. */
+import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import type { Verbosity } from './words.ts';
 
 /** Of `login` and `connect`. Names as commander makes them of the options. */
@@ -17,10 +18,11 @@ export interface LoginArguments {
   /** False: `--no-system-trust`. */
   readonly systemTrust: boolean;
   readonly allowLegacy?: readonly ('tls' | 'dtls')[];
-  readonly protocol: 'anyconnect';
+  readonly protocol: ProtocolId | 'auto';
   readonly proxy?: string;
   readonly proxyLogin?: string;
   readonly resolve?: readonly string[];
+  readonly browser?: string;
   readonly userAgent?: string;
   readonly verbose?: Verbosity;
   readonly json?: true;

@@ -33,7 +33,7 @@ export async function loginOptions(given: LoginArguments, context: ClientOptions
   const { asker, signal, log } = context;
   const keyPassword = given.keyPasswordStdin && (await secretLine(context, '--key-password-stdin'));
   const password = given.passwordStdin && (await secretLine(context, '--password-stdin'));
-  const { certificate, key, user, group, caFile, proxy, userAgent, pin: pins, allowLegacy } = given;
+  const { certificate, key, user, group, caFile, proxy, userAgent, browser, pin: pins, allowLegacy } = given;
   if (key !== undefined && certificate === undefined) throw new MisuseError('--key belongs to a --certificate.');
   return {
     protocol: given.protocol,
@@ -60,6 +60,7 @@ export async function loginOptions(given: LoginArguments, context: ClientOptions
     ...(given.proxyLogin !== undefined && { proxyLogin: await passwordFile(given.proxyLogin, '--proxy-login') }),
     ...(given.resolve !== undefined && { addresses: addressesOf(given.resolve) }),
     ...(userAgent !== undefined && { userAgent }),
+    ...(browser !== undefined && { browser }),
     signal,
     log,
   };

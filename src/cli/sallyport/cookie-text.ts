@@ -1,5 +1,6 @@
 /** What `sallyport login` prints and `sallyport connect --cookie-stdin` reads: a session's cookie, by itself or with all that belongs to it. */
 import type { Credential } from '../../core/auth/login-io.ts';
+import { PROTOCOL_IDS } from '../../core/auth/protocol-id.ts';
 import { MisuseError } from '../../core/errors.ts';
 import { formatUrl, parseServer } from '../../core/http/url.ts';
 import { Secret } from '../../core/secret.ts';
@@ -19,9 +20,9 @@ export interface GivenCookie {
 export function renderCookie(credential: Credential, format: CookieFormat): string {
   switch (format) {
     case 'json': {
-      const { gateway, address, pin, cookie } = credential;
+      const { protocol, gateway, address, pin, cookie } = credential;
       const place = { gateway: formatUrl(gateway), ...(address !== undefined && { address: formatIp(address) }), pin };
-      return `${JSON.stringify({ v: COOKIE_VERSION, ...place, cookie: cookie.reveal() })}\n`;
+      return `${JSON.stringify({ v: COOKIE_VERSION, ...(protocol !== undefined && { protocol }), ...place, cookie: cookie.reveal() })}\n`;
     }
     case 'shell':
       return authenticateText(credential);
@@ -35,10 +36,17 @@ export function parseCookie(line: string): GivenCookie {
   const text = line.trim();
   if (text === '') throw new MisuseError('Standard input is empty: a line with a cookie was expected.');
   if (!text.startsWith('{')) return { cookie: new Secret(text) };
-  const { v, gateway, address, pin, cookie } = fieldsOf(text);
+  const { v, protocol, gateway, address, pin, cookie } = fieldsOf(text);
   if (v !== COOKIE_VERSION || typeof gateway !== 'string' || typeof pin !== 'string' || typeof cookie !== 'string') throw unreadable();
   const ip = typeof address === 'string' ? parseIp(address) : undefined;
-  return { cookie: new Secret(cookie), from: { gateway: parseServer(gateway), pin, ...(ip !== undefined && { address: ip }) } };
+  const known = PROTOCOL_IDS.find((id) => id === protocol);
+  const from = {
+    gateway: parseServer(gateway),
+    pin,
+    ...(known !== undefined && { protocol: known }),
+    ...(ip !== undefined && { address: ip }),
+  };
+  return { cookie: new Secret(cookie), from };
 }
 
 function fieldsOf(text: string): Readonly<Record<string, unknown>> {

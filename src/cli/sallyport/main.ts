@@ -63,8 +63,9 @@ async function run(invocation: Invocation, background: ReturnType<typeof backgro
       return runGatewayCommand(invocation.given);
     }
     case 'doctor': {
-      const { runDoctor } = await import('./doctor-command.ts');
-      return runDoctor(invocation.given);
+      const { host, given } = invocation;
+      if (host !== undefined) return (await import('./doctor-gateway.ts')).runGatewayDoctor(host, given);
+      return (await import('./doctor-command.ts')).runDoctor(given);
     }
     case 'none':
       return invocation.isMistake ? EXIT.usage : EXIT.ok;

@@ -2,7 +2,9 @@
  * The command line of `sallyport`: the one table of its commands and options, from which commander makes parser and help, and man-page.ts the
  * manual page. Nothing of the client is loaded here: an action says what to run.
  */
+
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { PROTOCOL_IDS } from '../../core/auth/protocol-id.ts';
 import { printable } from '../../core/wire/text.ts';
 import type { ConnectArguments, CookieFormat, ExecArguments, LoginArguments, ProxyArguments } from './arguments.ts';
 import type { DoctorArguments } from './doctor-command.ts';
@@ -20,7 +22,8 @@ export type Invocation =
   | { readonly command: 'status' | 'recover'; readonly given: SessionArguments }
   | { readonly command: 'disconnect' | 'reconnect'; readonly session: string | undefined; readonly given: SessionArguments }
   | { readonly command: 'gateway'; readonly given: GatewayArguments }
-  | { readonly command: 'doctor'; readonly given: DoctorArguments }
+  /** `host`: the gateway to look at; absent: the packet engine. */
+  | { readonly command: 'doctor'; readonly host?: string; readonly given: DoctorArguments }
   /** Help or version was shown, or the command line makes no sense, which was said. */
   | { readonly command: 'none'; readonly isMistake: boolean };
 
@@ -165,10 +168,12 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     .action((given: GatewayArguments) => run({ command: 'gateway', given }));
   program
     .command('doctor')
-    .description('Say which parts of the packet engine run on this machine, and why not the others. Root sees all of them.')
-    .addArgument(new Argument('<part>', 'What to look at.').choices(['engine']))
+    .description(
+      'Say what a gateway speaks, and by what that is known; or which parts of the packet engine run on this machine, and why not the others (root sees all).',
+    )
+    .argument('<host|engine>', 'The gateway to ask, or "engine".')
     .addOption(json())
-    .action((_: string, given: DoctorArguments) => run({ command: 'doctor', given }));
+    .action((what: string, given: DoctorArguments) => run({ command: 'doctor', given, ...(what !== 'engine' && { host: what }) }));
   // Never gets here: main.ts hands these arguments on as they are.
   program
     .command('openconnect')
@@ -223,10 +228,13 @@ function addLoginOptions(command: Command): void {
       ),
     )
     .optionsGroup('Connection:')
-    .addOption(new Option('--protocol <protocol>', 'What the gateway speaks.').choices(['anyconnect']).default('anyconnect'))
+    .addOption(
+      new Option('--protocol <protocol>', 'What the gateway speaks; auto asks it.').choices(['auto', ...PROTOCOL_IDS]).default('auto'),
+    )
     .option('--proxy <url>', 'Go through a proxy: http://HOST:PORT or socks5://HOST:PORT. UDP is not used then.')
     .option('--proxy-login <file>', 'A file with a line USER:PASSWORD for the proxy.')
     .addOption(repeated(new Option('--resolve <host:address>', 'Use this address for a host. Repeatable.')))
+    .option('--browser <program>', 'Log in with this web browser, where the gateway can (SAML).')
     .option('--user-agent <text>', 'What to call ourselves; some gateways insist on "AnyConnect …".')
     .optionsGroup('Messages:')
     .addOption(

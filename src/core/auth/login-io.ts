@@ -9,6 +9,7 @@ import type { Secret } from '../secret.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import type { Endpoint, IpAddress } from '../wire/ip-address.ts';
 import type { AuthForm, FormAnswer } from './form.ts';
+import type { ProtocolId } from './protocol-id.ts';
 
 /** Where a gateway is. */
 export interface Target {
@@ -39,6 +40,8 @@ export interface LoginIo {
   readonly userCertificate?: UserCertificate;
   readonly hasClientCertificate: boolean;
   checkHost(request: HostCheckRequest): Promise<void>;
+  /** Has a person log in with a web browser; absent: nobody has asked for that. */
+  readonly browse?: (request: BrowseRequest) => Promise<string>;
   /** The saved profile, where the user named one, to compare and replace. */
   readonly profile?: ProfileStore;
   sleep(ms: Millis): Promise<void>;
@@ -78,6 +81,17 @@ export interface HostCheckRequest {
   readonly stub?: Uint8Array;
 }
 
+/** A log-in in the user's browser, which ends with the browser being sent to this machine (SAML). */
+export interface BrowseRequest {
+  /** Where it begins. */
+  readonly url: string;
+  /** The port of 127.0.0.1 where the browser arrives. */
+  readonly port: number;
+  /** What the arriving request brings, from its target (`/?id=…`); undefined: it is another one, and the wait goes on. */
+  readonly read: (target: string) => string | undefined;
+  readonly timeout: Millis;
+}
+
 export interface ProfileStore {
   /** Upper-case hex SHA-1 of the saved profile; undefined if there is none. */
   sha1(): Promise<string | undefined>;
@@ -86,6 +100,8 @@ export interface ProfileStore {
 
 /** What a log-in yields: what `--authenticate` prints and `--cookie` takes. */
 export interface Credential {
+  /** Whose cookie it is; absent: whoever brings it knows, or the gateway is asked. */
+  readonly protocol?: ProtocolId;
   /** After redirects and gateway choice. */
   readonly gateway: Target;
   /** A reconnect goes to the same node. */

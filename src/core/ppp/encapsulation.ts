@@ -7,7 +7,7 @@
  *   hdlc       7E [PPP frame and FCS, escaped] 7E
  *   record     [PPP frame]                                    one TLS record, one frame
  */
-import type { LengthPatch } from '../tunnel/traffic.ts';
+import type { FrameHeader } from '../tunnel/traffic.ts';
 
 export type PppRole = 'client' | 'gateway';
 
@@ -24,23 +24,17 @@ export interface Encapsulation {
   readonly asksAccm: boolean;
 }
 
-export type Framing = { readonly kind: 'prefixed'; readonly prefix: FramePrefix } | { readonly kind: 'hdlc' } | { readonly kind: 'record' };
-
-/** The header in front of a PPP frame: fixed bytes, and lengths of 16 bits, big endian. */
-export interface FramePrefix {
-  readonly bytes: Uint8Array;
-  readonly lengths: readonly LengthPatch[];
-}
+export type Framing = { readonly kind: 'prefixed'; readonly prefix: FrameHeader } | { readonly kind: 'hdlc' } | { readonly kind: 'record' };
 
 /** Spec 2.2. */
-const F5_PREFIX: FramePrefix = { bytes: Uint8Array.of(0xf5, 0, 0, 0), lengths: [{ offset: 2, add: 0 }] };
+const F5_PREFIX: FrameHeader = { bytes: Uint8Array.of(0xf5, 0, 0, 0), lengths: [{ offset: 2, width: 2, add: 0 }] };
 
 /** Spec 2.4: the total, the magic, and the length of what follows. */
-const FORTINET_PREFIX: FramePrefix = {
+const FORTINET_PREFIX: FrameHeader = {
   bytes: Uint8Array.of(0, 0, 0x50, 0x50, 0, 0),
   lengths: [
-    { offset: 0, add: 6 },
-    { offset: 4, add: 0 },
+    { offset: 0, width: 2, add: 6 },
+    { offset: 4, width: 2, add: 0 },
   ],
 };
 

@@ -46,3 +46,10 @@ export function pppHeader(protocol: number, form: HeaderForm): Uint8Array {
   bytes.push(protocol & 0xff);
   return Uint8Array.from(bytes);
 }
+
+/** The header of a protocol in all forms: those that are sent most come first. */
+export function pppHeaders(protocol: number): readonly Uint8Array[] {
+  return [false, true].flatMap((hasShortProtocol) =>
+    [false, true].map((hasAddressControl) => pppHeader(protocol, { hasAddressControl, hasShortProtocol })),
+  );
+}

@@ -1,7 +1,8 @@
 /** Puts PPP frames into what carries them: one frame, one TLS record or datagram, always whole (spec "PPP", section 4.1). */
 import { type LayerSink, MAX_RESERVE } from '../tunnel/layer.ts';
 import type { Packet } from '../tunnel/packet.ts';
-import type { Encapsulation, FramePrefix } from './encapsulation.ts';
+import type { FrameHeader } from '../tunnel/traffic.ts';
+import type { Encapsulation } from './encapsulation.ts';
 import { FULL_HEADER, type HeaderForm, PPP_PROTOCOLS, pppHeader } from './frame-header.ts';
 import { FULL_ACCM, maxHdlcLength, writeHdlcFrame } from './hdlc.ts';
 import type { Lcp } from './lcp.ts';
@@ -79,11 +80,10 @@ export class FrameWriter {
   }
 }
 
-function writePrefix(room: Uint8Array, { bytes, lengths }: FramePrefix, length: number): number {
+function writePrefix(room: Uint8Array, { bytes, lengths }: FrameHeader, length: number): number {
   room.set(bytes);
-  for (const { offset, add } of lengths) {
-    room[offset] = (length + add) >>> 8;
-    room[offset + 1] = length + add;
+  for (const { offset, width, add } of lengths) {
+    for (let i = offset + width - 1, left = length + add; i >= offset; i--, left >>>= 8) room[i] = left;
   }
   return bytes.length;
 }

@@ -29,7 +29,13 @@ const SERVERS = [IPCP_OPTIONS.primaryDns, IPCP_OPTIONS.primaryNbns, IPCP_OPTIONS
 const DNS: readonly number[] = [IPCP_OPTIONS.primaryDns, IPCP_OPTIONS.secondaryDns];
 const NBNS: readonly number[] = [IPCP_OPTIONS.primaryNbns, IPCP_OPTIONS.secondaryNbns];
 
-export class ClientIpcp implements Ipcp {
+/** Undefined: IPv4 is not wanted. */
+export function ipcpOf(network: ClientNetwork | GatewayNetwork): Ipcp | undefined {
+  if (network.role === 'client') return network.ipv4 && new ClientIpcp(network.ipv4);
+  return network.ipv4 && new GatewayIpcp(network.ipv4);
+}
+
+class ClientIpcp implements Ipcp {
   readonly protocol: number = PPP_PROTOCOLS.ipcp;
   readonly #fixed: IpAddress | undefined;
   readonly #wanted: Set<number>;
@@ -101,7 +107,7 @@ export class ClientIpcp implements Ipcp {
   }
 }
 
-export class GatewayIpcp implements Ipcp {
+class GatewayIpcp implements Ipcp {
   readonly protocol: number = PPP_PROTOCOLS.ipcp;
   readonly #network: NonNullable<GatewayNetwork['ipv4']>;
   readonly #assigned = new Map<number, IpAddress>();

@@ -25,7 +25,7 @@ export interface LcpWishes {
 
 const MRU_LENGTH = 2;
 const ACCM_LENGTH = 4;
-const MAGIC_LENGTH = 4;
+export const MAGIC_LENGTH = 4;
 const NOTHING = new Uint8Array(0);
 
 export class Lcp implements Negotiation {

@@ -4,6 +4,9 @@ import type { CloseReason } from '../tunnel/machine.ts';
 import { fromUtf8, printable } from '../wire/text.ts';
 import { MAX_TEXT } from './limits.ts';
 
+/** What the peer's people read where no family of IP is left (spec 6.4). */
+export const NO_NETWORK = 'No network protocols running';
+
 /** A peer's text, fit for a terminal. */
 export function shownText(text: Uint8Array): string {
   return printable(fromUtf8(text.subarray(0, MAX_TEXT)));

@@ -3,6 +3,7 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import type { Logger } from '../log.ts';
 import type { CloseReason } from '../tunnel/machine.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
+import type { PacketFraming } from '../tunnel/traffic.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { Encapsulation } from './encapsulation.ts';
 
@@ -18,7 +19,7 @@ export interface PppLinkOptions {
   readonly sendsMru?: boolean;
   /** Silence of the peer after which it is asked by an echo; it is dead after twice that and a second. Default: it is never asked. */
   readonly dpd?: Millis;
-  /** The addresses, by our role. */
+  /** The addresses, by our role: looked at when the link starts, as they may come with the answer that lets it. */
   readonly network: ClientNetwork | GatewayNetwork;
   /** Which of the peer's packets come up; the others are counted. Default: all. */
   readonly admits?: (packet: Packet) => boolean;
@@ -87,6 +88,13 @@ export interface Ipv6Terms {
   readonly interfaceId: Uint8Array;
   /** fe80::/64 with that identifier. */
   readonly linkLocal: IpAddress;
+}
+
+/** What a packet engine needs to carry a link's data. */
+export interface PppTraffic {
+  readonly framing: PacketFraming;
+  /** What has come of the next frame, of a stream. */
+  readonly received: Uint8Array;
 }
 
 /** Frames by their fate. On the packet path nothing is thrown: it is counted here. */

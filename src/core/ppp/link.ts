@@ -19,13 +19,13 @@ import { Automaton, Identifiers, type SendControl } from './automaton.ts';
 import { CODES, type ControlPacket, decodeControlPacket, encodeControlPacket, isAnswered, LAST_NCP_CODE } from './control-packet.ts';
 import { createDeframer } from './create-deframer.ts';
 import type { PppDeframer } from './deframer.ts';
-import { PPP_PROTOCOLS, pppHeaderLength, pppProtocol } from './frame-header.ts';
+import { PPP_PROTOCOLS, pppHeaderLength, pppHeaders, pppProtocol } from './frame-header.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Ip6cp } from './ip6cp.ts';
-import { ClientIpcp, GatewayIpcp, type Ipcp } from './ipcp.ts';
-import { Lcp } from './lcp.ts';
+import { type Ipcp, ipcpOf } from './ipcp.ts';
+import { Lcp, MAGIC_LENGTH } from './lcp.ts';
 import * as limits from './limits.ts';
-import { endedByPeer, shownText, timedOut, unusable } from './link-ending.ts';
+import { endedByPeer, NO_NETWORK, shownText, timedOut, unusable } from './link-ending.ts';
 import {
   newPppCounters,
   type PppCounterStore,
@@ -33,14 +33,10 @@ import {
   type PppLinkOptions,
   type PppState,
   type PppTerms,
+  type PppTraffic,
 } from './link-options.ts';
 import { NetworkControl } from './network-control.ts';
 import { ProtocolRejects } from './protocol-rejects.ts';
-
-const MAGIC_LENGTH = 4;
-
-/** What the peer's people read where no family of IP is left (spec 6.4). */
-const NO_NETWORK = 'No network protocols running';
 
 export class PppLink implements Layer<PppState> {
   readonly #options: PppLinkOptions;
@@ -49,8 +45,9 @@ export class PppLink implements Layer<PppState> {
   readonly #writer: FrameWriter;
   readonly #lcp: Lcp;
   readonly #control: Automaton;
-  readonly #ipcp: NetworkControl<Ipcp> | undefined;
-  readonly #ip6cp: NetworkControl<Ip6cp> | undefined;
+  /** From the start on. */
+  #ipcp: NetworkControl<Ipcp> | undefined;
+  #ip6cp: NetworkControl<Ip6cp> | undefined;
   readonly #identifiers: Identifiers;
   readonly #answers = new AnswerLimit(limits.MAX_ANSWERS_PER_SECOND, 1000);
   readonly #restarts = new AnswerLimit(limits.MAX_RESTARTS, limits.RESTART_PERIOD);
@@ -69,10 +66,7 @@ export class PppLink implements Layer<PppState> {
     this.#options = options;
     this.#deframer = createDeframer(encapsulation);
     this.#writer = new FrameWriter(encapsulation);
-    // As the peers known do it (spec 5.4): clients number each protocol for itself, gateways all together.
-    const shared = new Identifiers();
-    const identifiers = () => (network.role === 'gateway' ? shared : new Identifiers());
-    this.#identifiers = shared;
+    this.#identifiers = new Identifiers();
     this.#lcp = new Lcp({
       ...(options.sendsMru !== false && { mru: options.mtu }),
       asksAccm: encapsulation.asksAccm,
@@ -80,10 +74,7 @@ export class PppLink implements Layer<PppState> {
       insistsOnMru: network.role === 'gateway',
       randomBytes: (length) => crypto.randomBytes(length),
     });
-    this.#control = new Automaton(this.#lcp, shared, limits.TERMINATE_TRIES[carrier]);
-    const ipcp = ipcpOf(options);
-    this.#ipcp = ipcp && new NetworkControl(4, ipcp, identifiers());
-    this.#ip6cp = network.ipv6 && new NetworkControl(6, new Ip6cp(options), identifiers());
+    this.#control = new Automaton(this.#lcp, this.#identifiers, limits.TERMINATE_TRIES[carrier]);
   }
 
   get state(): PppState {
@@ -150,6 +141,22 @@ export class PppLink implements Layer<PppState> {
   /** Ends the link by a Terminate-Request; {@link state} is `closed` once it is answered, or has waited long enough. @param text for the peer's people */
   close(now: Millis, out: LayerSink, text = ''): void {
     this.#closeBecause({ kind: 'log-off', message: 'The link was closed.' }, text, now, out);
+  }
+
+  /**
+   * Describes the link's data for a packet engine, with what has come of the next frame: from then on {@link receive} is given what is no data. To be
+   * said again after each negotiation. Undefined: it is not up, or its frames are of a kind that no engine cuts.
+   */
+  handOver(): PppTraffic | undefined {
+    const { framing } = this.#options.encapsulation;
+    if (this.#state.name !== 'up' || framing.kind !== 'prefixed') return undefined;
+    const families = this.#networks().filter(({ isOpened }) => isOpened);
+    const sent = families.map(({ family }) => [family === 4 ? 'ipv4' : 'ipv6', this.#writer.dataHeader(family)] as const);
+    const values = families.flatMap(({ family }) => pppHeaders(family === 4 ? PPP_PROTOCOLS.ipv4 : PPP_PROTOCOLS.ipv6));
+    return {
+      framing: { frame: framing.prefix, sent: Object.fromEntries(sent), isData: { offset: framing.prefix.bytes.length, values } },
+      received: this.#deframer.takePartial(),
+    };
   }
 
   /** What a packet engine did with the link meanwhile. */
@@ -284,6 +291,12 @@ export class PppLink implements Layer<PppState> {
   // ---- state
 
   #start(now: Millis, out: LayerSink): void {
+    const { network } = this.#options;
+    // As the peers known do it (spec 5.4): clients number each protocol for itself, gateways all together.
+    const identifiers = () => (network.role === 'gateway' ? this.#identifiers : new Identifiers());
+    const ipcp = ipcpOf(network);
+    this.#ipcp = ipcp && new NetworkControl(4, ipcp, identifiers());
+    this.#ip6cp = network.ipv6 && new NetworkControl(6, new Ip6cp(this.#options), identifiers());
     this.#state = { name: 'establishing', since: now };
     this.#control.start(now, this.#sender(out));
   }
@@ -382,9 +395,4 @@ export class PppLink implements Layer<PppState> {
     const control = this.#networks().find(({ negotiation }) => negotiation.protocol === protocol);
     return control?.offBecause === undefined ? control?.automaton : undefined;
   }
-}
-
-function ipcpOf({ network }: PppLinkOptions): Ipcp | undefined {
-  if (network.role === 'client') return network.ipv4 && new ClientIpcp(network.ipv4);
-  return network.ipv4 && new GatewayIpcp(network.ipv4);
 }

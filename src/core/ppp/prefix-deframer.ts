@@ -1,9 +1,10 @@
 /** Frames with a length in front, out of a stream in any slices, or out of datagrams. */
 import { PeerMisbehavedError } from '../errors.ts';
+import type { FrameHeader } from '../tunnel/traffic.ts';
 import { copyOf } from '../wire/copy.ts';
 import { toHex } from '../wire/text.ts';
 import type { PppDeframer } from './deframer.ts';
-import type { FramePrefix } from './encapsulation.ts';
+
 import { MAX_FRAME } from './limits.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -13,15 +14,15 @@ export class PrefixDeframer implements PppDeframer {
   start = 0;
   end = 0;
   malformed = 0;
-  readonly #prefix: FramePrefix;
+  readonly #prefix: FrameHeader;
   /** Which bytes of the prefix are fixed. */
   readonly #isFixed: readonly boolean[];
   #pending: Uint8Array = EMPTY;
   #at = 0;
 
-  constructor(prefix: FramePrefix) {
+  constructor(prefix: FrameHeader) {
     this.#prefix = prefix;
-    this.#isFixed = Array.from(prefix.bytes, (_, i) => !prefix.lengths.some(({ offset }) => i === offset || i === offset + 1));
+    this.#isFixed = Array.from(prefix.bytes, (_, i) => !prefix.lengths.some(({ offset, width }) => i >= offset && i < offset + width));
   }
 
   push(bytes: Uint8Array): void {
@@ -77,8 +78,9 @@ export class PrefixDeframer implements PppDeframer {
 
   #payloadLength(bytes: Uint8Array, at: number): number {
     let payload: number | undefined;
-    for (const { offset, add } of this.#prefix.lengths) {
-      const length = (((bytes[at + offset] ?? 0) << 8) | (bytes[at + offset + 1] ?? 0)) - add;
+    for (const { offset, width, add } of this.#prefix.lengths) {
+      let length = -add;
+      for (let i = 0; i < width; i++) length += (bytes[at + offset + i] ?? 0) * 256 ** (width - 1 - i);
       if (length < 0 || length > MAX_FRAME) throw new PeerMisbehavedError(`PPP frame length: at most ${MAX_FRAME}, got ${length}`);
       if (payload !== undefined && payload !== length) throw new PeerMisbehavedError(`PPP frame lengths: ${payload} and ${length} differ`);
       payload = length;

@@ -1,6 +1,7 @@
 /** What a vendor is, seen from the client. Nothing else in the client knows a vendor's name. */
 import type { Credential, LoginIo, Target } from '../auth/login-io.ts';
-import type { CryptoProvider } from '../crypto/provider.ts';
+import type { ProtocolId } from '../auth/protocol-id.ts';
+import type { CertificateIdentity, CryptoProvider } from '../crypto/provider.ts';
 import type { AuthSchemeName } from '../http/auth/scheme.ts';
 import type { Logger } from '../log.ts';
 import type { Secret } from '../secret.ts';
@@ -8,16 +9,22 @@ import type { TunnelConfig } from '../tunnel/config.ts';
 import type { TunnelMachine } from '../tunnel/machine.ts';
 import type { Millis } from '../tunnel/packet.ts';
 
-export type ProtocolId = 'anyconnect';
-
 export interface ClientProtocol {
   readonly id: ProtocolId;
   /** As people write it. */
   readonly title: string;
+  /** A tunnel begins with a TLS connection, which may be opened while the log-in still goes on; false: with a UDP flow. */
+  readonly startsOnStream: boolean;
   /** From nothing to a cookie. Rejects with PeerRefusedError for a "no", CancelledError if whoever answers cancels. */
   login(io: LoginIo, target: Target): Promise<Credential>;
-  /** A tunnel for a cookie, again for each reconnect; `previous`: the configuration so far. Rejects with MisuseError for a cookie that is none. */
-  open(credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine>;
+  /**
+   * A tunnel for a cookie, again for each reconnect; `previous`: the configuration so far. `io` is for vendors that ask for the configuration by HTTP first:
+   * its requests go over the connection that the log-in has left, if there is one. Rejects with MisuseError for a cookie that is none, PeerRefusedError for
+   * one that the gateway no longer takes.
+   */
+  open(io: LoginIo, credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine>;
+  /** Ends the session at the gateway, where its tunnel does not say so itself. Called when the tunnel is closed, however it went. */
+  logOut?(io: LoginIo, credential: Credential): Promise<void>;
 }
 
 /** The user's wishes, in words that all vendors share. */
@@ -42,6 +49,20 @@ export interface ProtocolSettings {
   /** False: everything by the stream. */
   readonly usesDatagrams: boolean;
   readonly datagramCiphers: DatagramCiphers;
+  /** The client certificate, for DTLS with certificates. */
+  readonly datagramIdentity?: CertificateIdentity;
+  /**
+   * What is wrong with the certificate (DER, leaf first) that a gateway shows by DTLS; undefined: it has the key that TLS has verified. Absent: DTLS with
+   * certificates is not spoken.
+   */
+  readonly datagramCertificateFault?: (gateway: Target, chain: readonly Uint8Array[]) => string | undefined;
+  /** What a Fortinet portal with a host check is told, where it asks (spec "Fortinet", section 2.7). */
+  readonly hostCheckWords?: HostCheckWords;
+}
+
+export interface HostCheckWords {
+  readonly hostCheck: string;
+  readonly virtualDesktop: string;
 }
 
 /** What the datagram channel may be protected with. */
@@ -57,7 +78,10 @@ export interface DatagramCiphers {
 
 /** How the client describes itself. */
 export interface ClientIdentification {
+  /** AnyConnect's; the other vendors have habits of their own. */
   readonly userAgent: string;
+  /** What the user wants to be called, whatever the vendor's habit is. */
+  readonly chosenUserAgent?: string;
   /** `<version who="vpn">` of AnyConnect's documents. */
   readonly version: string;
   /** AnyConnect's `device-id`: `linux-64`, `win`, `mac-intel`, … */

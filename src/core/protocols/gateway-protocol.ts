@@ -4,7 +4,9 @@
  * The twin of `client-protocol.ts`: a vendor's folder has the codecs once, and both sides use them.
  */
 import type { AuthDialogue, AuthStep, LoginHints } from '../auth/dialogue.ts';
+import type { ProtocolId } from '../auth/protocol-id.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import type { DtlsAssociation } from '../dtls/association.ts';
 import type { HttpRequest, HttpResponse } from '../http/message.ts';
 import type { Logger } from '../log.ts';
 import type { Secret } from '../secret.ts';
@@ -12,7 +14,6 @@ import type { CloseReason, TunnelMachine } from '../tunnel/machine.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import type { SessionTerms } from '../tunnel/session-terms.ts';
 import type { Endpoint } from '../wire/ip-address.ts';
-import type { ProtocolId } from './client-protocol.ts';
 
 export interface GatewayProtocol {
   readonly id: ProtocolId;
@@ -20,6 +21,36 @@ export interface GatewayProtocol {
   claims(first: HttpRequest): 'certain' | 'likely' | 'no';
   /** Serves a connection: log-in, downloads, tunnel. Resolves when the connection is to be closed, or is a session's stream path. */
   serve(connection: GatewayConnection, visitor: Visitor): Promise<'close' | 'tunnel'>;
+  /** Clients that come by DTLS in which the gateway shows its certificate; absent: this vendor's do not. */
+  readonly datagrams?: DatagramFront;
+}
+
+/** Nobody knows whose such an association is before its first record says so. */
+export interface DatagramFront {
+  /** Whose session the record is for, and how it is answered; undefined: it is none of this vendor's. */
+  greet(record: Uint8Array, crypto: CryptoProvider): Greeting | undefined;
+  /** The session's tunnel, on the association that was accepted. */
+  tunnel(parts: DatagramTunnelParts): TunnelMachine;
+}
+
+export interface Greeting {
+  readonly cookie: Secret;
+  readonly wishes: LeaseWishes;
+  /** What the client is told where it has a session, and what else. */
+  accepted(terms: SessionTerms): Uint8Array;
+  readonly refused: Uint8Array;
+}
+
+export interface DatagramTunnelParts {
+  /** The record by which the client said whose it is. */
+  readonly hello: Uint8Array;
+  readonly crypto: CryptoProvider;
+  readonly log: Logger;
+  readonly terms: SessionTerms;
+  /** Up. */
+  readonly dtls: DtlsAssociation;
+  /** What the client has said since it was accepted. */
+  readonly early: readonly Uint8Array[];
 }
 
 /** A client's TLS connection while it speaks HTTP. */
@@ -37,6 +68,8 @@ export interface TunnelPlan {
   readonly machine: TunnelMachine;
   /** UDP flows whose first datagram carries this id (a DTLS hello's session or application id) are the machine's; undefined: it has none. */
   readonly datagramId?: Uint8Array;
+  /** What the client says behind its request, without waiting for an answer, is no reason to keep the connection from the packet engine. */
+  readonly takesEarlyBytes?: boolean;
   /** Keying material that the machine needs of the connection (RFC 5705, RFC 8446 §7.5). */
   readonly exporter?: { readonly label: string; readonly length: number };
 }
@@ -64,6 +97,8 @@ export interface Visitor {
   /** The session of a cookie; undefined: not known, expired, or bound to another address. */
   session(cookie: Secret): Promise<GatewaySession | undefined>;
   now(): Millis;
+  /** The time of day, in milliseconds since 1970. */
+  timeOfDay(): number;
   readonly crypto: CryptoProvider;
   readonly log: Logger;
 }
@@ -112,6 +147,8 @@ export interface GatewaySession {
   readonly boundKey?: Uint8Array;
   /** Takes another key in its place: the holder of the one before has vouched for it. */
   rebind(key: Uint8Array): Promise<void>;
+  /** What {@link lease} would give: the addresses are the session's from now on, and nothing else happens. Rejects as it does. */
+  preview(wishes: LeaseWishes): Promise<SessionTerms>;
   /**
    * Takes the session's addresses, the same each time, and runs the administrator's `connect` script. Rejects with PeerRefusedError when there is no
    * address, too many sessions, or the script says no.

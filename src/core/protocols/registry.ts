@@ -1,21 +1,51 @@
 /** The vendors, each loaded when it is first needed. */
-import type { ClientProtocol, ProtocolId, ProtocolSettings } from './client-protocol.ts';
+import type { ProtocolId } from '../auth/protocol-id.ts';
+import type { ClientProtocol, ProtocolSettings } from './client-protocol.ts';
 import type { GatewayProtocol } from './gateway-protocol.ts';
+import type { Recogniser } from './recogniser.ts';
 
-export async function loadClientProtocol(id: ProtocolId, settings: ProtocolSettings): Promise<ClientProtocol> {
-  switch (id) {
-    case 'anyconnect': {
-      const { AnyConnectClient } = await import('./anyconnect/client.ts');
-      return new AnyConnectClient(settings);
-    }
-  }
+interface Vendor {
+  client(settings: ProtocolSettings): Promise<ClientProtocol>;
+  gateway(): Promise<GatewayProtocol>;
+  recogniser(): Promise<Recogniser>;
+  /** Its gateway has a `DatagramFront`: hellos of strangers are worth an answer. */
+  readonly greetsStrangers: boolean;
 }
 
-export async function loadGatewayProtocol(id: ProtocolId): Promise<GatewayProtocol> {
-  switch (id) {
-    case 'anyconnect': {
-      const { anyconnectGateway } = await import('./anyconnect/gateway.ts');
-      return anyconnectGateway;
-    }
-  }
+const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
+  anyconnect: {
+    client: async (settings) => new (await import('./anyconnect/client.ts')).AnyConnectClient(settings),
+    gateway: async () => (await import('./anyconnect/gateway.ts')).anyconnectGateway,
+    recogniser: async () => (await import('./anyconnect/recognition.ts')).anyconnectRecogniser,
+    greetsStrangers: false,
+  },
+  fortinet: {
+    client: async (settings) => new (await import('./fortinet/client.ts')).FortinetClient(settings),
+    gateway: async () => (await import('./fortinet/gateway.ts')).fortinetGateway,
+    recogniser: async () => (await import('./fortinet/recognition.ts')).fortinetRecogniser,
+    greetsStrangers: true,
+  },
+  f5: {
+    client: async (settings) => new (await import('./f5/client.ts')).F5Client(settings),
+    gateway: async () => (await import('./f5/gateway.ts')).f5Gateway,
+    recogniser: async () => (await import('./f5/recognition.ts')).f5Recogniser,
+    greetsStrangers: true,
+  },
+};
+
+export function loadClientProtocol(id: ProtocolId, settings: ProtocolSettings): Promise<ClientProtocol> {
+  return VENDORS[id].client(settings);
+}
+
+export function loadGatewayProtocol(id: ProtocolId): Promise<GatewayProtocol> {
+  return VENDORS[id].gateway();
+}
+
+export function loadRecogniser(id: ProtocolId): Promise<Recogniser> {
+  return VENDORS[id].recogniser();
+}
+
+/** Whether clients of this vendor come by DTLS before anyone knows them. */
+export function greetsStrangers(id: ProtocolId): boolean {
+  return VENDORS[id].greetsStrangers;
 }

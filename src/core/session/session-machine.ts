@@ -13,7 +13,7 @@
  *
  * Read first: spec "AnyConnect", section 10 "Reconnect, roaming, shutdown"; spec "Client command line", section 8 "Signals".
  */
-import type { SallyportError } from '../errors.ts';
+import { PeerRefusedError, type SallyportError } from '../errors.ts';
 import type { CloseReason } from '../tunnel/machine.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import { Reconnect } from './reconnect.ts';
@@ -151,13 +151,16 @@ export class SessionMachine {
 
   #failed(error: SallyportError, now: Millis): SessionEffect[] {
     const outcome: Outcome = { kind: 'failed', message: error.message, error };
+    // Some gateways say that a cookie is no longer good before there is a tunnel that could be refused.
+    const isRefused = error instanceof PeerRefusedError;
     switch (this.#state.name) {
       case 'authenticating':
-      case 'opening':
       case 'bringing-up':
         return this.#end(outcome, 'log-off');
+      case 'opening':
+        return this.#end(isRefused ? { ...outcome, kind: 'refused' } : outcome, 'log-off');
       case 'reconnecting':
-        return this.#tryAgain(outcome, now);
+        return isRefused ? this.#end({ ...outcome, kind: 'refused' }, 'log-off') : this.#tryAgain(outcome, now);
       default:
         return []; // of no effect that still runs
     }

@@ -3,7 +3,7 @@
  * packets leave. One driver runs every vendor's machine, the client's and the gateway's.
  */
 import type { SallyportError } from '../errors.ts';
-import type { Endpoint } from '../wire/ip-address.ts';
+import type { Endpoint, IpAddress } from '../wire/ip-address.ts';
 import type { TunnelConfig } from './config.ts';
 import type { LayerSink } from './layer.ts';
 import type { Millis, Packet } from './packet.ts';
@@ -63,8 +63,8 @@ export type TunnelEvent =
 export type PathPlan =
   /** A new TLS connection to the gateway; `exporter`: keying material wanted of it (RFC 5705, RFC 8446 §7.5). */
   | { readonly to: 'gateway'; readonly exporter?: { readonly label: string; readonly length: number } }
-  /** A UDP flow to the address of the stream's peer. */
-  | { readonly to: 'udp'; readonly port: number };
+  /** A UDP flow to the address of the stream's peer; `address`: where there is no stream. */
+  | { readonly to: 'udp'; readonly port: number; readonly address?: IpAddress };
 
 export interface PathFacts {
   readonly local: Endpoint;
@@ -102,10 +102,20 @@ export interface TlsFacts {
 
 /**
  * Why a tunnel ended. It decides what the session does next: reconnect (path-lost, renew), log in again or give up (refused), stop (all others).
- * `detach` keeps the cookie alive.
+ * `detach` keeps the cookie alive; `replaced`: the session has another tunnel, at a gateway.
  */
 export interface CloseReason {
-  readonly kind: 'log-off' | 'detach' | 'renew' | 'path-lost' | 'refused' | 'ended-by-peer' | 'expired' | 'misbehaved' | 'unusable';
+  readonly kind:
+    | 'log-off'
+    | 'detach'
+    | 'renew'
+    | 'path-lost'
+    | 'refused'
+    | 'ended-by-peer'
+    | 'expired'
+    | 'replaced'
+    | 'misbehaved'
+    | 'unusable';
   /** For people. */
   readonly message: string;
   /** What went wrong, where something did. */

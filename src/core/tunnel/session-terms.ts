@@ -5,7 +5,7 @@
  */
 import type { CompressionName } from '../compress/compressor.ts';
 import type { SuiteProtection } from '../tls-messages/cipher-suites.ts';
-import type { Cidr } from '../wire/ip-address.ts';
+import type { Cidr, IpAddress } from '../wire/ip-address.ts';
 import type { TunnelConfig } from './config.ts';
 import type { KeepaliveTimes } from './keepalive.ts';
 import type { Millis } from './packet.ts';
@@ -13,6 +13,8 @@ import type { Millis } from './packet.ts';
 export interface SessionTerms {
   /** Addresses, routes, names. The MTU is found when the client's connection is known. */
   readonly config: Omit<TunnelConfig, 'mtu'>;
+  /** The gateway's own end of the link, where there is one. */
+  readonly gatewayIpv4?: IpAddress;
   /** The largest outer IP packet that is sent, in bytes. */
   readonly linkMtu: number;
   /** What the client is told; `dpd` is the mobile one for mobile clients. */
@@ -45,6 +47,8 @@ export interface SessionTerms {
 export interface DatagramPolicy {
   /** Of UDP, already open. */
   readonly port: number;
+  /** A handshake in which the gateway shows the certificate that it shows on TLS is answered. */
+  readonly certificate?: boolean;
   /** A handshake with a key from the TLS connection (AnyConnect's PSK-NEGOTIATE). */
   readonly allowsPsk: boolean;
   /** Resumption with a secret that the client invented: DTLS 1.2, and Cisco's old 0.9. */

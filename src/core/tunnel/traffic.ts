@@ -13,35 +13,87 @@ export interface TrafficDescription {
   readonly open: readonly TrafficKey[];
   /** Width of the anti-replay window in records. */
   readonly replayWindow: number;
-  /** What stands in front of each IP packet inside a record. */
-  readonly header: Uint8Array;
-  readonly isData: DataMatch;
+  readonly framing: PacketFraming;
   /** Largest inner IP packet in bytes. */
   readonly tunnelMtu: number;
   /** Where the peer's packets may come from; others are dropped. Absent: from anywhere, and the device judges what is a packet. */
   readonly innerSources?: readonly Cidr[];
 }
 
-/** A DTLS 1.2 record with an AEAD cipher: header, explicit nonce (GCM), ciphertext, tag. */
-export interface RecordLayout {
-  readonly kind: 'dtls-aead';
-  readonly cipher: AeadCipher;
-}
+/**
+ * What stands around a packet on the wire, and how it is sealed.
+ *
+ * `dtls-aead`: a record of DTLS 1.2: header, explicit nonce (GCM), ciphertext, tag.
+ * `dtls-cbc`: a record of any dialect, whose version bytes are `version`: header, IV, and encrypted plaintext, MAC and padding (RFC 5246 §6.2.3.2).
+ * `esp`: a packet of RFC 4303 without extended sequence numbers: SPI, sequence number, IV, encrypted payload with its trailer, truncated MAC. What the
+ * framing is about is the payload with its next header in front.
+ */
+export type RecordLayout =
+  | { readonly kind: 'dtls-aead'; readonly cipher: AeadCipher }
+  | { readonly kind: 'dtls-cbc'; readonly cipher: CbcCipher; readonly mac: DtlsMac; readonly version: number }
+  | { readonly kind: 'esp'; readonly cipher: CbcCipher; readonly mac: EspMac };
 
 export type AeadCipher = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305';
+export type CbcCipher = 'aes-128-cbc' | 'aes-256-cbc';
+export type DtlsMac = 'sha1' | 'sha256';
+export type EspMac = DtlsMac | 'md5';
 
-/** `id`: the epoch; `iv`: the fixed part of the nonce (4 bytes for GCM, 12 for ChaCha20-Poly1305). */
 export interface TrafficKey {
+  /** The epoch; of ESP the SPI. */
   readonly id: number;
   readonly key: Uint8Array;
+  /** The fixed part of the nonce: 4 bytes for GCM, 12 for ChaCha20-Poly1305. empty for CBC, whose records bring their own. */
   readonly iv: Uint8Array;
+  /** With CBC: as long as its hash. */
+  readonly mac?: Uint8Array;
   readonly nextSequence: number;
 }
 
-/** Data are opened records that have `value` as the byte at `offset`; what follows that byte is the IP packet. */
+/**
+ * How IP packets stand in a record or a stream:
+ *
+ *   +--------------+------+-----------
+ *   | frame header | sent | IP packet        what is sent; what is received may have another of the marks of {@link isData} in the middle
+ *   +--------------+------+-----------
+ */
+export interface PacketFraming {
+  /** In front of everything, data or not. Records that need none have no bytes here. */
+  readonly frame: FrameHeader;
+  /** What stands between that and a packet that is sent, by the packet's family, equally long for both; packets of a family that is absent are dropped. */
+  readonly sent: { readonly ipv4?: Uint8Array; readonly ipv6?: Uint8Array };
+  readonly isData: DataMatch;
+}
+
+/** Fixed bytes, but for lengths. */
+export interface FrameHeader {
+  readonly bytes: Uint8Array;
+  readonly lengths: readonly LengthField[];
+}
+
+/** A length, big endian, of all that follows the frame header, plus `add`. */
+export interface LengthField {
+  readonly offset: number;
+  readonly width: 2 | 4;
+  readonly add: number;
+}
+
+/**
+ * Data is what has one of `values` at `offset` from the frame header's start, which may lie in the header itself; the IP packet follows both. No value
+ * begins with another.
+ */
 export interface DataMatch {
   readonly offset: number;
-  readonly value: number;
+  readonly values: readonly Uint8Array[];
+}
+
+/** Of records whose first byte tells what they are: `mark` that they are data. */
+export function framingByMark(mark: number): PacketFraming {
+  const value = Uint8Array.of(mark);
+  return {
+    frame: { bytes: new Uint8Array(0), lengths: [] },
+    sent: { ipv4: value, ipv6: value },
+    isData: { offset: 0, values: [value] },
+  };
 }
 
 /**
@@ -50,11 +102,9 @@ export interface DataMatch {
  */
 export interface StreamTraffic {
   readonly record: { readonly kind: 'tls-stream' };
-  /** What stands in front of each payload. A frame's own header has the same bytes but for its length and the byte of {@link isData}. */
-  readonly header: HeaderTemplate;
-  /** Its offset lies in the header. */
-  readonly isData: DataMatch;
-  /** Largest payload that is accepted. */
+  /** Its frame header says at least one length. */
+  readonly framing: PacketFraming;
+  /** The most that may follow a frame header. */
   readonly maxPayload: number;
   /** Largest inner IP packet in bytes. */
   readonly tunnelMtu: number;
@@ -62,16 +112,4 @@ export interface StreamTraffic {
   readonly innerSources?: readonly Cidr[];
   /** What has come of the frames so far and was not cut: the engine begins with it. */
   readonly received: Uint8Array;
-}
-
-export interface HeaderTemplate {
-  readonly bytes: Uint8Array;
-  /** Where the payload's length is, big endian. */
-  readonly length: { readonly offset: number; readonly width: 2 | 4 };
-}
-
-/** A length of 16 bits, big endian, in a header: that of all that follows the header, plus `add`. */
-export interface LengthPatch {
-  readonly offset: number;
-  readonly add: number;
 }

@@ -13,6 +13,7 @@ import type { NatLimits } from '../../core/nat/limits.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Cidr, IpAddress } from '../../core/wire/ip-address.ts';
+import type { HostProtocols } from './host-protocols.ts';
 
 export interface GatewayConfig {
   readonly listen: ListenConfig;
@@ -186,6 +187,8 @@ export interface RadiusConfig {
 export type CertificateField = { readonly oid: string } | { readonly alternativeName: 'rfc822name' };
 
 export interface LoginPageConfig {
+  /** Whose clients are served; the first decides where nobody can tell. */
+  readonly protocols: HostProtocols;
   readonly preLoginBanner?: string;
   /** `select-group`: the names, with the friendly text where there is one. */
   readonly groups: readonly { readonly name: string; readonly label: string }[];

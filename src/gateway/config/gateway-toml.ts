@@ -9,7 +9,8 @@ import { z } from 'zod';
 import { clientCertificateDemand } from './client-certificates.ts';
 import { checkFiles } from './config-files.ts';
 import { ConfigReport } from './config-report.ts';
-import type { GatewayConfig, HostConfig } from './gateway-config.ts';
+import type { GatewayConfig, HostConfig, LoginPageConfig } from './gateway-config.ts';
+import { DEFAULT_PROTOCOLS } from './host-protocols.ts';
 import { type LoadedConfig, readConfigText } from './ocserv-conf.ts';
 import { parseTlsPriorities } from './tls-priorities.ts';
 import { HOST_TABLES, hostNameText, type WrittenHost } from './toml-host.ts';
@@ -114,7 +115,11 @@ function complaints(issue: z.core.$ZodIssue): { path: TomlPath; message: string 
 }
 
 function hostOf(own: WrittenHost, main: WrittenHost | undefined): HostConfig {
-  const login = { groups: [], listsOwnGroups: false, headers: [], isCiscoCompatible: false, ...main?.login, ...own.login };
+  const login: LoginPageConfig = {
+    ...{ protocols: DEFAULT_PROTOCOLS, groups: [], listsOwnGroups: false, headers: [], isCiscoCompatible: false },
+    ...main?.login,
+    ...own.login,
+  };
   return {
     tls: {
       ...own.tls,

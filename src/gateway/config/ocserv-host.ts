@@ -11,6 +11,7 @@ import type {
   SupplementConfig,
   TlsPolicyConfig,
 } from './gateway-config.ts';
+import { DEFAULT_PROTOCOLS, type HostProtocols, parseProtocols } from './host-protocols.ts';
 import { authOf, DEFAULT_LABEL } from './ocserv-auth.ts';
 import { bannerOf, hostPolicy } from './ocserv-policy.ts';
 import type { OcservSection } from './ocserv-section.ts';
@@ -106,6 +107,7 @@ function loginOf(section: OcservSection): LoginPageConfig {
   const profile = section.text('user-profile');
   const camouflage = camouflageOf(section);
   return {
+    protocols: protocolsOf(section),
     ...(preLoginBanner !== undefined && { preLoginBanner }),
     groups: groups(section),
     ...(defaultGroupLabel !== undefined && { defaultGroupLabel }),
@@ -115,6 +117,13 @@ function loginOf(section: OcservSection): LoginPageConfig {
     ...(camouflage !== undefined && { camouflage }),
     isCiscoCompatible: section.flag('cisco-client-compat'),
   };
+}
+
+function protocolsOf(section: OcservSection): HostProtocols {
+  const parsed = parseProtocols((section.text('vpn-protocols') ?? '').split(/[\s,]+/).filter((word) => word !== ''));
+  if (typeof parsed !== 'string') return parsed;
+  section.report.error(section.placeOf('vpn-protocols'), `'vpn-protocols': ${parsed}`);
+  return DEFAULT_PROTOCOLS;
 }
 
 function camouflageOf(section: OcservSection): LoginPageConfig['camouflage'] {

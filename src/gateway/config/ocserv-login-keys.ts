@@ -148,6 +148,14 @@ export const LOGIN_KEYS = [
   { name: 'camouflage_secret', type: 'text', scope: 'host', reload: 'yes', meaning: 'the secret: `https://host/?secret`' },
   { name: 'camouflage_realm', type: 'text', scope: 'host', reload: 'yes', meaning: 'ask for a web password in this realm instead of 404' },
   {
+    name: 'vpn-protocols',
+    type: 'text',
+    default: 'anyconnect',
+    scope: 'host',
+    reload: 'yes',
+    meaning: 'whose clients are served, the first where nobody can tell: `anyconnect fortinet` (ours; ocserv warns of it and goes on)',
+  },
+  {
     name: 'cisco-svc-client-compat',
     type: 'flag',
     default: 'false',

@@ -15,6 +15,7 @@ import type {
   SupplementConfig,
   TlsPolicyConfig,
 } from './gateway-config.ts';
+import { type HostProtocols, parseProtocols } from './host-protocols.ts';
 import { parseTlsPriorities } from './tls-priorities.ts';
 import { bannerText, policyTable, type WrittenPolicy } from './toml-policy.ts';
 import { given } from './toml-server.ts';
@@ -144,7 +145,15 @@ const authTable: z.ZodType<AuthConfig> = table({
     ...given({ accounting: auth.accounting, certificateUser: auth['certificate-user'], certificateGroup: auth['certificate-group'] }),
   }));
 
+const protocols: z.ZodType<HostProtocols> = z.array(text).transform((words, context) => {
+  const parsed = parseProtocols(words);
+  if (typeof parsed !== 'string') return parsed;
+  context.addIssue(parsed);
+  return z.NEVER;
+});
+
 const loginTable = table({
+  protocols: protocols.optional(),
   banner: bannerText.optional(),
   groups: z
     .array(z.union([text.transform((name) => ({ name, label: name })), table({ name: text, label: text })]))
@@ -160,6 +169,7 @@ const loginTable = table({
   'cisco-compatible': z.boolean().optional(),
 }).transform((login) =>
   given({
+    protocols: login.protocols,
     preLoginBanner: login.banner,
     groups: login.groups,
     defaultGroupLabel: login['default-group'],

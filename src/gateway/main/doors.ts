@@ -8,7 +8,7 @@ import type { LimitConfig, ListenConfig } from '../config/gateway-config.ts';
 import type { LoginDesk } from './login-desk.ts';
 import type { SessionTable, Tunnel } from './session-table.ts';
 import { BACKLOG, type Knock, TcpDoor } from './tcp-door.ts';
-import { type DatagramTunnel, UdpDoor } from './udp-door.ts';
+import { type DatagramTunnel, type Flow, UdpDoor } from './udp-door.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 export interface DoorsOptions {
@@ -20,6 +20,8 @@ export interface DoorsOptions {
   readonly logins: () => LoginDesk;
   readonly pool: () => WorkerPool;
   readonly inherited?: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
+  /** As `Strangers.answer`. */
+  readonly greetStranger: (datagram: Uint8Array, remote: Endpoint) => Uint8Array | 'valid' | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -54,6 +56,10 @@ export class Doors {
           ...(udpHost !== undefined && { host: udpHost }),
           ...(networkNamespace !== undefined && { within: <T>(make: () => T) => inNetworkNamespace(networkNamespace, make) }),
           onFlow: (tunnel, flow) => options.pool().flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
+          strangers: {
+            answer: (datagram, remote) => (doors.#isOpen ? options.greetStranger(datagram, remote) : undefined),
+            onFlow: (flow) => doors.#strangerCame(flow),
+          },
         });
       }
       doors.#tcp = await TcpDoor.open(listen, (knock) => doors.#knocked(knock), inherited?.tcp ?? []);
@@ -117,6 +123,19 @@ export class Doors {
   /** A datagram that came to another client's socket. */
   strayed(datagram: Uint8Array, from: Endpoint): void {
     this.#udp?.arrived(datagram, from);
+  }
+
+  /** A client that comes by UDP alone is a connection like any other. */
+  #strangerCame(flow: Flow): void {
+    const { table, now, logins, pool } = this.#options;
+    const { remote, local } = flow;
+    const worker = pool().choose();
+    if (worker === undefined || !table.waiting.hasRoom(remote.address) || !logins().mayKnock(remote.address)) {
+      flow.socket.close();
+      return;
+    }
+    const { id } = table.connect(worker, remote, local, now());
+    pool().stranger(worker, { connection: id, remote, local, hasProxyHeader: false }, flow);
   }
 
   /** Connections wait their turn while log-ins pile up (`rate-limit-ms`). */

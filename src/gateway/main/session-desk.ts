@@ -82,6 +82,17 @@ export class SessionDesk {
     return this.#steps.run(session, () => this.#lease(connection, known, wishes));
   }
 
+  /** Vendors tell a client its addresses before it asks for a tunnel. */
+  preview(worker: number, id: number, session: string, wishes: LeaseWishes): Promise<SessionTerms> {
+    const { connection, known } = knownBy(this.#world.table, worker, id, session);
+    return this.#steps.run(session, async () => {
+      const opening = await this.#openingFor(known, wishes);
+      const { lease, displaced } = await this.#world.network.sessions.reserve(openingOf(connection, opening).request);
+      for (const other of displaced) this.#track(other, () => this.#endSession(other, 'unspecified'));
+      return this.#terms(opening, lease);
+    });
+  }
+
   async opened(worker: number, id: number, datagramId: Uint8Array | undefined): Promise<void> {
     const { auth, admit, events, network, log, now } = this.#world;
     const tunnel = this.#world.table.tunnelOf(worker, id);
@@ -132,6 +143,7 @@ export class SessionDesk {
   services(): Readonly<Record<string, (worker: number, ...args: never[]) => unknown>> {
     return {
       endSession: (worker, id: number, session: string) => this.endSession(worker, id, session),
+      preview: (worker, id: number, session: string, wishes: LeaseWishes) => this.preview(worker, id, session, wishes),
       lease: (worker, id: number, session: string, wishes: LeaseWishes) => this.lease(worker, id, session, wishes),
       opened: (worker, id: number, datagramId: Uint8Array | undefined) => this.opened(worker, id, datagramId),
       reported: (worker, id: number, usage: SessionUsage) => this.reported(worker, id, usage),
@@ -163,7 +175,23 @@ export class SessionDesk {
   }
 
   async #lease(connection: Connection, known: KnownSession, wishes: LeaseWishes): Promise<Lease> {
-    const { table, network, config, log } = this.#world;
+    const { table, network } = this.#world;
+    const opening = await this.#openingFor(known, wishes);
+    await this.#takeOver(known.id);
+    this.#checkRoom(known, opening.policy.maxSameClients);
+    const giveBack = table.reserve(known.id, known.user);
+    try {
+      const grant = await network.sessions.open(openingOf(connection, opening));
+      for (const session of grant.displaced) this.#track(session, () => this.#endSession(session, 'unspecified'));
+      return await this.#undoing(known.id, () => this.#opened(connection, opening, grant.lease));
+    } finally {
+      giveBack();
+    }
+  }
+
+  /** Policy of host, group and user, as the files are now. */
+  async #openingFor(known: KnownSession, wishes: LeaseWishes): Promise<Opening> {
+    const { config, log } = this.#world;
     const host = hostOf(config(), known.host);
     const { policy, notices } = await resolvePolicy(host, {
       user: known.user,
@@ -171,16 +199,7 @@ export class SessionDesk {
       ...(known.policy !== undefined && { backEnd: known.policy }),
     });
     for (const { file, line, message } of notices) log.log('warn', 'a supplemental file is not right', { file, line, message });
-    await this.#takeOver(known.id);
-    this.#checkRoom(known, policy.maxSameClients);
-    const giveBack = table.reserve(known.id, known.user);
-    try {
-      const grant = await network.sessions.open(openingOf(connection, { host, known, policy, wishes }));
-      for (const session of grant.displaced) this.#track(session, () => this.#endSession(session, 'unspecified'));
-      return await this.#undoing(known.id, () => this.#opened(connection, { host, known, policy, wishes }, grant.lease));
-    } finally {
-      giveBack();
-    }
+    return { host, known, policy, wishes };
   }
 
   /** What a session has of the network is given back where what follows fails. */
@@ -193,19 +212,11 @@ export class SessionDesk {
     }
   }
 
-  #opened(connection: Connection, { host, known, policy, wishes }: Opening, lease: AddressLease): Lease {
+  #opened(connection: Connection, opening: Opening, lease: AddressLease): Lease {
     const { table, network, now } = this.#world;
+    const { known, policy, wishes } = opening;
     if (table.find(connection.id) !== connection) throw new PeerRefusedError('The client has left.'); // while the script ran
-    const udpPort = this.#world.udpPort();
-    const { dtlsCiphers } = host.tls.policy;
-    const terms = sessionTerms(
-      {
-        ...{ policy, session: known, lease, wishes },
-        host: { mtu: DEFAULT_LINK_MTU, ...(udpPort !== undefined && { udpPort }), ...(dtlsCiphers !== undefined && { dtlsCiphers }) },
-        clientNetworks: network.routes.othersThan(known.id),
-      },
-      { now: 0, date: now(), random: Math.random() },
-    );
+    const terms = this.#terms(opening, lease);
     table.open({
       ...{ id: connection.id, connection, session: known, policy, lease, terms, wishes, device: network.device },
       ...{ datagramId: undefined, isOpen: false },
@@ -214,11 +225,25 @@ export class SessionDesk {
     return { tunnel: connection.id, terms, limits: limitsOf(policy, terms, known.createdAt, now()), owner };
   }
 
+  #terms({ host, known, policy, wishes }: Opening, lease: AddressLease): SessionTerms {
+    const { network, now } = this.#world;
+    const udpPort = this.#world.udpPort();
+    const { dtlsCiphers } = host.tls.policy;
+    return sessionTerms(
+      {
+        ...{ policy, session: known, lease, wishes },
+        host: { mtu: DEFAULT_LINK_MTU, ...(udpPort !== undefined && { udpPort }), ...(dtlsCiphers !== undefined && { dtlsCiphers }) },
+        clientNetworks: network.routes.othersThan(known.id),
+      },
+      { now: 0, date: now(), random: Math.random() },
+    );
+  }
+
   /** The newest tunnel of a session wins (spec "AnyConnect", section 10.2). */
   async #takeOver(session: string): Promise<void> {
     const before = this.#world.table.ofSession(session);
     if (before === undefined) return;
-    await this.#world.endTunnel(before, 'unspecified');
+    await this.#world.endTunnel(before, 'unspecified', 'replaced');
     await this.#finish(before); // its own step waits behind ours, and will find nothing left to do
   }
 

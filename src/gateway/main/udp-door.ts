@@ -2,10 +2,11 @@
  * The one UDP port that all clients share. What comes from an address without a flow arrives here; a flow gets a socket of its own, which the worker
  * connects to its client, and the kernel gives it that client's datagrams from then on.
  *
- * Read first: spec "AnyConnect", section 7.8. Nobody is ever answered from here: who guesses learns nothing, and nothing is amplified.
+ * Read first: spec "AnyConnect", section 7.8. Nobody is answered from here but by a cookie, shorter than what asked for it: who guesses learns nothing, and nothing is amplified.
  *
  *   datagram ── a hello with a tunnel's id ───────────────► a new flow of that tunnel
  *            ── anything else, from a client's address ───► a flow of its tunnel, if it has just one there: perhaps a NAT has changed the port
+ *            ── another hello, where there are vendors whose clients come so ─► a cookie, and with it a flow of nobody's (a worker finds out)
  *            ── the rest ─────────────────────────────────► dropped
  */
 import { createSocket, type Socket } from 'node:dgram';
@@ -36,6 +37,14 @@ export interface UdpDoorOptions {
   readonly now: () => Millis;
   /** A new flow: `socket` has the door's port and is not connected yet; it is the callee's. */
   readonly onFlow: (tunnel: number, flow: Flow) => void;
+  /** For clients that nobody knows before they have shaken hands; undefined: there are none. */
+  readonly strangers?: Strangers;
+}
+
+export interface Strangers {
+  /** What is sent back; `valid`: its sender has proved its address; undefined: it is no hello, or is not wanted. */
+  answer(datagram: Uint8Array, remote: Endpoint): Uint8Array | 'valid' | undefined;
+  onFlow(flow: Flow): void;
 }
 
 export interface Flow {
@@ -153,12 +162,29 @@ export class UdpDoor {
 
   /** What came to this port. Also for datagrams that came to a flow's socket before it was connected, from somebody else. */
   arrived(bytes: Uint8Array, remote: Endpoint): void {
-    const tunnel = this.#saidBy(bytes) ?? this.#onlyTunnelOf(remote.address);
-    if (tunnel === undefined || this.#isRecent(remote)) return;
+    const known = this.#saidBy(bytes);
+    const answer = known === undefined ? this.#options.strangers?.answer(bytes, remote) : undefined;
+    if (answer === undefined) this.#knownArrived(known ?? this.#onlyTunnelOf(remote.address), bytes, remote);
+    else if (answer === 'valid') this.#strangerArrived(bytes, remote);
+    else this.#reply(answer, remote);
+  }
+
+  #knownArrived(tunnel: DatagramTunnel | undefined, bytes: Uint8Array, remote: Endpoint): void {
+    if (tunnel === undefined) return;
+    this.#openFlow(tunnel.local, bytes, remote, (flow) => this.#options.onFlow(tunnel.tunnel, flow));
+  }
+
+  #strangerArrived(bytes: Uint8Array, remote: Endpoint): void {
+    // Where the door hears on all addresses, the way back chooses the one that answers.
+    const any = { family: remote.address.family, bytes: new Uint8Array(remote.address.bytes.length) };
+    this.#openFlow(any, bytes, remote, (flow) => this.#options.strangers?.onFlow(flow));
+  }
+
+  #openFlow(address: IpAddress, bytes: Uint8Array, remote: Endpoint, take: (flow: Flow) => void): void {
+    if (this.#isRecent(remote)) return;
     try {
-      const local: Endpoint = { address: this.#ownAddress() ?? tunnel.local, port: this.port };
-      const flow = { local, remote, first: Uint8Array.from(bytes) };
-      const hand = (socket: Socket) => this.#options.onFlow(tunnel.tunnel, { socket, ...flow });
+      const local: Endpoint = { address: this.#ownAddress() ?? address, port: this.port };
+      const hand = (socket: Socket) => take({ socket, local, remote, first: Uint8Array.from(bytes) });
       const socket = nativeSocketFor(local, this.#options.within);
       if (socket !== undefined) hand(socket);
       else portableSocketFor(local, hand);
@@ -166,6 +192,12 @@ export class UdpDoor {
       // No route back, no descriptors left: the client stays on TLS, and tries again.
       if (!(error instanceof SallyportError)) throw error;
     }
+  }
+
+  #reply(bytes: Uint8Array, remote: Endpoint): void {
+    const family = `IPv${remote.address.family}`;
+    const socket = this.#sockets.find((other) => other.address().family === family);
+    socket?.send(bytes, remote.port, formatIp(remote.address), () => undefined); // lost is lost: the client says hello again
   }
 
   #saidBy(bytes: Uint8Array): DatagramTunnel | undefined {

@@ -93,6 +93,17 @@ export class WorkerPool {
     else child.rpc.notify('flow', [tunnel, local, remote, first], socket, () => socket.close());
   }
 
+  /** A client that came by UDP, and has not said yet who it is. */
+  stranger(worker: number, arrival: Arrival, { socket, first }: Flow): void {
+    const member = this.#members[worker];
+    if (member?.child === undefined) {
+      socket.close();
+      return;
+    }
+    member.child.rpc.notify('stranger', [arrival, first], socket, () => socket.close());
+    member.connections++;
+  }
+
   packets(worker: number, packets: readonly Uint8Array[]): void {
     this.#members[worker]?.child?.rpc.offer('packets', [packets]);
   }

@@ -55,6 +55,7 @@ export function sessionTerms(facts: TermsFacts, moment: TermsMoment): SessionTer
   const datagram = datagramPolicy(facts);
   return {
     config: networkConfig(facts, moment),
+    ...(facts.lease.ipv4?.local !== undefined && { gatewayIpv4: facts.lease.ipv4.local }),
     linkMtu: policy.mtu ?? host.mtu,
     times: keepaliveTimes(policy, wishes, moment.random),
     rekeyMethod: policy.rekeyMethod,
@@ -141,7 +142,7 @@ function datagramPolicy({ policy, host }: TermsFacts): DatagramPolicy | undefine
   const { allowsUdp, allowsPsk, allowsLegacyDtls, matchesTlsCipher } = policy;
   if (host.udpPort === undefined || !allowsUdp) return undefined;
   const ciphers = host.dtlsCiphers && { ciphers: host.dtlsCiphers };
-  return { port: host.udpPort, allowsPsk, allowsLegacy: allowsLegacyDtls, matchesTlsCipher, ...ciphers };
+  return { port: host.udpPort, certificate: true, allowsPsk, allowsLegacy: allowsLegacyDtls, matchesTlsCipher, ...ciphers };
 }
 
 /**

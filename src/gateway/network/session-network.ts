@@ -69,6 +69,11 @@ export class SessionNetwork {
     }
   }
 
+  /** The addresses that {@link open} will give: from now on they are the session's. Throws {@link PeerRefusedError} where there is none. */
+  reserve(request: LeaseRequest): Promise<LeaseGrant> {
+    return this.#options.leases.acquire(request);
+  }
+
   /** The client has told its name, or another one, after `connect`. */
   async updateHost(session: string, hostname: string): Promise<void> {
     const told = this.#open.get(session);

@@ -45,14 +45,15 @@ function main(): void {
         log = new RemoteLogger(rpc, setup.config.logLevel);
         started = await startWorker(rpc, setup, log);
       },
-      reload: (setup: WorkerSetup) => {
-        running().reload(setup);
+      reload: async (setup: WorkerSetup) => {
+        await running().reload(setup);
         log?.setLevel(setup.config.logLevel);
       },
       closeTunnel: (tunnel: number, reason: DisconnectReason, manner: ClosingManner) => running().closeTunnel(tunnel, reason, manner),
       drop: (connection: number) => running().drop(connection),
       reports: () => running().reports(),
       connection: (arrival: Arrival, socket: Socket) => running().serve(arrival, socket),
+      stranger: (arrival: Arrival, first: Uint8Array, socket: UdpSocket) => running().serveStranger(arrival, first, socket),
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>
         running().flow(tunnel, remote, first, socket),
       packets: (packets: readonly Uint8Array[]) => running().deliver(packets),

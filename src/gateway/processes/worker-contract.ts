@@ -37,8 +37,11 @@ export interface WorkerService {
   reload(setup: WorkerSetup): Promise<void>;
 }
 
-/** `goodbye`: the client is told that the session is over. `silence`: for it the connection breaks, and it tries to come back. */
-export type ClosingManner = 'goodbye' | 'silence';
+/**
+ * `goodbye`: the client is told that the session is over. `silence`: for it the connection breaks, and it tries to come back. `replaced`: its session has
+ * another tunnel, which it has most likely opened itself: told or not, as the protocol has it.
+ */
+export type ClosingManner = 'goodbye' | 'silence' | 'replaced';
 
 /** Notices of main. */
 export interface WorkerNotices {
@@ -46,6 +49,8 @@ export interface WorkerNotices {
   connection(arrival: Arrival): void;
   /** With a connected UDP socket: a new flow of that tunnel, and what it said first. */
   flow(tunnel: number, local: Endpoint, remote: Endpoint, first: Uint8Array): void;
+  /** With a UDP socket: a client whose DTLS hello has brought back its cookie; `first` is that hello. */
+  stranger(arrival: Arrival, first: Uint8Array): void;
   /** Packets for clients of this worker that another worker has read from its queue of the device. */
   packets(packets: readonly Uint8Array[]): void;
   /** Without an interface: the network inside is another. */
@@ -73,6 +78,8 @@ export interface WorkerSetup {
   readonly serverName: string;
   /** The interface whose queue this worker inherited, or what it has in its place. */
   readonly device: WorkerDevice;
+  /** Makes the cookies of DTLS hellos (RFC 6347 §4.2.1): main's and every worker's, of this run of the gateway. */
+  readonly helloSecret: Uint8Array;
 }
 
 /** What is in the files that only root can read. */
@@ -89,6 +96,8 @@ export interface DeskService {
   answer(connection: number, dialogue: string, values: FormValues): Promise<AuthStep | undefined>;
   knows(connection: number, dialogue: string): Promise<boolean>;
   session(connection: number, cookie: Secret): Promise<WorkerSession | undefined>;
+  /** What {@link lease} would give; no tunnel begins. Rejects as it does. */
+  preview(connection: number, session: string, wishes: LeaseWishes): Promise<SessionTerms>;
   /** Rejects with PeerRefusedError if there is none for it: `message` is for the client. */
   lease(connection: number, session: string, wishes: LeaseWishes): Promise<Lease>;
   /** The session is bound to another key of its client's. */
@@ -231,6 +240,7 @@ const SCHEMAS = {
   answer: z.tuple([number, text, values]),
   knows: z.tuple([number, text]),
   session: z.tuple([number, secret(MAX_COOKIE)]),
+  preview: z.tuple([number, text, wishes]),
   lease: z.tuple([number, text, wishes]),
   opened: z.tuple([number, bytes(MAX_DATAGRAM_ID).optional()]),
   rebound: z.tuple([number, text, bytes(MAX_KEY)]),

@@ -1,15 +1,12 @@
 /**
  * The hosts' TLS as a worker has it: set up from {@link HostMaterial}, and anew when that changes. Connections that are there keep what they began with.
  */
-import { X509Certificate } from 'node:crypto';
-import { MisuseError, UnsupportedError } from '../../core/errors.ts';
+import { UnsupportedError } from '../../core/errors.ts';
 import { OpenSslServer } from '../../node/openssl-server.ts';
 import type { HostSettings, TlsAcceptor, TlsIdentity } from '../../node/tls-acceptor.ts';
 import { TlsServer } from '../../node/tls-server.ts';
+import { chainOf } from './certificate-chain.ts';
 import { type HostMaterial, isSameMaterial } from './host-material.ts';
-
-/** Certificates of one PEM text that are looked at. */
-const MAX_CERTIFICATES = 16;
 
 export class HostContexts {
   #materials: readonly HostMaterial[];
@@ -87,17 +84,6 @@ function settingsOf({ certificates, clientAuthority, revocationList, policy }: S
 function issuersOf(materials: readonly HostMaterial[]): ReadonlyMap<string, Uint8Array> {
   const chains = materials.flatMap(({ certificates }) => certificates.map(({ certificate }) => chainOf(certificate)));
   return new Map(chains.flatMap(([leaf, issuer]) => (leaf === undefined || issuer === undefined ? [] : [[keyOf(leaf), issuer] as const])));
-}
-
-function chainOf(pem: string): Uint8Array[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return blocks.slice(0, MAX_CERTIFICATES).map((block) => {
-    try {
-      return new Uint8Array(new X509Certificate(block).raw);
-    } catch (error) {
-      throw new MisuseError('A certificate of the gateway cannot be read.', { cause: error });
-    }
-  });
 }
 
 function keyOf(certificate: Uint8Array): string {

@@ -123,6 +123,12 @@ export class RunningTunnel {
     this.#watch();
   }
 
+  /** Its first and only path is this flow. */
+  startOnDatagrams(path: DatagramPath): void {
+    this.#driver.datagramArrived(path);
+    this.#watch();
+  }
+
   flowArrived(path: DatagramPath): void {
     this.#driver.datagramArrived(path);
   }
@@ -135,8 +141,9 @@ export class RunningTunnel {
   /** Ends it, with a word to the client or so that it comes back; resolves when its paths are closed. */
   async close(reason: DisconnectReason, manner: ClosingManner = 'goodbye'): Promise<void> {
     this.#ending ??= reason;
-    const why: CloseReason = { kind: 'expired', message: `The session was ended: ${reason}.` };
-    await (manner === 'goodbye' ? this.#driver.close(why) : this.#driver.abandon(why));
+    const kind = manner === 'replaced' ? 'replaced' : 'expired';
+    const why: CloseReason = { kind, message: `The session was ended: ${reason}.` };
+    await (manner === 'silence' ? this.#driver.abandon(why) : this.#driver.close(why));
     await this.#gone.promise;
   }
 

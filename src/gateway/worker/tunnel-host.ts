@@ -5,12 +5,14 @@ import type { Socket } from 'node:dgram';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
+import type { TunnelMachine } from '../../core/tunnel/machine.ts';
 import { type Millis, packetOf } from '../../core/tunnel/packet.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
+import type { DatagramPath } from '../../node/datagram-path.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedStream } from '../../node/tls-acceptor.ts';
 import type { TlsStream } from '../../node/tls-stream.ts';
-import { PortableUdpSocket } from '../../node/udp-socket.ts';
+import { adoptDatagramPath } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
@@ -40,7 +42,7 @@ export class TunnelHost {
 
   /** The connection is the tunnel's from here on. `rest`: what came behind the request. Resolves when the tunnel is over. */
   async run(lease: Lease, plan: TunnelPlan, connection: AcceptedStream, rest: Uint8Array): Promise<void> {
-    const { desk, notify, device, engine, flows, log, now } = this.#options;
+    const { desk } = this.#options;
     try {
       // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
       await desk.opened(lease.tunnel, plan.datagramId);
@@ -50,14 +52,31 @@ export class TunnelHost {
     }
     const { exporter } = plan;
     const exported = exporter && connection.exportNow(exporter.label, exporter.length);
-    const stream = await this.#placed(lease, connection, rest);
+    const stream = await this.#placed(lease, connection, plan.takesEarlyBytes === true ? 0 : rest.length);
     if (this.#doomed.delete(lease.tunnel)) {
       stream.destroy();
       return;
     }
+    await this.#run(lease, plan.machine, (tunnel) => tunnel.start(stream, exported, rest));
+  }
+
+  /** The same for a tunnel whose one path is a UDP flow that has come already. */
+  async runDatagrams(lease: Lease, machine: TunnelMachine, path: DatagramPath): Promise<void> {
+    try {
+      await this.#options.desk.opened(lease.tunnel, undefined);
+    } catch (error) {
+      await path.close();
+      throw error;
+    }
+    if (this.#doomed.delete(lease.tunnel)) await path.close();
+    else await this.#run(lease, machine, (tunnel) => tunnel.startOnDatagrams(path));
+  }
+
+  async #run(lease: Lease, machine: TunnelMachine, start: (tunnel: RunningTunnel) => void): Promise<void> {
+    const { desk, notify, device, engine, flows, log, now } = this.#options;
     const over = Promise.withResolvers<void>();
     const tunnel = new RunningTunnel({
-      ...{ lease, device, now, machine: plan.machine, router: engine, flows },
+      ...{ lease, device, now, machine, router: engine, flows },
       onClosed: (end) => {
         this.#tunnels.delete(lease.tunnel);
         notify.closed(lease.tunnel, end);
@@ -68,15 +87,15 @@ export class TunnelHost {
       },
     });
     this.#tunnels.set(lease.tunnel, tunnel);
-    tunnel.start(stream, exported, rest);
+    start(tunnel);
     await over.promise;
   }
 
   /** In the engine where that can be: not for a client whose packets are counted one by one, nor one that did not wait for its answer. */
-  async #placed({ terms: { rates } }: Lease, connection: AcceptedStream, rest: Uint8Array): Promise<TlsStream> {
+  async #placed({ terms: { rates } }: Lease, connection: AcceptedStream, early: number): Promise<TlsStream> {
     const isLimited = rates.receive !== undefined || rates.send !== undefined;
     const { engine } = this.#options;
-    if (engine === undefined || isLimited || rest.length > 0) return connection;
+    if (engine === undefined || isLimited || early > 0) return connection;
     try {
       return (await connection.moveTo(engine)) ?? connection;
     } catch (error) {
@@ -95,10 +114,8 @@ export class TunnelHost {
     const { notify, engine, log } = this.#options;
     const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
     try {
-      const path =
-        engine === undefined || this.#tunnels.get(id)?.isLimited === true
-          ? await PortableUdpSocket.adopt(socket, remote, first, strayed)
-          : await engine.adoptUdp(socket, { remote, first, strayed });
+      const isCarried = this.#tunnels.get(id)?.isLimited !== true;
+      const path = await adoptDatagramPath(socket, { remote, first, strayed }, isCarried ? engine : undefined);
       const tunnel = this.#tunnels.get(id);
       if (tunnel === undefined) await path.close();
       else tunnel.flowArrived(path);

@@ -28,6 +28,7 @@ export function workerVisitor({ connection, desk, host, crypto, log, now }: Work
   });
   return {
     ...{ host, crypto, log, now },
+    timeOfDay: () => Date.now(),
     begin: async (hints) => {
       const { dialogue, step } = await desk.begin(connection, hints);
       return { dialogue: dialogueOf(dialogue), step };
@@ -63,6 +64,11 @@ class WorkerGatewaySession implements LeasedSession {
     return desk.rebound(connection, this.#id, key);
   }
 
+  async preview(wishes: LeaseWishes): Promise<Lease['terms']> {
+    const { desk, connection, now } = this.#world;
+    return termsStartingAt(await desk.preview(connection, this.#id, wishes), now());
+  }
+
   async lease(wishes: LeaseWishes): Promise<Lease['terms']> {
     const { desk, connection, now } = this.#world;
     this.lastLease = startingAt(await desk.lease(connection, this.#id, wishes), now());
@@ -77,6 +83,10 @@ class WorkerGatewaySession implements LeasedSession {
 
 /** A lease with its times by our clock. */
 function startingAt({ terms, ...lease }: Lease, now: Millis): Lease {
+  return { ...lease, terms: termsStartingAt(terms, now) };
+}
+
+function termsStartingAt(terms: Lease['terms'], now: Millis): Lease['terms'] {
   const { expiresAt } = terms.config;
-  return { ...lease, terms: expiresAt === undefined ? terms : { ...terms, config: { ...terms.config, expiresAt: now + expiresAt } } };
+  return expiresAt === undefined ? terms : { ...terms, config: { ...terms.config, expiresAt: now + expiresAt } };
 }

@@ -9,15 +9,16 @@ import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { ClientFacts, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
-import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
+import type { ClientFacts } from '../../core/protocols/gateway-protocol.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedTls } from '../../node/tls-acceptor.ts';
+import { adoptDatagramPath } from '../../node/udp-socket.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
+import { datagramIdentity, MAX_STRANGERS, receiveStranger } from './datagram-reception.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
@@ -25,6 +26,7 @@ import { readProxyHeader } from './proxy-protocol.ts';
 import type { FlowKeeper } from './running-tunnel.ts';
 import { ServerConnection, type TunnelHandOver } from './server-connection.ts';
 import { TunnelHost } from './tunnel-host.ts';
+import { VendorTable } from './vendor-table.ts';
 import { type LeasedSession, workerVisitor } from './worker-visitor.ts';
 
 export interface WorkerOptions {
@@ -45,27 +47,31 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #crypto = new NodeCrypto();
   readonly #tunnels: TunnelHost;
-  readonly #protocol: GatewayProtocol;
+  readonly #vendors = new VendorTable();
   readonly #cancel = new AbortController();
   readonly #sockets = new Map<number, Socket>();
   #setup: WorkerSetup;
+  /** Clients by UDP of whom nobody knows yet who they are. */
+  #strangers = 0;
   readonly #hosts: HostContexts;
 
   static async start(options: WorkerOptions): Promise<Worker> {
-    return new Worker(options, await loadGatewayProtocol('anyconnect'));
+    const worker = new Worker(options);
+    await worker.#vendors.load(options.setup.config.hosts);
+    return worker;
   }
 
-  private constructor(options: WorkerOptions, protocol: GatewayProtocol) {
+  private constructor(options: WorkerOptions) {
     const { setup, device, engine, flows, desk, notify, log, hasPortableTls } = options;
     this.#options = options;
-    this.#protocol = protocol;
     this.#setup = setup;
     this.#hosts = new HostContexts(setup.material.hosts, hasPortableTls);
     this.#tunnels = new TunnelHost({ device, engine, flows, desk, notify, log, now });
   }
 
-  /** New connections see the new configuration. Throws {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */
-  reload(setup: WorkerSetup): void {
+  /** New connections see the new configuration. Rejects with {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */
+  async reload(setup: WorkerSetup): Promise<void> {
+    await this.#vendors.load(setup.config.hosts);
     this.#hosts.replace(setup.material.hosts);
     this.#setup = setup;
   }
@@ -84,6 +90,22 @@ export class Worker {
       else log.log('error', 'connection failed', { reason });
     } finally {
       this.#sockets.delete(connection);
+      this.#tunnels.forget(connection);
+      notify.disconnected(connection);
+    }
+  }
+
+  /** Serves a client that has come by UDP, to the end of its tunnel. */
+  async serveStranger(arrival: Arrival, first: Uint8Array, socket: UdpSocket): Promise<void> {
+    const { connection } = arrival;
+    const { notify, log } = this.#options;
+    try {
+      const visit = await this.#greet(arrival, first, socket);
+      if (visit !== undefined) await this.#tunnels.runDatagrams(visit.lease, visit.machine, visit.path);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      log.log('debug', 'connection ended', { reason: error.message });
+    } finally {
       this.#tunnels.forget(connection);
       notify.disconnected(connection);
     }
@@ -116,6 +138,30 @@ export class Worker {
     const { bytesRead, remote, local } = ends;
     const accepted = await this.#hosts.server.accept(socket, { ends: { remote, local }, bytesRead, signal: this.#cancel.signal });
     if (accepted !== undefined) await this.#serveHttp(arrival, accepted); // else a health probe
+  }
+
+  /** Undefined: it is nobody's, and its flow is closed. */
+  async #greet({ connection, remote = NOWHERE }: Arrival, first: Uint8Array, socket: UdpSocket) {
+    const { desk, log, engine, notify } = this.#options;
+    const { config, material, serverName, helloSecret } = this.#setup;
+    const [hostMaterial] = material.hosts;
+    const identity = hostMaterial && datagramIdentity(hostMaterial, log);
+    const [certificate] = identity?.chain ?? [];
+    if (identity === undefined || certificate === undefined || this.#strangers >= MAX_STRANGERS) {
+      socket.close();
+      return undefined;
+    }
+    this.#strangers++;
+    try {
+      const path = await adoptDatagramPath(socket, { remote, first, strayed: (bytes, from) => notify.strayed(bytes, from) }, engine);
+      const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
+      const visitor = workerVisitor({ ...{ connection, desk, log, now, crypto: this.#crypto, host } });
+      const fronts = this.#vendors.datagramFronts;
+      const received = await receiveStranger(path, { crypto: this.#crypto, log, now, helloSecret, identity, fronts, visitor });
+      return received && { ...received, path };
+    } finally {
+      this.#strangers--;
+    }
   }
 
   /** Where the client is; undefined: it is not wanted, or has left. */
@@ -163,7 +209,8 @@ export class Worker {
       }),
     });
     try {
-      await this.#protocol.serve(connection, visitor);
+      const first = await connection.peek();
+      if (first !== undefined) await this.#vendors.vendorOf(first, host).serve(connection, visitor);
       await tunnel;
     } finally {
       await connection.close();

@@ -10,51 +10,19 @@
  * there on the engine alone seals the path, and what the machine commits later in the same turn must find it so; and a datagram is only lent.
  */
 import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts';
-import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import type { CloseReason, Path, PathFacts, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramProblem } from '../datagram-path.ts';
-import type { PacketDevice } from '../devices/packet-device.ts';
-import type { StreamCarrier, TlsStream } from '../tls-stream.ts';
+import type { TlsStream } from '../tls-stream.ts';
 import { type CarriedUse, NO_USE, sumOfUses } from './carried-use.ts';
 import { DatagramEnd } from './datagram-end.ts';
+import type { DriverListener, DriverWorld, PathDialer, TunnelDevice } from './driver-world.ts';
 import { StreamEnd } from './stream-end.ts';
 
-/** What a tunnel needs of the world. */
-export interface DriverWorld {
-  /** The connection has carried other requests: a gateway that is about to close it has not read ours (spec "AnyConnect", section 4.2). */
-  readonly isConnectionUsed?: boolean;
-  /** Who is at the other end, in words: `The gateway`. */
-  readonly peer: string;
-  /** Makes the paths that the machine asks for; undefined: they only arrive, as a gateway's do. */
-  readonly dial?: PathDialer;
-  /** Packets of the device go straight to this carried path; undefined: to the driver. */
-  route(path: DatagramPath | StreamCarrier | undefined): Promise<void>;
-  /** Largest outer packet of the way to the gateway, where the system says. */
-  pathMtu(local: Endpoint): number | undefined;
-  now(): Millis;
-}
-
-export interface PathDialer {
-  /** A TLS connection to the gateway, its certificate judged. */
-  gateway(signal: AbortSignal): Promise<TlsStream>;
-  datagram(remote: Endpoint): Promise<DatagramPath>;
-}
-
-export interface DriverListener {
-  config(config: TunnelConfig): void;
-  /** The stream is there: where it really leads, and from where. */
-  connected(remote: Endpoint, local: Endpoint): void;
-  /** Packets leave by this kind of path now. */
-  up(kind: Path['kind']): void;
-  /** Once, and nothing follows. */
-  closed(reason: CloseReason): void;
-}
-
-/** What a driver wants of a device. */
-export type TunnelDevice = Pick<PacketDevice, 'write' | 'pause' | 'resume'>;
+/** How long a machine may take over its goodbye once it was told to close. */
+const FAREWELL_LIMIT: Millis = 4_000;
 
 export class TunnelDriver {
   readonly #machine: TunnelMachine;
@@ -69,9 +37,11 @@ export class TunnelDriver {
   readonly #cancel = new AbortController();
   /** What is under way: the tunnel is gone when all of it has settled. */
   readonly #pending = new Set<Promise<void>>();
+  readonly #over = Promise.withResolvers<void>();
   readonly #sink: TunnelSink;
   #device: TunnelDevice | undefined;
   #isDevicePaused = false;
+  #isConnected = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #timerDue: Millis = Number.POSITIVE_INFINITY;
@@ -123,8 +93,16 @@ export class TunnelDriver {
   /** Ends the tunnel. Resolves when its paths are closed, which takes as long as the rest of what was committed needs, at most seconds. */
   async close(reason: CloseReason): Promise<void> {
     this.#turn((now) => this.#machine.close(reason, now, this.#sink));
-    if (!this.#isClosed) this.#end(reason); // a machine that has nothing to say about it
+    if (!this.#isClosed && this.#machine.nextTimeout() !== undefined) await this.#farewell(); // PPP waits for an answer
+    if (!this.#isClosed) this.#end(reason);
     await Promise.all(this.#pending);
+  }
+
+  /** Until the machine has said its goodbye, or the time for it is over. */
+  async #farewell(): Promise<void> {
+    const limit = setTimeout(this.#over.resolve, FAREWELL_LIMIT);
+    await this.#over.promise;
+    clearTimeout(limit);
   }
 
   /** Ends the tunnel without a word to the peer, which takes it for a broken connection and may come back. Resolves as {@link close}. */
@@ -187,7 +165,7 @@ export class TunnelDriver {
       const { dial } = this.#world;
       if (dial === undefined) throw new MisuseError('this end of the tunnel opens no paths');
       if (plan.to === 'gateway') await this.#openStream(dial, plan);
-      else this.#openedDatagram(await dial.datagram(this.#remoteOfStream(plan.port)));
+      else this.#openedDatagram(await dial.datagram(this.#remoteOf(plan)));
     } catch (error) {
       const why =
         error instanceof SallyportError ? error : new NetworkError(`The path could not be opened: ${String(error)}.`, { cause: error });
@@ -227,7 +205,7 @@ export class TunnelDriver {
         ...(exported !== undefined && { exported }),
       },
     };
-    this.#listener.connected(remote, local);
+    this.#connected(remote, local);
     connection.onData((bytes) => {
       this.#turn((now) => this.#machine.receive(end, bytes, now, this.#sink));
       if (end.isUnread) this.#lost(end, new NetworkError(`${this.#world.peer} demands answers and does not read them.`));
@@ -254,10 +232,17 @@ export class TunnelDriver {
     });
     const { local, remote, pathMtu, canCarry } = path;
     const facts: PathFacts = { local, remote, ...(pathMtu !== undefined && { pathMtu }), engine: canCarry };
+    if (!this.#isConnected) this.#connected(remote, local);
     this.#turn((now) => this.#machine.opened(end, facts, now, this.#sink));
   }
 
-  #remoteOfStream(port: number): Endpoint {
+  #connected(remote: Endpoint, local: Endpoint): void {
+    this.#isConnected = true;
+    this.#listener.connected(remote, local);
+  }
+
+  #remoteOf({ port, address }: Extract<PathPlan, { to: 'udp' }>): Endpoint {
+    if (address !== undefined) return { address, port };
     for (const end of this.#ends) if (end.kind === 'stream') return { address: end.connection.remote.address, port };
     throw new NetworkError('There is no connection to the gateway whose address a datagram could go to.');
   }
@@ -356,6 +341,7 @@ export class TunnelDriver {
 
   #end(reason: CloseReason): void {
     this.#isClosed = true;
+    this.#over.resolve();
     this.#events.length = 0;
     clearTimeout(this.#timer);
     this.#cancel.abort();

@@ -14,8 +14,11 @@ const SETTINGS: TlsSettings = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2', ci
 /** Frames of the usual kind: a length, and what they are. */
 const TRAFFIC: StreamTraffic = {
   record: { kind: 'tls-stream' },
-  header: { bytes: new Uint8Array(8), length: { offset: 4, width: 2 } },
-  isData: { offset: 6, value: 0 },
+  framing: {
+    frame: { bytes: new Uint8Array(8), lengths: [{ offset: 4, width: 2, add: 0 }] },
+    sent: { ipv4: new Uint8Array(0), ipv6: new Uint8Array(0) },
+    isData: { offset: 6, values: [Uint8Array.of(0)] },
+  },
   maxPayload: 16_384,
   tunnelMtu: 1500,
   received: new Uint8Array(0),

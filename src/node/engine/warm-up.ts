@@ -9,7 +9,7 @@
  *
  * First with paths that carry datagrams, then with TLS connections: see stream-warm-up.ts.
  */
-import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
+import { framingByMark, type TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
 import { LINUX, type Libc } from '../ffi/libc.ts';
 import { openSocketPair, type SocketPair } from '../ffi/sockets.ts';
@@ -164,8 +164,7 @@ function description(): TrafficDescription {
     seal: key(),
     open: [key()],
     replayWindow: 64,
-    header: Uint8Array.of(0),
-    isData: { offset: 0, value: 0 },
+    framing: framingByMark(0),
     tunnelMtu: 1500,
   };
 }

@@ -15,6 +15,7 @@ import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts'
 import { CarriedTraffic, type KeyUse, NOT_OPENED } from './carried-traffic.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
+import { NO_PACKET } from './packet-frames.ts';
 import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
@@ -175,7 +176,7 @@ export class WorkerPath implements WorkerEnd {
     const record = burst.next;
     source.copy(arena.bytes, record + traffic.payloadOffset, start + 1, end);
     arena.bytes[record] = contentType; // as the sealed one will have it
-    const isData = traffic.isData(record, end - start - 1);
+    const isData = traffic.packetOffset(record, end - start - 1) !== NO_PACKET;
     const recordLength = traffic.sealRecord(record, contentType, end - start - 1);
     if (recordLength === 0) {
       this.#notSealed();
@@ -271,13 +272,14 @@ export class WorkerPath implements WorkerEnd {
     const { now } = this.#context;
     const { bytes } = this.#context.arena;
     this.#counters[PATH.receivedAt] = now;
-    if (device !== undefined && traffic.isData(record, length)) {
-      const packet = plaintext + traffic.packetOffset;
-      const packetLength = length - traffic.packetOffset;
+    const offset = device === undefined ? NO_PACKET : traffic.packetOffset(record, length);
+    if (device !== undefined && offset !== NO_PACKET) {
+      const packet = plaintext + offset;
+      const packetLength = length - offset;
       if (admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength, now)) device.add(packet, packetLength);
       return;
     }
-    bytes[plaintext - 1] = bytes[record] ?? 0; // the content type, in front of the plaintext: the header has been used
+    bytes[plaintext - 1] = bytes[record] ?? 0; // the content type, in front of the plaintext: header and IV have been used
     this.#deliver(ENTRY.record, plaintext - 1, plaintext + length);
   }
 

@@ -21,9 +21,10 @@ import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD, NETWORK_ROOM } from '../ffi/openssl-tls-calls.ts';
 import { admitPacket, countSentPacket } from './carried-packets.ts';
 import { ENTRY, entryTag } from './messages.ts';
+import { NO_PACKET, NOT_A_FRAME } from './packet-frames.ts';
 import { ReturnWait } from './return-wait.ts';
 import { count, PATH } from './shared-memory.ts';
-import { NOT_A_FRAME, StreamFrames } from './stream-frames.ts';
+import { StreamFrames } from './stream-frames.ts';
 import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
 import { StreamOutput } from './stream-output.ts';
 import { HEADER_ROOM, PLAINTEXT_ROOM, type StreamRoom } from './stream-room.ts';
@@ -166,7 +167,10 @@ export class WorkerStream implements WorkerEnd {
       count(this.#counters, PATH.notSealed);
       return;
     }
-    frames.writeHeader(this.#context.arena.bytes, this.packetPlace, length);
+    if (!frames.writeHeader(this.#context.arena.bytes, this.packetPlace, length)) {
+      count(this.#counters, PATH.notSealed);
+      return;
+    }
     this.#write(this.packetPlace - frames.headerLength, frames.headerLength + length);
     countSentPacket(this.#counters, length);
     this.#output.hasPackets = true;
@@ -325,7 +329,8 @@ export class WorkerStream implements WorkerEnd {
       if (length === NOT_A_FRAME.cutShort) return at;
       this.#isGarbage = length === NOT_A_FRAME.garbage;
       if (this.#isGarbage) break;
-      if (device !== undefined && frames.isData(bytes, at, length)) this.#pass(device, frames, at + frames.headerLength, at + length);
+      const offset = device === undefined ? NO_PACKET : frames.packetOffset(bytes, at, length);
+      if (device !== undefined && offset !== NO_PACKET) this.#pass(device, frames, at + offset, at + length);
       else this.#deliver(at, at + length);
       at += length;
     }

@@ -155,6 +155,7 @@ describe('settings', () => {
     ]);
     assert.deepEqual(identity, {
       userAgent: 'AnyConnect',
+      chosenUserAgent: 'AnyConnect',
       versionString: '4.1',
       localHostname: 'phone',
       os: 'android',

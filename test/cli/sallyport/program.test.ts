@@ -30,7 +30,8 @@ function connect(...args: readonly string[]) {
 describe('the command line of sallyport', () => {
   it('examines the engine, and nothing that it does not know', () => {
     assert.deepEqual(say('doctor', 'engine', '--json').invocation, { command: 'doctor', given: { json: true } });
-    assert.deepEqual(say('doctor', 'car').invocation, { command: 'none', isMistake: true });
+    assert.deepEqual(say('doctor', 'vpn.example').invocation, { command: 'doctor', host: 'vpn.example', given: {} });
+    assert.deepEqual(say('doctor').invocation, { command: 'none', isMistake: true });
   });
 
   it('connects to a host, with defaults for the rest', () => {
@@ -39,7 +40,7 @@ describe('the command line of sallyport', () => {
     assert.deepEqual(given, {
       tokenMode: 'totp',
       systemTrust: true,
-      protocol: 'anyconnect',
+      protocol: 'auto',
       network: true,
       udp: true,
       ipv6: true,
@@ -123,7 +124,7 @@ describe('the command line of sallyport', () => {
       command: 'login',
       host: 'vpn.example.com',
       format: 'json',
-      given: { tokenMode: 'totp', systemTrust: true, protocol: 'anyconnect' },
+      given: { tokenMode: 'totp', systemTrust: true, protocol: 'auto' },
     });
     const shell = say('login', 'vpn.example.com', '--format', 'shell').invocation;
     assert.equal(shell.command === 'login' && shell.format, 'shell');
@@ -152,7 +153,7 @@ describe('the command line of sallyport', () => {
       [['connect', 'a', '--reconnect-timeout', '-1'], /Expected a number|argument missing/],
       [['connect', 'a', '--compression', 'gzip'], /Allowed choices are none, stateless, all/],
       [['connect', 'a', '--allow-legacy', 'ssl'], /Allowed: tls, dtls/],
-      [['connect', 'a', '--protocol', 'pulse'], /Allowed choices are anyconnect/],
+      [['connect', 'a', '--protocol', 'pulse'], /Allowed choices are auto, anyconnect, fortinet/],
       [['connect', 'a', '--gruop', 'x'], /^Unknown option '--gruop'\n\(Did you mean --group\?\)/],
       [['conect', 'a'], /^Unknown command 'conect'\n\(Did you mean connect\?\)/],
       [['vpn.example.com'], /To connect: sallyport connect vpn\.example\.com/],

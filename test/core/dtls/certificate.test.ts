@@ -6,9 +6,11 @@ import type { CertificateIdentity } from '../../../src/core/crypto/provider.ts';
 import { ERR_DTLS_CERTIFICATE } from '../../../src/core/dtls/certificate-exchange.ts';
 import { DtlsClient, type DtlsClientOptions } from '../../../src/core/dtls/client.ts';
 import type { DtlsVersion } from '../../../src/core/dtls/dialect.ts';
+import { answerStranger } from '../../../src/core/dtls/hello-cookie.ts';
 import { DtlsServer } from '../../../src/core/dtls/server.ts';
 import { utf8 } from '../../../src/core/wire/text.ts';
 import { certificateIdentity } from '../../../src/node/crypto/certificates.ts';
+import { DatagramSink } from '../../support/datagram-sink.ts';
 import { LayerPair } from '../../support/layer-pair.ts';
 import type { LinkConditions } from '../../support/link-model.ts';
 import { LossyLink } from '../../support/lossy-link.ts';
@@ -132,6 +134,29 @@ describe('DTLS with certificates', { skip: missing('openssl') }, () => {
     assert.equal(pair.left.state.name, 'handshaking');
     assert.equal(pair.right.state.name, 'handshaking');
     assert.ok(pair.right.counters.forged > 0, 'its Finished cannot be opened');
+  });
+
+  it('goes on from a hello whose cookie somebody without a memory has asked for', () => {
+    const kind = KINDS[0] ?? assert.fail();
+    const cookie = { secret: new Uint8Array(16).fill(7), peer: utf8('192.0.2.1:4444') };
+    const crypto = new SeededCrypto(9);
+    const client = clientOf(kind, 1);
+    const sink = new DatagramSink();
+    client.handleTimeout(0, sink);
+    const request = answerStranger(crypto, cookie, sink.takeBytes());
+    assert.ok(request instanceof Uint8Array);
+    client.receive(request, 1, sink);
+    const second = sink.takeBytes();
+    assert.equal(answerStranger(crypto, cookie, second), 'valid');
+    assert.equal(answerStranger(crypto, { ...cookie, peer: utf8('192.0.2.1:4445') }, second) === 'valid', false);
+    assert.equal(answerStranger(crypto, cookie, Uint8Array.of(1, 2, 3)), undefined);
+    const credentials = { kind: 'certificate', identity: identities.rsa } as const;
+    const server = new DtlsServer({ crypto, version: '1.2', credentials, cookie });
+    const answers = new DatagramSink();
+    server.receive(second, 2, answers);
+    const pair = new LayerPair(client, server, new LossyLink({ delay: 5 }, 1));
+    for (const datagram of answers.take()) client.receive(datagram, 3, pair.sinks.left);
+    assert.ok(pair.run(() => client.state.name === 'up' && server.state.name === 'up', 2000));
   });
 
   it('chooses by the kind of key that the server has', () => {

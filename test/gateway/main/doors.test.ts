@@ -184,6 +184,7 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
       ...{ listen: { host: '127.0.0.1', tcpPort, proxyProtocol: false }, table: new SessionTable(), now: Date.now },
       limits: () => (parts ?? assert.fail('too early')).limits(),
       logins: () => (parts ?? assert.fail('too early')).logins(),
+      greetStranger: () => undefined,
       pool: () => (parts ?? assert.fail('too early')).pool(),
     });
     const client = net.connect(tcpPort, '127.0.0.1');

@@ -21,6 +21,7 @@ const HONEST: Readonly<Record<string, readonly unknown[]>> = {
   answer: [1, 'id', { username: 'alice', password: new Secret('x') }],
   knows: [1, 'id'],
   session: [1, new Secret('cookie')],
+  preview: [1, 'session', WISHES],
   lease: [1, 'session', WISHES],
   opened: [1, new Uint8Array(32)],
   rebound: [1, 'session', new Uint8Array(91)],

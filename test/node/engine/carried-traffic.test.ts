@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { MisuseError } from '../../../src/core/errors.ts';
-import type { AeadCipher, TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
+import { type AeadCipher, framingByMark, type TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
 import { CarriedTraffic, type CipherMaker, NOT_OPENED } from '../../../src/node/engine/carried-traffic.ts';
-import { makeRecordCipher } from '../../../src/node/engine/record-cipher.ts';
+import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
+import { NO_PACKET } from '../../../src/node/engine/packet-frames.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
 import { openReference, type ReferenceKey, sealReference } from '../../reference/dtls-record.ts';
@@ -30,8 +31,7 @@ function describing(seal: ReferenceKey, open: readonly ReferenceKey[], nextSeque
     seal: traffic(seal, nextSequence),
     open: open.map((each) => traffic(each, 1)),
     replayWindow: 64,
-    header: Uint8Array.of(0),
-    isData: { offset: 0, value: 0 },
+    framing: framingByMark(0),
     tunnelMtu: 1400,
   };
 }
@@ -60,7 +60,7 @@ for (const [name, functions] of [
   ['OpenSSL by address', openssl],
   ['node:crypto', undefined],
 ] as const) {
-  const make: CipherMaker = (cipher, direction, each) => makeRecordCipher(functions, arena, cipher, direction, each);
+  const make: CipherMaker = (layout, direction, each) => makeRecordCipher(functions, arena, layout, direction, each);
 
   for (const cipher of CIPHERS) {
     describe(`records of ${cipher} by ${name}`, () => {
@@ -142,7 +142,7 @@ for (const [name, functions] of [
         assert.equal(traffic.open(incoming, first.length + second.length), 3);
         assert.equal(traffic.recordLength, first.length);
         assert.equal(traffic.open(incoming + first.length, second.length), 3);
-        assert.ok(!traffic.isData(incoming + first.length, 3));
+        assert.equal(traffic.packetOffset(incoming + first.length, 3), NO_PACKET);
         traffic.close();
       });
 
@@ -152,7 +152,7 @@ for (const [name, functions] of [
           const next = traffic.state.open[0]?.nextSequence ?? 0;
           const opened = open(traffic, sealReference(back, next, type, plaintext));
           assert.ok(typeof opened !== 'number');
-          return traffic.isData(incoming, opened.length);
+          return traffic.packetOffset(incoming, opened.length) === 1;
         };
         assert.ok(isData(DATA, Buffer.of(0, 0x45)));
         assert.ok(!isData(DATA, Buffer.of(3, 0x45)), 'a probe');
@@ -257,8 +257,9 @@ describe('traffic descriptions', () => {
       { open: Array.from({ length: 5 }, (_, id) => ({ ...good.seal, id })) },
       { replayWindow: 63 },
       { replayWindow: 5000 },
-      { header: new Uint8Array(33) },
-      { isData: { offset: -1, value: 0 } },
+      { framing: { ...framingByMark(0), sent: { ipv4: new Uint8Array(33) } } },
+      { framing: { ...framingByMark(0), sent: {} } },
+      { framing: { ...framingByMark(0), isData: { offset: -1, values: [Uint8Array.of(0)] } } },
       { tunnelMtu: 70_000 },
     ];
     for (const change of wrong) {

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { packetBytes } from '../../../src/core/tunnel/packet.ts';
-import type { TrafficDescription, TrafficKey } from '../../../src/core/tunnel/traffic.ts';
+import { framingByMark, type TrafficDescription, type TrafficKey } from '../../../src/core/tunnel/traffic.ts';
 import type { DatagramPath } from '../../../src/node/datagram-path.ts';
 import { StackDevice } from '../../../src/node/devices/stack-device.ts';
 import { TunDevice } from '../../../src/node/devices/tun-device.ts';
@@ -83,8 +83,7 @@ async function carried(engine: PacketEngine, end: End, peer: End, mtu: number): 
     seal: keyOf(end),
     open: [keyOf(peer)],
     replayWindow: 1024,
-    header: DATA.subarray(1),
-    isData: { offset: 0, value: 0 },
+    framing: framingByMark(0),
     tunnelMtu: mtu,
   };
   await path.carry(description);

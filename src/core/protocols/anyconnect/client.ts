@@ -21,6 +21,7 @@ const ENCODINGS: Readonly<Record<ProtocolSettings['compression'], readonly Compr
 export class AnyConnectClient implements ClientProtocol {
   readonly id = 'anyconnect';
   readonly title = 'Cisco AnyConnect or OpenConnect';
+  readonly startsOnStream = true;
   readonly #settings: ProtocolSettings;
   #strap: Strap | undefined;
   /** The key has announced itself at a gateway: from the next CONNECT on it is replaced each time (spec 3.14). */
@@ -38,7 +39,7 @@ export class AnyConnectClient implements ClientProtocol {
     return login(io, target, options);
   }
 
-  async open(credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine> {
+  async open(_io: LoginIo, credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine> {
     const { crypto, log, client, compression, wantsIpv6, mtu, baseMtu, dpd } = this.#settings;
     const { session, strapKey } = parseSessionCookie(credential.cookie);
     if (this.#strap === undefined && strapKey !== undefined) this.#strap = Strap.restore(crypto, strapKey);

@@ -17,7 +17,7 @@ import { isIpPacket } from '../../tunnel/inner-packet.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
 import type { PathStatus } from '../../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
-import type { TrafficDescription } from '../../tunnel/traffic.ts';
+import { framingByMark, type TrafficDescription } from '../../tunnel/traffic.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
 
 export interface DatagramAssociationOptions {
@@ -150,8 +150,7 @@ export class DatagramAssociation {
    */
   handOver(tunnelMtu: number, innerSources?: readonly Cidr[]): TrafficDescription | undefined {
     if (this.#compressor !== undefined) return undefined;
-    const header = Uint8Array.of(DATAGRAM_TYPES.data);
-    const traffic = this.#dtls.handOver({ header, isData: { offset: 0, value: DATAGRAM_TYPES.data }, tunnelMtu });
+    const traffic = this.#dtls.handOver({ framing: framingByMark(DATAGRAM_TYPES.data), tunnelMtu });
     this.#isHandedOver = traffic !== undefined;
     return traffic && { ...traffic, ...(innerSources !== undefined && { innerSources }) };
   }

@@ -9,11 +9,12 @@ import { HttpAuthenticator } from '../../http/auth/authenticator.ts';
 import type { AuthSchemeName } from '../../http/auth/scheme.ts';
 import { CookieJar } from '../../http/cookies.ts';
 import { type HttpHeaders, type HttpResponse, headerValue } from '../../http/message.ts';
+import { padding } from '../../http/padding.ts';
 import { hostHeader, isSameServer, resolveLocation } from '../../http/url.ts';
 import { Secret } from '../../secret.ts';
 import { utf8 } from '../../wire/text.ts';
 import type { LoginOptions } from './login-options.ts';
-import { mobileHeaders, padding } from './request-headers.ts';
+import { mobileHeaders } from './request-headers.ts';
 
 export interface LoginBody {
   readonly text: string;

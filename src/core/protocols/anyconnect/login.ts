@@ -283,7 +283,7 @@ class Login {
     const { strap } = this.#options;
     const { remote, pin } = this.#io.connection();
     const cookie = renderSessionCookie({ session, ...(strap !== undefined && { strapKey: strap.exportKey() }) });
-    return { gateway: { ...this.#http.place, path: '/' }, address: remote.address, pin, cookie };
+    return { protocol: 'anyconnect', gateway: { ...this.#http.place, path: '/' }, address: remote.address, pin, cookie };
   }
 }
 

@@ -18,10 +18,3 @@ export function mobileHeaders(client: ClientIdentification): HttpHeaders {
     ['X-AnyConnect-Identifier-Device-UniqueID', mobile.uniqueId],
   ];
 }
-
-const PAD_BLOCK = 64;
-
-/** Zeros that hide the length of a password: the body and its pad fill whole blocks of 64, with at least one zero. */
-export function padding(bodyLength: number): string {
-  return '0'.repeat(PAD_BLOCK * (1 + Math.floor(bodyLength / PAD_BLOCK)) - bodyLength);
-}

@@ -195,8 +195,11 @@ export function streamTraffic(received: Uint8Array): StreamTraffic {
   writeCstpHeader(bytes, 0, CSTP_TYPES.data, 0);
   return {
     record: { kind: 'tls-stream' },
-    header: { bytes, length: CSTP_LENGTH_FIELD },
-    isData: { offset: CSTP_TYPE_OFFSET, value: CSTP_TYPES.data },
+    framing: {
+      frame: { bytes, lengths: [{ ...CSTP_LENGTH_FIELD, add: 0 }] },
+      sent: { ipv4: NO_BYTES, ipv6: NO_BYTES },
+      isData: { offset: CSTP_TYPE_OFFSET, values: [Uint8Array.of(CSTP_TYPES.data)] },
+    },
     maxPayload: MAX_CSTP_PAYLOAD,
     tunnelMtu: MAX_SENT_PAYLOAD,
     received: copyOf(received),

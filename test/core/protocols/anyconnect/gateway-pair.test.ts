@@ -219,7 +219,7 @@ describe('Our client at our gateway', () => {
     for (let tunnels = 1; tunnels <= 3; tunnels++) {
       keys.add(Buffer.from(session.boundKey ?? assert.fail('not bound')).toString('base64'));
       const finished = utf8(`verify_data ${tunnels}`);
-      const machine = await client.open(credential, undefined);
+      const machine = await client.open(new DoorIo(visitor, () => assert.fail()), credential, undefined);
       const [sink, events] = [new CollectingSink(), [] as TunnelEvent[]];
       const out = { on: () => sink, event: (event: TunnelEvent) => events.push(event) };
       const stream = { kind: 'stream' } as const;

@@ -45,7 +45,7 @@ describe('a gateway’s tunnel whose stream the engine carries', () => {
     const [traffic] = trafficIn(events);
     assert.ok(traffic !== undefined && 'received' in traffic);
     assert.equal(traffic.received.length, 0);
-    assert.deepEqual(traffic.header, { bytes: frame(CSTP_TYPES.data), length: { offset: 4, width: 2 } });
+    assert.deepEqual(traffic.framing.frame, { bytes: frame(CSTP_TYPES.data), lengths: [{ offset: 4, width: 2, add: 0 }] });
     assert.deepEqual(
       traffic.innerSources?.map(({ address, prefix }) => `${formatIp(address)}/${prefix}`),
       [`${CLIENT_ADDRESS}/32`, '192.168.64.0/20'],

@@ -1,7 +1,7 @@
 /** IP packets that can be told apart, for tests of tunnels: what arrives must have been sent, unaltered, and comes once. */
 import assert from 'node:assert/strict';
 import type { SeededRandom } from '../../../support/seeded-random.ts';
-import type { TunnelEnd } from './tunnel-end.ts';
+import type { TunnelEnd } from '../../../support/tunnel-end.ts';
 import { CLIENT_ADDRESS, GATEWAY_ADDRESS, ip } from './tunnel-pair.ts';
 
 const HEADER = 20;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { mobileHeaders, padding } from '../../../../src/core/protocols/anyconnect/request-headers.ts';
+import { padding } from '../../../../src/core/http/padding.ts';
+import { mobileHeaders } from '../../../../src/core/protocols/anyconnect/request-headers.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
 
 describe('X-Pad', () => {

@@ -69,8 +69,8 @@ describe('a tunnel whose stream the engine carries', () => {
     const traffic = event?.traffic ?? assert.fail();
     assert.ok('received' in traffic);
     assert.deepEqual(traffic.received, rest);
-    assert.deepEqual(traffic.header, { bytes: frame(CSTP_TYPES.data), length: { offset: 4, width: 2 } });
-    assert.deepEqual(traffic.isData, { offset: 6, value: 0 });
+    assert.deepEqual(traffic.framing.frame, { bytes: frame(CSTP_TYPES.data), lengths: [{ offset: 4, width: 2, add: 0 }] });
+    assert.deepEqual(traffic.framing.isData, { offset: 6, values: [Uint8Array.of(0)] });
     assert.equal(stream.records.length, 0, 'the question comes again, from the engine');
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TunnelEvent } from '../../../../src/core/tunnel/machine.ts';
+import { framingByMark } from '../../../../src/core/tunnel/traffic.ts';
 import { seconds, TunnelPair } from './tunnel-pair.ts';
 import type { PairOptions } from './tunnel-pair-options.ts';
 import { established, talk, timeUntil } from './tunnel-talk.ts';
@@ -19,8 +20,7 @@ describe('A tunnel on the packet engine', () => {
       const [event] = trafficOf(pair);
       assert.equal(event?.path, pair.client.up);
       assert.equal(event?.traffic?.tunnelMtu, pair.client.mtu);
-      assert.deepEqual(event?.traffic?.header, Uint8Array.of(0));
-      assert.deepEqual(event?.traffic?.isData, { offset: 0, value: 0 });
+      assert.deepEqual(event?.traffic?.framing, framingByMark(0));
       assert.deepEqual([said.up.missing, said.down.missing], [[], []]);
     }
   });

@@ -8,7 +8,7 @@ import type { CloseReason } from '../../../../src/core/tunnel/machine.ts';
 import { utf8 } from '../../../../src/core/wire/text.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
 import { sized } from '../../../support/size.ts';
-import type { TestPath, TunnelEnd } from './tunnel-end.ts';
+import type { TestPath, TunnelEnd } from '../../../support/tunnel-end.ts';
 import { seconds, TunnelPair } from './tunnel-pair.ts';
 import type { PairOptions } from './tunnel-pair-options.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { NetworkError } from '../../../../src/core/errors.ts';
 import type { TunnelEvent } from '../../../../src/core/tunnel/machine.ts';
-import type { TunnelEnd } from './tunnel-end.ts';
+import type { TunnelEnd } from '../../../support/tunnel-end.ts';
 import { ip, seconds, TunnelPair } from './tunnel-pair.ts';
 import { established, talk, talkOf, timeUntil } from './tunnel-talk.ts';
 

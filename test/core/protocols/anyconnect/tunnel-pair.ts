@@ -21,7 +21,7 @@ import { FakeClock } from '../../../support/fake-clock.ts';
 import { FaultyLink, type LinkConditions, LinkModel, PERFECT_LINK } from '../../../support/link-model.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
-import { TestPath, TunnelEnd } from './tunnel-end.ts';
+import { TestPath, TunnelEnd } from '../../../support/tunnel-end.ts';
 import { MODES, type PairOptions } from './tunnel-pair-options.ts';
 
 export const ip = (text: string) => parseIp(text) ?? assert.fail(text);

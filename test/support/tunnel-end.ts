@@ -3,14 +3,14 @@
  * that is gone, or takes room without giving it back fails the test.
  */
 import assert from 'node:assert/strict';
-import { NetworkError } from '../../../../src/core/errors.ts';
-import { isIpPacket } from '../../../../src/core/tunnel/inner-packet.ts';
-import { type LayerSink, MAX_RESERVE } from '../../../../src/core/tunnel/layer.ts';
-import type { CloseReason, Path, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../../../src/core/tunnel/machine.ts';
-import { type Millis, type Packet, packetBytes, packetOf } from '../../../../src/core/tunnel/packet.ts';
-import { SourceFilter } from '../../../../src/core/tunnel/source-filter.ts';
-import type { FakeClock, Timed } from '../../../support/fake-clock.ts';
-import { TinyEngine } from '../../../support/tiny-engine.ts';
+import { NetworkError } from '../../src/core/errors.ts';
+import { isIpPacket } from '../../src/core/tunnel/inner-packet.ts';
+import { type LayerSink, MAX_RESERVE } from '../../src/core/tunnel/layer.ts';
+import type { CloseReason, Path, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../src/core/tunnel/machine.ts';
+import { type Millis, type Packet, packetBytes, packetOf } from '../../src/core/tunnel/packet.ts';
+import { SourceFilter } from '../../src/core/tunnel/source-filter.ts';
+import type { FakeClock, Timed } from './fake-clock.ts';
+import { TinyEngine } from './tiny-engine.ts';
 
 /** The offset of DTLS's application data in an opened record. */
 const APPLICATION_DATA = 0x17;

@@ -1,0 +1,161 @@
+/**
+ * The form of an HTML page as a gateway's log-in writes it: its inputs in their order, its choices, and what the page says in bold and in cells.
+ *
+ * Read first: spec "Fortinet", sections 2.5 and 9; spec "F5", section 2.3. Pages are for browsers and often no good HTML: whatever cannot be read is left out.
+ */
+import { type Handler, Parser } from 'htmlparser2';
+import { PeerMisbehavedError } from '../errors.ts';
+
+export interface HtmlForm {
+  readonly id?: string;
+  /** Lower case; `get` where the form does not say. */
+  readonly method: string;
+  readonly action?: string;
+  /** In the order of the document. */
+  readonly inputs: readonly HtmlInput[];
+  readonly selects: readonly HtmlSelect[];
+}
+
+export interface HtmlSelect {
+  readonly name: string;
+  readonly options: readonly HtmlOption[];
+}
+
+export interface HtmlOption {
+  /** What is sent: the text where the page does not say. */
+  readonly value: string;
+  readonly text: string;
+  readonly isSelected: boolean;
+}
+
+export interface HtmlInput {
+  /** Lower case; empty where it is not said. */
+  readonly type: string;
+  readonly name: string;
+  readonly value: string;
+  readonly style: string;
+  readonly isChecked: boolean;
+}
+
+export interface HtmlPage {
+  /** The first of the document. */
+  readonly form?: HtmlForm;
+  /** The text of the last `<b>`, white space at its ends left out; undefined if there is none, or it is empty. */
+  readonly bold?: string;
+  /** The texts of table cells that have an id, white space at their ends left out. */
+  readonly cells: ReadonlyMap<string, string>;
+}
+
+/** Characters of a page, inputs of its form, characters of a name or value. */
+export const MAX_PAGE_LENGTH = 65_536;
+const MAX_INPUTS = 64;
+const MAX_OPTIONS = 256;
+const MAX_CELLS = 64;
+const MAX_ATTRIBUTE_LENGTH = 8192;
+
+/** Throws {@link PeerMisbehavedError} for a page or a form that is too large; nothing else is wrong with HTML. */
+export function parseHtmlPage(html: string, maxLength: number = MAX_PAGE_LENGTH): HtmlPage {
+  if (html.length > maxLength) throw new PeerMisbehavedError(`the gateway's page has more than ${maxLength} characters`);
+  const reader = new PageReader();
+  // HTML's own entities are left out of the commands (tools/bundle.ts); XML's do, and so do its rules where scripts are taken out first.
+  const parser = new Parser(reader, { xmlMode: true, lowerCaseTags: true, lowerCaseAttributeNames: true });
+  parser.end(html.replace(/<(script|style)\b[\s\S]*?<\/\1\s*>/gi, ''));
+  return reader.page();
+}
+
+class PageReader implements Partial<Handler> {
+  #form: (Omit<HtmlForm, 'inputs' | 'selects'> & { readonly inputs: HtmlInput[]; readonly selects: OpenSelect[] }) | undefined;
+  readonly #cells = new Map<string, string>();
+  /** The cell with an id that is open. */
+  #cell: string | undefined;
+  #select: OpenSelect | undefined;
+  #isInForm = false;
+  /** Depth of `<b>` that is open. */
+  #bolds = 0;
+  #text = '';
+  #bold = '';
+
+  onopentag(name: string, attributes: Readonly<Record<string, string>>): void {
+    if (name === 'form' && this.#form === undefined) {
+      const { id, method = 'get', action } = attributes;
+      this.#form = {
+        ...(id !== undefined && { id }),
+        method: method.trim().toLowerCase(),
+        ...(action !== undefined && { action }),
+        inputs: [],
+        selects: [],
+      };
+      this.#isInForm = true;
+    } else if (name === 'input' && this.#isInForm) {
+      this.#input(attributes);
+    } else if (name === 'select' && this.#isInForm) {
+      this.#openSelect(attributes.name ?? '');
+    } else if (name === 'option' && this.#select !== undefined) {
+      this.#option(this.#select, attributes);
+    } else if (name === 'b' && this.#bolds++ === 0) {
+      this.#text = '';
+    } else if (name === 'td' && attributes.id !== undefined && this.#cells.size < MAX_CELLS) {
+      this.#cell = attributes.id;
+      this.#cells.set(attributes.id, '');
+    }
+  }
+
+  onclosetag(name: string): void {
+    if (name === 'form') this.#isInForm = false;
+    if (name === 'select') this.#select = undefined;
+    if (name === 'td') this.#cell = undefined;
+    if (name === 'b' && this.#bolds > 0 && --this.#bolds === 0) this.#bold = this.#text.trim();
+  }
+
+  ontext(text: string): void {
+    if (this.#bolds > 0) this.#text += text;
+    const option = this.#select?.options.at(-1);
+    if (option !== undefined) option.text += text;
+    if (this.#cell !== undefined) this.#cells.set(this.#cell, (this.#cells.get(this.#cell) ?? '') + text);
+  }
+
+  page(): HtmlPage {
+    const cells = new Map(Array.from(this.#cells, ([id, text]) => [id, text.trim()]));
+    const form = this.#form && { ...this.#form, selects: this.#form.selects.map(closed) };
+    return { ...(form !== undefined && { form }), ...(this.#bold !== '' && { bold: this.#bold }), cells };
+  }
+
+  #openSelect(name: string): void {
+    const selects = this.#form?.selects ?? [];
+    if (selects.length === MAX_INPUTS || name.length > MAX_ATTRIBUTE_LENGTH) {
+      throw new PeerMisbehavedError(`the gateway's form has more than ${MAX_INPUTS} choices`);
+    }
+    this.#select = { name, options: [] };
+    selects.push(this.#select);
+  }
+
+  #option({ options }: OpenSelect, { value, selected }: Readonly<Record<string, string>>): void {
+    if (options.length === MAX_OPTIONS) throw new PeerMisbehavedError(`the gateway's form has a choice of more than ${MAX_OPTIONS}`);
+    options.push({ ...(value !== undefined && { value }), text: '', isSelected: selected !== undefined });
+  }
+
+  #input({ type = '', name = '', value = '', style = '', checked }: Readonly<Record<string, string>>): void {
+    const inputs = this.#form?.inputs ?? [];
+    if (inputs.length === MAX_INPUTS) throw new PeerMisbehavedError(`the gateway's form has more than ${MAX_INPUTS} inputs`);
+    if (name.length > MAX_ATTRIBUTE_LENGTH || value.length > MAX_ATTRIBUTE_LENGTH) {
+      throw new PeerMisbehavedError(`the gateway's form has an input with more than ${MAX_ATTRIBUTE_LENGTH} characters`);
+    }
+    inputs.push({ type: type.trim().toLowerCase(), name, value, style, isChecked: checked !== undefined });
+  }
+}
+
+/** A choice that is being read. */
+interface OpenSelect {
+  readonly name: string;
+  readonly options: OpenOption[];
+}
+
+interface OpenOption {
+  readonly value?: string;
+  text: string;
+  readonly isSelected: boolean;
+}
+
+function closed({ name, options }: OpenSelect): HtmlSelect {
+  return { name, options: options.map(({ value, text, isSelected }) => ({ value: value ?? text.trim(), text: text.trim(), isSelected })) };
+}

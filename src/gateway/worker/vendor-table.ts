@@ -1,0 +1,43 @@
+/** Whose client has come: the vendors that hosts serve, and how a first request is told apart. */
+import type { ProtocolId } from '../../core/auth/protocol-id.ts';
+import { MisuseError } from '../../core/errors.ts';
+import type { HttpRequest } from '../../core/http/message.ts';
+import type { DatagramFront, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
+import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
+import type { HostConfig } from '../config/gateway-config.ts';
+
+/** What is asked of a host. */
+export type ServingHost = { readonly login: Pick<HostConfig['login'], 'protocols'> };
+
+export class VendorTable {
+  readonly #vendors = new Map<ProtocolId, GatewayProtocol>();
+
+  /** Those that these hosts serve; what is loaded stays. */
+  async load(hosts: readonly ServingHost[]): Promise<void> {
+    const wanted = new Set(hosts.flatMap(({ login }) => login.protocols));
+    await Promise.all(
+      [...wanted].map(async (id) => {
+        if (!this.#vendors.has(id)) this.#vendors.set(id, await loadGatewayProtocol(id));
+      }),
+    );
+  }
+
+  /** The one that is certain of the request; else the first that finds it likely, the host's default before the others; else that default. */
+  vendorOf(first: HttpRequest, { login: { protocols } }: ServingHost): GatewayProtocol {
+    const vendors = protocols.map((id) => this.#of(id));
+    const claims = vendors.map((vendor) => vendor.claims(first));
+    const best = [claims.indexOf('certain'), claims.indexOf('likely'), 0].find((i) => i >= 0) ?? 0;
+    return vendors[best] ?? this.#of(protocols[0]);
+  }
+
+  /** Of those whose clients come by DTLS before anyone knows them. */
+  get datagramFronts(): DatagramFront[] {
+    return [...this.#vendors.values()].flatMap(({ datagrams }) => datagrams ?? []);
+  }
+
+  #of(id: ProtocolId): GatewayProtocol {
+    const vendor = this.#vendors.get(id);
+    if (vendor === undefined) throw new MisuseError(`the vendor ${id} was not loaded`);
+    return vendor;
+  }
+}

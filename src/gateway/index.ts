@@ -21,4 +21,6 @@ export type {
   SessionEvent,
   UserStatus,
 } from './control/control-target.ts';
+export { FakeGateway, type FakeGatewayOptions } from './fake/fake-gateway.ts';
+export type { FakeQuestion, FakeUser } from './fake/fake-visitor.ts';
 export { Gateway, type GatewayOptions } from './gateway.ts';

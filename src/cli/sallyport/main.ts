@@ -62,6 +62,8 @@ async function run(invocation: Invocation, background: ReturnType<typeof backgro
       const { runGatewayCommand } = await import('./gateway-command.ts');
       return runGatewayCommand(invocation.given);
     }
+    case 'fake':
+      return (await import('./fake-command.ts')).runFake(invocation.protocol, invocation.given);
     case 'doctor': {
       const { host, given } = invocation;
       if (host !== undefined) return (await import('./doctor-gateway.ts')).runGatewayDoctor(host, given);

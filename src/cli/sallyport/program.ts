@@ -4,11 +4,12 @@
  */
 
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { PROTOCOL_IDS } from '../../core/auth/protocol-id.ts';
+import { PROTOCOL_IDS, type ProtocolId } from '../../core/auth/protocol-id.ts';
 import { printable } from '../../core/wire/text.ts';
 import type { ConnectArguments, CookieFormat, ExecArguments, LoginArguments, ProxyArguments } from './arguments.ts';
 import type { DoctorArguments } from './doctor-command.ts';
 import { EXIT_MEANINGS } from './exit-codes.ts';
+import type { FakeArguments } from './fake-command.ts';
 import type { GatewayArguments } from './gateway-command.ts';
 import type { SessionArguments } from './session-commands.ts';
 import type { Verbosity } from './words.ts';
@@ -22,6 +23,7 @@ export type Invocation =
   | { readonly command: 'status' | 'recover'; readonly given: SessionArguments }
   | { readonly command: 'disconnect' | 'reconnect'; readonly session: string | undefined; readonly given: SessionArguments }
   | { readonly command: 'gateway'; readonly given: GatewayArguments }
+  | { readonly command: 'fake'; readonly protocol: ProtocolId; readonly given: FakeArguments }
   /** `host`: the gateway to look at; absent: the packet engine. */
   | { readonly command: 'doctor'; readonly host?: string; readonly given: DoctorArguments }
   /** Help or version was shown, or the command line makes no sense, which was said. */
@@ -174,6 +176,16 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     .argument('<host|engine>', 'The gateway to ask, or "engine".')
     .addOption(json())
     .action((what: string, given: DoctorArguments) => run({ command: 'doctor', given, ...(what !== 'engine' && { host: what }) }));
+  program
+    .command('fake')
+    .description(
+      'Be a gateway on loopback with scripted users, to test programs that log in. Standard output has a line when it is ready; SIGUSR1 ends all sessions, Ctrl-C the gateway. Needs no root. Behind its tunnels (TLS only) is a host that answers pings and, on port 80, a web request.',
+    )
+    .addArgument(new Argument('<protocol>', 'What to speak.').choices(PROTOCOL_IDS))
+    .addOption(new Option('--port <port>', 'Listen there (default: any).').argParser(numberBetween(1, 65_535)))
+    .addOption(repeated(new Option('--user <name:password[:code]>', 'A user (default: alice:secret). Repeatable.')))
+    .addOption(json())
+    .action((protocol: ProtocolId, given: FakeArguments) => run({ command: 'fake', protocol, given }));
   // Never gets here: main.ts hands these arguments on as they are.
   program
     .command('openconnect')

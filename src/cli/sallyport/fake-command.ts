@@ -1,0 +1,56 @@
+/** `sallyport fake PROTOCOL`: a gateway on loopback with scripted users, until Ctrl-C. For tests of whatever logs in. */
+import type { ProtocolId } from '../../core/auth/protocol-id.ts';
+import { MisuseError, SallyportError } from '../../core/errors.ts';
+import { FakeGateway, INSIDE } from '../../gateway/fake/fake-gateway.ts';
+import type { FakeUser } from '../../gateway/fake/fake-visitor.ts';
+import { systemErrorText } from '../../node/system-error.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { EVENTS_VERSION } from './json-events.ts';
+
+export interface FakeArguments {
+  readonly port?: number;
+  /** `NAME:PASSWORD`, with further answers behind further colons. */
+  readonly user?: readonly string[];
+  readonly json?: true;
+}
+
+/** It is ready when standard output has a line. SIGUSR1 ends all sessions, as an administrator does; SIGINT and SIGTERM end it. */
+export async function runFake(protocol: ProtocolId, { port, user, json }: FakeArguments): Promise<ExitCode> {
+  const stopped = Promise.withResolvers<void>();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.resolve());
+  try {
+    await using gateway = await FakeGateway.start({
+      protocol,
+      ...(port !== undefined && { port }),
+      ...(user !== undefined && { users: user.map(parseFakeUser) }),
+      log: { log: (level, event, fields) => say(level, event, fields ?? {}) },
+    });
+    process.on('SIGUSR1', () => void gateway.kick());
+    const facts = { protocol, url: gateway.url, pin: gateway.pin, inside: INSIDE.ipv4 };
+    process.stdout.write(
+      json
+        ? `${JSON.stringify({ v: EVENTS_VERSION, ready: facts })}\n`
+        : `Ready: ${protocol} at ${gateway.url}, ${gateway.pin}, inside ${INSIDE.ipv4}\n`,
+    );
+    await stopped.promise;
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof MisuseError) throw error;
+    process.stderr.write(`The fake gateway does not run: ${error instanceof SallyportError ? error.message : systemErrorText(error)}\n`);
+    return EXIT.localSetup;
+  }
+}
+
+/** `alice:secret` or `alice:secret:123456`. Throws {@link MisuseError}. */
+export function parseFakeUser(text: string): FakeUser {
+  const [name = '', password, ...answers] = text.split(':');
+  if (name === '' || password === undefined)
+    throw new MisuseError('A user is written NAME:PASSWORD, or NAME:PASSWORD:CODE where a code is asked as well.');
+  return { name, password, questions: answers.map((answer) => ({ prompt: 'Please enter your code.', answer })) };
+}
+
+function say(level: string, event: string, fields: Readonly<Record<string, unknown>>): void {
+  if (level === 'debug' || level === 'trace') return;
+  const words = Object.entries(fields).map(([name, value]) => ` ${name}=${String(value)}`);
+  process.stderr.write(`${event}${words.join('')}\n`);
+}

@@ -1,0 +1,68 @@
+/** The fake gateway, with the library as its client: log-in, questions, a tunnel of sockets in this process, and the ends of sessions. No root. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { authenticate, connect, recognise } from '../../../src/client/index.ts';
+import { PROTOCOL_IDS } from '../../../src/core/auth/protocol-id.ts';
+import { PeerRefusedError } from '../../../src/core/errors.ts';
+import { FakeGateway, INSIDE } from '../../../src/gateway/fake/fake-gateway.ts';
+
+const USERS = [
+  { name: 'alice', password: 'secret' },
+  {
+    name: 'bob',
+    password: 'secret',
+    questions: [
+      { prompt: 'Please enter your code.', answer: '123456' },
+      { prompt: 'Please say the colour.', answer: 'blue', kind: 'text' },
+    ],
+  },
+] as const;
+
+for (const protocol of PROTOCOL_IDS) {
+  describe(`the fake gateway of ${protocol}`, { timeout: 60_000 }, () => {
+    it('is recognised, asks what it was told to ask, and lets programs in by their own sockets', async () => {
+      await using gateway = await FakeGateway.start({ protocol, users: USERS });
+      const found = await recognise(gateway.url, { pins: [gateway.pin] });
+      assert.deepEqual([found.protocol, found.certainty], [protocol, 'certain'], JSON.stringify(found.evidence));
+      const asked: (string | undefined)[] = [];
+      await using vpn = await connect(gateway.url, {
+        ...{ protocol: 'auto', pins: [gateway.pin], user: 'bob', password: 'secret', device: 'userspace' },
+        onForm: async ({ message, error, fields }) => {
+          const prompt = message ?? error; // F5's words for a question that follows another one
+          asked.push(prompt);
+          const answer = prompt?.includes('colour') === true ? 'blue' : '123456';
+          return { type: 'submit', values: Object.fromEntries(fields.map(({ name }) => [name, answer])) };
+        },
+      });
+      assert.deepEqual(asked, ['Please enter your code.', 'Please say the colour.']);
+      assert.deepEqual(gateway.users, ['bob']);
+      const answer = await vpn.fetch(`http://${INSIDE.ipv4}/`);
+      assert.equal(await answer.text(), 'You are inside.\n');
+      await vpn.ping(INSIDE.ipv6);
+      vpn.reconnect();
+      await new Promise<void>((resolve) => vpn.on('state', (state) => state === 'up' && resolve()));
+      await vpn.ping(INSIDE.ipv4);
+      await vpn.close();
+      if (protocol !== 'anyconnect') assert.deepEqual(gateway.users, [], 'it has logged out');
+    });
+
+    it('ends sessions as an administrator does, after which the cookie is dead', async () => {
+      await using gateway = await FakeGateway.start({ protocol });
+      const options = { protocol, pins: [gateway.pin], user: 'alice', password: 'secret', device: 'userspace' } as const;
+      await using vpn = await connect(gateway.url, options);
+      const closed = vpn.closed;
+      await gateway.kick('It is late.');
+      assert.equal((await closed).kind, 'ended-by-peer');
+      const { credential } = vpn;
+      assert.ok(credential);
+      await assert.rejects(connect(gateway.url, { ...options, credential, reconnectTimeout: 0 }), PeerRefusedError);
+    });
+
+    it('refuses a wrong password', async () => {
+      await using gateway = await FakeGateway.start({ protocol });
+      const onForm = async () => ({ type: 'cancel' }) as const;
+      await assert.rejects(authenticate(gateway.url, { protocol, pins: [gateway.pin], user: 'alice', password: 'wrong', onForm }));
+      assert.deepEqual(gateway.users, []);
+    });
+  });
+}

@@ -156,6 +156,11 @@ export class Automaton {
     if (verdict.type === 'ack') {
       this.#accept(options);
       send(this.#negotiation.protocol, { code: CODES.configureAck, id, data });
+      if (this.#state !== 'opened' && !sameBytes(this.#requestData, encodeOptions(this.#negotiation.request()))) {
+        this.#state = 'ack-sent'; // what we ask for follows from what the peer does
+        this.#request(now, send);
+        return true;
+      }
       if (this.#state === 'req-sent') this.#state = 'ack-sent';
       else if (this.#state === 'ack-rcvd') this.#open();
       return true;

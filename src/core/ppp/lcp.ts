@@ -18,8 +18,11 @@ export interface LcpWishes {
   readonly mru?: number;
   readonly asksAccm: boolean;
   readonly asksCompression: boolean;
-  /** A Nak of our MRU does not change what we ask for: a gateway decides on the MTU (spec 6.2). */
-  readonly insistsOnMru: boolean;
+  /**
+   * A gateway decides on the MTU (spec 6.2): a Nak does not change what it asks for. But clients take what it says for the MTU both ways, even if it is
+   * more than they take themselves: then it is lowered to that.
+   */
+  readonly decidesMtu: boolean;
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
@@ -33,6 +36,7 @@ export class Lcp implements Negotiation {
   readonly #wishes: LcpWishes;
   /** Options that the peer does not want. */
   readonly #dropped = new Set<number>();
+  #mru: number | undefined;
   #magic: Uint8Array;
   /** Requests in a row that have our own magic number. */
   #loops = 0;
@@ -43,6 +47,7 @@ export class Lcp implements Negotiation {
 
   constructor(wishes: LcpWishes) {
     this.#wishes = wishes;
+    this.#mru = wishes.mru;
     this.#magic = newMagic(wishes.randomBytes);
   }
 
@@ -71,7 +76,8 @@ export class Lcp implements Negotiation {
 
   /** In the order in which there are clients that take no other (spec "F5", 5.4). */
   request(): readonly PppOption[] {
-    const { mru, asksAccm, asksCompression } = this.#wishes;
+    const { asksAccm, asksCompression } = this.#wishes;
+    const mru = this.#mru;
     const options: PppOption[] = [];
     if (mru !== undefined) options.push({ type: LCP_OPTIONS.mru, value: new ByteWriter().u16(mru).finish() });
     if (asksAccm) options.push({ type: LCP_OPTIONS.accm, value: new Uint8Array(ACCM_LENGTH) });
@@ -101,13 +107,14 @@ export class Lcp implements Negotiation {
       else if (type === LCP_OPTIONS.protocolCompression) this.#peerTakesShortProtocol = true;
       else if (type === LCP_OPTIONS.addressControlCompression) this.#peerTakesNoAddressControl = true;
     }
+    if (this.#wishes.decidesMtu && this.#mru !== undefined) this.#mru = Math.min(this.#mru, this.#peerMru ?? this.#mru);
   }
 
   /** Spec 6.1: no value that is offered is taken. The magic number is chosen anew; of the others we ask for none. */
   naked(options: readonly PppOption[], round: number): string | undefined {
     for (const { type } of options) {
       if (type === LCP_OPTIONS.magic) this.#magic = newMagic(this.#wishes.randomBytes);
-      else if (!(type === LCP_OPTIONS.mru && this.#wishes.insistsOnMru && round <= MAX_NAKS)) this.#dropped.add(type);
+      else if (!(type === LCP_OPTIONS.mru && this.#wishes.decidesMtu && round <= MAX_NAKS)) this.#dropped.add(type);
     }
     return undefined;
   }

@@ -71,7 +71,7 @@ export class PppLink implements Layer<PppState> {
       ...(options.sendsMru !== false && { mru: options.mtu }),
       asksAccm: encapsulation.asksAccm,
       asksCompression: encapsulation.asksCompression,
-      insistsOnMru: network.role === 'gateway',
+      decidesMtu: network.role === 'gateway',
       randomBytes: (length) => crypto.randomBytes(length),
     });
     this.#control = new Automaton(this.#lcp, this.#identifiers, limits.TERMINATE_TRIES[carrier]);

@@ -282,3 +282,17 @@ describe('trace 12.5, raw', () => {
     end.sends('ff 03 c0 21 01 01 00 12 01 04 05 ae 05 06 11 22 33 44 07 02 08 02');
   });
 });
+
+describe('a client that takes less than the gateway', () => {
+  it('is asked for as much as it takes: openconnect adopts what it is asked for, both ways', () => {
+    const end = new End({ role: 'gateway', ipv4: GATEWAY_IPV4 }, { encapsulation: f5Encapsulation('gateway'), mtu: 1400 });
+    end.sends('f5 00 00 1c ff 03 c0 21 01 01 00 18 01 04 05 78 02 06 00 00 00 00 05 06 a1 b2 c3 d4 07 02 08 02');
+    end.receives('f5 00 00 12 ff 03 c0 21 01 01 00 0e 01 04 05 4c 05 06 11 22 33 44');
+    end.sends('f5 00 00 12 ff 03 c0 21 02 01 00 0e 01 04 05 4c 05 06 11 22 33 44');
+    end.sends('f5 00 00 1c ff 03 c0 21 01 02 00 18 01 04 05 4c 02 06 00 00 00 00 05 06 a1 b2 c3 d4 07 02 08 02');
+    end.receives('f5 00 00 1c ff 03 c0 21 02 01 00 18 01 04 05 78 02 06 00 00 00 00 05 06 a1 b2 c3 d4 07 02 08 02');
+    end.isSilent();
+    end.receives('f5 00 00 1c ff 03 c0 21 02 02 00 18 01 04 05 4c 02 06 00 00 00 00 05 06 a1 b2 c3 d4 07 02 08 02');
+    end.sends('f5 00 00 0e ff 03 80 21 01 03 00 0a 03 06 0a 00 00 01');
+  });
+});

@@ -5,7 +5,7 @@ import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../.
 import { headerValue } from '../../../../src/core/http/message.ts';
 import { login } from '../../../../src/core/protocols/fortinet/login.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
-import { cookie, PlayedIo, type PlayedStep, reply } from './played-io.ts';
+import { cookie, PlayedIo, type PlayedStep, reply } from '../../../support/played-io.ts';
 
 const TARGET = { host: 'vpn.example', port: 8443, path: '/' };
 

@@ -4,7 +4,7 @@ import { before, describe, it } from 'node:test';
 import { missing } from '../../../support/requirements.ts';
 import { sized } from '../../../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../../../support/throwaway-certificate.ts';
-import { CLIENT_ADDRESS, type PairOptions, TunnelPair } from './tunnel-pair.ts';
+import { CLIENT_ADDRESS, openPair, type PairOptions } from './tunnel-pair.ts';
 
 const RUNS = sized(12, 400);
 
@@ -21,7 +21,7 @@ describe("Fortinet's tunnel, against itself", { skip: missing('openssl') }, () =
   before(() => {
     certificate = throwawayCertificate();
   });
-  const open = (options: Omit<PairOptions, 'certificate'> = {}) => TunnelPair.open({ ...options, certificate });
+  const open = (options: Omit<PairOptions, 'certificate'> = {}) => openPair({ ...options, certificate });
 
   it('is up by UDP, without a stream, where UDP is offered', async () => {
     const pair = await open();

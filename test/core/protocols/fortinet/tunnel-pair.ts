@@ -1,244 +1,47 @@
-/**
- * Client and gateway of one Fortinet tunnel in memory, on a fake clock: a stream in pieces that may break, and a datagram link that loses, repeats and
- * delays. The gateway's half around its machines, reading requests and greeting strangers, is as small as it can be.
- */
+/** Client and gateway of one Fortinet tunnel in memory: see `ppp-tunnel-pair.ts`. */
 import assert from 'node:assert/strict';
-import { createPrivateKey } from 'node:crypto';
 import type { Credential } from '../../../../src/core/auth/login-io.ts';
-import { DtlsServer } from '../../../../src/core/dtls/server.ts';
-import { NetworkError } from '../../../../src/core/errors.ts';
-import type { HttpResponse } from '../../../../src/core/http/message.ts';
-import { renderResponse } from '../../../../src/core/http/render.ts';
-import { RequestParser } from '../../../../src/core/http/request-parser.ts';
 import { silentLogger } from '../../../../src/core/log.ts';
 import { FortinetClient } from '../../../../src/core/protocols/fortinet/client.ts';
 import { renderConfiguration } from '../../../../src/core/protocols/fortinet/configuration.ts';
 import { datagramFront, streamTunnel } from '../../../../src/core/protocols/fortinet/gateway-tunnel.ts';
 import { Secret } from '../../../../src/core/secret.ts';
-import type { PathFacts, PathPlan, TunnelMachine } from '../../../../src/core/tunnel/machine.ts';
-import { type Millis, packetBytes, packetOf } from '../../../../src/core/tunnel/packet.ts';
-import { type Endpoint, parseIp } from '../../../../src/core/wire/ip-address.ts';
-import { certificateIdentity } from '../../../../src/node/crypto/certificates.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
-import { PLAIN_TERMS } from '../../../support/gateway-visitor.ts';
-import { FaultyLink, type LinkConditions, LinkModel, PERFECT_LINK } from '../../../support/link-model.ts';
+import { PlayedIo, reply } from '../../../support/played-io.ts';
+import { PAIR_TERMS, type PairOptions as PppPairOptions, PppTunnelPair } from '../../../support/ppp-tunnel-pair.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
-import { SeededRandom } from '../../../support/seeded-random.ts';
-import type { ThrowawayCertificate } from '../../../support/throwaway-certificate.ts';
-import { TestPath, TunnelEnd } from '../../../support/tunnel-end.ts';
-import { PlayedIo, reply } from './played-io.ts';
 
-const ip = (text: string) => parseIp(text) ?? assert.fail(text);
-const CLIENT_END: Endpoint = { address: ip('192.0.2.7'), port: 40_000 };
-const GATEWAY_END: Endpoint = { address: ip('198.51.100.1'), port: 443 };
-const STREAM_DELAY: Millis = 10;
 const COOKIE = 'c'.repeat(43);
-const DOWN = new NetworkError('The network is down.');
-
-const CRYPTO = new SeededCrypto(6);
 
 export const CLIENT_ADDRESS = '10.77.0.50';
-const TERMS = {
-  ...PLAIN_TERMS,
-  config: { ...PLAIN_TERMS.config, ipv6: { address: ip('fd77::2'), prefix: 128 } },
-  times: { dpd: 10_000 },
-  gatewayIpv4: ip('10.77.0.1'),
-};
 
-export interface PairOptions {
-  readonly seed?: number;
-  readonly link?: Partial<LinkConditions>;
+export interface PairOptions extends PppPairOptions {
   /** The configuration offers UDP. Default: true. */
   readonly hasDatagrams?: boolean;
-  /** What the gateway says to the request for a tunnel, in place of granting it. */
-  readonly denial?: HttpResponse;
   /** What the client thinks of the gateway's certificate by DTLS. */
   readonly fault?: string;
-  readonly certificate: ThrowawayCertificate;
 }
 
-export class TunnelPair {
-  readonly clock = new FakeClock();
-  readonly client: TunnelEnd;
-  gateway: TunnelEnd | undefined;
-  /** Whether datagrams pass at all. */
-  isUdpOpen = true;
-  readonly plans: PathPlan['to'][] = [];
-  readonly #options: PairOptions;
-  readonly #random: SeededRandom;
-  readonly #conditions: LinkConditions;
-  #stream: { readonly client: TestPath; gateway: TestPath | undefined } | undefined;
-  #streamFreeAt: Millis = 0;
-
-  static async open(options: PairOptions, previous?: Parameters<FortinetClient['open']>[2]): Promise<TunnelPair> {
-    const { seed = 1, hasDatagrams = true, fault } = options;
-    const client = new FortinetClient({
-      ...{ crypto: new SeededCrypto(seed), log: silentLogger, client: CLIENT, usesXml: true, httpAuth: [], compression: 'none' },
-      ...{ wantsIpv6: true, usesDatagrams: true, datagramCiphers: { allowsLegacy: false } },
-      datagramCertificateFault: () => fault,
-    });
-    const document = renderConfiguration({ config: TERMS.config, hasDatagrams, heartbeat: 10_000, reconnectsWithin: 240_000 }, 0);
-    const io = new PlayedIo([{ sent: 'GET /remote/fortisslvpn_xml?dual_stack=1', answer: reply(200, document) }]);
-    const gateway = { host: 'vpn.example', port: 443, path: '/' };
-    const credential: Credential = { gateway, pin: '', cookie: new Secret(`SVPNCOOKIE=${COOKIE}`) };
-    return new TunnelPair(options, await client.open(io, credential, previous));
-  }
-
-  private constructor(options: PairOptions, machine: TunnelMachine) {
-    this.#options = options;
-    this.#random = new SeededRandom(options.seed ?? 1);
-    this.#conditions = { ...PERFECT_LINK, delay: 10, ...options.link };
-    this.client = new TunnelEnd(machine, this.clock, (plan) => this.#open(plan));
-  }
-
-  /** Until packets pass both ways; then by what. */
-  start(limit: Millis): string {
-    this.clock.runUntil(() => this.client.up !== undefined && this.gateway?.up !== undefined, limit);
-    return this.client.up?.kind ?? assert.fail();
-  }
-
-  breakStream(): void {
-    for (const [end, path] of [
-      [this.client, this.#stream?.client],
-      [this.gateway, this.#stream?.gateway],
-    ] as const) {
-      if (end === undefined || path?.isOpen !== true) continue;
-      end.remove(path);
-      end.turn((machine, sink) => machine.lost(path, DOWN, this.clock.now, sink));
-    }
-  }
-
-  #open(plan: PathPlan): void {
-    this.plans.push(plan.to);
-    this.clock.at(this.clock.now + STREAM_DELAY, () => {
-      if (this.client.closed !== undefined) return;
-      if (plan.to === 'gateway') this.#openStream();
-      else this.#openDatagram();
-    });
-  }
-
-  #openStream(): void {
-    const parser = new RequestParser();
-    const path = new TestPath('stream', this.client, (bytes) => this.#deliver(bytes, (piece) => this.#toGateway(parser, piece)));
-    this.#stream = { client: path, gateway: undefined };
-    this.client.add(path);
-    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
-  }
-
-  /** In order, whole, in pieces. */
-  #deliver(bytes: Uint8Array, deliver: (piece: Uint8Array) => void): void {
-    const time = Math.max(this.clock.now + STREAM_DELAY, this.#streamFreeAt);
-    this.#streamFreeAt = time;
-    const cut = this.#random.uint32() % 3 === 0 ? this.#random.uint32() % bytes.length : 0;
-    for (const piece of [bytes.slice(0, cut), bytes.slice(cut)]) if (piece.length > 0) this.clock.at(time, () => deliver(piece));
-  }
-
-  #toGateway(parser: RequestParser, piece: Uint8Array): void {
-    const known = this.#stream?.gateway;
-    if (known !== undefined) {
-      this.gateway?.receive(known, piece);
-      return;
-    }
-    parser.push(piece);
-    const request = parser.next()?.message;
-    if (request === undefined) return;
-    assert.deepEqual([request.target, request.headers.at(-1)], ['/remote/sslvpn-tunnel', ['Cookie', `SVPNCOOKIE=${COOKIE}`]]);
-    const toClient = (bytes: Uint8Array) => this.#deliver(bytes, (part) => this.#stream && this.client.receive(this.#stream.client, part));
-    if (this.#options.denial !== undefined) toClient(renderResponse(this.#options.denial));
-    else this.#serve(streamTunnel({ crypto: new SeededCrypto(7), log: silentLogger, terms: TERMS }), 'stream', toClient, parser.takeRest());
-  }
-
-  #serve(machine: TunnelMachine, kind: 'stream' | 'datagram', write: (bytes: Uint8Array) => void, rest?: Uint8Array): TestPath {
-    const gateway = new TunnelEnd(machine, this.clock, () => assert.fail('a gateway opens nothing'));
-    const path = new TestPath(kind, gateway, write);
-    this.gateway = gateway;
-    if (this.#stream !== undefined && kind === 'stream') this.#stream.gateway = path;
-    gateway.add(path);
-    gateway.turn((running, sink) => running.opened(path, facts(GATEWAY_END, CLIENT_END), this.clock.now, sink));
-    if (rest !== undefined && rest.length > 0) gateway.receive(path, rest);
-    return path;
-  }
-
-  #openDatagram(): void {
-    const { certificate } = this.#options;
-    const link = (fork: number, deliver: (bytes: Uint8Array) => void) => {
-      const faulty = new FaultyLink(this.clock, new LinkModel(this.#random.fork(fork), this.#conditions), deliver);
-      return (bytes: Uint8Array) => this.isUdpOpen && faulty.send(bytes);
-    };
-    const path = new TestPath('datagram', this.client, (bytes) => up(bytes));
-    const down = link(2, (bytes) => this.client.receive(path, bytes));
-    const stranger = new Stranger(this.clock, certificate, down, (machine) => this.#serve(machine, 'datagram', down));
-    const up = link(1, (bytes) => stranger.receive(bytes, (known) => this.gateway?.receive(known, bytes)));
-    this.client.add(path);
-    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
-  }
-}
-
-/** A DTLS association at the gateway, until it is known whose it is; then its tunnel's path. */
-class Stranger {
-  readonly #clock: FakeClock;
-  readonly #dtls: DtlsServer;
-  readonly #send: (bytes: Uint8Array) => void;
-  readonly #serve: (machine: TunnelMachine) => TestPath;
-  readonly #opened: Uint8Array[] = [];
-  #path: TestPath | undefined;
-  #hello: Uint8Array = new Uint8Array(0);
-
-  constructor(
-    clock: FakeClock,
-    certificate: ThrowawayCertificate,
-    send: (bytes: Uint8Array) => void,
-    serve: (machine: TunnelMachine) => TestPath,
-  ) {
-    this.#clock = clock;
-    this.#send = send;
-    this.#serve = serve;
-    const identity = certificateIdentity([certificate.der], createPrivateKey(certificate.keyPem));
-    const cookie = { secret: new Uint8Array(32).fill(5), peer: new Uint8Array(6) };
-    this.#dtls = new DtlsServer({ crypto: new SeededCrypto(9), version: '1.2', credentials: { kind: 'certificate', identity }, cookie });
-    clock.attach({
-      nextTimeout: () => (this.#path === undefined ? this.#dtls.nextTimeout() : undefined),
-      handleTimeout: (now) => this.#turn(() => this.#dtls.handleTimeout(now, this.#sink)),
-    });
-  }
-
-  receive(bytes: Uint8Array, toTunnel: (path: TestPath) => void): void {
-    if (this.#path !== undefined) toTunnel(this.#path);
-    else this.#turn(() => this.#dtls.receive(Buffer.from(bytes), this.#clock.now, this.#sink));
-  }
-
-  #turn(input: () => void): void {
-    input();
-    for (let record = this.#opened.shift(); record !== undefined; record = this.#opened.shift()) {
-      const greeting = datagramFront.greet(record, CRYPTO);
-      if (greeting === undefined) {
-        const parts = {
-          crypto: new SeededCrypto(8),
-          log: silentLogger,
-          terms: TERMS,
-          hello: this.#hello,
-          dtls: this.#dtls,
-          early: [record, ...this.#opened],
-        };
-        this.#path = this.#serve(datagramFront.tunnel(parts));
-        return;
-      }
-      this.#hello = record;
-      this.#dtls.send(packetOf(greeting.accepted(TERMS)), this.#clock.now, this.#sink);
-    }
-  }
-
-  get #sink() {
-    const room = new Uint8Array(16_384);
-    return {
-      reserve: (length: number) => room.subarray(0, length),
-      commit: (length: number) => this.#send(room.slice(0, length)),
-      packet: (packet: Parameters<typeof packetBytes>[0]) => this.#opened.push(packetBytes(packet).slice()),
-    };
-  }
-}
-
-function facts(local: Endpoint, remote: Endpoint): PathFacts {
-  return { local, remote, engine: false, tls: { cipherSuite: 'TLSv1.3-TLS_AES_256_GCM_SHA384' } };
+export async function openPair(options: PairOptions): Promise<PppTunnelPair> {
+  const { seed = 1, hasDatagrams = true, fault } = options;
+  const client = new FortinetClient({
+    ...{ crypto: new SeededCrypto(seed), log: silentLogger, client: CLIENT, usesXml: true, httpAuth: [], compression: 'none' },
+    ...{ wantsIpv6: true, usesDatagrams: true, datagramCiphers: { allowsLegacy: false } },
+    datagramCertificateFault: () => fault,
+  });
+  const document = renderConfiguration({ config: PAIR_TERMS.config, hasDatagrams, heartbeat: 10_000, reconnectsWithin: 240_000 }, 0);
+  const io = new PlayedIo([{ sent: 'GET /remote/fortisslvpn_xml?dual_stack=1', answer: reply(200, document) }]);
+  const gateway = { host: 'vpn.example', port: 443, path: '/' };
+  const credential: Credential = { gateway, pin: '', cookie: new Secret(`SVPNCOOKIE=${COOKIE}`) };
+  return new PppTunnelPair(
+    {
+      client: await client.open(io, credential, undefined),
+      serve: (request) => {
+        assert.deepEqual([request.target, request.headers.at(-1)], ['/remote/sslvpn-tunnel', ['Cookie', `SVPNCOOKIE=${COOKIE}`]]);
+        return streamTunnel({ crypto: new SeededCrypto(7), log: silentLogger, terms: PAIR_TERMS });
+      },
+      front: datagramFront,
+    },
+    options,
+  );
 }

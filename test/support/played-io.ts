@@ -1,12 +1,12 @@
 /** The world of a Fortinet log-in, played: exchanges by method, path and body, forms by their fields, each in its order. */
 import assert from 'node:assert/strict';
-import type { AuthForm, FormAnswer } from '../../../../src/core/auth/form.ts';
-import type { BrowseRequest, ConnectionFacts, LoginIo, LoginRequest } from '../../../../src/core/auth/login-io.ts';
-import type { HttpHeaders, HttpResponse } from '../../../../src/core/http/message.ts';
-import { revealed, Secret } from '../../../../src/core/secret.ts';
-import { fromUtf8, utf8 } from '../../../../src/core/wire/text.ts';
-import { RecordedLog } from '../../../support/forms.ts';
-import { SeededCrypto } from '../../../support/scripted-crypto.ts';
+import type { AuthForm, FormAnswer } from '../../src/core/auth/form.ts';
+import type { BrowseRequest, ConnectionFacts, LoginIo, LoginRequest } from '../../src/core/auth/login-io.ts';
+import type { HttpHeaders, HttpResponse } from '../../src/core/http/message.ts';
+import { revealed, Secret } from '../../src/core/secret.ts';
+import { fromUtf8, utf8 } from '../../src/core/wire/text.ts';
+import { RecordedLog } from './forms.ts';
+import { SeededCrypto } from './scripted-crypto.ts';
 
 /** `GET /path` or `POST /path body`, and the answer; or the names of a form's fields, and what they are filled with. */
 export type PlayedStep =

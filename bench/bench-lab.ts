@@ -42,7 +42,38 @@ const CLIENTS: Readonly<Record<Client, Command>> = {
   portable: [process.execPath, path.join(import.meta.dirname, 'portable-client.ts')],
 };
 
+/** Nobody is at this port behind the gateway. It is the last to open here: whoever reaches it knows that all are. */
+const PROBED = 5299;
+
 const TRANSPORT_ARGS: Readonly<Record<Transport, readonly string[]>> = { dtls: [], tls: ['--no-dtls'] };
+
+/** The command of a client without an interface, with the options that both take for forwarded ports. */
+type ProxyCommand = (gateway: string, pin: string, forwards: readonly string[], transport: Transport) => Command;
+
+const PROXIES: Readonly<Record<Side, ProxyCommand>> = {
+  sallyport: (gateway, pin, forwards, transport) => [
+    process.execPath,
+    ...[
+      path.resolve(import.meta.dirname, '../bin/sallyport.js'),
+      'proxy',
+      gateway,
+      '--pin',
+      pin,
+      '--user',
+      ALICE.name,
+      '--password-stdin',
+      '--listen',
+      '0',
+      ...forwards,
+    ],
+    ...(transport === 'tls' ? ['--no-udp'] : []),
+  ],
+  reference: (gateway, pin, forwards, transport) => [
+    '/usr/sbin/openconnect',
+    ...['-v', '--non-inter', '--servercert', pin, '--user', ALICE.name, '--passwd-on-stdin'],
+    ...['--script-tun', '--script', `ocproxy ${forwards.join(' ')}`, ...TRANSPORT_ARGS[transport], gateway],
+  ],
+};
 
 /** The line by which both clients say that packets leave by DTLS, with the cipher in their own spelling. */
 const DTLS_LINE = /^Established DTLS connection .*Ciphersuite (.*)\.$/m;
@@ -110,6 +141,30 @@ export class BenchLab implements AsyncDisposable {
       return await work({ program: connection.program, gateway: program, connectTime: upAt - readStamp(this.#startStamp) });
     } finally {
       await connection.program.stop({ signal: 'SIGINT' });
+      await setTimeout(SETTLE);
+    }
+  }
+
+  /**
+   * Brings up a client that has no interface, with ports of its machine that lead to the same ports behind the gateway that runs, does the work, and ends
+   * the client. Openconnect's packets are ocproxy's.
+   */
+  async withProxy<T>(side: Side, transport: Transport, ports: readonly number[], work: (program: Program) => Promise<T>): Promise<T> {
+    if (this.#gateway === undefined) throw new Error('no gateway runs in this lab');
+    const { gateway, pin } = this.#gateway;
+    const forwards = [...ports, PROBED].flatMap((port) => ['-L', `${port}:${INSIDE}:${port}`]);
+    const [command, ...args] = PROXIES[side](gateway, pin, forwards, transport);
+    const program = await this.lab.client.start(command, args, { input: `${ALICE.password}\n` });
+    try {
+      if (transport === 'dtls') {
+        const [, cipher = ''] = await program.waitFor(side === 'sallyport' ? /by DTLS 1\.2, (\S+)/ : DTLS_LINE);
+        if (!DTLS_CIPHER.test(cipher)) throw new Error(`the clients are compared with AES-256-GCM, but ${program.name} has ${cipher}`);
+      }
+      if (side === 'sallyport') await program.waitFor(/^Ready: /m);
+      else await this.lab.client.run('bash', ['-c', `until (exec 3<>/dev/tcp/127.0.0.1/${PROBED}) 2>&-; do sleep 0.01; done`]);
+      return await work(program);
+    } finally {
+      await program.stop({ signal: 'SIGINT' });
       await setTimeout(SETTLE);
     }
   }

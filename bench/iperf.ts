@@ -6,6 +6,11 @@ import { INSIDE } from './bench-lab.ts';
 const FIRST_PORT = 5301;
 let nextPort = FIRST_PORT;
 
+/** A port of the lab's server for one run. */
+export function iperfPort(): number {
+  return nextPort++;
+}
+
 /** Beyond the seconds of the transfer, for its start and its end. */
 const GRACE_MS = 15_000;
 
@@ -17,6 +22,8 @@ export type Direction = (typeof DIRECTIONS)[number];
 export interface IperfRun<Watched extends string> {
   readonly direction: Direction;
   readonly seconds: number;
+  /** Where the client connects to come to that port of the server. Default: the gateway's address inside, and a new port. */
+  readonly target?: { readonly host: string; readonly port: number };
   /** For the client, further arguments. */
   readonly args?: readonly string[];
   /** What the programs that are watched have used so far, in seconds. */
@@ -34,9 +41,9 @@ export interface IperfResult<Watched extends string> {
 /** Runs a server on the lab's server, and a client to its end. */
 export async function runIperf<Watched extends string>(
   lab: Lab,
-  { direction, seconds, args = [], cpu }: IperfRun<Watched>,
+  { direction, seconds, target = { host: INSIDE, port: iperfPort() }, args = [], cpu }: IperfRun<Watched>,
 ): Promise<IperfResult<Watched>> {
-  const port = String(nextPort++);
+  const port = String(target.port);
   const server = await lab.server.start('iperf3', ['--server', '--one-off', '--forceflush', '--port', port]);
   try {
     await server.waitFor(/^Server listening/m);
@@ -44,7 +51,7 @@ export async function runIperf<Watched extends string>(
     const before = watched.map((name) => cpu[name]());
     const reverse = direction === 'down' ? ['--reverse'] : [];
     const client = await lab.client.start('iperf3', [
-      ...['--client', INSIDE, '--port', port, '--time', String(seconds), '--json'],
+      ...['--client', target.host, '--port', port, '--time', String(seconds), '--json'],
       ...reverse,
       ...args,
     ]);

@@ -9,7 +9,9 @@ import {
   measureGatewayThroughput,
   measurePackets,
   measurePair,
+  measurePairProxy,
   measurePortable,
+  measureProxy,
   measureThroughput,
   type ThroughputSize,
 } from './throughput.ts';
@@ -74,10 +76,12 @@ export function scenes(bench: BenchLab, isQuick: boolean): Readonly<Record<Measu
     memory: onOcserv(() => measureIdleMemory(bench, sizes.memory)),
     throughput: onOcserv(() => measureThroughput(bench, sizes.throughput)),
     portable: onOcserv(() => measurePortable(bench, sizes.throughput)),
+    proxy: onOcserv(() => measureProxy(bench, sizes.throughput)),
     'gateway-memory': () => measureGatewayMemory(bench, sizes.memory),
     'gateway-throughput': () => measureGatewayThroughput(bench, sizes.throughput),
     pair: () => measurePair(bench, sizes.throughput),
     'pair-ping': () => measurePairPing(bench, sizes.pairPing),
+    'pair-proxy': () => measurePairProxy(bench, sizes.throughput),
     packets: () => measurePackets(bench, sizes.throughput),
     sessions: () => measureSessions(sizes.sessions),
   };

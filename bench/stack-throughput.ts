@@ -1,7 +1,10 @@
 /**
- * What the userspace stack moves against the kernel's, through the packet engine and a TUN: one TCP stream each way, in turns.
+ * What the userspace stack moves against the kernel's: one TCP stream each way, in turns.
  *
- *   node bench/stack-throughput.ts [--rounds=3] [--megabytes=1000] [--mtu=1400]
+ *   node bench/stack-throughput.ts [--way=carried] [--rounds=3] [--megabytes=1000] [--mtu=1400]
+ *
+ *   --way=carried   through two engines as a client's and a gateway's, which seal and open every packet, and a TUN; the default
+ *   --way=main      packet by packet through the main thread, one engine and a TUN, nothing sealed
  *
  * Needs root, iproute2 and util-linux. The stack runs in this process, the kernel's end in another; both are in a network namespace of their own. CPU is
  * this process's, all threads, for a GB of payload: on a busy machine look at that, not at the rate.
@@ -12,6 +15,7 @@ import { parseArgs } from 'node:util';
 import type { StackDevice } from '../src/node/devices/stack-device.ts';
 import { StackSocket } from '../src/node/ip/stack-socket.ts';
 import { ipOf } from '../test/core/ip/stack-pair.ts';
+import { CarriedLink } from '../test/node/ip/carried-link.ts';
 import { KERNEL, KernelLink } from '../test/node/ip/kernel-link.ts';
 
 const { values: options } = parseArgs({
@@ -19,6 +23,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '3' },
     megabytes: { type: 'string', default: '1000' },
     mtu: { type: 'string', default: '1400' },
+    way: { type: 'string', default: 'carried' },
     inside: { type: 'boolean', default: false },
   },
 });
@@ -93,7 +98,8 @@ async function measure(device: StackDevice, direction: Direction, total: number)
 
 async function inside(): Promise<void> {
   const total = Number(options.megabytes) * 1e6;
-  await using link = await KernelLink.open({ mtu: Number(options.mtu) });
+  const mtu = Number(options.mtu);
+  await using link = options.way === 'main' ? await KernelLink.open({ mtu }) : await CarriedLink.open({ mtu });
   const peer: ChildProcess = spawn(process.execPath, ['-e', PEER, KERNEL, String(total)], { stdio: ['ignore', 'pipe', 'inherit'] });
   if (peer.stdout === null) throw new Error('unreachable: it was asked for');
   try {

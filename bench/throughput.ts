@@ -4,10 +4,11 @@
  * iperf3 makes the traffic, not the lab's own stream program: that one hashes every byte in JavaScript, on the cores that client and gateway need.
  */
 import type { BenchLab, Client, Tunnel } from './bench-lab.ts';
-import type { Figure, Measurement } from './figures.ts';
-import { type Direction, runIperf } from './iperf.ts';
+import type { Figure, Measurement, Transport } from './figures.ts';
+import { type Direction, iperfPort, runIperf } from './iperf.ts';
 import { cpuSeconds, treeCpuSeconds } from './process-usage.ts';
 import { type Measured, measureInTurns } from './rounds.ts';
+import type { Side } from './statistics.ts';
 
 const RATES = { up: 'Mbit/s', down: 'Mbit/s' } as const;
 
@@ -61,6 +62,38 @@ export function measurePair(bench: BenchLab, { rounds, seconds }: ThroughputSize
         ...{ down: down.rate, 'client CPU down': down.cpu.client, 'gateway CPU down': down.cpu.gateway },
       };
     });
+  });
+}
+
+/** Clients without an interface: a forwarded port of each, on the gateway that runs. */
+export function measureProxy(bench: BenchLab, size: ThroughputSize): Promise<Figure[]> {
+  return measureInTurns('proxy', size.rounds, UNITS, (side, transport) => transfersThroughProxy(bench, size, side, transport));
+}
+
+/** The same with each side's own gateway. */
+export function measurePairProxy(bench: BenchLab, size: ThroughputSize): Promise<Figure[]> {
+  return measureInTurns('pair-proxy', size.rounds, UNITS, async (side, transport) => {
+    await bench.useGateway(side);
+    return await transfersThroughProxy(bench, size, side, transport);
+  });
+}
+
+async function transfersThroughProxy(
+  bench: BenchLab,
+  { seconds }: ThroughputSize,
+  side: Side,
+  transport: Transport,
+): Promise<Measured<keyof typeof UNITS>> {
+  const ports = { up: iperfPort(), down: iperfPort() };
+  return await bench.withProxy(side, transport, Object.values(ports), async (program) => {
+    const one = () => treeCpuSeconds(program.pid);
+    const run = async (direction: Direction) => {
+      const target = { host: '127.0.0.1', port: ports[direction] };
+      const { bytes, bitsPerSecond, cpu } = await runIperf(bench.lab, { direction, seconds, target, cpu: { one } });
+      return { rate: bitsPerSecond / 1e6, cpu: cpu.one / (bytes / 1e9) };
+    };
+    const [up, down] = [await run('up'), await run('down')];
+    return { up: up.rate, down: down.rate, 'CPU up': up.cpu, 'CPU down': down.cpu };
   });
 }
 

@@ -1,4 +1,4 @@
-/** Debian's packages, as the set-up of the tests and the demo installs them: named with their purpose, and only those that are not there. */
+/** Debian's packages, as the set-up of the tests installs them: named with their purpose, and only those that are not there. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 

@@ -4,6 +4,7 @@ import { cannotInstall, installPackages, type Packages } from './debian-packages
 const PEERS: Packages = {
   ocserv: 'the gateway that the client is tested against',
   openconnect: 'the client whose behaviour and figures are compared',
+  ocproxy: 'what openconnect has instead of an interface, for the bench',
   'vpnc-scripts': 'the network script that the drop-in runs',
   iproute2: 'network namespaces',
   tcpdump: 'packets as they passed, for checksums and order',

@@ -2,6 +2,8 @@
 import type { TunnelConfig } from '../core/tunnel/config.ts';
 import { formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
 import { StackDevice, type StackDeviceOptions } from '../node/devices/stack-device.ts';
+import type { PacketEngine } from '../node/engine/packet-engine.ts';
+import { StackPort } from '../node/engine/stack-port.ts';
 import type {
   ConnectionOptions,
   DatagramOptions,
@@ -21,12 +23,18 @@ import { StackServer } from '../node/ip/stack-server.ts';
 import { StackSocket } from '../node/ip/stack-socket.ts';
 import { VpnResolver } from './vpn-resolver.ts';
 
-/** A device for the tunnel, and what a program has of it. `config`: what the gateway wants the tunnel to be, as it is now. */
-export function openUserspace(
+/**
+ * A device for the tunnel, and what a program has of it.
+ *
+ * @param engine that carries its packets; undefined: they go the portable way
+ * @param config what the gateway wants the tunnel to be, as it is now
+ */
+export async function openUserspace(
   options: StackDeviceOptions,
+  engine: PacketEngine | undefined,
   config: () => TunnelConfig | undefined,
-): { readonly stack: StackDevice; readonly network: UserspaceNetwork } {
-  const stack = new StackDevice(options);
+): Promise<{ readonly stack: StackDevice; readonly network: UserspaceNetwork }> {
+  const stack = new StackDevice(options, engine && (await StackPort.open(engine)));
   return { stack, network: new UserspaceNetwork(stack, config) };
 }
 

@@ -289,7 +289,7 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpN
       const { mtu, ipv4, ipv6 } = config;
       const addresses = [ipv4, ipv6].flatMap((each) => (each === undefined ? [] : [each.address]));
       const { openUserspace } = await import('./userspace-network.ts'); // most connections have an interface
-      const { stack, network } = openUserspace({ addresses, mtu }, () => this.config);
+      const { stack, network } = await openUserspace({ addresses, mtu }, await this.#engine, () => this.config);
       this.#userspace = network;
       return stack;
     }

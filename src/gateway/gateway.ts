@@ -17,6 +17,7 @@ import { greetsStrangers } from '../core/protocols/registry.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
 import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
+import { withoutRoot } from './config/without-root.ts';
 import type { ControlTarget, GatewayStatus } from './control/control-target.ts';
 import { logFor } from './log/gateway-logger.ts';
 import { type AuthProcess, startAuthProcess } from './main/auth-process.ts';
@@ -205,6 +206,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const { log, load, serverName, inherited } = options;
   const workerLog = logFor(log, 'worker');
   const { config } = await load(); // its notices are said by whoever runs us
+  for (const notice of withoutRoot(config, process.getuid?.() === 0)) log.log('warn', notice);
   const table = new SessionTable();
   const crypto = new NodeCrypto();
   const helloSecret = crypto.randomBytes(HELLO_SECRET_LENGTH);
@@ -226,7 +228,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const stateFile = `${config.processes.socketFile}.sessions`;
   const auth = await startAuthProcess({ config, stateFile }, { log, onFailed: (remote) => logins.loginFailed(remote) });
   undo.push(() => auth.child.end());
-  const workers = config.processes.workers === 0 ? availableParallelism() : config.processes.workers;
+  const workers = config.processes.workers === 0 ? defaultWorkers(config) : config.processes.workers;
   const known = new Set((await auth.service.sessions()).map(({ id }) => id));
   const network = await GatewayNetwork.open(config, {
     ...{ queues: workers, leaseFile: `${config.processes.socketFile}.leases`, log },
@@ -236,7 +238,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const exchange = new PacketExchange((worker, packets) => pool.packets(worker, packets));
   const parts: Omit<Parts, 'desk' | 'pool' | 'doors'> = {
     ...{ options, config, auth, network, table, bans, statistics, events },
-    setup: { config, material, serverName, helloSecret, device: { name: network.device, offloads: network.offloads } },
+    setup: { config, material, serverName, helloSecret, device: network.forWorkers },
   };
   const logins: LoginDesk = new LoginDesk({
     ...{ auth: auth.service, table, bans, statistics, log, now: Date.now },
@@ -258,7 +260,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   });
   const pool: WorkerPool = new WorkerPool({
     ...{ count: workers, queues: network.queues, log },
-    setup: () => parts.setup,
+    setup: () => ({ ...parts.setup, device: network.forWorkers }),
     onGone: (worker) => desk.workerGone(worker),
     serves: {
       ...logins.services(),
@@ -272,10 +274,16 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
       log: (_worker, level, event, fields) => workerLog.log(level, event, fields),
     },
   });
+  network.onInnerChange = (inner) => pool.network(inner);
   undo.push(() => pool.close());
   await pool.start();
   logRights(log, config);
   return Object.assign(parts, { desk, pool, doors });
+}
+
+/** Without an interface a client's flows are in one worker, and it must find them again when it comes back. */
+function defaultWorkers({ network }: GatewayConfig): number {
+  return network.isUserspace ? 1 : availableParallelism();
 }
 
 /** There are hosts whose clients may come by DTLS before anyone knows them. */

@@ -58,6 +58,8 @@ export class OpenSslConnection implements AcceptedStream {
   #state: 'open' | 'ending' | 'over' = 'open';
   #isPaused = true;
   #flushes = false;
+  /** Somebody waits for {@link onDrain}. */
+  #owesDrain = false;
   #failure: SallyportError | undefined;
   #onData: ((bytes: Uint8Array) => void) | undefined;
   #onDrain: (() => void) | undefined;
@@ -78,7 +80,7 @@ export class OpenSslConnection implements AcceptedStream {
     raw.on('data', this.#received);
     raw.on('drain', () => {
       this.#flush();
-      this.#onDrain?.();
+      this.#drained();
     });
     raw.on('end', () => this.#leave());
     raw.on('error', (error) => this.#failed(systemErrorText(error)));
@@ -112,7 +114,9 @@ export class OpenSslConnection implements AcceptedStream {
       return false;
     }
     this.#flushSoon();
-    return this.queued <= this.#raw.writableHighWaterMark;
+    const hasRoom = this.queued <= this.#raw.writableHighWaterMark;
+    if (!hasRoom) this.#owesDrain = true;
+    return hasRoom;
   }
 
   onData(listener: (bytes: Uint8Array) => void): void {
@@ -247,7 +251,15 @@ export class OpenSslConnection implements AcceptedStream {
   #flush(): void {
     if (this.#state === 'over' || this.#raw.destroyed || this.#tls.unsent === 0) return;
     if (this.#state === 'open' && this.#raw.writableNeedDrain) return; // it waits in OpenSSL, where it is small
-    this.#raw.write(this.#tls.takeUnsent());
+    // The system may take all of it at once, however much that was: then Node has nothing to drain.
+    if (this.#raw.write(this.#tls.takeUnsent())) this.#drained();
+  }
+
+  /** Tells who was told to wait. */
+  #drained(): void {
+    if (!this.#owesDrain || this.#raw.writableNeedDrain || this.#tls.unsent > 0) return;
+    this.#owesDrain = false;
+    this.#onDrain?.();
   }
 
   #over(): void {

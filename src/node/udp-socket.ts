@@ -15,6 +15,7 @@ import {
   type DatagramPath,
   type DatagramPathOptions,
   type DatagramProblem,
+  type HandedFlow,
   MAX_EARLY_DATAGRAMS,
 } from './datagram-path.ts';
 import type { PacketEngine } from './engine/packet-engine.ts';
@@ -24,6 +25,16 @@ import { interfaceMtu } from './interface-mtu.ts';
 /** A connected UDP flow. Throws {@link NetworkError} without a route, {@link UnsupportedError} for options that need the engine. */
 export function openDatagramPath(options: DatagramPathOptions, engine?: PacketEngine): Promise<DatagramPath> {
   return engine === undefined ? PortableUdpSocket.open(options) : engine.openUdp(options);
+}
+
+/** The same on a bound socket that another process has made; it is the path's from here on. */
+export function adoptDatagramPath(
+  socket: Socket,
+  { remote, first, strayed }: HandedFlow,
+  engine?: Pick<PacketEngine, 'adoptUdp'>,
+): Promise<DatagramPath> {
+  if (engine !== undefined) return engine.adoptUdp(socket, { remote, first, strayed });
+  return PortableUdpSocket.adopt(socket, remote, first, strayed);
 }
 
 /** Bytes in front of a UDP payload in an IP packet without options. */

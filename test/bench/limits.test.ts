@@ -54,6 +54,7 @@ describe('limits', () => {
     ['pair', 'dtls', 'up', 4],
     ['pair', 'dtls', 'down', 3.3],
     ['pair', 'tls', 'down', 2.8],
+    ['pair-proxy', 'tls', 'down', 5],
     ['packets', 'dtls', 'up', 1.9],
   ];
   for (const [measurement, transport, name, ratio] of AT_LEAST) {

@@ -14,7 +14,10 @@ describe('options of the bench', () => {
   });
 
   it('refuse a measurement that there is not, and name those that there are', () => {
-    assert.throws(() => parseOptions(['--only', 'latency']), /no measurement latency.*connect, ping, .*pair, pair-ping, packets, sessions/);
+    assert.throws(
+      () => parseOptions(['--only', 'latency']),
+      /no measurement latency.*connect, ping, .*pair, pair-ping, pair-proxy, packets, sessions/,
+    );
   });
 
   it('refuse to write a document from quick figures', () => {

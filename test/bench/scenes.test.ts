@@ -4,8 +4,9 @@ import { describe, it } from 'node:test';
 import { BenchLab } from '../../bench/bench-lab.ts';
 import type { Figure } from '../../bench/figures.ts';
 import { measurePairPing } from '../../bench/ping-time.ts';
-import { measurePackets, measurePortable } from '../../bench/throughput.ts';
+import { measurePackets, measurePortable, measureProxy } from '../../bench/throughput.ts';
 import { missing } from '../support/requirements.ts';
+import { sized } from '../support/size.ts';
 
 const skip = missing('root', 'netns', 'tun', 'ocserv', 'openconnect', 'ping', 'iperf3', 'openssl');
 
@@ -28,6 +29,15 @@ describe('scenes of the bench', () => {
     await using bench = await BenchLab.open();
     await bench.useGateway('reference');
     assertMeasured(await measurePortable(bench, SIZE), ['up', 'down', 'CPU up', 'CPU down']);
+  });
+
+  it('measure the client without an interface beside openconnect with ocproxy', {
+    ...OPTIONS,
+    skip: sized<string | false>('a long test', false) || skip || missing('ocproxy'),
+  }, async () => {
+    await using bench = await BenchLab.open();
+    await bench.useGateway('reference');
+    assertMeasured(await measureProxy(bench, SIZE), ['up', 'down', 'CPU up', 'CPU down']);
   });
 
   it('measure small packets between both ends of ours and both of the others', OPTIONS, async () => {

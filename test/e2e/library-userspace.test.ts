@@ -14,6 +14,7 @@ import { skip, TunnelScene } from './tunnel-scene.ts';
 const PROGRAM = path.join(import.meta.dirname, 'userspace-program.ts');
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const EXAMPLE = path.join(ROOT, 'examples/userspace/fetch-inside.mjs');
+const HIDE_KOFFI = path.join(ROOT, 'test/node/ffi/hide-koffi.ts');
 const INSIDE_PROGRAM = path.join(import.meta.dirname, 'inside-program.ts');
 const NOBODY = 65534;
 const WEB = [{ address: '10.77.0.1', family: 4 }];
@@ -54,6 +55,7 @@ describe('connect() with device "userspace"', { skip: skip || missing('setpriv')
         https: 'with TLS',
         untrusted: said.untrusted,
         called: 'hello from inside',
+        outlived: 'before and after',
         aborted: 'ERR_CANCELLED',
         over: true,
       });
@@ -63,7 +65,7 @@ describe('connect() with device "userspace"', { skip: skip || missing('setpriv')
     });
   }
 
-  it('runs as examples/userspace has it', async () => {
+  it('runs as examples/userspace has it, with the packet engine and, without koffi, by the main thread alone', async () => {
     await using scene = await TunnelScene.open({ settings: { dns: ['10.77.0.1'], 'default-domain': 'corp.test' } });
     const { client, gateway, ocserv, lab } = scene;
     await startInside(lab);
@@ -72,9 +74,11 @@ describe('connect() with device "userspace"', { skip: skip || missing('setpriv')
     mkdirSync(path.join(lab.folder, 'node_modules'));
     symlinkSync(ROOT, path.join(lab.folder, 'node_modules/sallyport'));
     const words = [file, `https://${gateway}`, ALICE.name, 'http://web.corp.test:8080/', ocserv.pin];
-    const { code, stdout, output } = await client.finish(process.execPath, words, { input: `${ALICE.password}\n` });
-    assert.equal(code, 0, output);
-    assert.equal(stdout, '200 \n');
+    for (const flags of [[], ['--import', HIDE_KOFFI]]) {
+      const { code, stdout, output } = await client.finish(process.execPath, [...flags, ...words], { input: `${ALICE.password}\n` });
+      assert.equal(code, 0, output);
+      assert.equal(stdout, '200 \n');
+    }
     assertUnchanged(scene.before, await takeSnapshot(client));
   });
 });

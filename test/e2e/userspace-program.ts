@@ -75,6 +75,19 @@ async function echoed(socket: IpSocket): Promise<boolean> {
   server.close();
   order.destroy();
 
+  // A connection outlives the tunnel that it was made in.
+  const long = vpn.createConnection({ host: '10.77.0.1', port: 7 });
+  await once(long, 'connect');
+  const again = new Promise<void>((resolve) => vpn.on('state', (state) => state === 'up' && resolve()));
+  vpn.reconnect();
+  long.write('before ');
+  await again;
+  long.write('and after');
+  let outlived = '';
+  while (outlived !== 'before and after') outlived += ((await once(long, 'data')) as [Buffer])[0].toString();
+  say({ outlived });
+  long.destroy();
+
   const aborted = vpn.createConnection({ host: '10.77.200.200', port: 80, signal: AbortSignal.timeout(50) });
   say({ aborted: codeOf((await once(aborted, 'error'))[0]) });
 }

@@ -1,5 +1,7 @@
 /** Gateway configurations for tests: everything has a value, and a test names what it is about. */
+
 import type { AuthConfig, GatewayConfig, HostConfig, LoginPageConfig, SessionPolicy } from '../../src/gateway/config/gateway-config.ts';
+import { DEFAULT_NAT } from '../../src/gateway/config/nat-config.ts';
 
 export const SAMPLE_POLICY: SessionPolicy = {
   dns: [],
@@ -65,7 +67,7 @@ export function sampleConfig(...hosts: readonly HostConfig[]): GatewayConfig {
     processes: { user: 'nobody', group: 'nogroup', socketFile: '/run/sallyport-test.sock', workers: 1 },
     limits: { maxClients: 0, acceptInterval: 0, loginTime: 240_000, drain: 0 },
     bans: { maxScore: 80, banTime: 300_000, resetTime: 1_200_000, pointsWrongPassword: 10, pointsConnection: 1 },
-    network: { device: 'vpns', pingLeases: false },
+    network: { isUserspace: false, nat: DEFAULT_NAT, device: 'vpns', pingLeases: false },
     scripts: {},
     control: { isEnabled: false, socket: '/run/sallyport-occtl.sock', statisticsPeriod: 604_800_000 },
     logLevel: 1,

@@ -217,6 +217,15 @@ describe('A connection of OpenSSL’s functions', { skip: missing('openssl'), ti
     c.peer.resume();
     await drained;
   });
+
+  it('tells who was told to wait, also where the system takes everything at once', async () => {
+    await using c = await connect();
+    const drained = new Promise<void>((resolve) => c.connection.onDrain(resolve));
+    const answers = Array.from({ length: 10 }, () => c.connection.write(Buffer.alloc(16_384))); // in one turn: nothing of it has left
+    assert.equal(answers.at(-1), false);
+    await drained;
+    await c.fromServer.upTo(163_840);
+  });
 });
 
 /** A relay from the client to the server that holds the client's bytes when it is told to. */

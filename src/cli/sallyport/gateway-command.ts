@@ -9,17 +9,25 @@ import { EXIT } from './exit-codes.ts';
 
 export interface GatewayArguments {
   readonly config: string;
+  /** No interface, whatever the configuration says. */
+  readonly userspace?: boolean;
   readonly checkConfig?: boolean;
   readonly json?: boolean;
 }
 
 /** A file that ends in `.conf` is ocserv's, any other is ours. */
-function loader(file: string): (file: string) => Promise<LoadedConfig> {
-  return file.endsWith('.conf') ? loadOcservConfig : loadGatewayToml;
+function loader(file: string, isUserspace: boolean): (file: string) => Promise<LoadedConfig> {
+  const load = file.endsWith('.conf') ? loadOcservConfig : loadGatewayToml;
+  if (!isUserspace) return load;
+  return async (path) => {
+    const { config, notices } = await load(path);
+    return { config: { ...config, network: { ...config.network, isUserspace } }, notices };
+  };
 }
 
-export async function runGatewayCommand({ config, checkConfig = false, json = false }: GatewayArguments): Promise<number> {
-  const load = loader(config);
+export async function runGatewayCommand(given: GatewayArguments): Promise<number> {
+  const { config, userspace = false, checkConfig = false, json = false } = given;
+  const load = loader(config, userspace);
   const { status, text } = await testConfig(config, load);
   process.stderr.write(text);
   if (status !== 0) return EXIT.usage;

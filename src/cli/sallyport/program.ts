@@ -158,9 +158,13 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     .command('gateway')
     .summary('Be a gateway that clients connect to.')
     .description(
-      'Be a gateway for AnyConnect and OpenConnect clients, until a signal or "sallyport-occtl stop" ends it. Needs root. A configuration that ends in .conf is read as ocserv does it.',
+      'Be a gateway for AnyConnect and OpenConnect clients, until a signal or "sallyport-occtl stop" ends it. Needs root, unless the configuration says device = "userspace" or --userspace is given: then clients reach what this user can reach. A configuration that ends in .conf is read as ocserv does it.',
     )
     .requiredOption('-c, --config <file>', 'The configuration: gateway.toml, or an ocserv.conf.')
+    .option(
+      '--userspace',
+      'No interface and no root: clients\' connections end in this program, which makes them anew (device = "userspace").',
+    )
     .option('--check-config', 'Say what is wrong with the configuration, and leave: with 0 if nothing is.')
     .option('--json', 'Log as JSON lines.')
     .action((given: GatewayArguments) => run({ command: 'gateway', given }));

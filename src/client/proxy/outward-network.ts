@@ -30,6 +30,8 @@ export interface OutwardConnection {
 export type OutwardSocket = Duplex & {
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
+  /** Of a userspace stack's: see {@link IpSocket.giveBack}. */
+  giveBack?(chunk: Uint8Array): void;
   /** Ends the connection with a reset. */
   resetAndDestroy(): unknown;
 };

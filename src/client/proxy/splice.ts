@@ -4,7 +4,7 @@
  *   client ──► far      a side that ended its writing is passed on as just that; the other way goes on
  *   client ◄── far      one that broke breaks the other too
  */
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { OutwardSocket } from './outward-network.ts';
 
@@ -21,8 +21,30 @@ export async function splice(client: Socket, far: OutwardSocket): Promise<void> 
   await Promise.all([pass(client, far, client), pass(far, client, client)]);
 }
 
+/** With back-pressure: who is slow makes the other wait. */
+function forward(from: OutwardSocket, to: OutwardSocket): void {
+  from.on('data', (chunk: Buffer) => {
+    if (!to.write(chunk, () => release(from, chunk))) from.pause();
+  });
+  to.on('drain', () => from.resume());
+  if (from.readableEnded) to.end();
+  else from.once('end', () => to.end());
+  from.resume(); // whoever had it before may have paused it
+}
+
+/**
+ * A chunk has been written. Memory that waits for the garbage collector is most of what a busy proxy would cost: V8 looks for it, all of its heap, each
+ * time that some 32 MB have gathered.
+ */
+function release(from: OutwardSocket, chunk: Buffer): void {
+  if (from.giveBack !== undefined) from.giveBack(chunk);
+  // What the system's sockets read has a buffer of its own, which ends with the chunk.
+  else if (from instanceof Socket && chunk.length === chunk.buffer.byteLength && chunk.buffer instanceof ArrayBuffer)
+    chunk.buffer.transfer(0);
+}
+
 function pass(from: OutwardSocket, to: OutwardSocket, client: Socket): Promise<void> {
-  from.pipe(to); // with its back-pressure: who is slow makes the other wait
+  forward(from, to);
   if (from.readableEnded) client.setTimeout(HALF_CLOSED_IDLE_LIMIT);
   else from.once('end', () => client.setTimeout(HALF_CLOSED_IDLE_LIMIT));
   return new Promise((resolve) => {

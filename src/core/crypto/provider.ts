@@ -3,11 +3,9 @@
  *
  * Keys are given once and kept by what is returned ({@link Aead}, {@link Cbc}, {@link Mac}); results go into the caller's memory where packets pass.
  */
-import type { AeadCipher } from '../tunnel/traffic.ts';
+import type { AeadCipher, CbcCipher } from '../tunnel/traffic.ts';
 
 export type HashName = 'md5' | 'sha1' | 'sha256' | 'sha384' | 'sha512';
-
-export type CbcCipher = 'aes-128-cbc' | 'aes-256-cbc';
 
 export interface CryptoProvider {
   randomBytes(length: number): Uint8Array;

@@ -12,7 +12,7 @@
  */
 import type { Aead, CryptoProvider } from '../crypto/provider.ts';
 import type { DirectionKeys } from '../tls-messages/key-schedule.ts';
-import type { AeadCipher } from '../tunnel/traffic.ts';
+import type { AeadCipher, RecordLayout, TrafficKey } from '../tunnel/traffic.ts';
 import { copyOf } from '../wire/copy.ts';
 import { RECORD_HEADER_LENGTH, RECORD_NUMBER_LENGTH, RECORD_NUMBER_OFFSET, writeRecordHeader, writeU16 } from './record.ts';
 import type { RecordProtection } from './record-protection.ts';
@@ -31,7 +31,7 @@ const TRAFFIC_EPOCH = 1;
 export class AeadProtection implements RecordProtection {
   readonly plaintextOffset: number;
   readonly maxOverhead: number;
-  readonly cipher: AeadCipher;
+  readonly layout: RecordLayout;
   readonly #aead: Aead;
   readonly #keys: DirectionKeys;
   readonly #version: number;
@@ -40,7 +40,7 @@ export class AeadProtection implements RecordProtection {
   readonly #aad = new Uint8Array(AAD_LENGTH);
 
   constructor(crypto: CryptoProvider, cipher: AeadCipher, keys: DirectionKeys, version: number) {
-    this.cipher = cipher;
+    this.layout = { kind: 'dtls-aead', cipher };
     this.#aead = crypto.aead(cipher, keys.key);
     this.#keys = keys;
     this.#version = version;
@@ -50,7 +50,7 @@ export class AeadProtection implements RecordProtection {
   }
 
   /** Copies of the key and the fixed part of the nonce, for someone else who seals or opens. */
-  exportKeys(): { readonly key: Uint8Array; readonly iv: Uint8Array } {
+  exportKeys(): Pick<TrafficKey, 'key' | 'iv'> {
     return { key: copyOf(this.#keys.key), iv: copyOf(this.#keys.iv) };
   }
 

@@ -20,7 +20,6 @@ import { ALERTS, type AlertName, alertName, decodeAlert, encodeAlert } from '../
 import { type Layer, type LayerSink, MAX_RESERVE } from '../tunnel/layer.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
 import type { PacketFraming, TrafficDescription } from '../tunnel/traffic.ts';
-import { AeadProtection } from './aead-protection.ts';
 import { type DtlsOptions, machineOptions } from './association-options.ts';
 import { DIALECTS } from './dialect.ts';
 import { HandshakeMachine } from './handshake-machine.ts';
@@ -125,23 +124,22 @@ export class DtlsAssociation implements Layer<DtlsState> {
 
   /**
    * Describes the traffic for a packet engine and hands it over: from now on the engine alone seals and opens, so that no number is used twice, and
-   * this layer speaks to it in `[type][plaintext]`. Undefined, and nothing changes, if an engine cannot carry it: CBC suites. Records numbered below
-   * `nextSequence` of the key to open with count as seen.
+   * this layer speaks to it in `[type][plaintext]`. Records numbered below `nextSequence` of the key to open with count as seen.
    *
    * Throws {@link MisuseError} unless the state is `up` and `confirmed`: before that the handshake may still have to be repeated, in records that
    * only this layer can number.
    */
-  handOver(options: HandOverOptions): TrafficDescription | undefined {
+  handOver(options: HandOverOptions): TrafficDescription {
     const isConfirmed = this.#state.name === 'up' && this.#state.confirmed;
     if (!isConfirmed) throw new MisuseError('DTLS traffic can be handed over once the peer has our Finished.');
     if (this.#isHandedOver) throw new MisuseError('The DTLS traffic has been handed over already.');
     const seal = this.#writer.protection;
     const open = this.#reader.protection;
-    if (!(seal instanceof AeadProtection && open instanceof AeadProtection)) return undefined;
+    if (seal === undefined || open === undefined) throw new MisuseError('DTLS traffic without keys.'); // not while it is up
     this.#isHandedOver = true;
     const epoch: Epoch = 1;
     return {
-      record: { kind: 'dtls-aead', cipher: seal.cipher },
+      record: seal.layout,
       seal: { id: epoch, ...seal.exportKeys(), nextSequence: this.#writer.next(epoch) },
       open: [{ id: epoch, ...open.exportKeys(), nextSequence: this.#reader.next }],
       replayWindow: REPLAY_WINDOW,

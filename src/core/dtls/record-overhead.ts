@@ -5,7 +5,7 @@
  */
 import { MAC_LENGTHS, type SuiteProtection } from '../tls-messages/cipher-suites.ts';
 import { AEAD_TAG_LENGTH, explicitNonceLength } from './aead-protection.ts';
-import { CBC_BLOCK_LENGTH } from './cbc-protection.ts';
+import { CBC_BLOCK_LENGTH } from './cbc-padding.ts';
 import { RECORD_HEADER_LENGTH } from './record.ts';
 
 /** The most bytes by which a record is longer than its plaintext: 37 for GCM, 29 for ChaCha20-Poly1305, 65 for CBC with SHA-1. */

@@ -8,7 +8,7 @@ export interface StackLimits {
   readonly timeWait: number;
   /** Bytes of a connection that wait to be acknowledged. */
   readonly sendBuffer: number;
-  /** Bytes of emptied send buffers that are kept for the next who needs one. */
+  /** Bytes of emptied send buffers, and of what readers gave back, that are kept for the next who needs one. */
   readonly spareSendMemory: number;
   /** The receive window of a new connection, in bytes. */
   readonly initialReceiveBuffer: number;

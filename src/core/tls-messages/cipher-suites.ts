@@ -5,9 +5,8 @@
  * Those of DHE are here for resumption with an injected secret (section 7.4) only, where no key exchange happens.
  */
 
-import type { CbcCipher } from '../crypto/provider.ts';
 import type { PrfName } from '../crypto/tls-prf.ts';
-import type { AeadCipher } from '../tunnel/traffic.ts';
+import type { AeadCipher, CbcCipher, DtlsMac } from '../tunnel/traffic.ts';
 
 export interface CipherSuite {
   readonly id: number;
@@ -21,10 +20,10 @@ export interface CipherSuite {
 
 export type SuiteProtection =
   | { readonly kind: 'aead'; readonly cipher: AeadCipher }
-  | { readonly kind: 'cbc'; readonly cipher: CbcCipher; readonly mac: 'sha1' | 'sha256' };
+  | { readonly kind: 'cbc'; readonly cipher: CbcCipher; readonly mac: DtlsMac };
 
 const aead = (cipher: AeadCipher): SuiteProtection => ({ kind: 'aead', cipher });
-const cbc = (cipher: CbcCipher, mac: 'sha1' | 'sha256'): SuiteProtection => ({ kind: 'cbc', cipher, mac });
+const cbc = (cipher: CbcCipher, mac: DtlsMac): SuiteProtection => ({ kind: 'cbc', cipher, mac });
 
 const SUITES: readonly CipherSuite[] = [
   { id: 0x00a9, name: 'PSK_WITH_AES_256_GCM_SHA384', keyExchange: 'PSK', protection: aead('aes-256-gcm'), prf: 'sha384' },
@@ -114,4 +113,4 @@ export function keySizes(protection: SuiteProtection): { readonly mac: number; r
 const AEAD_KEY_LENGTHS: Readonly<Record<AeadCipher, number>> = { 'aes-128-gcm': 16, 'aes-256-gcm': 32, 'chacha20-poly1305': 32 };
 
 /** A MAC key is as long as its hash, and so is the MAC. */
-export const MAC_LENGTHS = { sha1: 20, sha256: 32 } as const;
+export const MAC_LENGTHS: Readonly<Record<DtlsMac, number>> = { sha1: 20, sha256: 32 };

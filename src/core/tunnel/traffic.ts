@@ -20,19 +20,32 @@ export interface TrafficDescription {
   readonly innerSources?: readonly Cidr[];
 }
 
-/** A DTLS 1.2 record with an AEAD cipher: header, explicit nonce (GCM), ciphertext, tag. */
-export interface RecordLayout {
-  readonly kind: 'dtls-aead';
-  readonly cipher: AeadCipher;
-}
+/**
+ * What stands around a packet on the wire, and how it is sealed.
+ *
+ * `dtls-aead`: a record of DTLS 1.2: header, explicit nonce (GCM), ciphertext, tag.
+ * `dtls-cbc`: a record of any dialect, whose version bytes are `version`: header, IV, and encrypted plaintext, MAC and padding (RFC 5246 §6.2.3.2).
+ * `esp`: a packet of RFC 4303 without extended sequence numbers: SPI, sequence number, IV, encrypted payload with its trailer, truncated MAC. What the
+ * framing is about is the payload with its next header in front.
+ */
+export type RecordLayout =
+  | { readonly kind: 'dtls-aead'; readonly cipher: AeadCipher }
+  | { readonly kind: 'dtls-cbc'; readonly cipher: CbcCipher; readonly mac: DtlsMac; readonly version: number }
+  | { readonly kind: 'esp'; readonly cipher: CbcCipher; readonly mac: EspMac };
 
 export type AeadCipher = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305';
+export type CbcCipher = 'aes-128-cbc' | 'aes-256-cbc';
+export type DtlsMac = 'sha1' | 'sha256';
+export type EspMac = DtlsMac | 'md5';
 
-/** `id`: the epoch; `iv`: the fixed part of the nonce (4 bytes for GCM, 12 for ChaCha20-Poly1305). */
 export interface TrafficKey {
+  /** The epoch; of ESP the SPI. */
   readonly id: number;
   readonly key: Uint8Array;
+  /** The fixed part of the nonce: 4 bytes for GCM, 12 for ChaCha20-Poly1305. empty for CBC, whose records bring their own. */
   readonly iv: Uint8Array;
+  /** With CBC: as long as its hash. */
+  readonly mac?: Uint8Array;
   readonly nextSequence: number;
 }
 

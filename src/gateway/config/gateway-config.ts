@@ -8,6 +8,8 @@
  *   HostConfig ── policy        what its sessions get; files of groups and users override it, see `session-policy.ts`
  */
 import type { CompressionName } from '../../core/compress/compressor.ts';
+import type { NatService } from '../../core/nat/destination.ts';
+import type { NatLimits } from '../../core/nat/limits.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Cidr, IpAddress } from '../../core/wire/ip-address.ts';
@@ -78,13 +80,23 @@ export interface BanConfig {
 }
 
 export interface NetworkConfig {
-  /** The name's prefix: `vpns` makes `vpns0`. */
+  /** No interface, and no root for it: clients' flows end in the workers, which go on by sockets of their own. See `gateway/nat`. */
+  readonly isUserspace: boolean;
+  readonly nat: NatConfig;
+  /** The name's prefix of the interface: `vpns` makes `vpns0`. */
   readonly device: string;
   /** `ping-leases`: an address is pinged before it is given out. */
   readonly pingLeases: boolean;
   /** `route-add-cmd`, `route-del-cmd`: with `%{R}`, `%{RI}`, `%{D}`. */
   readonly routeAddCommand?: string;
   readonly routeDeleteCommand?: string;
+}
+
+/** What counts without an interface only. */
+export interface NatConfig {
+  /** Ports of the gateway's inner addresses that lead to places of their own, this host included. */
+  readonly services: readonly NatService[];
+  readonly limits: NatLimits;
 }
 
 /** Paths of programs, run without a shell and without arguments. */

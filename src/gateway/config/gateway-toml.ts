@@ -85,7 +85,7 @@ function toConfig(text: string, report: ConfigReport): GatewayConfig {
     processes: server.process,
     limits: server.limits,
     bans: server.bans,
-    network: server.network,
+    network: { ...server.network, nat: server.nat },
     scripts: server.scripts,
     control: server.control,
     logLevel: server['log-level'],

@@ -12,6 +12,7 @@ import { systemErrorText } from '../../node/system-error.ts';
 import { checkFiles } from './config-files.ts';
 import { ConfigError, ConfigReport } from './config-report.ts';
 import type { ConfigNotice, GatewayConfig } from './gateway-config.ts';
+import { DEFAULT_NAT } from './nat-config.ts';
 import { hostOf } from './ocserv-host.ts';
 import { keySpec, REMOVED_KEYS } from './ocserv-keys.ts';
 import { MAX_FILE_BYTES, type OcservLine, readOcservLines } from './ocserv-lines.ts';
@@ -164,6 +165,7 @@ function gatewayOf(global: OcservSection, virtual: ReadonlyMap<string, OcservSec
       pointsConnection: global.count('ban-points-connection'),
     },
     network: {
+      ...{ isUserspace: false, nat: DEFAULT_NAT },
       device,
       pingLeases: global.flag('ping-leases'),
       ...optional('routeAddCommand', global.text('route-add-cmd')),

@@ -1,7 +1,10 @@
 /** The tables of `gateway.toml` that are about the server as a whole. */
 import { z } from 'zod';
-import type { GatewayConfig } from './gateway-config.ts';
+import { DEFAULT_NAT_LIMITS } from '../../core/nat/limits.ts';
+import type { GatewayConfig, NatConfig } from './gateway-config.ts';
+import { parseNatService, USERSPACE } from './nat-config.ts';
 import { count, duration, path, port, table, text } from './toml-values.ts';
+import { usualPlaces } from './usual-places.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -18,6 +21,20 @@ const metrics = z.string().transform((written, context) => {
   return z.NEVER;
 });
 
+const natService = z.string().transform((written, context) => {
+  const service = parseNatService(written);
+  if (service !== undefined) return service;
+  context.addIssue(
+    'a service like "80:127.0.0.1:8080" or "udp:5353:192.0.2.1:53" was expected: a port inside, and the address and port it leads to',
+  );
+  return z.NEVER;
+});
+
+/** More belong behind a proxy. */
+const MAX_SERVICES = 256;
+
+const atLeastOne = z.int().min(1).max(0x7fff_ffff);
+
 /** Each with the key of the root table as its name. */
 export interface ServerTables {
   readonly 'log-level': z.ZodType<number>;
@@ -25,7 +42,8 @@ export interface ServerTables {
   readonly process: z.ZodType<GatewayConfig['processes']>;
   readonly limits: z.ZodType<GatewayConfig['limits']>;
   readonly bans: z.ZodType<GatewayConfig['bans']>;
-  readonly network: z.ZodType<GatewayConfig['network']>;
+  readonly network: z.ZodType<Omit<GatewayConfig['network'], 'nat'>>;
+  readonly nat: z.ZodType<NatConfig>;
   readonly scripts: z.ZodType<GatewayConfig['scripts']>;
   readonly control: z.ZodType<GatewayConfig['control']>;
 }
@@ -60,7 +78,7 @@ export const SERVER_TABLES: ServerTables = {
     group: text.default('nogroup'),
     chroot: path.optional(),
     'pid-file': path.optional(),
-    state: path.default('/var/lib/sallyport/gateway'),
+    state: path.default(() => usualPlaces().state),
     workers: count.default(0),
   })
     .prefault({})
@@ -107,16 +125,38 @@ export const SERVER_TABLES: ServerTables = {
   })
     .prefault({})
     .transform((network) => ({
+      isUserspace: network.device === USERSPACE,
       device: network.device,
       pingLeases: network['ping-leases'],
       ...given({ routeAddCommand: network['route-add-command'], routeDeleteCommand: network['route-delete-command'] }),
+    })),
+  nat: table({
+    services: z.array(natService).max(MAX_SERVICES).default([]),
+    flows: atLeastOne.default(DEFAULT_NAT_LIMITS.flows),
+    'flows-per-session': atLeastOne.default(DEFAULT_NAT_LIMITS.flowsPerSession),
+    'dials-per-session': atLeastOne.default(DEFAULT_NAT_LIMITS.dialsPerSession),
+    'new-flows-per-second': atLeastOne.default(DEFAULT_NAT_LIMITS.newFlowsPerSecond),
+    'udp-idle': duration.default(DEFAULT_NAT_LIMITS.udpIdle),
+    'tcp-idle': duration.default(DEFAULT_NAT_LIMITS.tcpIdle),
+  })
+    .prefault({})
+    .transform((nat) => ({
+      services: nat.services,
+      limits: {
+        flows: nat.flows,
+        flowsPerSession: nat['flows-per-session'],
+        dialsPerSession: nat['dials-per-session'],
+        newFlowsPerSecond: nat['new-flows-per-second'],
+        udpIdle: nat['udp-idle'],
+        tcpIdle: nat['tcp-idle'],
+      },
     })),
   scripts: table({ connect: path.optional(), disconnect: path.optional(), 'host-update': path.optional() })
     .prefault({})
     .transform((scripts) => given({ connect: scripts.connect, disconnect: scripts.disconnect, hostUpdate: scripts['host-update'] })),
   control: table({
     enabled: z.boolean().default(true),
-    socket: path.default('/run/sallyport/control'),
+    socket: path.default(() => usualPlaces().controlSocket),
     metrics: metrics.optional(),
     'statistics-period': duration.default(7 * 24 * 60 * MINUTE),
   })

@@ -3,26 +3,33 @@
  * {@link GatewayNetwork.sessions}; here is what all of them share, from the start to the end.
  */
 import type { Logger } from '../../core/log.ts';
-import type { Cidr } from '../../core/wire/ip-address.ts';
+import type { NatService } from '../../core/nat/destination.ts';
+import type { Cidr, Endpoint } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import { wantedOffloads } from '../../node/engine/offloads.ts';
-import type { TunOffloads } from '../../node/ffi/tun.ts';
+import { hostResolvers } from '../../node/network/host-resolvers.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
+import type { InnerNetwork } from '../nat/inner-network.ts';
 import { ClientRoutes } from '../network/client-routes.ts';
 import { GatewayDevice } from '../network/gateway-device.ts';
+import type { InnerDevice } from '../network/inner-device.ts';
 import { LeaseWriter, readLeases } from '../network/lease-file.ts';
 import { LeasePool } from '../network/lease-pool.ts';
 import { isAnswering } from '../network/ping-address.ts';
 import { parseRouteCommand, type RouteCommand } from '../network/route-command.ts';
-import { SessionFirewall } from '../network/session-firewall.ts';
+import { NO_FIREWALL, SessionFirewall } from '../network/session-firewall.ts';
 import { SessionNetwork } from '../network/session-network.ts';
 import { SessionScripts } from '../network/session-scripts.ts';
+import { UserspaceDevice } from '../network/userspace-device.ts';
+import type { WorkerDevice } from '../processes/worker-contract.ts';
 
 /** Without a wish of the administrator's: what the link of an ordinary machine carries, in bytes. */
 export const DEFAULT_LINK_MTU = 1500;
 
 /** What the tunnel takes of it at least: IPv4, UDP, a DTLS record with AES-GCM, the type byte. No client has a larger MTU inside. */
 const LEAST_OVERHEAD = 66;
+
+const INNER_MTU: number = DEFAULT_LINK_MTU - LEAST_OVERHEAD;
 
 export interface GatewayNetworkOptions {
   /** Queues of the device: one for each worker. */
@@ -38,23 +45,30 @@ export class GatewayNetwork {
   readonly sessions: SessionNetwork;
   readonly leases: LeasePool;
   readonly routes: ClientRoutes;
-  readonly #device: GatewayDevice;
-  readonly #firewall: SessionFirewall;
+  /** Without an interface: the workers are to know of another network inside. Set when there are workers. */
+  onInnerChange: ((network: InnerNetwork) => void) | undefined;
+  readonly #device: InnerDevice;
+  readonly #firewall: Pick<SessionFirewall, 'restrict' | 'release' | 'removeLeftovers' | 'close'>;
   readonly #scripts: SessionScripts;
   readonly #writer: LeaseWriter;
+  #services: readonly NatService[];
+  #resolvers: readonly Endpoint[] = [];
 
   /** Rejects in plain words, and leaves nothing, where the machine does not do as it should. */
   static async open(config: GatewayConfig, options: GatewayNetworkOptions): Promise<GatewayNetwork> {
     const { queues, leaseFile, isKnown, log } = options;
     const kept = await readLeases(leaseFile);
-    const device = await GatewayDevice.open({
-      ...{ device: config.network.device, queues, mtu: DEFAULT_LINK_MTU - LEAST_OVERHEAD },
-      pools: poolsOf(config),
-      offloads: wantedOffloads(),
-    });
+    const device = config.network.isUserspace
+      ? new UserspaceDevice()
+      : await GatewayDevice.open({
+          ...{ device: config.network.device, queues, mtu: INNER_MTU },
+          pools: poolsOf(config),
+          offloads: wantedOffloads(),
+        });
     try {
       for (const notice of await device.notices()) log.log('warn', notice);
       const network = new GatewayNetwork(config, device, options);
+      await network.#configure(config);
       await network.#firewall.removeLeftovers();
       network.leases.restore(kept, isKnown);
       return network;
@@ -64,8 +78,11 @@ export class GatewayNetwork {
     }
   }
 
-  private constructor({ network, scripts }: GatewayConfig, device: GatewayDevice, { leaseFile, log }: GatewayNetworkOptions) {
+  private constructor({ network, scripts }: GatewayConfig, device: InnerDevice, options: GatewayNetworkOptions) {
+    const { leaseFile, log } = options;
     this.#device = device;
+    if (device instanceof UserspaceDevice) device.onChange = () => this.#innerChanged();
+    this.#services = network.nat.services;
     this.#writer = new LeaseWriter(leaseFile, {
       entries: () => this.leases.entries,
       onError: (error) => log.log('warn', error.message),
@@ -76,11 +93,11 @@ export class GatewayNetwork {
       ...(network.pingLeases && { isAnswering: (address) => isAnswering(address) }),
     });
     this.routes = new ClientRoutes({
-      ...{ device: device.name, log },
+      ...{ device: device.name, log, hasInterface: !network.isUserspace, onChange: () => this.#innerChanged() },
       ...commandOf('addCommand', network.routeAddCommand),
       ...commandOf('deleteCommand', network.routeDeleteCommand),
     });
-    this.#firewall = new SessionFirewall({ device: device.name });
+    this.#firewall = network.isUserspace ? NO_FIREWALL : new SessionFirewall({ device: device.name });
     this.#scripts = new SessionScripts({ scripts, log });
     const { leases, routes } = this;
     this.sessions = new SessionNetwork({ device, leases, routes, firewall: this.#firewall, scripts: this.#scripts });
@@ -91,9 +108,11 @@ export class GatewayNetwork {
     return this.#device.name;
   }
 
-  /** What workers have to know of it. */
-  get offloads(): TunOffloads {
-    return this.#device.offloads;
+  /** What workers have to know of it, now. */
+  get forWorkers(): WorkerDevice {
+    const { name, offloads } = this.#device;
+    const network = this.#inner;
+    return network === undefined ? { kind: 'interface', name, offloads } : { kind: 'userspace', mtu: INNER_MTU, network };
   }
 
   /** A descriptor for each worker to inherit. */
@@ -101,10 +120,30 @@ export class GatewayNetwork {
     return this.#device.descriptors;
   }
 
-  /** After a reload: new pools and scripts. */
+  /** After a reload. */
   async configure(config: GatewayConfig): Promise<void> {
+    await this.#configure(config);
+    this.#innerChanged();
+  }
+
+  /** Pools, scripts, services, the host's name servers. */
+  async #configure(config: GatewayConfig): Promise<void> {
+    if (config.network.isUserspace) this.#resolvers = await hostResolvers();
+    this.#services = config.network.nat.services;
     await this.#device.addPools(poolsOf(config));
     this.#scripts.reload(config.scripts);
+  }
+
+  #innerChanged(): void {
+    const inner = this.#inner;
+    if (inner !== undefined) this.onInnerChange?.(inner);
+  }
+
+  /** Undefined: there is an interface, and the kernel knows. */
+  get #inner(): InnerNetwork | undefined {
+    if (!(this.#device instanceof UserspaceDevice)) return undefined;
+    const { own, pools } = this.#device;
+    return { own, clients: [...pools, ...this.routes.networks], resolvers: this.#resolvers, services: this.#services };
   }
 
   /** All sessions have been closed before. */

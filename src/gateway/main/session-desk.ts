@@ -14,6 +14,7 @@ import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
 import type { GatewayConfig, HostConfig, SessionPolicy } from '../config/gateway-config.ts';
 import { resolvePolicy } from '../config/session-policy.ts';
+import { accessRules, isRestricted } from '../network/firewall-rules.ts';
 import type { Lease as AddressLease } from '../network/lease-pool.ts';
 import { sessionTerms } from '../network/policy-terms.ts';
 import type { SessionOpening } from '../network/session-network.ts';
@@ -220,7 +221,8 @@ export class SessionDesk {
       ...{ id: connection.id, connection, session: known, policy, lease, terms, wishes, device: network.device },
       ...{ datagramId: undefined, isOpen: false },
     });
-    return { tunnel: connection.id, terms, limits: limitsOf(policy, terms, known.createdAt, now()) };
+    const owner = { session: known.id, ...(isRestricted(policy) && { rules: accessRules(policy) }) };
+    return { tunnel: connection.id, terms, limits: limitsOf(policy, terms, known.createdAt, now()), owner };
   }
 
   #terms({ host, known, policy, wishes }: Opening, lease: AddressLease): SessionTerms {

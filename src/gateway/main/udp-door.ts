@@ -11,11 +11,11 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { associationId, readFirstHello } from '../../core/dtls/first-hello.ts';
-import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts';
+import { MisuseError, NetworkError, SallyportError, UnsupportedError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, formatIp, type IpAddress, parseIp } from '../../core/wire/ip-address.ts';
 import { toHex } from '../../core/wire/text.ts';
-import { libc } from '../../node/ffi/libc.ts';
+import { type Libc, libc } from '../../node/ffi/libc.ts';
 import { openSharedUdpSocket } from '../../node/ffi/sockets.ts';
 import { stopReading } from '../../node/handed-udp-socket.ts';
 import { systemErrorText } from '../../node/system-error.ts';
@@ -184,8 +184,10 @@ export class UdpDoor {
     if (this.#isRecent(remote)) return;
     try {
       const local: Endpoint = { address: this.#ownAddress() ?? address, port: this.port };
-      const socket = socketFor(local, this.#options.within);
-      take({ socket, local, remote, first: Uint8Array.from(bytes) });
+      const hand = (socket: Socket) => take({ socket, local, remote, first: Uint8Array.from(bytes) });
+      const socket = nativeSocketFor(local, this.#options.within);
+      if (socket !== undefined) hand(socket);
+      else portableSocketFor(local, hand);
     } catch (error) {
       // No route back, no descriptors left: the client stays on TLS, and tries again.
       if (!(error instanceof SallyportError)) throw error;
@@ -239,11 +241,30 @@ export class UdpDoor {
   }
 }
 
-/** A socket with the door's port, for one client: whoever gets it connects it. */
-function socketFor(local: Endpoint, within: UdpDoorOptions['within'] = (make) => make()): Socket {
-  const fd = within(() => openSharedUdpSocket(libc('UDP flows of a gateway'), local));
+/** A socket with the door's port, for one client: whoever gets it connects it. Undefined where native calls cannot be had. */
+function nativeSocketFor(local: Endpoint, within: UdpDoorOptions['within'] = (make) => make()): Socket | undefined {
+  let c: Libc;
+  try {
+    c = libc('UDP flows of a gateway');
+  } catch (error) {
+    if (error instanceof UnsupportedError) return undefined;
+    throw error;
+  }
+  const fd = within(() => openSharedUdpSocket(c, local));
   const socket = createSocket(local.address.family === 6 ? 'udp6' : 'udp4');
   socket.bind({ fd });
   stopReading(socket);
   return socket;
+}
+
+/** The same by Node alone, which takes a moment. One that cannot be had is not: the client stays on TLS, and tries again. */
+function portableSocketFor({ address, port }: Endpoint, hand: (socket: Socket) => void): void {
+  const isIpv6 = address.family === 6;
+  const socket = createSocket({ type: isIpv6 ? 'udp6' : 'udp4', reuseAddr: true, ipv6Only: isIpv6 });
+  socket.once('error', () => socket.close());
+  socket.bind({ port, address: formatIp(address) }, () => {
+    socket.removeAllListeners('error').on('error', () => undefined); // ICMP about an answer that was never ours
+    stopReading(socket);
+    hand(socket);
+  });
 }

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import type { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
+import type { InnerNetwork } from '../nat/inner-network.ts';
 import { type GatewayChild, startWorker } from '../processes/child-processes.ts';
 import type { Served } from '../processes/rpc.ts';
 import { type Arrival, WORKER_GUARDS, type WorkerService, type WorkerSetup } from '../processes/worker-contract.ts';
@@ -105,6 +106,11 @@ export class WorkerPool {
 
   packets(worker: number, packets: readonly Uint8Array[]): void {
     this.#members[worker]?.child?.rpc.offer('packets', [packets]);
+  }
+
+  /** All workers are to know of another network inside. */
+  network(network: InnerNetwork): void {
+    for (const { child, service } of this.#members) if (service !== undefined) child?.rpc.notify('network', [network]);
   }
 
   /** Undefined while it is not there. */

@@ -14,6 +14,10 @@ import { fillRouteCommand, type RouteCommand } from './route-command.ts';
 
 export interface ClientRoutesOptions {
   readonly device: string;
+  /** False: there is no interface, and routes are kept in mind only. Default: true. */
+  readonly hasInterface?: boolean;
+  /** {@link ClientRoutes.networks} are others than before. */
+  readonly onChange?: () => void;
   readonly log: Logger;
   /** The administrator's commands; undefined: `ip route`. */
   readonly addCommand?: RouteCommand;
@@ -78,6 +82,11 @@ export class ClientRoutes {
     });
   }
 
+  /** All networks and addresses that have a route. */
+  get networks(): readonly Cidr[] {
+    return [...this.#claims.values()].map(({ network }) => network);
+  }
+
   /** Networks behind the clients of all other sessions: what `expose-iroutes` tells this one. */
   othersThan(session: string): readonly Cidr[] {
     return [...this.#claims.values()]
@@ -94,7 +103,16 @@ export class ClientRoutes {
       claim.sessions.add(session);
       return true;
     }
-    const { device } = this.#options;
+    await this.#addRoute(network, kind);
+    this.#claims.set(text, { network, kind, sessions: new Set([session]) });
+    this.#options.onChange?.();
+    return true;
+  }
+
+  async #addRoute(network: Cidr, kind: Claim['kind']): Promise<void> {
+    const { device, hasInterface = true } = this.#options;
+    if (!hasInterface) return;
+    const text = formatCidr(network);
     const addCommand = kind === 'network' ? this.#options.addCommand : undefined;
     const [program, ...args] = addCommand === undefined ? ipRoute('add', text, device) : fillRouteCommand(addCommand, network, device);
     const result = await this.#machine.run(program, args, { timeout: MAX_COMMAND_TIME });
@@ -104,8 +122,6 @@ export class ClientRoutes {
         `The route to ${text} by ${device} could not be added: ${program}: ${reasonOfResult(result)}.`,
       );
     }
-    this.#claims.set(text, { network, kind, sessions: new Set([session]) });
-    return true;
   }
 
   async #giveUp(session: string, network: Cidr): Promise<void> {
@@ -113,8 +129,14 @@ export class ClientRoutes {
     const claim = this.#claims.get(text);
     if (claim === undefined || !claim.sessions.delete(session) || claim.sessions.size > 0) return;
     this.#claims.delete(text);
+    this.#options.onChange?.();
+    if (this.#options.hasInterface !== false) await this.#deleteRoute(claim);
+  }
+
+  async #deleteRoute({ network, kind }: Claim): Promise<void> {
     const { device, log } = this.#options;
-    const deleteCommand = claim.kind === 'network' ? this.#options.deleteCommand : undefined;
+    const text = formatCidr(network);
+    const deleteCommand = kind === 'network' ? this.#options.deleteCommand : undefined;
     const [program, ...args] =
       deleteCommand === undefined ? ipRoute('delete', text, device) : fillRouteCommand(deleteCommand, network, device);
     const reason = await this.#machine.run(program, args, { timeout: MAX_COMMAND_TIME }).then(

@@ -11,6 +11,7 @@
  * Observed: as ocserv-fw does it, rule for rule. Names are answered whatever the ports say; the routes count only with restrict-user-to-routes, which
  * restrict-user-to-ports does not imply; without any route all but the no-routes may be reached; nothing is said of packets to the gateway itself.
  */
+import type { AccessRules } from '../../core/nat/access-rules.ts';
 import { type Cidr, formatCidr, formatIp, type IpAddress, netmaskOf, networkOf } from '../../core/wire/ip-address.ts';
 import type { PortRestriction, SessionPolicy } from '../config/gateway-config.ts';
 
@@ -19,6 +20,11 @@ export type Restriction = Pick<SessionPolicy, 'dns' | 'routes' | 'noRoutes' | 'r
 
 export function isRestricted({ restrictsToRoutes, restrictsToPorts }: Restriction): boolean {
   return restrictsToRoutes || restrictsToPorts !== undefined;
+}
+
+/** The same for workers that hold sessions to it themselves. */
+export function accessRules({ dns, routes, noRoutes, restrictsToRoutes, restrictsToPorts }: Restriction): AccessRules {
+  return { dns, routes, noRoutes, restrictsToRoutes, ...(restrictsToPorts !== undefined && { restrictsToPorts }) };
 }
 
 /** The table of a device: one gateway may run beside another. */

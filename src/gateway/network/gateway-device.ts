@@ -14,6 +14,7 @@ import { type Machine, thisMachine } from '../../node/network/machine.ts';
 import { performSteps } from '../../node/network/perform.ts';
 import { isDeviceName, type Step } from '../../node/network/steps.ts';
 import { AddressPool } from './address-pool.ts';
+import type { InnerDevice } from './inner-device.ts';
 
 export interface GatewayDeviceOptions {
   /** The prefix of its name: `vpns` makes the first free of `vpns0`, `vpns1`, … */
@@ -31,12 +32,12 @@ export interface GatewayDeviceOptions {
 /** More than Linux lets a TUN device have (MAX_TAP_QUEUES). */
 const MAX_QUEUES = 256;
 /** Pools of users' own are added as they log in. */
-const MAX_POOLS = 1024;
+export const MAX_POOLS = 1024;
 
 /** What ip(8) starts with: the device is new. */
 const NEW_LINK = { mtu: 1500, isUp: false } as const;
 
-export class GatewayDevice {
+export class GatewayDevice implements InnerDevice {
   readonly name: string;
   /** One for each queue, of this process. Who passes them on keeps them open until they have arrived. */
   readonly descriptors: readonly number[];

@@ -30,6 +30,20 @@ export interface SessionFirewallOptions {
 /** Routes, no-routes, ports and name servers of one session together. */
 export const MAX_RULES = 4096;
 
+/** Where there is no interface the workers hold sessions to their rules, and the packet filter has nothing to do. */
+export const NO_FIREWALL: Pick<SessionFirewall, 'restrict' | 'release' | 'removeLeftovers' | 'close'> = {
+  restrict: async (_session, sources, restriction) => checkCount(sources, restriction),
+  release: () => Promise.resolve(),
+  removeLeftovers: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+};
+
+function checkCount(sources: readonly Cidr[], { dns, routes, noRoutes, restrictsToPorts }: Restriction): void {
+  const rules = dns.length + routes.length + noRoutes.length + (restrictsToPorts?.ports.length ?? 0) + sources.length;
+  if (rules > MAX_RULES)
+    throw new SallyportError('ERR_FIREWALL', `A session is restricted by at most ${MAX_RULES} routes and ports, not ${rules}.`);
+}
+
 /** A session's chain with what it is made from. */
 interface RestrictedSession extends SessionChain {
   readonly restriction: Restriction;
@@ -67,10 +81,7 @@ export class SessionFirewall {
    */
   async restrict(session: string, sources: readonly Cidr[], restriction: Restriction): Promise<void> {
     if (!isRestricted(restriction)) return await this.release(session);
-    const { dns, routes, noRoutes, restrictsToPorts } = restriction;
-    const rules = dns.length + routes.length + noRoutes.length + (restrictsToPorts?.ports.length ?? 0) + sources.length;
-    if (rules > MAX_RULES)
-      throw new SallyportError('ERR_FIREWALL', `A session is restricted by at most ${MAX_RULES} routes and ports, not ${rules}.`);
+    checkCount(sources, restriction);
     await this.#inTurn(async () => {
       const before = this.#sessions.get(session);
       const after = { table: this.#table, number: ++this.#lastNumber, sources, restriction };

@@ -9,17 +9,17 @@ import type { Cidr } from '../../core/wire/ip-address.ts';
 import type { SessionPolicy } from '../config/gateway-config.ts';
 import type { SessionUsage } from '../processes/auth-service.ts';
 import type { ClientRoutes } from './client-routes.ts';
-import type { GatewayDevice } from './gateway-device.ts';
+import type { InnerDevice } from './inner-device.ts';
 import type { LeaseGrant, LeasePool, LeaseRequest } from './lease-pool.ts';
 import type { SessionScriptFacts } from './session-environment.ts';
 import type { SessionFirewall } from './session-firewall.ts';
 import type { SessionScripts } from './session-scripts.ts';
 
 export interface SessionNetworkOptions {
-  readonly device: Pick<GatewayDevice, 'name' | 'addPools' | 'covers'>;
+  readonly device: Pick<InnerDevice, 'name' | 'addPools' | 'covers'>;
   readonly leases: LeasePool;
   readonly routes: ClientRoutes;
-  readonly firewall: SessionFirewall;
+  readonly firewall: Pick<SessionFirewall, 'restrict' | 'release'>;
   readonly scripts: SessionScripts;
 }
 

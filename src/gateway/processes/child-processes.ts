@@ -74,7 +74,16 @@ function programFile(name: string): string {
 function permissions(): string[] {
   // Node warns of the two that a native library and a thread need, on standard error.
   const quiet = ['PERM0001', 'PERM0006'].map((code) => `--disable-warning=${code}`);
-  return [...quiet, '--permission', '--allow-addons', '--allow-worker', ...readableFolders().map((folder) => `--allow-fs-read=${folder}`)];
+  // From Node 25 on the network is behind the fence too; the connections that it is handed are the worker's business.
+  const network = process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : [];
+  return [
+    ...quiet,
+    '--permission',
+    '--allow-addons',
+    '--allow-worker',
+    ...network,
+    ...readableFolders().map((folder) => `--allow-fs-read=${folder}`),
+  ];
 }
 
 /** The program itself, and the packages that it uses, which may lie beside it. */

@@ -9,7 +9,9 @@ import { MisuseError } from '../../core/errors.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { TunDevice } from '../../node/devices/tun-device.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
-import { DeviceSwitch } from '../worker/device-switch.ts';
+import type { InnerNetwork } from '../nat/inner-network.ts';
+import { NatDevice } from '../nat/nat-device.ts';
+import { DeviceSwitch, type SharedDevice } from '../worker/device-switch.ts';
 import { Worker } from '../worker/worker.ts';
 import type { DisconnectReason } from './auth-service.ts';
 import { DEVICE_DESCRIPTOR } from './child-processes.ts';
@@ -19,16 +21,21 @@ import { RemoteLogger } from './remote-logger.ts';
 import { Rpc } from './rpc.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, WorkerSetup } from './worker-contract.ts';
 
+interface RunningWorker {
+  readonly worker: Worker;
+  readonly nat: NatDevice | undefined;
+}
+
 function main(): void {
   const channel = parentChannel();
   if (channel === undefined) {
     process.stderr.write('This program is a part of the gateway, which starts it by itself.\n');
     process.exit(1);
   }
-  let worker: Worker | undefined;
+  let started: RunningWorker | undefined;
   const running = () => {
-    if (worker === undefined) throw new MisuseError('the worker has not been started');
-    return worker;
+    if (started === undefined) throw new MisuseError('the worker has not been started');
+    return started.worker;
   };
   let log: RemoteLogger | undefined;
   const rpc: Rpc = new Rpc(channel, {
@@ -36,7 +43,7 @@ function main(): void {
     serves: {
       start: async (setup: WorkerSetup) => {
         log = new RemoteLogger(rpc, setup.config.logLevel);
-        worker = await startWorker(rpc, setup, log);
+        started = await startWorker(rpc, setup, log);
       },
       reload: async (setup: WorkerSetup) => {
         await running().reload(setup);
@@ -50,6 +57,7 @@ function main(): void {
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>
         running().flow(tunnel, remote, first, socket),
       packets: (packets: readonly Uint8Array[]) => running().deliver(packets),
+      network: (network: InnerNetwork) => started?.nat?.configure(network),
     },
     onFault: (error) => {
       process.stderr.write(`${error.message}\n`);
@@ -59,33 +67,50 @@ function main(): void {
   channel.onClose(() => process.exit(0));
 }
 
-async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Promise<Worker> {
-  const engine = await PacketEngine.start();
-  const { name, offloads } = setup.device;
-  const device = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, name, offloads);
-  // Without either no packet moves any more: main sees to another worker.
-  for (const failed of [engine.failed, device.failed]) {
-    void failed.then((error) => {
-      process.stderr.write(`${error.message}\n`);
-      process.exit(1);
-    });
-  }
+async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Promise<RunningWorker> {
   const notify: DeskNotices = {
     closed: (tunnel, end) => rpc.notify('closed', [tunnel, end]),
     disconnected: (connection) => rpc.notify('disconnected', [connection]),
     forward: (packets) => rpc.offer('forward', [packets]),
     strayed: (datagram, from) => rpc.offer('strayed', [datagram, from]),
   };
+  const { config } = setup;
+  const { device, engine, nat, hasPortableTls } = await openDevice(setup, log);
   const packets = new DeviceSwitch(device, { forward: notify.forward });
+  const worker = await Worker.start({
+    ...{ setup, notify, log, engine, hasPortableTls, device: packets, flows: nat, desk: rpc.remote<DeskService>() },
+  });
+  giveUpRights(config.processes, log, { dialsOut: nat !== undefined });
+  packets.start();
+  return { worker, nat };
+}
+
+interface OpenedDevice {
+  readonly device: SharedDevice;
+  readonly engine: PacketEngine | undefined;
+  /** Undefined: the kernel has the flows of clients. */
+  readonly nat: NatDevice | undefined;
+  readonly hasPortableTls: boolean;
+}
+
+async function openDevice({ device, config }: WorkerSetup, log: RemoteLogger): Promise<OpenedDevice> {
+  if (device.kind === 'userspace') {
+    const { services: _, ...nat } = config.network.nat;
+    const opened = new NatDevice({ ...nat, ...{ mtu: device.mtu, network: device.network, log } });
+    return { device: opened, engine: undefined, nat: opened, hasPortableTls: false };
+  }
+  const engine = await PacketEngine.start();
+  const opened = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, device.name, device.offloads);
+  // Without either no packet moves any more: main sees to another worker.
+  for (const failed of [engine.failed, opened.failed]) {
+    void failed.then((error) => {
+      process.stderr.write(`${error.message}\n`);
+      process.exit(1);
+    });
+  }
   const tls = (await engine.features()).find(({ name }) => name === 'tls');
   if (tls?.isOn !== true) log.log('warn', 'TLS is by node:tls, which is slower', { reason: tls?.why ?? '' });
-  const worker = await Worker.start({
-    ...{ setup, notify, log, engine, device: packets, desk: rpc.remote<DeskService>() },
-    hasPortableTls: tls?.isOn !== true,
-  });
-  giveUpRights(setup.config.processes, log);
-  packets.start();
-  return worker;
+  return { device: opened, engine, nat: undefined, hasPortableTls: tls?.isOn !== true };
 }
 
 main();

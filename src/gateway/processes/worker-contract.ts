@@ -10,6 +10,7 @@ import { z } from 'zod';
 import type { AuthStep, LoginHints } from '../../core/auth/dialogue.ts';
 import type { FormValues } from '../../core/auth/form.ts';
 import { PeerMisbehavedError } from '../../core/errors.ts';
+import type { NatOwner } from '../../core/nat/session.ts';
 import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
 import { Secret } from '../../core/secret.ts';
 import type { TunnelStatus } from '../../core/tunnel/machine.ts';
@@ -18,6 +19,7 @@ import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { TunOffloads } from '../../node/ffi/tun.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
+import type { InnerNetwork } from '../nat/inner-network.ts';
 import type { HostMaterial } from '../worker/host-material.ts';
 import type { DisconnectReason, SessionUsage } from './auth-service.ts';
 import { LINE_LIMITS, type LogNotices } from './remote-logger.ts';
@@ -51,7 +53,14 @@ export interface WorkerNotices {
   stranger(arrival: Arrival, first: Uint8Array): void;
   /** Packets for clients of this worker that another worker has read from its queue of the device. */
   packets(packets: readonly Uint8Array[]): void;
+  /** Without an interface: the network inside is another. */
+  network(network: InnerNetwork): void;
 }
+
+/** What there is of a device. */
+export type WorkerDevice =
+  | { readonly kind: 'interface'; readonly name: string; readonly offloads: TunOffloads }
+  | { readonly kind: 'userspace'; readonly mtu: number; readonly network: InnerNetwork };
 
 /** An accepted connection. */
 export interface Arrival {
@@ -67,8 +76,8 @@ export interface WorkerSetup {
   readonly material: WorkerMaterial;
   /** The product as clients are told: `ocserv 1.1.6` for the drop-in. */
   readonly serverName: string;
-  /** The device whose queue this worker inherited. */
-  readonly device: { readonly name: string; readonly offloads: TunOffloads };
+  /** The interface whose queue this worker inherited, or what it has in its place. */
+  readonly device: WorkerDevice;
   /** Makes the cookies of DTLS hellos (RFC 6347 §4.2.1): main's and every worker's, of this run of the gateway. */
   readonly helloSecret: Uint8Array;
 }
@@ -124,6 +133,8 @@ export interface Lease {
   /** Times in it count from this answer on: a worker's clock is not main's. */
   readonly terms: SessionTerms;
   readonly limits: SessionLimits;
+  /** Whose flows they are that the worker ends, and what they may reach. */
+  readonly owner: NatOwner;
 }
 
 /** When a worker ends a tunnel by itself. */

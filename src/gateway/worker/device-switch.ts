@@ -19,7 +19,10 @@ export interface DeviceSwitchOptions {
 }
 
 /** What is wanted of the device. */
-export type SharedDevice = Pick<PacketDevice, 'start' | 'write'>;
+export interface SharedDevice extends Pick<PacketDevice, 'start' | 'write'> {
+  /** Packets from clients elsewhere go past it to clients here. */
+  passing?(packets: readonly Packet[]): void;
+}
 
 export class DeviceSwitch {
   readonly #device: SharedDevice;
@@ -51,6 +54,7 @@ export class DeviceSwitch {
 
   /** Packets that another worker has read for tunnels here. */
   deliver(packets: readonly Packet[]): void {
+    this.#device.passing?.(packets);
     this.#distribute(packets, undefined);
   }
 

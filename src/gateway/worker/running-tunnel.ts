@@ -8,6 +8,7 @@
  * What the packet engine carries, it carries past all of this, and counts; a tunnel with a rate is not carried.
  */
 import { SallyportError } from '../../core/errors.ts';
+import type { NatOwner } from '../../core/nat/session.ts';
 import type { CloseReason, TunnelMachine } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
 import { DROPPED, TokenBucket } from '../../core/tunnel/token-bucket.ts';
@@ -25,11 +26,20 @@ import { disconnectReasonOf } from './disconnect-reason.ts';
 /** The packet engine, which takes packets of the device straight to the path that carries them. */
 export type PacketRouter = Pick<PacketEngine, 'routeNetworks'>;
 
+/** Who ends clients' flows here, where no interface takes their packets. */
+export interface FlowKeeper {
+  enter(networks: readonly Cidr[], owner: NatOwner): void;
+  leave(networks: readonly Cidr[], mayComeBack: boolean): void;
+}
+
 export interface RunningTunnelOptions {
   readonly lease: Lease;
   readonly machine: TunnelMachine;
   readonly device: DeviceSwitch;
-  readonly router: PacketRouter;
+  /** Undefined: there is no engine, and all packets pass here. */
+  readonly router: PacketRouter | undefined;
+  /** Undefined: the kernel has the flows. */
+  readonly flows: FlowKeeper | undefined;
   readonly now: () => Millis;
   readonly onClosed: (end: TunnelEnd) => void;
   /** For interim accounting. */
@@ -103,6 +113,7 @@ export class RunningTunnel {
         this.#isPaused = false;
       },
     });
+    options.flows?.enter(this.#networks, lease.owner);
     device.attach(this.#networks, this.#take);
   }
 
@@ -147,11 +158,13 @@ export class RunningTunnel {
 
   /** Packets of the device are taken to this path by the engine from now on; undefined: to the driver, which knows of another way. */
   async #route(path: DatagramPath | StreamCarrier | undefined): Promise<void> {
+    const { router } = this.#options;
+    if (router === undefined) return;
     const before = this.#routed;
     this.#routed = path;
     try {
-      if (path !== undefined) await this.#options.router.routeNetworks(path, this.#networks);
-      else if (before !== undefined) await this.#options.router.routeNetworks(before, []);
+      if (path !== undefined) await router.routeNetworks(path, this.#networks);
+      else if (before !== undefined) await router.routeNetworks(before, []);
     } catch (error) {
       if (!(error instanceof SallyportError)) throw error; // the path is closed, and the route gone with it; or the engine, and all of this process soon
     }
@@ -206,8 +219,10 @@ export class RunningTunnel {
 
   #closed(reason: CloseReason): void {
     clearTimeout(this.#timer);
+    const end = disconnectReasonOf(reason, this.#ending);
     this.#options.device.detach(this.#networks, this.#take);
-    this.#options.onClosed({ ...this.#usage(), ...disconnectReasonOf(reason, this.#ending) });
+    this.#options.flows?.leave(this.#networks, end.keepsCookie);
+    this.#options.onClosed({ ...this.#usage(), ...end });
     this.#gone.resolve();
   }
 }

@@ -12,17 +12,20 @@ import type { DatagramPath } from '../../node/datagram-path.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedStream } from '../../node/tls-acceptor.ts';
 import type { TlsStream } from '../../node/tls-stream.ts';
-import { PortableUdpSocket } from '../../node/udp-socket.ts';
+import { adoptDatagramPath } from '../../node/udp-socket.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { ClosingManner, DeskNotices, DeskService, Lease, TunnelReport } from '../processes/worker-contract.ts';
 import type { DeviceSwitch } from './device-switch.ts';
-import { type PacketRouter, RunningTunnel } from './running-tunnel.ts';
+import { type FlowKeeper, type PacketRouter, RunningTunnel } from './running-tunnel.ts';
 
 export interface TunnelHostOptions {
   readonly desk: Pick<DeskService, 'opened' | 'reported'>;
   readonly notify: Pick<DeskNotices, 'closed' | 'strayed'>;
   readonly device: DeviceSwitch;
-  readonly engine: PacketRouter & Pick<PacketEngine, 'adoptUdp' | 'adoptStream'>;
+  /** Undefined: there is none, and all packets pass here. */
+  readonly engine: (PacketRouter & Pick<PacketEngine, 'adoptUdp' | 'adoptStream'>) | undefined;
+  /** Undefined: the kernel has the flows of clients. */
+  readonly flows: FlowKeeper | undefined;
   readonly log: Logger;
   readonly now: () => Millis;
 }
@@ -70,10 +73,10 @@ export class TunnelHost {
   }
 
   async #run(lease: Lease, machine: TunnelMachine, start: (tunnel: RunningTunnel) => void): Promise<void> {
-    const { desk, notify, device, engine, log, now } = this.#options;
+    const { desk, notify, device, engine, flows, log, now } = this.#options;
     const over = Promise.withResolvers<void>();
     const tunnel = new RunningTunnel({
-      ...{ lease, device, now, machine, router: engine },
+      ...{ lease, device, now, machine, router: engine, flows },
       onClosed: (end) => {
         this.#tunnels.delete(lease.tunnel);
         notify.closed(lease.tunnel, end);
@@ -91,9 +94,10 @@ export class TunnelHost {
   /** In the engine where that can be: not for a client whose packets are counted one by one, nor one that did not wait for its answer. */
   async #placed({ terms: { rates } }: Lease, connection: AcceptedStream, early: number): Promise<TlsStream> {
     const isLimited = rates.receive !== undefined || rates.send !== undefined;
-    if (isLimited || early > 0) return connection;
+    const { engine } = this.#options;
+    if (engine === undefined || isLimited || early > 0) return connection;
     try {
-      return (await connection.moveTo(this.#options.engine)) ?? connection;
+      return (await connection.moveTo(engine)) ?? connection;
     } catch (error) {
       connection.destroy();
       throw error;
@@ -110,10 +114,8 @@ export class TunnelHost {
     const { notify, engine, log } = this.#options;
     const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
     try {
-      const path =
-        this.#tunnels.get(id)?.isLimited === true
-          ? await PortableUdpSocket.adopt(socket, remote, first, strayed)
-          : await engine.adoptUdp(socket, { remote, first, strayed });
+      const isCarried = this.#tunnels.get(id)?.isLimited !== true;
+      const path = await adoptDatagramPath(socket, { remote, first, strayed }, isCarried ? engine : undefined);
       const tunnel = this.#tunnels.get(id);
       if (tunnel === undefined) await path.close();
       else tunnel.flowArrived(path);

@@ -14,6 +14,7 @@ import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedTls } from '../../node/tls-acceptor.ts';
+import { adoptDatagramPath } from '../../node/udp-socket.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
@@ -22,6 +23,7 @@ import type { DeviceSwitch } from './device-switch.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
+import type { FlowKeeper } from './running-tunnel.ts';
 import { ServerConnection, type TunnelHandOver } from './server-connection.ts';
 import { TunnelHost } from './tunnel-host.ts';
 import { VendorTable } from './vendor-table.ts';
@@ -30,7 +32,8 @@ import { type LeasedSession, workerVisitor } from './worker-visitor.ts';
 export interface WorkerOptions {
   readonly setup: WorkerSetup;
   readonly device: DeviceSwitch;
-  readonly engine: PacketEngine;
+  readonly engine: PacketEngine | undefined;
+  readonly flows: FlowKeeper | undefined;
   readonly desk: DeskService;
   readonly notify: DeskNotices;
   readonly log: Logger;
@@ -59,11 +62,11 @@ export class Worker {
   }
 
   private constructor(options: WorkerOptions) {
-    const { setup, device, engine, desk, notify, log, hasPortableTls } = options;
+    const { setup, device, engine, flows, desk, notify, log, hasPortableTls } = options;
     this.#options = options;
     this.#setup = setup;
     this.#hosts = new HostContexts(setup.material.hosts, hasPortableTls);
-    this.#tunnels = new TunnelHost({ device, engine, desk, notify, log, now });
+    this.#tunnels = new TunnelHost({ device, engine, flows, desk, notify, log, now });
   }
 
   /** New connections see the new configuration. Rejects with {@link MisuseError} for certificates that OpenSSL refuses; the old stay then. */
@@ -150,7 +153,7 @@ export class Worker {
     }
     this.#strangers++;
     try {
-      const path = await engine.adoptUdp(socket, { remote, first, strayed: (bytes, from) => notify.strayed(bytes, from) });
+      const path = await adoptDatagramPath(socket, { remote, first, strayed: (bytes, from) => notify.strayed(bytes, from) }, engine);
       const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
       const visitor = workerVisitor({ ...{ connection, desk, log, now, crypto: this.#crypto, host } });
       const fronts = this.#vendors.datagramFronts;

@@ -16,7 +16,6 @@ import {
 import type {
   Aead,
   Cbc,
-  CbcCipher,
   CryptoProvider,
   HashName,
   KeyAgreement,
@@ -27,7 +26,7 @@ import type {
   SignatureScheme,
 } from '../../core/crypto/provider.ts';
 import { MisuseError } from '../../core/errors.ts';
-import type { AeadCipher } from '../../core/tunnel/traffic.ts';
+import type { AeadCipher, CbcCipher } from '../../core/tunnel/traffic.ts';
 import { certificateKeyKind, encryptRsa, verifySignature } from './certificates.ts';
 import { keyAgreement } from './key-agreement.ts';
 import { generateP256, importP256, verifyP256 } from './p256.ts';

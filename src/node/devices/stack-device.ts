@@ -1,8 +1,8 @@
 /**
  * The link end of a userspace stack: a device whose host is not the system but sockets of this process. No root, no interface.
  *
- *   tunnel ──► write ──► stack ──► sockets of this process
- *   tunnel ◄── onBurst ◄── stack ◄──
+ *   tunnel ──► write ──► stack ──► sockets of this process        with an engine:   paths ──► StackPort ──► stack
+ *   tunnel ◄── onBurst ◄── stack ◄──                                                paths ◄── StackPort ◄── stack
  *
  * Work is done in turns: whatever comes, from the tunnel, from a socket or from the clock, asks for one, and it runs when the caller has returned. So
  * a burst of packets is answered once, and nobody is called back while calling.
@@ -12,9 +12,10 @@ import { MisuseError } from '../../core/errors.ts';
 import { IpStack, type IpStackOptions, SECRET_LENGTH } from '../../core/ip/ip-stack.ts';
 import type { PacketSink } from '../../core/ip/packet-sink.ts';
 import { type Millis, PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../../core/tunnel/packet.ts';
+import type { StackPort } from '../engine/stack-port.ts';
 import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
-export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp'>;
+export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'>;
 
 /** Packets handed to the tunnel at once. */
 const MAX_BURST = 128;
@@ -30,25 +31,33 @@ const MAX_TIMER: Millis = 2 ** 31 - 1;
 
 export class StackDevice implements PacketDevice {
   readonly stack: IpStack;
-  /** It never fails. */
-  readonly failed: Promise<Error> = new Promise(() => undefined);
+  /** With the engine; else it never does. */
+  readonly failed: Promise<Error>;
+  readonly #port: StackPort | undefined;
   readonly #sink = new BurstSink();
   readonly #received = { packets: 0, bytes: 0 };
   #onBurst: ((packets: readonly Packet[]) => void) | undefined;
   #isPaused = false;
+  /** The engine has no room. */
+  #isBlocked = false;
   #isClosed = false;
   #isTurnAsked = false;
   #immediate: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerDue: Millis = Number.POSITIVE_INFINITY;
 
-  constructor(options: StackDeviceOptions) {
+  /** @param port where packets of paths that the engine carries go, from here on this object's; absent: all go to the tunnel one by one */
+  constructor(options: StackDeviceOptions, port?: StackPort) {
+    this.#port = port;
+    this.failed = port?.failed ?? new Promise(() => undefined);
     this.stack = new IpStack({
       ...options,
+      hasOffload: port !== undefined,
       secret: randomBytes(SECRET_LENGTH),
       random: () => randomInt(2 ** 32),
       allocate: (length) => Buffer.allocUnsafeSlow(length),
     });
+    port?.listen(() => this.#hearOf(port));
   }
 
   /** The clock of the stack. */
@@ -66,6 +75,7 @@ export class StackDevice implements PacketDevice {
   start(onBurst: (packets: readonly Packet[]) => void): void {
     if (this.#onBurst !== undefined) throw new MisuseError('this device was started before');
     this.#onBurst = onBurst;
+    this.#port?.start(onBurst);
     this.wake();
   }
 
@@ -88,15 +98,20 @@ export class StackDevice implements PacketDevice {
 
   traffic(): DeviceTraffic {
     const { packets, bytes } = this.#sink;
-    return { received: { ...this.#received }, sent: { packets, bytes } };
+    const engine = this.#port?.traffic();
+    if (engine === undefined) return { received: { ...this.#received }, sent: { packets, bytes } };
+    const received = { packets: engine.received.packets + this.#received.packets, bytes: engine.received.bytes + this.#received.bytes };
+    return { received, sent: engine.sent };
   }
 
   pause(): void {
     this.#isPaused = true;
+    this.#port?.pause();
   }
 
   resume(): void {
     this.#isPaused = false;
+    this.#port?.resume();
     this.wake();
   }
 
@@ -107,7 +122,16 @@ export class StackDevice implements PacketDevice {
     clearImmediate(this.#immediate);
     this.stack.setAddresses([]);
     this.stack.dispatch();
-    return Promise.resolve();
+    return this.#port?.close() ?? Promise.resolve();
+  }
+
+  /** The engine has packets, or room. */
+  #hearOf(port: StackPort): void {
+    if (this.#isClosed) return;
+    this.#isBlocked = false;
+    const now = this.now();
+    port.take((buffer, start, end, isVerified) => this.stack.receive(buffer, start, end, now, isVerified));
+    this.wake();
   }
 
   #turn(): void {
@@ -132,11 +156,13 @@ export class StackDevice implements PacketDevice {
   }
 
   get #mayTransmit(): boolean {
-    return !this.#isPaused && this.#onBurst !== undefined;
+    return !this.#isPaused && !this.#isBlocked && this.#onBurst !== undefined;
   }
 
   /** Hands bursts over until there is no more, the tunnel is full or the turn is long enough. Bytes handed over. */
   #transmit(now: Millis, most: number): number {
+    const port = this.#port;
+    if (port !== undefined) return this.#transmitTo(port, now);
     const before = this.#sink.bytes;
     while (this.#mayTransmit && this.stack.wantsTransmit && this.#sink.bytes - before < most) {
       this.stack.transmit(this.#sink, now);
@@ -145,6 +171,15 @@ export class StackDevice implements PacketDevice {
       this.#onBurst?.(burst);
     }
     return this.#sink.bytes - before;
+  }
+
+  /** Hands over all that there is, or that the engine has room for: that is no more than a turn's. */
+  #transmitTo(port: StackPort, now: Millis): number {
+    if (!this.#mayTransmit || !this.stack.wantsTransmit) return 0;
+    const before = this.stack.counters.bytesOut;
+    this.#isBlocked = !this.stack.transmit(port, now);
+    port.show();
+    return this.stack.counters.bytesOut - before;
   }
 
   /** The rest comes when the system's sockets have had their turn. */

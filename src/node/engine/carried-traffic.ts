@@ -1,7 +1,5 @@
 /**
- * What a traffic description makes of a path: IP packets and control records become DTLS 1.2 records in place, and back.
- *
- * Read first: RFC 6347 §4.1 (the record), RFC 5288 and RFC 7905 (the ciphers); spec "AnyConnect", section 7.1 (what is inside).
+ * What a traffic description makes of a path: IP packets and control records become records in place, and back. Here a record of DTLS 1.2 with GCM:
  *
  *   0      1         3       5          11       13               21
  *   +------+---------+-------+----------+--------+----------------+--------+-----------+-----+
@@ -9,6 +7,8 @@
  *   +------+---------+-------+----------+--------+----------------+--------+-----------+-----+
  *          a prefix of fixed length per path                               ▲
  *                                          the packet never moves: it is read from the device here, and written to it from here
+ *
+ * record-form.ts has the other layouts.
  *
  * ### Why no nonce is used twice
  *
@@ -18,19 +18,16 @@
  * numbers, or when OpenSSL counted differently, the sealer stops for good.
  */
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import { MisuseError } from '../../core/errors.ts';
 import type { SourceFilter } from '../../core/tunnel/source-filter.ts';
-import type { AeadCipher, TrafficDescription, TrafficKey } from '../../core/tunnel/traffic.ts';
+import type { RecordLayout, TrafficDescription, TrafficKey } from '../../core/tunnel/traffic.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import type { Arena } from '../ffi/arena.ts';
-import { explicitNonceLength, RECORD_HEADER_LENGTH, TAG_LENGTH } from '../ffi/openssl.ts';
-import { MAX_INNER_SOURCES, sourceFilterOf } from './carried-packets.ts';
+import { sourceFilterOf } from './carried-packets.ts';
+import { checkDescription } from './check-description.ts';
 import { MAX_HEADER_LENGTH, NO_PACKET, PacketFrames } from './packet-frames.ts';
 import type { RecordCipher } from './record-cipher.ts';
+import { APPLICATION_DATA, MAX_PAYLOAD_OFFSET, type RecordForm, recordForm } from './record-form.ts';
 import { ReplayWindow } from './replay-window.ts';
-
-const DTLS_1_2 = 0xfefd;
-const APPLICATION_DATA = 23;
 
 /** How long a key may be used. */
 export interface KeyLimits {
@@ -43,28 +40,23 @@ export interface KeyLimits {
 }
 
 const KEY_LIMITS: KeyLimits = {
-  sequence: 2 ** 48, // RFC 6347 §4.1: six bytes
+  sequence: Number.POSITIVE_INFINITY, // the layout has its own
   // RFC 8446 §5.5: up to 2^24.5 records of 2^14 bytes an observer's advantage stays negligible (2^-57). That is 389 GB. ChaCha20-Poly1305 has no such
   // limit before the record numbers end.
   gcmBlocks: 2 ** 34.5,
-  forgeries: 2 ** 36, // RFC 9147 §4.5.3, for all three ciphers
+  forgeries: 2 ** 36, // RFC 9147 §4.5.3, for all three AEAD ciphers; more than enough for an HMAC
 };
 
 /** From this share of a limit on, the machine is told that it is time for new keys. */
 const WARNING_SHARE = 15 / 16;
 
-/** Limits of what a description may ask for. */
-const MAX_KEYS = 4;
-const MIN_REPLAY_WINDOW = 64;
-const MAX_REPLAY_WINDOW = 4096;
-
-/** The most that stands in front of an IP packet: record header, explicit nonce, the description's header. */
-export const MAX_PREFIX_LENGTH: number = RECORD_HEADER_LENGTH + 8 + MAX_HEADER_LENGTH;
+/** The most that stands in front of an IP packet: record header, nonce or IV, the description's header. */
+export const MAX_PREFIX_LENGTH: number = MAX_PAYLOAD_OFFSET + MAX_HEADER_LENGTH;
 
 /** What {@link CarriedTraffic.open} answers instead of a length. */
 export const NOT_OPENED = { malformed: -1, unknownEpoch: -2, replayed: -3, badTag: -4 } as const;
 
-export type CipherMaker = (cipher: AeadCipher, direction: 'seal' | 'open', key: TrafficKey) => RecordCipher;
+export type CipherMaker = (layout: RecordLayout, direction: 'seal' | 'open', key: TrafficKey) => RecordCipher;
 
 export class CarriedTraffic {
   /** Packets up to this length are sealed. */
@@ -79,6 +71,7 @@ export class CarriedTraffic {
   recordLength = 0;
 
   readonly #arena: Arena;
+  readonly #form: RecordForm;
   readonly #frames: PacketFrames;
   readonly #sealer: Sealer;
   readonly #openers: readonly Opener[];
@@ -100,17 +93,19 @@ export class CarriedTraffic {
     this.tunnelMtu = description.tunnelMtu;
     this.sources = sourceFilterOf(description.innerSources);
     this.#frames = new PacketFrames(description.framing);
-    const { cipher } = description.record;
-    this.payloadOffset = RECORD_HEADER_LENGTH + explicitNonceLength(cipher);
+    const { record } = description;
+    this.#form = recordForm(record);
+    this.payloadOffset = this.#form.payloadOffset;
     this.prefixLength = this.payloadOffset + this.#frames.sentLength;
     const { seal } = description;
+    const keyLimits = { ...limits, sequence: Math.min(limits.sequence, this.#form.maxSequence) };
     const kept = previous === undefined ? undefined : previous.#sealer;
     const keptOpeners = previous === undefined ? [] : previous.#openers;
-    this.#sealer = kept?.identity.is(seal) === true ? kept : new Sealer(makeCipher(cipher, 'seal', seal), cipher, seal, limits);
+    this.#sealer = kept?.identity.is(seal) === true ? kept : new Sealer(makeCipher(record, 'seal', seal), record, seal, keyLimits);
     this.#openers = description.open.map(
       (key) =>
         keptOpeners.find((opener) => opener.identity.is(key)) ??
-        new Opener(makeCipher(cipher, 'open', key), key, description.replayWindow, limits),
+        new Opener(makeCipher(record, 'open', key), key, description.replayWindow, keyLimits),
     );
     previous?.close(this);
   }
@@ -118,8 +113,8 @@ export class CarriedTraffic {
   /** Where sealing and opening stand: what the machine needs to go on by itself. */
   get state(): CarriedState {
     return {
-      seal: { id: this.#sealer.identity.epoch, nextSequence: this.#sealer.next },
-      open: this.#openers.map((opener) => ({ id: opener.identity.epoch, nextSequence: opener.window.next })),
+      seal: { id: this.#sealer.identity.id, nextSequence: this.#sealer.next },
+      open: this.#openers.map((opener) => ({ id: opener.identity.id, nextSequence: opener.window.next })),
     };
   }
 
@@ -146,12 +141,7 @@ export class CarriedTraffic {
   }
 
   #seal(record: number, contentType: number, length: number): number {
-    const { view } = this.#arena;
-    view.setUint8(record, contentType);
-    view.setUint16(record + 1, DTLS_1_2);
-    const bodyLength = this.payloadOffset - RECORD_HEADER_LENGTH + length + TAG_LENGTH;
-    view.setUint16(record + 11, bodyLength);
-    return this.#sealer.seal(view, record, length) ? RECORD_HEADER_LENGTH + bodyLength : 0;
+    return this.#sealer.seal(this.#arena.view, this.#form, record, contentType, length);
   }
 
   /**
@@ -160,17 +150,12 @@ export class CarriedTraffic {
    * @returns the plaintext's length, or one of {@link NOT_OPENED}; see {@link recordLength} for where the next record is
    */
   open(record: number, available: number): number {
-    this.recordLength = 0;
-    const { view } = this.#arena;
-    if (available < RECORD_HEADER_LENGTH || view.getUint16(record + 1) !== DTLS_1_2) return NOT_OPENED.malformed;
-    const bodyLength = view.getUint16(record + 11);
-    if (bodyLength > available - RECORD_HEADER_LENGTH) return NOT_OPENED.malformed;
-    this.recordLength = RECORD_HEADER_LENGTH + bodyLength;
-    const length = this.recordLength - this.payloadOffset - TAG_LENGTH;
-    if (length < 0) return NOT_OPENED.malformed;
-    const epoch = view.getUint16(record + 3);
+    const form = this.#form;
+    const isRecord = form.readHeader(this.#arena.view, record, available);
+    this.recordLength = form.recordLength;
+    if (!isRecord) return NOT_OPENED.malformed;
     for (const opener of this.#openers) {
-      if (opener.identity.epoch === epoch) return opener.open(view, record, bodyLength, length);
+      if (opener.identity.id === form.id) return opener.open(record, form.recordLength, form.sequence);
     }
     return NOT_OPENED.unknownEpoch;
   }
@@ -195,16 +180,16 @@ export type KeyUse = 'fresh' | 'late' | 'over';
 
 /** What makes a key the same one: without it a new association's epoch 1 would be taken for the old one's. */
 class KeyIdentity {
-  readonly epoch: number;
+  readonly id: number;
   readonly #key: KeyObject;
 
   constructor(key: TrafficKey) {
-    this.epoch = key.id;
+    this.id = key.id;
     this.#key = createSecretKey(key.key);
   }
 
   is(key: TrafficKey): boolean {
-    return this.epoch === key.id && this.#key.equals(createSecretKey(key.key));
+    return this.id === key.id && this.#key.equals(createSecretKey(key.key));
   }
 }
 
@@ -217,12 +202,12 @@ class Sealer {
   #blocks = 0;
   #isBroken = false;
 
-  constructor(cipher: RecordCipher, algorithm: AeadCipher, key: TrafficKey, limits: KeyLimits) {
+  constructor(cipher: RecordCipher, layout: RecordLayout, key: TrafficKey, limits: KeyLimits) {
     this.cipher = cipher;
     this.identity = new KeyIdentity(key);
     this.next = key.nextSequence;
     this.#maxSequence = limits.sequence;
-    this.#maxBlocks = algorithm === 'chacha20-poly1305' ? Number.POSITIVE_INFINITY : limits.gcmBlocks;
+    this.#maxBlocks = layout.cipher === 'aes-128-gcm' || layout.cipher === 'aes-256-gcm' ? limits.gcmBlocks : Number.POSITIVE_INFINITY;
   }
 
   get use(): KeyUse {
@@ -230,15 +215,14 @@ class Sealer {
     return this.next >= this.#maxSequence * WARNING_SHARE || this.#blocks >= this.#maxBlocks * WARNING_SHARE ? 'late' : 'fresh';
   }
 
-  seal(view: DataView, record: number, length: number): boolean {
-    if (this.#isBroken || this.next >= this.#maxSequence || this.#blocks >= this.#maxBlocks) return false;
-    view.setUint16(record + 3, this.identity.epoch);
-    view.setUint16(record + 5, Math.floor(this.next / 2 ** 32));
-    view.setUint32(record + 7, this.next % 2 ** 32);
+  /** The record's length; 0: the key is used up. */
+  seal(view: DataView, form: RecordForm, record: number, contentType: number, length: number): number {
+    if (this.#isBroken || this.next >= this.#maxSequence || this.#blocks >= this.#maxBlocks) return 0;
+    const recordLength = form.writeHeader(view, record, contentType, this.identity.id, this.next, length);
     this.next++; // before sealing: whatever happens, this number is used
     this.#blocks += (length + 15) >>> 4;
     this.#isBroken = !this.cipher.seal(record, length);
-    return !this.#isBroken;
+    return this.#isBroken ? 0 : recordLength;
   }
 }
 
@@ -260,44 +244,15 @@ class Opener {
     return this.#forgeries >= this.#maxForgeries;
   }
 
-  open(view: DataView, record: number, bodyLength: number, length: number): number {
-    const sequence = view.getUint16(record + 5) * 2 ** 32 + view.getUint32(record + 7);
+  open(record: number, recordLength: number, sequence: number): number {
     if (!this.window.accepts(sequence)) return NOT_OPENED.replayed;
     if (this.isUsedUp) return NOT_OPENED.badTag;
-    if (!this.cipher.open(record, bodyLength)) {
+    const length = this.cipher.open(record, recordLength);
+    if (length < 0) {
       this.#forgeries++;
       return NOT_OPENED.badTag;
     }
     this.window.mark(sequence);
     return length;
   }
-}
-
-const KEY_LENGTHS: Readonly<Record<AeadCipher, { readonly key: number; readonly iv: number }>> = {
-  'aes-128-gcm': { key: 16, iv: 4 },
-  'aes-256-gcm': { key: 32, iv: 4 },
-  'chacha20-poly1305': { key: 32, iv: 12 },
-};
-
-function checkDescription(description: TrafficDescription): void {
-  const { record, seal, open, replayWindow, tunnelMtu, innerSources = [] } = description;
-  const lengths = KEY_LENGTHS[record.cipher];
-  const must = (holds: boolean, what: string): void => {
-    if (!holds) throw new MisuseError(`traffic description: ${what}`);
-  };
-  must(lengths !== undefined, `cipher ${record.cipher} is not one the engine knows`);
-  must(open.length >= 1 && open.length <= MAX_KEYS, `${open.length} keys to open with; 1 to ${MAX_KEYS} are possible`);
-  must(new Set(open.map((key) => key.id)).size === open.length, 'two keys to open with have the same epoch');
-  for (const key of [seal, ...open]) {
-    must(Number.isInteger(key.id) && key.id >= 0 && key.id <= 0xffff, `epoch ${key.id} has more than 16 bits`);
-    must(key.key.length === lengths.key, `key of ${key.key.length} bytes; ${record.cipher} wants ${lengths.key}`);
-    must(key.iv.length === lengths.iv, `iv of ${key.iv.length} bytes; ${record.cipher} wants ${lengths.iv}`);
-    must(
-      Number.isInteger(key.nextSequence) && key.nextSequence >= 0 && key.nextSequence <= KEY_LIMITS.sequence,
-      'record number beyond 48 bits',
-    );
-  }
-  must(replayWindow >= MIN_REPLAY_WINDOW && replayWindow <= MAX_REPLAY_WINDOW, `replay window of ${replayWindow} records`);
-  must(Number.isInteger(tunnelMtu) && tunnelMtu >= 0 && tunnelMtu <= 0xffff, `tunnel MTU ${tunnelMtu}`);
-  must(innerSources.length <= MAX_INNER_SOURCES, `${innerSources.length} networks that packets may come from`);
 }

@@ -21,11 +21,13 @@ import { type Command, ENTRY, type EngineCommands, entryKind, entryPath, type Wo
 import { noteOffloads } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_DESCRIPTOR, EPOLL_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, WORD } from './shared-memory.ts';
+import { StackRings } from './stack-rings.ts';
 import { StreamCommands } from './stream-commands.ts';
 import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
+import { WorkerStackDevice } from './worker-stack-device.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
 const SLEEP_TIMEOUT = 1000;
@@ -192,6 +194,8 @@ export class EngineLoop {
         return this.#adoptTun(command.takes);
       case 'open-script':
         return this.#openScript();
+      case 'open-stack':
+        return this.#openStack(command.takes.rings);
       case 'set-mtu':
         return setInterfaceMtu(this.#context.libc, command.takes.name, command.takes.mtu);
       case 'close-device':
@@ -246,6 +250,13 @@ export class EngineLoop {
     const { ours, theirs } = openSocketPair(this.#context.libc);
     this.#setDevice(ours, 'of the script', NO_OFFLOADS);
     return { theirs };
+  }
+
+  #openStack(rings: SharedArrayBuffer): undefined {
+    this.#mustHaveNoDevice();
+    const { deviceCounters } = this.#context.memory;
+    deviceCounters.fill(0);
+    this.#switch.setDevice(new WorkerStackDevice(this.#context, new StackRings(rings), deviceCounters));
   }
 
   #mustHaveNoDevice(): void {

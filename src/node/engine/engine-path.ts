@@ -11,6 +11,7 @@ import {
   type DatagramPath,
   type DatagramPathOptions,
   type DatagramProblem,
+  type HandedFlow,
   MAX_EARLY_DATAGRAMS,
 } from '../datagram-path.ts';
 import { revivedError } from '../plain-error.ts';
@@ -20,15 +21,6 @@ import { count, MAX_PACKET_LENGTH, monotonicMillis, PATH } from './shared-memory
 
 /** What {@link DatagramPath.send} takes: a datagram, or a content type and a record's plaintext. */
 const MAX_SEND_LENGTH = Math.min(MAX_PACKET_LENGTH, MAX_RESERVE + 1);
-
-/** A client's flow, on a socket that another process has made for it. */
-export interface HandedFlow {
-  readonly remote: Endpoint;
-  /** What the client said before the socket was there. */
-  readonly first: Uint8Array;
-  /** Takes what somebody else has said to the socket before it was connected. */
-  readonly strayed: (bytes: Uint8Array, from: Endpoint) => void;
-}
 
 export class EnginePath implements DatagramPath {
   readonly kind = 'datagram';

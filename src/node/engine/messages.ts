@@ -69,6 +69,8 @@ export interface EngineCommands extends StreamCommands {
   };
   /** `theirs`: the descriptor for the program. From the answer on main owns it. */
   'open-script': { readonly takes: object; readonly answers: { readonly theirs: number } };
+  /** The device is a userspace stack of main's; the memory of its {@link StackRings}. */
+  'open-stack': { readonly takes: { readonly rings: SharedArrayBuffer }; readonly answers: undefined };
   'set-mtu': { readonly takes: { readonly name: string; readonly mtu: number }; readonly answers: undefined };
   'close-device': { readonly takes: object; readonly answers: undefined };
   'open-path': {

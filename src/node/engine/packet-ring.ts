@@ -50,6 +50,8 @@ export class PacketRing {
   #position: number;
   /** What was last seen of the other thread's position. */
   #seen: number;
+  /** Bytes at the end of the data that the entry which was reserved last leaves out. */
+  #skipped = 0;
 
   /**
    * The pusher's is made before anything is pushed.
@@ -79,20 +81,42 @@ export class PacketRing {
    * @returns false if there is no room: the caller drops it or waits
    */
   push(tag: number, source: Uint8Array, start: number, end: number, keepFree = 0): boolean {
-    const length = end - start;
+    const at = this.reserve(end - start, keepFree);
+    if (at < 0) return false;
+    // Buffer's copy takes offsets: no view is made.
+    if (end > start) Buffer.prototype.copy.call(source, this.data, at, start, end);
+    this.commit(tag, end - start);
+    return true;
+  }
+
+  /**
+   * Room for an entry of up to `length` bytes behind the last one. {@link commit} makes it one; what was reserved and not committed is reserved anew.
+   *
+   * @returns where its bytes go in {@link data}; -1 if there is no room
+   */
+  reserve(length: number, keepFree = 0): number {
     const size = entrySize(length);
     const place = this.#position & (this.#capacity - 1);
     const untilEnd = this.#capacity - place;
     const skipped = size > untilEnd ? untilEnd : 0;
-    if (!this.#hasRoom(skipped + size + keepFree)) return false;
+    if (!this.#hasRoom(skipped + size + keepFree)) return -1;
     if (skipped > 0) this.#words[place >>> 2] = SKIP;
-    const at = skipped > 0 ? 0 : place;
+    this.#skipped = skipped;
+    return (skipped > 0 ? 0 : place) + ENTRY_HEADER;
+  }
+
+  /** The first `length` bytes of what was reserved last are an entry. Seen by the other thread after {@link publish}. */
+  commit(tag: number, length: number): void {
+    this.#position = (this.#position + this.#skipped) | 0;
+    const at = this.#position & (this.#capacity - 1);
     this.#words[at >>> 2] = length;
     this.#words[(at >>> 2) + 1] = tag;
-    // Buffer's copy takes offsets: no view is made.
-    if (length > 0) Buffer.prototype.copy.call(source, this.data, at + ENTRY_HEADER, start, end);
-    this.#position = (this.#position + skipped + size) | 0;
-    return true;
+    this.#position = (this.#position + entrySize(length)) | 0;
+  }
+
+  /** Stops this thread until the other one gives back room, and says so: {@link release} with `wakes`. In milliseconds at most. */
+  waitForRoom(timeout: number): void {
+    Atomics.wait(this.#tail, 0, this.#seen, timeout);
   }
 
   /** Whether an entry of `length` bytes will fit wherever it starts, with `keepFree` to spare. */
@@ -146,9 +170,15 @@ export class PacketRing {
     return true;
   }
 
-  /** Gives the room of all entries found so far back to the pusher. */
-  release(): void {
+  /** Gives the room of all entries found so far back to the pusher. @param wakes it, if it waits for that: {@link waitForRoom} */
+  release(wakes = false): void {
     Atomics.store(this.#tail, 0, this.#position);
+    if (wakes) Atomics.notify(this.#tail, 0);
+  }
+
+  /** Whether what was published and not found yet fills no more than half of it. */
+  get isHalfRead(): boolean {
+    return ((Atomics.load(this.#head, 0) - this.#position) >>> 0) * 2 <= this.#capacity;
   }
 
   /** Whether {@link next} has found all that was published. */

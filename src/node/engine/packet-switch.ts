@@ -131,7 +131,7 @@ export class PacketSwitch {
     this.#unwatchDevice();
     this.#device?.close();
     this.#device = device;
-    if (device === undefined) return;
+    if (device === undefined || device.fd < 0) return;
     this.#watchedOfDevice = LINUX.POLLIN;
     const errno = this.#events.add(device.fd, DEVICE_TOKEN, LINUX.POLLIN);
     if (errno !== 0) device.fail(errno);
@@ -211,14 +211,15 @@ export class PacketSwitch {
     }
     let out = 0;
     let back = 0;
-    if (this.#device !== undefined && ofDevice !== 0) out = this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
+    if (this.#device !== undefined && (ofDevice !== 0 || this.#device.hasPending))
+      out = this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
     for (let i = 0; i < ready; i++) {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
     this.#moderation.moved(out + back);
     this.#answerWait.passed(out, back, this.#now);
-    return ready > 0;
+    return ready > 0 || out > 0;
   }
 
   // Sleeping.
@@ -227,12 +228,12 @@ export class PacketSwitch {
   #wait(hasNews: () => boolean, timeout: number): number {
     if (this.#moderation.isDue) {
       const ready = this.#sleep(hasNews, 0);
-      if (ready > 0 || hasNews()) return ready;
+      if (ready > 0 || this.#isNeeded(hasNews)) return ready;
       this.#moderation.sleep();
     } else if (this.#answerWait.isDue && timeout > 0) {
       const ready = this.#lookOut(hasNews);
       this.#answerWait.ended(ready > 0);
-      if (ready > 0 || hasNews()) return ready;
+      if (ready > 0 || this.#isNeeded(hasNews)) return ready;
     }
     return this.#sleep(hasNews, timeout);
   }
@@ -244,7 +245,7 @@ export class PacketSwitch {
     const end = performance.now() + LOOK_OUT;
     let ready = 0;
     do ready = this.#events.wait(0);
-    while (ready === 0 && !hasNews() && performance.now() < end);
+    while (ready === 0 && !this.#isNeeded(hasNews) && performance.now() < end);
     return ready;
   }
 
@@ -255,11 +256,16 @@ export class PacketSwitch {
     // After it said that it sleeps: a resume, or room in the ring, that this look misses wakes it.
     this.#watchDevice();
     const mayProceed = this.#paths.settle();
-    const ready = this.#events.wait(mayProceed || hasNews() ? 0 : timeout);
+    const ready = this.#events.wait(mayProceed || this.#isNeeded(hasNews) ? 0 : timeout);
     Atomics.store(words, WORD.workerSleeps, 0);
     // The kernel tells of a deleted device only those who wait for packets; others have to ask: see #watchDevice.
     if (ready === 0 && this.#watchedOfDevice === 0) this.#watchedOfDevice = UNKNOWN;
     return ready;
+  }
+
+  /** Something waits that no descriptor tells of. */
+  #isNeeded(hasNews: () => boolean): boolean {
+    return hasNews() || (this.#device?.hasPending === true && this.#mayRead());
   }
 
   /** While packets are held: a short sleep that only main ends. 1 if it did. */
@@ -289,7 +295,7 @@ export class PacketSwitch {
 
   #watchDevice(): void {
     const device = this.#device;
-    if (device === undefined || device.hasFailed) return;
+    if (device === undefined || device.hasFailed || device.fd < 0) return;
     const wanted = this.#mayRead() ? LINUX.POLLIN : 0;
     if (wanted === this.#watchedOfDevice) return;
     this.#watchedOfDevice = wanted;
@@ -297,7 +303,7 @@ export class PacketSwitch {
   }
 
   #unwatchDevice(): void {
-    if (this.#device !== undefined) this.#events.remove(this.#device.fd);
+    if (this.#device !== undefined && this.#device.fd >= 0) this.#events.remove(this.#device.fd);
   }
 
   /** After a burst of main's: paths send what they gathered, and go on where they waited for main. */

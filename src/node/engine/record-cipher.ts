@@ -1,101 +1,11 @@
-/** One key in one direction, working on records in the arena: OpenSSL by address, or node:crypto where its symbols are missing. */
-import { type CipherGCMTypes, createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
-import type { AeadCipher, TrafficKey } from '../../core/tunnel/traffic.ts';
-import type { Arena } from '../ffi/arena.ts';
-import { explicitNonceLength, type OpenSsl, OpenSslRecordCipher, RECORD_HEADER_LENGTH, TAG_LENGTH } from '../ffi/openssl.ts';
+/** One key in one direction, working on records in the arena. */
 
-/** See {@link OpenSslRecordCipher} for where a record's parts lie. */
+/** See record-form.ts for where a record's parts lie. */
 export interface RecordCipher {
-  /** Seals the plaintext in place. False: the record must not leave, and this key must not be used again. */
+  /** Seals a plaintext of so many bytes in place; the record's header is complete. False: the record must not leave, and this key must not be used again. */
   seal(record: number, length: number): boolean;
-  /** Opens a record whose body has `length` bytes in place. False: the tag is wrong. */
-  open(record: number, length: number): boolean;
+  /** Opens a record of so many bytes in place. The plaintext's length, or -1: it is not authentic. */
+  open(record: number, recordLength: number): number;
   /** Wipes the key. Safe to call twice. */
   close(): void;
-}
-
-/** @param openssl undefined: node:crypto does it */
-export function makeRecordCipher(
-  openssl: OpenSsl | undefined,
-  arena: Arena,
-  cipher: AeadCipher,
-  direction: 'seal' | 'open',
-  key: TrafficKey,
-): RecordCipher {
-  return openssl === undefined ? new NodeRecordCipher(arena, cipher, key) : new OpenSslRecordCipher(openssl, cipher, direction, key);
-}
-
-/** The same by node:crypto: slower by ten times, and it allocates; the reference that the fast one is tested against. */
-class NodeRecordCipher implements RecordCipher {
-  readonly #arena: Arena;
-  /** ChaCha20-Poly1305's calls have the same shape as GCM's; only their types know two families. */
-  readonly #algorithm: CipherGCMTypes;
-  readonly #nonceLength: number;
-  readonly #nonce: Buffer;
-  readonly #iv: Uint8Array;
-  #key: KeyObject | undefined;
-
-  constructor(arena: Arena, cipher: AeadCipher, key: TrafficKey) {
-    this.#arena = arena;
-    this.#algorithm = cipher as CipherGCMTypes;
-    this.#nonceLength = explicitNonceLength(cipher);
-    this.#key = createSecretKey(key.key);
-    this.#iv = Uint8Array.from(key.iv);
-    this.#nonce = Buffer.alloc(12);
-  }
-
-  seal(record: number, length: number): boolean {
-    if (this.#key === undefined) return false;
-    const { bytes } = this.#arena;
-    const body = record + RECORD_HEADER_LENGTH;
-    if (this.#nonceLength > 0) bytes.copy(bytes, body, record + 3, record + 11);
-    const data = body + this.#nonceLength;
-    const cipher = createCipheriv(this.#algorithm, this.#key, this.#nonceOf(record), { authTagLength: TAG_LENGTH });
-    cipher.setAAD(this.#aad(record, length), { plaintextLength: length });
-    cipher.update(bytes.subarray(data, data + length)).copy(bytes, data);
-    cipher.final();
-    cipher.getAuthTag().copy(bytes, data + length);
-    return true;
-  }
-
-  open(record: number, length: number): boolean {
-    if (this.#key === undefined) return false;
-    const { bytes } = this.#arena;
-    const data = record + RECORD_HEADER_LENGTH + this.#nonceLength;
-    const dataLength = length - this.#nonceLength - TAG_LENGTH;
-    const decipher = createDecipheriv(this.#algorithm, this.#key, this.#nonceOf(record), { authTagLength: TAG_LENGTH });
-    decipher.setAAD(this.#aad(record, dataLength), { plaintextLength: dataLength });
-    decipher.setAuthTag(bytes.subarray(data + dataLength, data + dataLength + TAG_LENGTH));
-    decipher.update(bytes.subarray(data, data + dataLength)).copy(bytes, data);
-    try {
-      decipher.final();
-      return true;
-    } catch {
-      return false; // node:crypto's way to say that the tag is wrong
-    }
-  }
-
-  close(): void {
-    this.#key = undefined;
-  }
-
-  #nonceOf(record: number): Buffer {
-    const { bytes } = this.#arena;
-    this.#nonce.set(this.#iv);
-    if (this.#nonceLength > 0) {
-      bytes.copy(this.#nonce, 4, record + RECORD_HEADER_LENGTH, record + RECORD_HEADER_LENGTH + 8);
-    } else {
-      for (let i = 0; i < 8; i++) this.#nonce[4 + i] = (this.#nonce[4 + i] ?? 0) ^ (bytes[record + 3 + i] ?? 0);
-    }
-    return this.#nonce;
-  }
-
-  #aad(record: number, length: number): Buffer {
-    const { bytes } = this.#arena;
-    const aad = Buffer.alloc(RECORD_HEADER_LENGTH);
-    bytes.copy(aad, 0, record + 3, record + 11);
-    bytes.copy(aad, 8, record, record + 3);
-    aad.writeUInt16BE(length, 11);
-    return aad;
-  }
 }

@@ -4,15 +4,16 @@ import type { Millis } from '../../core/tunnel/packet.ts';
 import { Arena, KeptAddresses } from '../ffi/arena.ts';
 import { type Libc, libc } from '../ffi/libc.ts';
 import { hasMessageCalls } from '../ffi/message-table.ts';
-import { OpenSsl, TAG_LENGTH } from '../ffi/openssl.ts';
+import { OpenSsl } from '../ffi/openssl.ts';
 import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import { type CipherMaker, MAX_PREFIX_LENGTH } from './carried-traffic.ts';
 import { DatagramBurst } from './datagram-burst.ts';
 import { DatagramSlots } from './datagram-slots.ts';
 import { FeatureSet } from './features.ts';
+import { makeRecordCipher } from './make-record-cipher.ts';
 import type { EngineCrypto, WorkerMessage, WorkerOptions } from './messages.ts';
 import { PacketKernels } from './packet-kernels.ts';
-import { makeRecordCipher } from './record-cipher.ts';
+import { MAX_TRAILER_LENGTH } from './record-form.ts';
 import { DATAGRAM_RESERVE, MAX_PACKET_LENGTH, monotonicMillis, SharedMemory, WORD } from './shared-memory.ts';
 
 /** What is there at a time: the slots of datagrams (2.1 MiB), a burst on its way out, what comes from the device, plaintext of TLS, and tables. Only what is used costs memory. */
@@ -27,7 +28,7 @@ const POINTER_PAIRS_LENGTH = 32;
 const PACKET_ROOM_BEFORE = Math.ceil(MAX_PREFIX_LENGTH / 64) * 64;
 
 /** A packet with what may stand around it. */
-const MAX_RECORD_LENGTH = PACKET_ROOM_BEFORE + MAX_PACKET_LENGTH + TAG_LENGTH;
+const MAX_RECORD_LENGTH = PACKET_ROOM_BEFORE + MAX_PACKET_LENGTH + MAX_TRAILER_LENGTH;
 
 export class WorkerContext {
   readonly libc: Libc;
@@ -73,7 +74,7 @@ export class WorkerContext {
     this.pieceAddresses = new KeptAddresses(this.arena);
     const openssl = options.portableCrypto ? undefined : OpenSsl.bind(this.arena);
     this.crypto = openssl === undefined ? 'node' : 'openssl';
-    this.makeCipher = (cipher, direction, key) => makeRecordCipher(openssl, this.arena, cipher, direction, key);
+    this.makeCipher = (layout, direction, key) => makeRecordCipher(openssl, this.arena, layout, direction, key);
   }
 
   /** The system's monotonic clock as of the current pass: read when it is first asked for, which is after the first packet has left. */
@@ -100,6 +101,16 @@ export class WorkerContext {
     if (toMain.fits(MAX_PACKET_LENGTH, DATAGRAM_RESERVE)) return true;
     Atomics.store(words, WORD.roomWanted, 1);
     return toMain.fits(MAX_PACKET_LENGTH, DATAGRAM_RESERVE);
+  }
+
+  /** {@link flush} wakes main, for something that is not in the ring to it. */
+  notify(): void {
+    this.#hasNews = true;
+  }
+
+  /** The process ends: nobody is waited for. */
+  get isAbandoned(): boolean {
+    return Atomics.load(this.memory.words, WORD.abandoned) === 1;
   }
 
   /** Shows main what was delivered, and wakes it unless a message is on its way already. */

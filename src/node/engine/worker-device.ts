@@ -1,5 +1,5 @@
 /**
- * The worker's end of a device: a TUN, or the socket of a script.
+ * The worker's end of a device: a TUN, or the socket of a script; {@link WorkerStackDevice} makes it a stack of this process.
  *
  * The story of packets from the host: {@link WorkerDevice.read} takes what one call gives, a packet or a super-packet → {@link WorkerDevice.split} says
  * how many packets that is → {@link WorkerDevice.segment} writes each of them to where it is wanted, with its checksums.
@@ -16,12 +16,13 @@ import { count, DEVICE, MAX_PACKET_LENGTH } from './shared-memory.ts';
 import { MAX_DEVICE_BURST, type WorkerContext } from './worker-context.ts';
 
 export class WorkerDevice {
+  /** Negative: none, and {@link hasPending} says whether there is something to read. */
   readonly fd: number;
-  readonly #context: WorkerContext;
+  protected readonly context: WorkerContext;
+  protected readonly counters: Float64Array;
   readonly #kernels: PacketKernels;
   /** For people: `tun0`. */
   readonly #name: string;
-  readonly #counters: Float64Array;
   /** A virtio header stands in front of each packet, both ways. */
   readonly #hasHeader: boolean;
   /** The interface may outlive this process, and be another's who asks for nothing. */
@@ -40,7 +41,7 @@ export class WorkerDevice {
   /**
    * @param fd from here on this object's
    * @param offloads what the TUN was told to do
-   * @param owner `adopted`: other processes have queues of it too, and its settings are not ours to take back
+   * @param owner `adopted`: other processes have queues of it too, and its settings are not ours to take back; `stack`: takes no joined datagrams
    */
   constructor(
     context: WorkerContext,
@@ -48,14 +49,14 @@ export class WorkerDevice {
     name: string,
     counters: Float64Array,
     offloads: TunOffloads,
-    owner: 'ours' | 'adopted' = 'ours',
+    owner: 'ours' | 'adopted' | 'stack' = 'ours',
   ) {
     const { features } = context;
-    this.#context = context;
+    this.context = context;
     this.#kernels = context.kernels;
     this.fd = fd;
     this.#name = name;
-    this.#counters = counters;
+    this.counters = counters;
     this.#hasHeader = offloads.hasHeader;
     this.#takesBack = offloads.hasHeader && owner === 'ours';
     this.#readAddress = new KeptAddress(context.arena);
@@ -65,8 +66,13 @@ export class WorkerDevice {
     this.#wishes =
       (this.#hasHeader ? JOIN.virtio : 0) |
       (this.#hasHeader && features.allows('tcp-join') ? JOIN.tcp : 0) |
-      (this.#hasHeader && features.allows('udp-join') ? JOIN.udp : 0) |
+      (this.#hasHeader && owner !== 'stack' && features.allows('udp-join') ? JOIN.udp : 0) |
       (features.allows('ack-thinning') ? JOIN.thin : 0);
+  }
+
+  /** Without a descriptor: something waits to be read. */
+  get hasPending(): boolean {
+    return false;
   }
 
   /** The device ended by itself; main knows, and nothing is read or written any more. */
@@ -78,7 +84,7 @@ export class WorkerDevice {
 
   /** Reads once, to the context's `outgoing`. Its bytes; 0 if there is nothing now. */
   read(): number {
-    const { libc, outgoing } = this.#context;
+    const { libc, outgoing } = this.context;
     const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
     for (;;) {
       const length = libc.read(this.fd, this.#readAddress.of(outgoing - header), header + MAX_PACKET_LENGTH) - header;
@@ -97,17 +103,17 @@ export class WorkerDevice {
    * @param mtu none shall be longer, as far as that is ours to say
    */
   split(length: number, mtu: number): number {
-    const { zeroHeader, outgoing } = this.#context;
+    const { zeroHeader, outgoing } = this.context;
     const segments = this.#kernels.inspect(this.#hasHeader ? outgoing - VIRTIO_HEADER_LENGTH : zeroHeader, outgoing, length, mtu);
-    if (segments === 0) count(this.#counters, DEVICE.readMalformed);
+    if (segments === 0) count(this.counters, DEVICE.readMalformed);
     return segments;
   }
 
   /** Writes packet `index` of what was read to `target`; its length. */
   segment(index: number, target: number): number {
     const length = this.#kernels.segment(index, target);
-    count(this.#counters, DEVICE.read);
-    count(this.#counters, DEVICE.readBytes, length);
+    count(this.counters, DEVICE.read);
+    count(this.counters, DEVICE.readBytes, length);
     return length;
   }
 
@@ -116,7 +122,7 @@ export class WorkerDevice {
   /** Lists a packet of the arena to be written. The {@link VIRTIO_HEADER_LENGTH} bytes in front of it are free, too. */
   add(packet: number, length: number): void {
     if (this.#listed === MAX_DEVICE_BURST) this.flush();
-    const { view } = this.#context.arena;
+    const { view } = this.context.arena;
     const entry = this.#kernels.tables.list + this.#listed * JOIN_ENTRY.list;
     view.setInt32(entry, packet, true);
     view.setInt32(entry + 4, length, true);
@@ -125,7 +131,7 @@ export class WorkerDevice {
 
   /** The same for a packet that lies elsewhere. */
   addCopy(source: Buffer, start: number, end: number): void {
-    const { arena, slots } = this.#context;
+    const { arena, slots } = this.context;
     // Before it is copied: writing what is listed gives its room back.
     if (this.#listed === MAX_DEVICE_BURST || this.#copyAt + end - start > slots.room.end) this.flush();
     source.copy(arena.bytes, this.#copyAt, start, end);
@@ -141,7 +147,7 @@ export class WorkerDevice {
 
   /** A packet that is alone has nothing to be joined to, and somebody may be waiting for it: no tables, one plain write. */
   #flushOne(): void {
-    const { arena, libc } = this.#context;
+    const { arena, libc } = this.context;
     const { list } = this.#kernels.tables;
     const packet = arena.view.getInt32(list, true);
     const length = arena.view.getInt32(list + 4, true);
@@ -149,22 +155,32 @@ export class WorkerDevice {
     const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
     // What stood in front of the packet has been used.
     if (header > 0) arena.bytes.fill(0, packet - header, packet);
-    if (libc.write(this.fd, this.#writeAddresses.of(packet - header), header + length) > 0) this.#written(1, length);
+    if (this.writeOne(packet - header, header + length)) this.#written(1, length);
     else this.#refused(1, libc.errno());
   }
 
   #flushMany(): void {
-    const { view } = this.#context.arena;
+    const { view } = this.context.arena;
     const { writes, pieces } = this.#kernels.tables;
     const made = this.#kernels.join(this.#listed, this.#wishes);
     const { thinned } = this.#kernels;
-    if (thinned > 0) count(this.#counters, DEVICE.thinned, thinned);
+    if (thinned > 0) count(this.counters, DEVICE.thinned, thinned);
     this.#startAgain();
     for (let i = 0; i < made && !this.#hasFailed; i++) {
       const write = writes + i * JOIN_ENTRY.writes;
       const piece = pieces + view.getInt32(write, true) * JOIN_ENTRY.pieces;
-      this.#write(write, this.#writeAddresses.of(piece), view.getInt32(write + 4, true));
+      this.#write(write, piece, view.getInt32(write + 4, true));
     }
+  }
+
+  /** Writes the bytes at an offset of the arena. False: refused, see errno. */
+  protected writeOne(start: number, length: number): boolean {
+    return this.context.libc.write(this.fd, this.#writeAddresses.of(start), length) > 0;
+  }
+
+  /** Writes what the pieces of a table are together. False: refused, see errno. */
+  protected writePieces(first: number, count: number): boolean {
+    return this.context.libc.writev(this.fd, this.#writeAddresses.of(first), count) > 0;
   }
 
   /** The list is empty. */
@@ -174,15 +190,15 @@ export class WorkerDevice {
   }
 
   #written(packets: number, bytes: number): void {
-    count(this.#counters, DEVICE.written, packets);
-    count(this.#counters, DEVICE.writtenBytes, bytes);
+    count(this.counters, DEVICE.written, packets);
+    count(this.counters, DEVICE.writtenBytes, bytes);
   }
 
   /** One write of the table. */
-  #write(write: number, address: number, pieces: number): void {
-    const { libc, arena } = this.#context;
+  #write(write: number, firstPiece: number, pieces: number): void {
+    const { libc, arena } = this.context;
     const packets = arena.view.getInt32(write + 8, true);
-    if (libc.writev(this.fd, address, pieces) > 0) {
+    if (this.writePieces(firstPiece, pieces)) {
       this.#written(packets, arena.view.getInt32(write + 12, true));
       return;
     }
@@ -193,14 +209,14 @@ export class WorkerDevice {
 
   /** The host takes no such super-packet: its packets one by one. If it takes those, no more are joined. */
   #writeEach(first: number, errno: number): void {
-    const { libc, arena, zeroHeader } = this.#context;
+    const { libc, arena, zeroHeader } = this.context;
     const { list } = this.#kernels.tables;
     const isTcp = Number(this.#kernels.undo(first)) !== 0;
     let allWritten = true;
     for (let i = first; i >= 0; i = this.#kernels.nextOf(i)) {
       const packet = arena.view.getInt32(list + i * JOIN_ENTRY.list, true);
       const length = arena.view.getInt32(list + i * JOIN_ENTRY.list + 4, true);
-      const pieces = this.#context.singlePieces;
+      const pieces = this.context.singlePieces;
       arena.writeAddress(pieces, zeroHeader);
       arena.view.setUint32(pieces + 8, VIRTIO_HEADER_LENGTH, true);
       arena.writeAddress(pieces + 16, packet);
@@ -214,11 +230,11 @@ export class WorkerDevice {
     }
     if (!allWritten) return;
     this.#wishes &= ~(isTcp ? JOIN.tcp : JOIN.udp);
-    this.#context.features.turnOff(isTcp ? 'tcp-join' : 'udp-join', `${this.#name} refused it (${errnoName(errno)})`);
+    this.context.features.turnOff(isTcp ? 'tcp-join' : 'udp-join', `${this.#name} refused it (${errnoName(errno)})`);
   }
 
   #refused(packets: number, errno: number): void {
-    count(this.#counters, DEVICE.writeRefused, packets);
+    count(this.counters, DEVICE.writeRefused, packets);
     // EINVAL: no IP packet. EIO: the interface is down. EAGAIN, ENOBUFS, ENOMEM: full. All of that passes; these do not:
     if (errno === ERRNO.ECONNREFUSED || errno === ERRNO.ECONNRESET || errno === ERRNO.ENOTCONN || errno === ERRNO.EBADF) this.fail(errno);
   }
@@ -227,11 +243,11 @@ export class WorkerDevice {
   fail(errno: number): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
-    this.#context.report({ type: 'device-failed', error: plainError(systemError(`The device ${this.#name} is gone`, errno)) });
+    this.context.report({ type: 'device-failed', error: plainError(systemError(`The device ${this.#name} is gone`, errno)) });
   }
 
   close(): void {
-    if (this.#takesBack) clearOffloads(this.#context.libc, this.fd);
-    this.#context.libc.close(this.fd);
+    if (this.#takesBack) clearOffloads(this.context.libc, this.fd);
+    if (this.fd >= 0) this.context.libc.close(this.fd);
   }
 }

@@ -279,7 +279,7 @@ export class WorkerPath implements WorkerEnd {
       if (admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength, now)) device.add(packet, packetLength);
       return;
     }
-    bytes[plaintext - 1] = bytes[record] ?? 0; // the content type, in front of the plaintext: the header has been used
+    bytes[plaintext - 1] = bytes[record] ?? 0; // the content type, in front of the plaintext: header and IV have been used
     this.#deliver(ENTRY.record, plaintext - 1, plaintext + length);
   }
 

@@ -14,6 +14,7 @@
 import type { AeadCipher, TrafficKey } from '../../core/tunnel/traffic.ts';
 import { type Arena, KeptAddress, KeptAddresses } from './arena.ts';
 import { type NativeFunction, type NativeLibrary, nativeLibrary } from './koffi.ts';
+import { CbcMacCalls } from './openssl-cbc-calls.ts';
 
 /** Content type (1), version (2), epoch (2), sequence (6), length (2): RFC 6347 §4.1. */
 export const RECORD_HEADER_LENGTH = 13;
@@ -55,6 +56,7 @@ export class OpenSsl {
   readonly cipher: NativeFunction;
   readonly clearErrors: NativeFunction;
   readonly algorithm: Readonly<Record<AeadCipher, NativeFunction>>;
+  #cbcMac: CbcMacCalls | undefined;
 
   /** Undefined where this executable does not export OpenSSL 3: callers use node:crypto. */
   static bind(arena: Arena): OpenSsl | undefined {
@@ -64,6 +66,12 @@ export class OpenSsl {
     } catch {
       return undefined; // a symbol is missing
     }
+  }
+
+  /** Bound when the first key wants them: most gateways have something better than CBC. Throws where OpenSSL has no such functions. */
+  get cbcMac(): CbcMacCalls {
+    this.#cbcMac ??= new CbcMacCalls(this.arena);
+    return this.#cbcMac;
   }
 
   private constructor(library: NativeLibrary, arena: Arena) {
@@ -153,11 +161,12 @@ export class OpenSslRecordCipher {
     return view.getUint32(nonce) === view.getUint32(number) && view.getUint32(nonce + 4) === view.getUint32(number + 4);
   }
 
-  /** Opens a record whose body has `length` bytes, in place. False if the tag is wrong; the body is then garbage. */
-  open(record: number, length: number): boolean {
-    if (this.#cipher(record, length, length)) return true;
+  /** Opens a record of so many bytes in place. Its plaintext's length, or -1 if the tag is wrong; the body is then garbage. */
+  open(record: number, recordLength: number): number {
+    const length = recordLength - RECORD_HEADER_LENGTH;
+    if (this.#cipher(record, length, length)) return length - this.#nonceLength - TAG_LENGTH;
     this.#openssl.clearErrors();
-    return false;
+    return -1;
   }
 
   /** Frees and wipes the key. Safe to call twice. */

@@ -4,7 +4,7 @@
  * Read first: seccomp(2), and linux/filter.h for the instructions.
  *
  *   another architecture's call ─► refused        one of {@link REFUSED} ─► refused
- *   socket(AF_INET …)           ─► refused        anything else          ─► allowed
+ *   socket(AF_INET …)           ─► refused, unless it dials out           anything else ─► allowed
  *
  * Refused is EPERM, not death: a library that merely tries something goes on without it. One way past it is known: libuv has an io_uring for each of its
  * loops from their start, and cannot do without; code that knows how can have it make a socket. New rings are refused.
@@ -68,15 +68,18 @@ const REFUSE = 0x00050001; // SECCOMP_RET_ERRNO with EPERM
 /** x86-64's second table of calls (x32) begins here: the same calls under other numbers. Elsewhere no number is so high. */
 const OTHER_TABLE = 0x40000000;
 
+/** Of sockets that any process may make. Netlink: that is how it learns of its interfaces. */
+const LOCAL_FAMILIES: readonly number[] = [LINUX.AF_UNIX, LINUX.AF_NETLINK];
+
 const SET_MODE_FILTER = 1;
 /** For all threads; they lose the way to new privileges with it (kernel/seccomp.c takes the caller's no_new_privs over to them). */
 const ALL_THREADS = 1;
 
 /** PR_SET_NO_NEW_PRIVS comes first, else only root may do this. False: this kernel or architecture cannot. */
-export function refuseSystemCalls(libc: Libc): boolean {
+export function refuseSystemCalls(libc: Libc, { allowsInternet = false }: { readonly allowsInternet?: boolean } = {}): boolean {
   const architecture = ARCHITECTURES[process.arch];
   if (architecture === undefined) return false;
-  const program = programOf(architecture);
+  const program = programOf(architecture, allowsInternet ? [...LOCAL_FAMILIES, LINUX.AF_INET, LINUX.AF_INET6] : LOCAL_FAMILIES);
   const { scratch } = libc;
   // struct sock_fprog { unsigned short count; struct sock_filter *program }, and the program behind it.
   scratch.view.setUint16(0, program.length, true);
@@ -99,12 +102,14 @@ interface Instruction {
   readonly value: number;
 }
 
-function programOf({ audit, socket, refused }: Architecture): Instruction[] {
+/** @param families of sockets that may be made */
+function programOf({ audit, socket, refused }: Architecture, families: readonly number[]): Instruction[] {
   const tail: Instruction[] = [
-    { code: JUMP_EQUAL, value: socket, ifFalse: 3 },
+    { code: JUMP_EQUAL, value: socket, ifFalse: families.length + 1 },
     { code: LOAD, value: FIRST_ARGUMENT },
-    { code: JUMP_EQUAL, value: LINUX.AF_UNIX, ifTrue: 1 },
-    { code: JUMP_EQUAL, value: LINUX.AF_NETLINK, ifFalse: 1 }, // how a process learns of its interfaces
+    // The last one goes to the refusal where it does not match.
+    ...families.slice(0, -1).map((value, i) => ({ code: JUMP_EQUAL, value, ifTrue: families.length - 1 - i })),
+    ...families.slice(-1).map((value) => ({ code: JUMP_EQUAL, value, ifFalse: 1 })),
     { code: RETURN, value: ALLOW },
     { code: RETURN, value: REFUSE },
   ];

@@ -73,6 +73,11 @@ export interface IpSocket extends Duplex {
   setTimeout(timeout: Millis, onTimeout?: () => void): this;
   /** Ends the connection with a reset. */
   resetAndDestroy(): this;
+  /**
+   * For readers who are done with a chunk of the event `data`, and move much: its memory is used again for what comes next, on whichever connection, and
+   * nobody may look at it any more. Once for each chunk. Who does not call it leaves it to the garbage collector.
+   */
+  giveBack(chunk: Uint8Array): void;
   /** Sockets of a userspace stack keep no process alive: both do nothing, and are here because callers of `net.Socket` call them. */
   ref(): this;
   unref(): this;

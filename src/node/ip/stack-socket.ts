@@ -142,6 +142,10 @@ export class StackSocket extends Duplex implements IpSocket {
     return this;
   }
 
+  giveBack(chunk: Uint8Array): void {
+    this.#connection?.giveBack(chunk);
+  }
+
   ref(): this {
     return this;
   }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { CbcCipher } from '../../../src/core/crypto/provider.ts';
 import { MisuseError } from '../../../src/core/errors.ts';
-import type { AeadCipher } from '../../../src/core/tunnel/traffic.ts';
+import type { AeadCipher, CbcCipher } from '../../../src/core/tunnel/traffic.ts';
 import { fromHex, toHex, utf8 } from '../../../src/core/wire/text.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
 

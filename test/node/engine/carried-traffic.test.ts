@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { MisuseError } from '../../../src/core/errors.ts';
 import { type AeadCipher, framingByMark, type PacketFraming, type TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
 import { CarriedTraffic, type CipherMaker, NOT_OPENED } from '../../../src/node/engine/carried-traffic.ts';
+import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
 import { NO_PACKET } from '../../../src/node/engine/packet-frames.ts';
-import { makeRecordCipher } from '../../../src/node/engine/record-cipher.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
 import { openReference, type ReferenceKey, sealReference } from '../../reference/dtls-record.ts';
@@ -60,7 +60,7 @@ for (const [name, functions] of [
   ['OpenSSL by address', openssl],
   ['node:crypto', undefined],
 ] as const) {
-  const make: CipherMaker = (cipher, direction, each) => makeRecordCipher(functions, arena, cipher, direction, each);
+  const make: CipherMaker = (layout, direction, each) => makeRecordCipher(functions, arena, layout, direction, each);
 
   for (const cipher of CIPHERS) {
     describe(`records of ${cipher} by ${name}`, () => {

@@ -7,6 +7,7 @@
 import type { Millis } from '../../tunnel/packet.ts';
 import type { Endpoint } from '../../wire/ip-address.ts';
 import type { ControlBlock, TcpError, TcpState } from './control-block.ts';
+import { LARGEST_BLOCK } from './receive-queue.ts';
 import { readerGone } from './segment-arrival.ts';
 import { armKeepAlive } from './timeouts.ts';
 
@@ -101,6 +102,16 @@ export class TcpConnection {
     if (block.isMade && !block.hasPeerEnded && window.isWorthTelling(queue.next, queue.readable, block.receiveSegment))
       block.acknowledgeNow();
     return chunk;
+  }
+
+  /**
+   * Gives memory that {@link read} has handed out to whoever reads next: for readers who are done with it and move much. Nobody may use the chunk
+   * afterwards, nor give it back a second time.
+   */
+  giveBack(chunk: Uint8Array): void {
+    const { buffer, byteOffset } = chunk;
+    // A block is handed out once, and is all there is in its memory; smaller chunks are the collector's.
+    if (byteOffset === 0 && buffer.byteLength === LARGEST_BLOCK) this.#block.services.rings.give(new Uint8Array(buffer));
   }
 
   /** No more will be written: FIN follows what was. */

@@ -12,7 +12,8 @@ import { plus, type Sequence } from './sequence.ts';
 import { MAX_SACK_BLOCKS } from './tcp-segment.ts';
 
 const FIRST_BLOCK = 2_048;
-const LARGEST_BLOCK = 65_536;
+/** Those of this size may come back: see {@link TcpConnection.giveBack}. */
+export const LARGEST_BLOCK = 65_536;
 
 /** Ranges whose order of change is kept: twice of what one segment reports. */
 const REMEMBERED_RANGES = 2 * MAX_SACK_BLOCKS;

@@ -27,6 +27,7 @@ import { ControlBlock, type TcpError, type TcpOptions, type TcpServices } from '
 import { InitialSequence } from './initial-sequence.ts';
 import type { TcpListener } from './listener.ts';
 import { ListenerTable } from './listener-table.ts';
+import { LARGEST_BLOCK } from './receive-queue.ts';
 import { resetFor } from './reset-segment.ts';
 import { segmentArrived, synArrived } from './segment-arrival.ts';
 import { distance } from './sequence.ts';
@@ -87,8 +88,9 @@ export class TcpHost implements TcpServices {
     this.counters = counters;
     this.options = options;
     this.hasOffload = hasOffload;
-    this.allocate = allocate;
-    this.rings = new RingPool(allocate, limits.spareSendMemory);
+    const rings = new RingPool(allocate, limits.spareSendMemory);
+    this.rings = rings;
+    this.allocate = (length) => (length === LARGEST_BLOCK ? rings.take(length) : allocate(length));
     this.#initial = new InitialSequence(secret.subarray(0, 16));
     this.#table = new ConnectionTable(new SipHash(secret.subarray(16, 32)));
     this.#ports = new PortTable(random);

@@ -168,12 +168,12 @@ export class DatagramChannel {
 
   /**
    * Hands the traffic to the packet engine, once: from then on {@link receive} takes opened records and what is committed is to be sealed.
-   * Undefined until it is ready, and for good where the engine cannot carry it.
+   * Undefined until it is ready, and for good where there is no engine.
    */
   handOver(now: Millis): TrafficDescription | undefined {
     if (!this.#options.facts.engine || this.#phase !== 'ready' || this.#news !== undefined) return undefined;
     const traffic = this.#association.handOver(this.#mtu);
-    if (traffic !== undefined) this.#news = new CarriedNews(now);
+    if (traffic !== undefined) this.#news = new CarriedNews(now); // a compressed channel is not the engine's
     return traffic;
   }
 

@@ -1,0 +1,236 @@
+/**
+ * A device without an interface: what clients send is ended here, and goes on by sockets of this process. No root, no TUN.
+ *
+ *   clients ─► write ─► router ─┬─► stack ─► NAT ─► TCP and UDP sockets outside
+ *                               └─► another client ─► onBurst
+ *   clients ◄─ onBurst ◄─ stack ◄──────────────────◄
+ *
+ * Read first: core/nat/nat.ts. Packets for other clients are copied and handed on in a turn of their own: a tunnel must not be sent to while it is
+ * being received from.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '../../core/log.ts';
+import type { NatLimits } from '../../core/nat/limits.ts';
+import { Nat } from '../../core/nat/nat.ts';
+import { NatRouter } from '../../core/nat/router.ts';
+import type { NatFlow, NatOwner, TcpFlow, UdpFlow } from '../../core/nat/session.ts';
+import type { Millis, Packet } from '../../core/tunnel/packet.ts';
+import { packetBytes, packetOf } from '../../core/tunnel/packet.ts';
+import { type Cidr, formatEndpoint, formatIp, type IpAddress } from '../../core/wire/ip-address.ts';
+import { StackDevice } from '../../node/devices/stack-device.ts';
+import type { InnerNetwork } from './inner-network.ts';
+import { OwnHost } from './own-host.ts';
+import { TcpOutlet } from './tcp-outlet.ts';
+import { UdpOutlet } from './udp-outlet.ts';
+
+export interface NatDeviceOptions {
+  /** Largest packet for clients, in bytes. */
+  readonly mtu: number;
+  readonly network: InnerNetwork;
+  readonly limits: NatLimits;
+  readonly log: Logger;
+}
+
+/** Packets from one client to another that wait for their turn. */
+const MAX_PEER_PACKETS = 1_024;
+
+/** As many as others hand on at once: a worker's word to main has a limit. */
+const BURST = 128;
+
+/** Between two words about a limit of this process: a flood must not fill the log. */
+const COMPLAINT_INTERVAL: Millis = 60_000;
+
+/** A longer one fires at once. */
+const MAX_TIMER: Millis = 2 ** 31 - 1;
+
+type Outlet = TcpOutlet | UdpOutlet;
+
+export class NatDevice {
+  readonly nat: Nat;
+  readonly router: NatRouter;
+  readonly #options: NatDeviceOptions;
+  readonly #stack: StackDevice;
+  readonly #outlets = new Map<NatFlow, Outlet>();
+  readonly #ownHost: OwnHost;
+  readonly #peers: Packet[] = [];
+  #onBurst: ((packets: readonly Packet[]) => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDue: Millis = Number.POSITIVE_INFINITY;
+  #complainedAt: Millis = Number.NEGATIVE_INFINITY;
+  /** Packets between clients that had no room. */
+  peersDropped = 0;
+
+  constructor(options: NatDeviceOptions) {
+    const { mtu, network, limits } = options;
+    this.#options = options;
+    this.#stack = new StackDevice({ addresses: network.own, mtu, intercepts: true });
+    const { stack } = this.#stack;
+    this.#ownHost = new OwnHost(() => this.#stack.now());
+    this.nat = new Nat({
+      ...{ stack, limits, world: this.#worldOf(network), secret: randomBytes(16) },
+      sink: {
+        dial: (flow) => this.#dial(flow),
+        open: (flow) => this.#open(flow),
+        send: (flow, bytes) => (this.#outlets.get(flow) as UdpOutlet | undefined)?.send(bytes), // a UDP flow has no other
+        close: (flow) => this.#close(flow),
+      },
+    });
+    this.router = new NatRouter(this.nat.sessions, randomBytes(16));
+    this.router.configure(network.own, network.clients);
+    if (stack.intercept !== undefined) {
+      stack.intercept.onReady = () => {
+        this.nat.take(this.#stack.now());
+        this.#arm();
+      };
+    }
+  }
+
+  /** Clients' packets come out here, in bursts. */
+  start(onBurst: (packets: readonly Packet[]) => void): void {
+    this.#onBurst = onBurst;
+    this.#stack.start(onBurst);
+  }
+
+  /** What clients send. A packet for another client has its hop limit counted down where it lies. */
+  write(packets: readonly Packet[]): void {
+    const now = this.#stack.now();
+    for (const packet of packets) {
+      const route = this.router.route(packet, now);
+      if (route === 'stack') this.#stack.write([packet]);
+      else if (route === 'peer') this.#toPeer(packet);
+    }
+  }
+
+  /** Packets from clients elsewhere are on their way to clients here. */
+  passing(packets: readonly Packet[]): void {
+    const now = this.#stack.now();
+    for (const packet of packets) this.router.passing(packet, now);
+  }
+
+  /** Another inner network; flows that there are stay. */
+  configure(network: InnerNetwork): void {
+    this.#stack.stack.setAddresses(network.own);
+    this.#stack.wake();
+    this.nat.setWorld(this.#worldOf(network));
+    this.router.configure(network.own, network.clients);
+  }
+
+  /** A session has its tunnel. */
+  enter(networks: readonly Cidr[], owner: NatOwner): void {
+    this.nat.enter(networks, owner);
+    this.#arm();
+  }
+
+  /** A session's tunnel is gone. @param mayComeBack its flows wait for it a while */
+  leave(networks: readonly Cidr[], mayComeBack: boolean): void {
+    if (mayComeBack) this.nat.rest(networks, this.#stack.now());
+    else this.nat.leave(networks);
+    this.#stack.wake();
+    this.#arm();
+  }
+
+  /** Ends all flows. Safe to call twice. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.nat.close();
+    await this.#stack.close();
+  }
+
+  #worldOf({ own, resolvers, services }: InnerNetwork) {
+    return { own, resolvers, services, isOwnHost: (address: IpAddress) => this.#ownHost.has(address) };
+  }
+
+  #toPeer(packet: Packet): void {
+    if (this.#peers.length >= MAX_PEER_PACKETS) {
+      this.peersDropped++;
+      return;
+    }
+    if (this.#peers.push(packetOf(packetBytes(packet))) === 1) queueMicrotask(() => this.#flushPeers());
+  }
+
+  #flushPeers(): void {
+    const packets = this.#peers.splice(0);
+    this.passing(packets);
+    for (let i = 0; i < packets.length; i += BURST) this.#onBurst?.(packets.slice(i, i + BURST));
+  }
+
+  #dial(flow: TcpFlow): void {
+    const outlet = new TcpOutlet({
+      ...{ flow, device: this.#stack, idle: this.#options.limits.tcpIdle },
+      onDialed: () => {
+        const connection = this.nat.dialed(flow, this.#stack.now());
+        this.#tell('flow connected', flow);
+        return connection;
+      },
+      onFailed: (why) => {
+        this.nat.dialFailed(flow, why, this.#stack.now());
+        this.#stack.wake();
+        this.#tell(`flow failed: ${why}`, flow);
+      },
+      onEnded: () => {
+        this.#outlets.delete(flow);
+        this.nat.ended(flow);
+      },
+      onOwnLimit: () => this.#complain(),
+    });
+    this.#outlets.set(flow, outlet);
+    outlet.dial();
+  }
+
+  #open(flow: UdpFlow): void {
+    const outlet = new UdpOutlet({
+      ...{ flow, now: () => this.#stack.now() },
+      onDatagram: (bytes) => {
+        this.nat.datagramCame(flow, bytes, this.#stack.now());
+        this.#stack.wake();
+      },
+      onFailed: (why) => {
+        this.nat.datagramFailed(flow, why, this.#stack.now());
+        this.#stack.wake();
+        this.#tell(`datagram failed: ${why}`, flow);
+      },
+      onLost: () => {
+        this.nat.counters.datagramsLost++;
+      },
+      onOwnLimit: () => this.#complain(),
+    });
+    this.#outlets.set(flow, outlet);
+    outlet.open();
+    this.#tell('flow opened', flow);
+  }
+
+  #close(flow: NatFlow): void {
+    const outlet = this.#outlets.get(flow);
+    this.#outlets.delete(flow);
+    outlet?.close();
+  }
+
+  #tell(event: string, { protocol, client, to }: NatFlow): void {
+    this.#options.log.log('debug', event, { protocol, client: formatIp(client.address), to: formatEndpoint(to) });
+  }
+
+  #complain(): void {
+    const now = this.#stack.now();
+    this.nat.counters.limited++;
+    if (now < this.#complainedAt + COMPLAINT_INTERVAL) return;
+    this.#complainedAt = now;
+    this.#options.log.log('warn', 'no descriptors are left for the flows of clients: raise the limit (ulimit -n)', {
+      flows: this.nat.flows,
+    });
+  }
+
+  #arm(): void {
+    const due = this.nat.nextTimeout() ?? Number.POSITIVE_INFINITY;
+    if (due >= this.#timerDue || due === Number.POSITIVE_INFINITY) return;
+    clearTimeout(this.#timer);
+    this.#timerDue = due;
+    this.#timer = setTimeout(() => this.#due(), Math.min(Math.max(due - this.#stack.now(), 0), MAX_TIMER)).unref();
+  }
+
+  #due(): void {
+    this.#timerDue = Number.POSITIVE_INFINITY;
+    this.nat.handleTimeout(this.#stack.now());
+    this.#stack.wake();
+    this.#arm();
+  }
+}

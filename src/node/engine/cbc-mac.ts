@@ -1,0 +1,61 @@
+/** AES-CBC and HMAC under one pair of keys, on bytes of the arena: OpenSSL by address, or node:crypto where its symbols are missing. */
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import type { CbcCipher, EspMac } from '../../core/tunnel/traffic.ts';
+import type { Arena } from '../ffi/arena.ts';
+import type { OpenSsl } from '../ffi/openssl.ts';
+import { type CbcMacKeys, OpenSslCbcMac } from '../ffi/openssl-cbc-mac.ts';
+import { BLOCK_LENGTH } from './record-form.ts';
+
+export interface CbcMac {
+  /** Encrypts or decrypts whole blocks in place. False: OpenSSL refused. */
+  blocks(iv: number, start: number, length: number): boolean;
+  /** Writes the whole MAC of `length` bytes to `out`. False: OpenSSL refused. */
+  mac(start: number, length: number, out: number): boolean;
+  /** Wipes the keys. Safe to call twice. */
+  close(): void;
+}
+
+/** @param openssl undefined: node:crypto does it */
+export function makeCbcMac(openssl: OpenSsl | undefined, arena: Arena, direction: 'seal' | 'open', keys: CbcMacKeys): CbcMac {
+  return openssl === undefined ? new NodeCbcMac(arena, direction, keys) : new OpenSslCbcMac(openssl, direction, keys);
+}
+
+/** The same by node:crypto: slower, and it allocates; the reference that the fast one is tested against. */
+class NodeCbcMac implements CbcMac {
+  readonly #arena: Arena;
+  readonly #cipher: CbcCipher;
+  readonly #hash: EspMac;
+  readonly #create: typeof createCipheriv | typeof createDecipheriv;
+  #keys: { readonly key: KeyObject; readonly mac: KeyObject } | undefined;
+
+  constructor(arena: Arena, direction: 'seal' | 'open', { cipher, key, hash, mac }: CbcMacKeys) {
+    this.#arena = arena;
+    this.#cipher = cipher;
+    this.#hash = hash;
+    this.#create = direction === 'seal' ? createCipheriv : createDecipheriv;
+    this.#keys = { key: createSecretKey(key), mac: createSecretKey(mac) };
+  }
+
+  blocks(iv: number, start: number, length: number): boolean {
+    if (this.#keys === undefined) return false;
+    const { bytes } = this.#arena;
+    const cipher = this.#create(this.#cipher, this.#keys.key, bytes.subarray(iv, iv + BLOCK_LENGTH)).setAutoPadding(false);
+    cipher.update(bytes.subarray(start, start + length)).copy(bytes, start);
+    cipher.final();
+    return true;
+  }
+
+  mac(start: number, length: number, out: number): boolean {
+    if (this.#keys === undefined) return false;
+    const { bytes } = this.#arena;
+    createHmac(this.#hash, this.#keys.mac)
+      .update(bytes.subarray(start, start + length))
+      .digest()
+      .copy(bytes, out);
+    return true;
+  }
+
+  close(): void {
+    this.#keys = undefined;
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * ESP packets: pad, encrypt, then MAC.
+ *
+ * Read first: RFC 4303 §2 and §3.4, RFC 3602 (AES-CBC); spec "ESP", section 2.
+ *
+ *   | SPI 4 | sequence 4 | IV 16 | payload | 01 02 03… | padding length | next header | MAC 12 or 16 |
+ *                                  \____________________ encrypted ___________________/
+ *
+ * What is sealed and opened is the payload with the next header in front: see {@link RecordForm}.
+ */
+import type { EspMac } from '../../core/tunnel/traffic.ts';
+import type { Arena } from '../ffi/arena.ts';
+import type { CbcMac } from './cbc-mac.ts';
+import type { CbcRoom } from './cbc-room.ts';
+import type { RecordCipher } from './record-cipher.ts';
+import { APPLICATION_DATA, BLOCK_LENGTH, ESP_HEADER_LENGTH, ESP_MAC_LENGTHS, ESP_TRAILER_LENGTH } from './record-form.ts';
+
+const PAYLOAD_OFFSET = ESP_HEADER_LENGTH + BLOCK_LENGTH;
+const NEXT_HEADER_OFFSET = PAYLOAD_OFFSET - 1;
+
+export class EspCipher implements RecordCipher {
+  readonly #arena: Arena;
+  readonly #cbcMac: CbcMac;
+  readonly #room: CbcRoom;
+  readonly #macLength: number;
+
+  constructor(arena: Arena, cbcMac: CbcMac, room: CbcRoom, mac: EspMac) {
+    this.#arena = arena;
+    this.#cbcMac = cbcMac;
+    this.#room = room;
+    this.#macLength = ESP_MAC_LENGTHS[mac];
+  }
+
+  seal(record: number, length: number): boolean {
+    const { bytes } = this.#arena;
+    const payload = record + PAYLOAD_OFFSET;
+    const payloadEnd = payload + length - 1;
+    const padding = BLOCK_LENGTH - 1 - ((length - 1 + ESP_TRAILER_LENGTH - 1) % BLOCK_LENGTH); // minimal
+    for (let i = 0; i < padding; i++) bytes[payloadEnd + i] = i + 1;
+    const end = payloadEnd + padding + ESP_TRAILER_LENGTH;
+    bytes[end - 2] = padding;
+    bytes[end - 1] = bytes[record + NEXT_HEADER_OFFSET] ?? 0;
+    this.#room.writeIv(record + ESP_HEADER_LENGTH);
+    if (!this.#cbcMac.blocks(record + ESP_HEADER_LENGTH, payload, end - payload)) return false;
+    if (!this.#cbcMac.mac(record, end - record, this.#room.mac)) return false;
+    bytes.copyWithin(end, this.#room.mac, this.#room.mac + this.#macLength);
+    return true;
+  }
+
+  open(record: number, recordLength: number): number {
+    const { bytes } = this.#arena;
+    const payload = record + PAYLOAD_OFFSET;
+    const end = record + recordLength - this.#macLength;
+    if (!this.#cbcMac.mac(record, end - record, this.#room.mac) || !this.#room.isMac(end, this.#macLength)) return -1;
+    if (!this.#cbcMac.blocks(record + ESP_HEADER_LENGTH, payload, end - payload)) return -1;
+    const padding = bytes[end - 2] ?? 0;
+    const payloadEnd = end - ESP_TRAILER_LENGTH - padding;
+    if (payloadEnd <= payload) return -1; // nothing in it, or less
+    for (let i = 0; i < padding; i++) if (bytes[payloadEnd + i] !== i + 1) return -1; // RFC 4303 §2.4
+    bytes[record] = APPLICATION_DATA;
+    bytes[record + NEXT_HEADER_OFFSET] = bytes[end - 1] ?? 0;
+    return payloadEnd - payload + 1;
+  }
+
+  close(): void {
+    this.#cbcMac.close();
+  }
+}

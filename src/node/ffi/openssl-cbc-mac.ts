@@ -1,0 +1,88 @@
+/**
+ * AES-CBC and HMAC by the OpenSSL inside the Node executable, on contexts that are kept: a new IV and a new message cost no new keys.
+ *
+ * CBC by EVP_Cipher, which takes whole blocks and keeps nothing back; HMAC by EVP_MAC (OpenSSL 3).
+ */
+import type { CbcCipher, EspMac } from '../../core/tunnel/traffic.ts';
+import { KeptAddress, type KeptAddresses } from './arena.ts';
+import type { OpenSsl } from './openssl.ts';
+import type { CbcMacCalls } from './openssl-cbc-calls.ts';
+
+export interface CbcMacKeys {
+  readonly cipher: CbcCipher;
+  readonly key: Uint8Array;
+  readonly hash: EspMac;
+  readonly mac: Uint8Array;
+}
+
+/** Of a whole MAC, and of its key, in bytes. */
+export const HASH_LENGTHS: Readonly<Record<EspMac, number>> = { md5: 16, sha1: 20, sha256: 32 };
+
+/** Room for a key on its way to OpenSSL. */
+const KEY_ROOM = 32;
+
+export class OpenSslCbcMac {
+  readonly #openssl: OpenSsl;
+  readonly #calls: CbcMacCalls;
+  readonly #macLength: number;
+  readonly #addresses: KeptAddresses;
+  readonly #ivAddress: KeptAddress;
+  readonly #outAddress: KeptAddress;
+  /** Addresses of an EVP_CIPHER_CTX and an EVP_MAC_CTX; 0 after {@link close}. */
+  #cipher = 0;
+  #mac = 0;
+
+  constructor(openssl: OpenSsl, direction: 'seal' | 'open', { cipher, key, hash, mac }: CbcMacKeys) {
+    const { arena, keyRoom } = openssl;
+    const calls = openssl.cbcMac;
+    this.#openssl = openssl;
+    this.#calls = calls;
+    this.#macLength = HASH_LENGTHS[hash];
+    this.#addresses = openssl.bodyAddresses;
+    this.#ivAddress = new KeptAddress(arena);
+    this.#outAddress = new KeptAddress(arena);
+    this.#cipher = openssl.newContext();
+    this.#mac = calls.newMac(calls.hmac);
+    try {
+      arena.bytes.set(key, keyRoom);
+      must('key', openssl.init(this.#cipher, calls.cbc[cipher](), 0, arena.address(keyRoom), 0, direction === 'seal' ? 1 : 0));
+      must('padding', calls.setPadding(this.#cipher, 0));
+      arena.bytes.set(mac, keyRoom);
+      must('MAC key', calls.macInit(this.#mac, arena.address(keyRoom), mac.length, calls.hashParams(hash)));
+    } catch (error) {
+      this.close();
+      throw error;
+    } finally {
+      arena.bytes.fill(0, keyRoom, keyRoom + KEY_ROOM);
+    }
+  }
+
+  /** Encrypts or decrypts whole blocks in place. */
+  blocks(iv: number, start: number, length: number): boolean {
+    if (this.#cipher === 0) return false;
+    const openssl = this.#openssl;
+    if (openssl.init(this.#cipher, 0, 0, 0, this.#ivAddress.of(iv), -1) <= 0) return false; // -1: the direction stays
+    const address = this.#addresses.of(start);
+    return openssl.cipher(this.#cipher, address, address, length) > 0;
+  }
+
+  mac(start: number, length: number, out: number): boolean {
+    if (this.#mac === 0) return false;
+    const calls = this.#calls;
+    if (calls.macInit(this.#mac, 0, 0, 0) <= 0) return false; // the same key again
+    if (calls.macUpdate(this.#mac, this.#addresses.of(start), length) <= 0) return false;
+    return calls.macFinal(this.#mac, this.#outAddress.of(out), 0, this.#macLength) > 0;
+  }
+
+  /** Frees and wipes the keys. Safe to call twice. */
+  close(): void {
+    if (this.#cipher !== 0) this.#openssl.freeContext(this.#cipher);
+    if (this.#mac !== 0) this.#calls.freeMac(this.#mac);
+    this.#cipher = 0;
+    this.#mac = 0;
+  }
+}
+
+function must(what: string, result: number): void {
+  if (result <= 0) throw new Error(`OpenSSL refused the ${what} of a record cipher`);
+}

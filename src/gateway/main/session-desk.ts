@@ -66,6 +66,8 @@ export class SessionDesk {
   readonly #steps = new StepQueue();
   /** Tunnels that are gone, and what for, until that is dealt with. */
   readonly #ends = new Map<Tunnel, TunnelEnd>();
+  /** Tunnels whose end was their session's as well. */
+  readonly #forgotten = new WeakSet<Tunnel>();
 
   constructor(world: DeskWorld) {
     this.#world = world;
@@ -73,7 +75,7 @@ export class SessionDesk {
 
   async endSession(worker: number, id: number, session: string): Promise<void> {
     knownBy(this.#world.table, worker, id, session);
-    await this.#endSession(session, 'user disconnected');
+    await this.#endForGood(session, 'user disconnected');
   }
 
   /** Throws {@link PeerRefusedError} with what the client may be told. */
@@ -158,12 +160,12 @@ export class SessionDesk {
 
   /** Ends what an administrator wants to end, cookie and all. */
   async disconnect(tunnel: Tunnel): Promise<void> {
-    await this.#endSession(tunnel.session.id, 'server disconnected');
+    await this.#endForGood(tunnel.session.id, 'server disconnected');
   }
 
   /** The same for a session that may have no tunnel now. */
   async endSessionOf(session: string): Promise<void> {
-    await this.#endSession(session, 'server disconnected');
+    await this.#endForGood(session, 'server disconnected');
   }
 
   /** At the end of the gateway: every tunnel, one beside the other. Cookies stay good for a gateway that starts again. */
@@ -260,14 +262,28 @@ export class SessionDesk {
     }
   }
 
+  /**
+   * The session, its tunnel and its cookie, behind all that happens to it now: a tunnel that ends by itself at the same moment leaves a cookie that is good
+   * for another. Not in a step of the session's own, which this waits for.
+   */
+  async #endForGood(session: string, reason: DisconnectReason): Promise<void> {
+    const tunnel = this.#world.table.ofSession(session);
+    if (tunnel !== undefined) await this.#world.endTunnel(tunnel, reason);
+    await this.#steps.run(session, async () => {
+      const isForgotten = tunnel !== undefined && this.#forgotten.has(tunnel);
+      if (!isForgotten) await this.#forgetSession(session, reason);
+    });
+  }
+
   async #endSession(session: string, reason: DisconnectReason): Promise<void> {
     const tunnel = this.#world.table.ofSession(session);
-    if (tunnel === undefined) {
-      await this.#world.auth.closed(session, { ...NOTHING_USED, reason, keepsCookie: false });
-      this.#world.network.sessions.end(session);
-      return;
-    }
-    await this.#world.endTunnel(tunnel, reason);
+    if (tunnel === undefined) await this.#forgetSession(session, reason);
+    else await this.#world.endTunnel(tunnel, reason);
+  }
+
+  async #forgetSession(session: string, reason: DisconnectReason): Promise<void> {
+    await this.#world.auth.closed(session, { ...NOTHING_USED, reason, keepsCookie: false });
+    this.#world.network.sessions.end(session);
   }
 
   #close(tunnel: Tunnel, end: TunnelEnd): void {
@@ -293,7 +309,10 @@ export class SessionDesk {
     try {
       await network.sessions.close(session.id, { received, sent, duration });
     } finally {
-      if (!keepsCookie) network.sessions.end(session.id);
+      if (!keepsCookie) {
+        network.sessions.end(session.id);
+        this.#forgotten.add(tunnel);
+      }
       if (tunnel.isOpen || !keepsCookie) await auth.closed(session.id, end);
     }
   }

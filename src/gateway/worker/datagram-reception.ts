@@ -59,7 +59,8 @@ export async function receiveStranger(path: DatagramPath, options: ReceptionOpti
     const greeted = await greet(association, options);
     if (greeted === undefined || !association.release()) return undefined;
     const { front, hello, lease, early } = greeted;
-    return { lease, machine: front.tunnel({ crypto, log, dtls, hello, early: [early], terms: lease.terms }) };
+    const said = [early, ...association.takeWaiting()];
+    return { lease, machine: front.tunnel({ crypto, log, dtls, hello, early: said, terms: lease.terms }) };
   } finally {
     await association.close();
   }

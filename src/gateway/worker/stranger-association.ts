@@ -60,6 +60,11 @@ export class StrangerAssociation {
     this.#turn(() => this.dtls.send(packetOf(bytes), this.#now(), this.#sink));
   }
 
+  /** What the client has said that nobody has asked for. */
+  takeWaiting(): Uint8Array[] {
+    return this.#records.splice(0);
+  }
+
   /** It is somebody's now. False: it is over. The flow waits for its new owner. */
   release(): boolean {
     if (this.#isOver) return false;

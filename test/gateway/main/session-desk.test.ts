@@ -138,4 +138,15 @@ describe('the desk of the sessions', { timeout: 10_000 }, () => {
     assert.equal(scene.leases.leaseOf('s'), undefined);
     assert.deepEqual(scene.closed, ['s']);
   });
+
+  it('ends a session for good whose tunnel ends by itself at the same moment', async () => {
+    const scene = makeDesk();
+    const { id, worker } = scene.connect('s');
+    await through(scene, lease(scene, id, 's'));
+    const tunnel = scene.table.ofSession('s') ?? assert.fail();
+    scene.desk.closed(worker, id, { reason: 'anyconnect client disconnected', keepsCookie: true, received: 1, sent: 2, duration: 3 });
+    await scene.desk.disconnect(tunnel);
+    assert.equal(scene.leases.leaseOf('s'), undefined);
+    assert.equal(scene.closed.at(-1), 's');
+  });
 });

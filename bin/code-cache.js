@@ -27,6 +27,9 @@ const DIGEST_LENGTH = '//'.length + 64;
 /** Code that has grown by less is not worth writing: each run calls some functions that another one does not. */
 const WORTHWHILE_GROWTH = 1.05;
 
+/** Of a file; there must be room for what a draft is called besides. */
+const LONGEST_NAME = 200;
+
 /** By path: the module, what it was compiled to, its digest, and the length of the kept code that was used; 0: none was. */
 const loaded = new Map();
 
@@ -94,9 +97,10 @@ function writeKept(place, bytes) {
   }
 }
 
-/** One for each program and each Node: what another version left there is of no use to anybody. */
+/** One for each file and each Node: what another version has left there is of no use to anybody. */
 function placeOf(file) {
-  return path.join(folder, `${path.basename(file)}-${process.version}-${process.arch}`);
+  const name = `${file}-${process.version}-${process.arch}`.replaceAll(/[^\w.]+/g, '-');
+  return path.join(folder, name.slice(-LONGEST_NAME));
 }
 
 function usableFolder() {

@@ -63,7 +63,7 @@ for (const [name, entry] of Object.entries(ENTRIES)) await bundle(name, entry);
 for (const name of readdirSync(folder)) {
   const file = path.join(folder, name);
   const code = readFileSync(file, 'utf8');
-  writeFileSync(file, withDigest(inAscii(/^(?:openconnect|sallyport)\b/.test(name) ? withLazyBuiltins(code) : code)));
+  writeFileSync(file, withDigest(inAscii(/^(?:engine-thread|openconnect|sallyport)\b/.test(name) ? withLazyBuiltins(code) : code)));
 }
 writeFileSync(path.join(folder, 'engine-worker.cjs'), ENGINE_WORKER);
 
@@ -80,7 +80,7 @@ function inAscii(code: string): string {
 /** Modules of Node's own that take it milliseconds to load come when something of them is first used, which may be never or while a peer is waited for. */
 function withLazyBuiltins(code: string): string {
   const wanted = code.replace(
-    /\b([\w$]+)=require\("node:(child_process|crypto|dgram|dns\/promises|fs\/promises|net|tls)"\)/g,
+    /\b([\w$]+)=require\("node:(child_process|crypto|dgram|dns\/promises|fs\/promises|http|net|tls)"\)/g,
     // A variable that is set again is copied into a module's shape at once: there is nothing to copy yet.
     (now, variable, name) => (code.split(`${variable}=`).length === 2 ? `${variable}=__lazily("node:${name}")` : now),
   );

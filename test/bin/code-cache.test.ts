@@ -40,7 +40,7 @@ function kept(): ReadonlyMap<string, { readonly file: string; readonly inode: nu
   const folder = path.join(home, '.cache/sallyport/code');
   const entries = readdirSync(folder).map((name) => {
     const file = path.join(folder, name);
-    return [name.replace(/-v\d.*$/, ''), { file, inode: statSync(file).ino }] as const;
+    return [name.replace(/^.*-bundle-(.*)-v\d.*$/, '$1'), { file, inode: statSync(file).ino }] as const;
   });
   return new Map(entries);
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startWorker } from '../../src/gateway/processes/child-processes.ts';
+import type { Fence } from '../../src/gateway/processes/give-up-rights.ts';
 import { assertBuilt } from '../support/drop-in.ts';
 import { OUR_GATEWAY } from '../support/gateway-program.ts';
 import { Lab } from '../support/lab.ts';
@@ -156,6 +157,19 @@ describe("inside a worker's fence", { skip: missing('root') }, () => {
     });
   });
 
+  it('one that dials out, without an interface, makes sockets to other hosts and has no more than others of the rest', {
+    timeout: 30_000,
+  }, async () => {
+    assert.deepEqual(await probe(targets, undefined, { dialsOut: true }), {
+      ...REFUSED,
+      'read it past Node': 'done',
+      'read a secret file past Node': 'EACCES',
+      'read its own code': 'done',
+      'open a TCP connection': 'done',
+      'make a UDP socket': 'done',
+    });
+  });
+
   it('a root folder of its own leaves nothing to read', { timeout: 30_000 }, async () => {
     const chroot = path.join(folder, 'root');
     mkdirSync(chroot, { recursive: true });
@@ -189,12 +203,12 @@ const REFUSED: Outcomes = {
   'read a secret file in another thread': DENIED,
 };
 
-async function probe(targets: Targets, chroot: string | undefined): Promise<Outcomes> {
+async function probe(targets: Targets, chroot: string | undefined, fence: Fence = { dialsOut: false }): Promise<Outcomes> {
   const program = path.join(import.meta.dirname, 'processes/worker-probe.ts');
   const child = startWorker({ peer: 'the probe', serves: {}, onFault: (error) => assert.fail(error) }, undefined, program);
   try {
     const service = child.rpc.remote<ProbeService>();
-    await service.enter({ user: 'nobody', group: 'daemon', ...(chroot !== undefined && { chroot }) });
+    await service.enter({ user: 'nobody', group: 'daemon', ...(chroot !== undefined && { chroot }) }, fence);
     return await service.attempt(targets);
   } finally {
     await child.end();

@@ -48,10 +48,11 @@ export type OwnError =
   | 'reassembly-timeout'
   | 'network-unreachable'
   | 'host-unreachable'
-  | 'prohibited';
+  | 'prohibited'
+  | 'hop-limit';
 
 /** What a router says in its own name, where it has one in that family; the others are said in the name of the host that was meant. */
-const ROUTER_ERRORS: ReadonlySet<OwnError> = new Set<OwnError>(['network-unreachable', 'host-unreachable', 'prohibited']);
+const ROUTER_ERRORS: ReadonlySet<OwnError> = new Set<OwnError>(['network-unreachable', 'host-unreachable', 'prohibited', 'hop-limit']);
 
 export class IcmpHost {
   readonly #surroundings: IcmpSurroundings;
@@ -202,6 +203,7 @@ const IPV4_ERRORS = {
   'host-unreachable': { type: ICMP.unreachable, code: 1 },
   prohibited: { type: ICMP.unreachable, code: 13 }, // RFC 1812 §5.2.7.1: communication administratively prohibited
   'reassembly-timeout': { type: ICMP.timeExceeded, code: 1 },
+  'hop-limit': { type: ICMP.timeExceeded, code: 0 },
 } as const;
 
 const IPV6_ERRORS = {
@@ -211,6 +213,7 @@ const IPV6_ERRORS = {
   'host-unreachable': { type: ICMPV6.unreachable, code: 3 },
   prohibited: { type: ICMPV6.unreachable, code: 1 },
   'reassembly-timeout': { type: ICMPV6.timeExceeded, code: 1 },
+  'hop-limit': { type: ICMPV6.timeExceeded, code: 0 },
 } as const;
 
 const TCP_ERRORS: Readonly<Record<IcmpError, TcpError | 'too-big' | undefined>> = {

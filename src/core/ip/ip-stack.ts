@@ -256,7 +256,7 @@ export class IpStack {
   /** Tells who sent the packet what became of it: `reset` of a SYN, else an ICMP error, both within the limit of such answers. */
   refuse(syn: HeldSyn, how: OwnError | 'reset', now: Millis): void {
     if (how === 'reset') this.#tcp.refuse(syn, now);
-    else this.#sayErrorOf(syn.packet, how, now);
+    else this.refusePacket(syn.packet, how, now);
   }
 
   /** Sends a datagram in the name of the host that it comes from. */
@@ -265,9 +265,15 @@ export class IpStack {
     return this.#sendDatagram(udpPacket(from, to, bytes)) ? 'sent' : 'full';
   }
 
+  /** Tells who sent a packet that was not for this stack what became of it. It is well-formed. */
+  refusePacket(packet: Uint8Array, how: OwnError, now: Millis): void {
+    this.#packet.parse(packet, 0, packet.length);
+    this.#icmp.sayError(this.#packet, how, now);
+  }
+
   /** Tells who sent a datagram what became of it. */
   refuseDatagram(from: Endpoint, to: Endpoint, how: OwnError, now: Millis): void {
-    this.#sayErrorOf(udpPacket(from, to, NO_BYTES), how, now); // an error quotes the headers, and they say it all
+    this.refusePacket(udpPacket(from, to, NO_BYTES), how, now); // an error quotes the headers, and they say it all
   }
 
   /** Echo requests to one host. Throws {@link NetworkError} (`ENETUNREACH`, `ENOBUFS`). */
@@ -329,11 +335,6 @@ export class IpStack {
     packet.fragmentOffset = 0;
     packet.protocol = 0;
     this.#icmp.sayError(packet, 'reassembly-timeout', now);
-  }
-
-  #sayErrorOf(bytes: Uint8Array, error: OwnError, now: Millis): void {
-    this.#packet.parse(bytes, 0, bytes.length); // it was taken before, or is of our making
-    this.#icmp.sayError(this.#packet, error, now);
   }
 
   /** Sends a packet of UDP or ICMP, in fragments where it does not fit. False: there is no room. */

@@ -15,7 +15,8 @@ import { hasPorts } from './access-rules.ts';
 import { PeerFlows } from './peer-flows.ts';
 import type { NatSessions } from './sessions.ts';
 
-export type Route = 'stack' | 'peer' | 'drop';
+/** The last two: to be refused in words. */
+export type Route = 'stack' | 'peer' | 'drop' | 'restricted' | 'hop-limit';
 
 /** Why a packet for another client went no further. */
 export type RouteDrop = 'malformed' | 'stranger' | 'restricted' | 'hop-limit';
@@ -78,7 +79,7 @@ export class NatRouter {
 
   #drop(why: RouteDrop): Route {
     this.dropped[why]++;
-    return 'drop';
+    return why === 'restricted' || why === 'hop-limit' ? why : 'drop';
   }
 }
 

@@ -16,7 +16,7 @@ import type { Millis } from '../tunnel/packet.ts';
 import { copyOf } from '../wire/copy.ts';
 import { utf8 } from '../wire/text.ts';
 import { CODES, type ControlPacket, decodeOptions, encodeOptions, type PppOption } from './control-packet.ts';
-import { MAX_REFUSALS, MAX_REQUESTS, MAX_SENT_TEXT, RESEND_PERIOD, TERMINATE_WAIT } from './limits.ts';
+import { MAX_REFUSALS, MAX_REPEATS, MAX_REQUESTS, MAX_SENT_TEXT, RESEND_PERIOD, TERMINATE_WAIT } from './limits.ts';
 import type { Negotiation } from './negotiation.ts';
 
 export type AutomatonState = 'initial' | 'req-sent' | 'ack-rcvd' | 'ack-sent' | 'opened' | 'closing' | 'stopped';
@@ -50,6 +50,8 @@ export class Automaton {
   #dueAt: Millis | undefined;
   #accepted: readonly PppOption[] | undefined;
   #naksSent = 0;
+  /** Requests of an opened peer that say what was agreed on. */
+  #repeats = 0;
   #refusals = 0;
   #naksReceived = 0;
   #terminateData: Uint8Array = NO_DATA;
@@ -150,7 +152,7 @@ export class Automaton {
       return true;
     }
     const isRepeat = this.#accepted !== undefined && this.#negotiation.isRepeat(options, this.#accepted);
-    if (this.#state === 'opened' && !(verdict.type === 'ack' && isRepeat)) {
+    if (this.#state === 'opened' && !(verdict.type === 'ack' && isRepeat && ++this.#repeats <= MAX_REPEATS)) {
       this.start(now, send); // the peer begins anew
     }
     if (verdict.type === 'ack') {
@@ -249,6 +251,7 @@ export class Automaton {
     }
     this.#state = 'opened';
     this.#dueAt = undefined;
+    this.#repeats = 0;
     this.#naksSent = 0;
     this.#naksReceived = 0;
     this.#refusals = 0;

@@ -24,6 +24,11 @@ export const MAX_NAKS = 5;
 /** Naks and Rejects together, of one protocol, after which it is given up. */
 export const MAX_REFUSALS = 16;
 
+// ---- our own
+
+/** A request that comes again means that our Ack was lost. One that comes more often means that the peer has lost everything, and waits for our request. */
+export const MAX_REPEATS = 3;
+
 // ---- against hostile peers
 
 /** Control packets that are answered. */

@@ -96,8 +96,8 @@ export class PppLink implements Layer<PppState> {
       }
     } catch (error) {
       if (!(error instanceof SallyportError)) throw error;
+      // What else is in a datagram is dropped, and counted, below: the next one is another matter.
       if (this.#options.carrier === 'stream') this.#end({ kind: 'misbehaved', message: error.message, error });
-      else this.#counters.malformed++; // a datagram of whatever: the next one is another matter
     }
     if (this.#options.carrier === 'datagram') this.#deframer.endDatagram();
   }
@@ -218,7 +218,7 @@ export class PppLink implements Layer<PppState> {
       this.#rejectCode(protocol, payload, out);
     } else if (packet.code !== CODES.codeReject && (protocol === PPP_PROTOCOLS.lcp || this.#isLcpUp)) {
       if (!control.receive(packet, now, this.#sender(out))) this.#counters.malformed++;
-      if (protocol === PPP_PROTOCOLS.lcp && packet.code === CODES.terminateRequest) this.#end(endedByPeer(packet.data));
+      if (protocol === PPP_PROTOCOLS.lcp && packet.code === CODES.terminateRequest) this.#end(this.#ending ?? endedByPeer(packet.data));
     }
     this.#settle(now, out);
   }

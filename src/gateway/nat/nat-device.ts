@@ -9,6 +9,7 @@
  * being received from.
  */
 import { randomBytes } from 'node:crypto';
+import type { OwnError } from '../../core/ip/icmp.ts';
 import type { Logger } from '../../core/log.ts';
 import type { NatLimits } from '../../core/nat/limits.ts';
 import { Nat } from '../../core/nat/nat.ts';
@@ -63,7 +64,7 @@ export class NatDevice {
   constructor(options: NatDeviceOptions) {
     const { mtu, network, limits } = options;
     this.#options = options;
-    this.#stack = new StackDevice({ addresses: network.own, mtu, intercepts: true });
+    this.#stack = new StackDevice({ addresses: network.own, mtu, intercepts: true, gathers: true });
     const { stack } = this.#stack;
     this.#ownHost = new OwnHost(() => this.#stack.now());
     this.nat = new Nat({
@@ -98,6 +99,7 @@ export class NatDevice {
       const route = this.router.route(packet, now);
       if (route === 'stack') this.#stack.write([packet]);
       else if (route === 'peer') this.#toPeer(packet);
+      else if (route !== 'drop') this.#refuse(packet, route === 'restricted' ? 'port-unreachable' : route, now);
     }
   }
 
@@ -138,6 +140,12 @@ export class NatDevice {
 
   #worldOf({ own, resolvers, services }: InnerNetwork) {
     return { own, resolvers, services, isOwnHost: (address: IpAddress) => this.#ownHost.has(address) };
+  }
+
+  /** As a packet filter's `reject` does, and a router. */
+  #refuse(packet: Packet, how: OwnError, now: Millis): void {
+    this.#stack.stack.refusePacket(packetBytes(packet), how, now);
+    this.#stack.wake();
   }
 
   #toPeer(packet: Packet): void {

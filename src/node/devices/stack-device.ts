@@ -15,7 +15,13 @@ import { type Millis, PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../.
 import type { StackPort } from '../engine/stack-port.ts';
 import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
-export type StackDeviceOptions = Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'>;
+export interface StackDeviceOptions extends Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'> {
+  /**
+   * A turn waits for everything else that this turn of the event loop brings: where packets and bytes come one by one from many, their answers and
+   * writes are fewer then. Default: false, a turn is made when the caller has returned.
+   */
+  readonly gathers?: boolean;
+}
 
 /** Packets handed to the tunnel at once. */
 const MAX_BURST = 128;
@@ -37,6 +43,7 @@ export class StackDevice implements PacketDevice {
   readonly #sink = new BurstSink();
   readonly #received = { packets: 0, bytes: 0 };
   #onBurst: ((packets: readonly Packet[]) => void) | undefined;
+  readonly #gathers: boolean;
   #isPaused = false;
   /** The engine has no room. */
   #isBlocked = false;
@@ -47,7 +54,8 @@ export class StackDevice implements PacketDevice {
   #timerDue: Millis = Number.POSITIVE_INFINITY;
 
   /** @param port where packets of paths that the engine carries go, from here on this object's; absent: all go to the tunnel one by one */
-  constructor(options: StackDeviceOptions, port?: StackPort) {
+  constructor({ gathers = false, ...options }: StackDeviceOptions, port?: StackPort) {
+    this.#gathers = gathers;
     this.#port = port;
     this.failed = port?.failed ?? new Promise(() => undefined);
     this.stack = new IpStack({
@@ -69,7 +77,8 @@ export class StackDevice implements PacketDevice {
   wake(): void {
     if (this.#isTurnAsked || this.#isClosed) return;
     this.#isTurnAsked = true;
-    queueMicrotask(() => this.#turn());
+    if (this.#gathers) this.#goOnLater();
+    else queueMicrotask(() => this.#turn());
   }
 
   start(onBurst: (packets: readonly Packet[]) => void): void {

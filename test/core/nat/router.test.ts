@@ -50,23 +50,22 @@ describe('the way of a client’s packet', () => {
         assert.equal(parsed.parse(packet.buffer, packet.start, packet.end), undefined, 'the checksum');
         assert.equal(parsed.hopLimit, left - 1);
       }
-      assert.equal(router.route(packet, 0), 'drop');
-      assert.equal(router.dropped['hop-limit'], 1);
+      assert.equal(router.route(packet, 0), 'hop-limit');
     });
   }
 
   it('is closed to a restricted client, but for what it may reach and whom it answers', () => {
     const router = routerOf([['10.77.0.2/32', HTTPS_ONLY], ['10.77.0.3/32']]);
     assert.equal(router.route(datagram('10.77.0.2', 500, '10.77.0.3', 443), 0), 'peer');
-    assert.equal(router.route(datagram('10.77.0.2', 500, '10.77.0.3', 80), 0), 'drop');
+    assert.equal(router.route(datagram('10.77.0.2', 500, '10.77.0.3', 80), 0), 'restricted');
     assert.equal(router.dropped.restricted, 1);
     const question = datagram('10.77.0.3', 80, '10.77.0.2', 500);
     assert.equal(router.route(question, 0), 'peer');
     router.passing(question, 0);
     assert.equal(router.route(datagram('10.77.0.2', 500, '10.77.0.3', 80), 10), 'peer', 'an answer');
-    assert.equal(router.route(datagram('10.77.0.2', 501, '10.77.0.3', 80), 10), 'drop', 'from another port');
-    assert.equal(router.route(datagram('10.77.0.2', 500, '10.77.0.4', 80), 10), 'drop', 'to another client');
-    assert.equal(router.route(datagram('10.77.0.2', 500, '10.77.0.3', 80), 400_000), 'drop', 'too late');
+    assert.equal(router.route(datagram('10.77.0.2', 501, '10.77.0.3', 80), 10), 'restricted', 'from another port');
+    assert.equal(router.route(datagram('10.77.0.2', 500, '10.77.0.4', 80), 10), 'restricted', 'to another client');
+    assert.equal(router.route(datagram('10.77.0.2', 500, '10.77.0.3', 80), 400_000), 'restricted', 'too late');
   });
 
   it('keeps a bounded memory of whom to answer', () => {

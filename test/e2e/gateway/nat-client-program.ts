@@ -3,6 +3,7 @@
  *
  *   nat-client-program.ts kernel TARGETS                       by the system's sockets, a VPN being up
  *   nat-client-program.ts library TARGETS GATEWAY PIN PASSWORD UDP   by those of the library
+ *   nat-client-program.ts echo TARGETS GATEWAY PIN PASSWORD          one thing only
  *
  * Read first: outside-program.ts.
  */
@@ -44,6 +45,7 @@ const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? 
 const hashOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 async function main(): Promise<void> {
+  if (mode === 'echo') return await echoOnly();
   const network = mode === 'kernel' ? kernelNetwork(targets) : await libraryNetwork();
   const say = (value: Record<string, unknown>) => process.stdout.write(`${JSON.stringify(value)}\n`);
   say({ echo4: await echoed(network, targets.ipv4) });
@@ -71,6 +73,13 @@ async function main(): Promise<void> {
   await once(left, 'data');
   say({ waiting: true });
   say({ kicked: await failureOf(left) }); // until somebody ends the session
+  await network.close();
+}
+
+/** Whether the first target sends back what it got, by the library. */
+async function echoOnly(): Promise<void> {
+  const network = await libraryNetwork();
+  process.stdout.write(`${JSON.stringify({ echo: await echoed(network, targets.ipv4).catch(codeOf) })}\n`);
   await network.close();
 }
 

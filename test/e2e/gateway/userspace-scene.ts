@@ -3,7 +3,7 @@
  *
  *   client ── router: the network outside (outside-program.ts, inside-program.ts as its name server) ── server: the gateway, as nobody
  */
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { assertBuilt } from '../../support/drop-in.ts';
 import { OUR_GATEWAY } from '../../support/gateway-program.ts';
@@ -11,7 +11,7 @@ import { Lab } from '../../support/lab.ts';
 import { Occtl } from '../../support/occtl.ts';
 import { ALICE, writePasswords } from '../../support/ocserv.ts';
 import type { Finished, Program, ProgramOptions } from '../../support/program.ts';
-import { makeAuthority, makeServerCertificate, pinOf } from '../../support/throwaway-certificates.ts';
+import { type CertificateFiles, makeAuthority, makeServerCertificate, pinOf } from '../../support/throwaway-certificates.ts';
 import { AS_NOBODY, COMMAND } from '../proxy-scene.ts';
 
 export const PORT = 4443;
@@ -34,14 +34,17 @@ export class UserspaceScene implements AsyncDisposable {
   readonly file: string;
   readonly control: Occtl;
   readonly outside: Program;
-  readonly #folder: string;
+  /** Nobody's own. */
+  readonly folder: string;
+  readonly #files: { readonly certificate: string; readonly key: string; readonly passwords: string };
   #gateway: Program | undefined;
 
-  private constructor(lab: Lab, folder: string, file: string, pin: string, outside: Program) {
+  private constructor(lab: Lab, folder: string, file: string, certificate: CertificateFiles, passwords: string, outside: Program) {
     this.lab = lab;
-    this.#folder = folder;
+    this.folder = folder;
     this.file = file;
-    this.pin = pin;
+    this.pin = pinOf(certificate);
+    this.#files = { ...certificate, passwords };
     this.outside = outside;
     this.control = new Occtl(lab.server, path.join(folder, 'control'), OUR_GATEWAY.control);
   }
@@ -53,7 +56,9 @@ export class UserspaceScene implements AsyncDisposable {
     for (const each of [lab.folder, folder]) chmodSync(each, 0o777);
     const authority = await makeAuthority(folder);
     const certificate = await makeServerCertificate(folder, authority, Object.values(lab.addresses.server));
-    const passwords = await writePasswords(folder, [ALICE]);
+    const passwords = await writePasswords(folder, [ALICE, { ...ALICE, name: 'bob' }]);
+    const users = path.join(folder, 'users');
+    mkdirSync(users);
     for (const each of [certificate.key, passwords]) chmodSync(each, 0o644);
     const sections: Record<string, readonly string[]> = {
       listen: [`tcp-port = ${PORT}`],
@@ -64,6 +69,7 @@ export class UserspaceScene implements AsyncDisposable {
       auth: [`required = [{ method = "plain", passwords = "${passwords}" }]`],
       pool: ['ipv4 = "10.77.0.0/24"', 'ipv6 = "fd77::/64"'],
       policy: ['dns = ["10.77.0.1"]'],
+      files: [`users = "${users}"`],
     };
     for (const [name, lines] of Object.entries(tables)) sections[name] = [...(sections[name] ?? []), ...lines];
     const file = path.join(folder, 'gateway.toml');
@@ -80,15 +86,39 @@ export class UserspaceScene implements AsyncDisposable {
     await names.waitFor(/^inside$/m);
     const outside = await lab.router.start(process.execPath, [path.join(import.meta.dirname, 'outside-program.ts')]);
     await outside.waitFor(/^outside$/m);
-    return new UserspaceScene(lab, folder, file, pinOf(certificate), outside);
+    return new UserspaceScene(lab, folder, file, certificate, passwords, outside);
   }
 
   /** Starts the gateway as nobody; clients can come when the promise resolves. */
-  async start(words: readonly string[] = [], options: ProgramOptions = {}): Promise<Program> {
-    const program = await this.asNobody('server', ['gateway', '--config', this.file, ...words], options);
+  async start({ file = this.file, words = [] }: { readonly file?: string; readonly words?: readonly string[] } = {}): Promise<Program> {
+    const program = await this.asNobody('server', ['gateway', '--config', file, ...words]);
     await program.waitFor(/\blistening\b/);
     this.#gateway = program;
     return program;
+  }
+
+  /** Settings of one user, in ocserv's format. */
+  addUser(name: string, settings: string): void {
+    writeFileSync(path.join(this.folder, 'users', name), `${settings}\n`);
+  }
+
+  /** The same gateway in ocserv's words, but for what only `--userspace` says. */
+  ocservConf(): string {
+    const { certificate, key, passwords } = this.#files;
+    const lines = {
+      ...{ auth: `plain[passwd=${passwords}]`, 'server-cert': certificate, 'server-key': key, 'tcp-port': PORT, 'udp-port': PORT },
+      ...{ 'socket-file': path.join(this.folder, 'ocserv.sock'), device: 'vpns', 'use-occtl': false },
+      ...{ 'ipv4-network': '10.77.0.0/24', 'ipv6-network': 'fd77::/64', dns: '10.77.0.1' },
+    };
+    return Object.entries(lines)
+      .map(([name, value]) => `${name} = ${value}\n`)
+      .join('');
+  }
+
+  /** What the network outside has, on the gateway's own machine too. */
+  async startOutsideOnGateway(): Promise<void> {
+    const program = await this.lab.server.start(process.execPath, [path.join(import.meta.dirname, 'outside-program.ts')]);
+    await program.waitFor(/^outside$/m);
   }
 
   get gateway(): Program {
@@ -114,7 +144,7 @@ export class UserspaceScene implements AsyncDisposable {
   /** Runs a program as nobody. */
   startAsNobody(where: 'client' | 'server', words: readonly string[], options: ProgramOptions = {}): Promise<Program> {
     const PATH = `${path.dirname(process.execPath)}:/usr/bin:/bin`;
-    const env = { HOME: this.#folder, XDG_RUNTIME_DIR: this.#folder, PATH, ...options.env };
+    const env = { HOME: this.folder, XDG_RUNTIME_DIR: this.folder, PATH, ...options.env };
     return this.lab[where].start('setpriv', [...AS_NOBODY, ...words], { ...options, env });
   }
 

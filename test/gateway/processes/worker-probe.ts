@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { ProcessConfig } from '../../../src/gateway/config/gateway-config.ts';
-import { giveUpRights } from '../../../src/gateway/processes/give-up-rights.ts';
+import { type Fence, giveUpRights } from '../../../src/gateway/processes/give-up-rights.ts';
 import { parentChannel } from '../../../src/gateway/processes/process-channel.ts';
 import { Rpc } from '../../../src/gateway/processes/rpc.ts';
 import { errnoName } from '../../../src/node/ffi/errno.ts';
@@ -24,7 +24,7 @@ export type Outcomes = Readonly<Record<string, string>>;
 
 /** What main asks of it. */
 export interface ProbeService {
-  enter(rights: Pick<ProcessConfig, 'user' | 'group' | 'chroot'>): Promise<void>;
+  enter(rights: Pick<ProcessConfig, 'user' | 'group' | 'chroot'>, fence: Fence): Promise<void>;
   attempt(targets: Targets): Promise<Outcomes>;
 }
 
@@ -95,7 +95,10 @@ const channel = parentChannel();
 if (channel !== undefined) {
   new Rpc(channel, {
     peer: 'the test',
-    serves: { enter: (rights: Parameters<ProbeService['enter']>[0]) => giveUpRights(rights, { log: () => undefined }), attempt },
+    serves: {
+      enter: (...[rights, fence]: Parameters<ProbeService['enter']>) => giveUpRights(rights, { log: () => undefined }, fence),
+      attempt,
+    },
     onFault: (error) => {
       throw error;
     },

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { MisuseError } from '../../../src/core/errors.ts';
-import { type AeadCipher, framingByMark, type TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
+import { type AeadCipher, framingByMark, type PacketFraming, type TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
 import { CarriedTraffic, type CipherMaker, NOT_OPENED } from '../../../src/node/engine/carried-traffic.ts';
 import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
 import { NO_PACKET } from '../../../src/node/engine/packet-frames.ts';
@@ -158,6 +158,35 @@ for (const [name, functions] of [
         assert.ok(!isData(DATA, Buffer.of(3, 0x45)), 'a probe');
         assert.ok(!isData(DATA, Buffer.of(0)), 'no packet behind the mark');
         assert.ok(!isData(22, Buffer.of(0, 0x45)), 'a handshake message');
+        traffic.close();
+      });
+
+      it('carry frames with lengths and a header of its own for each family', () => {
+        const framing: PacketFraming = {
+          frame: { bytes: Uint8Array.of(0xf5, 0, 0, 0), lengths: [{ offset: 2, width: 2, add: 0 }] },
+          sent: { ipv4: Uint8Array.of(0x21), ipv6: Uint8Array.of(0x57) },
+          isData: { offset: 4, values: [Uint8Array.of(0x21), Uint8Array.of(0, 0x21)] },
+        };
+        const traffic = new CarriedTraffic(arena, make, { ...describing(out, [back]), framing });
+        for (const [first, mark] of [
+          [0x45, 0x21],
+          [0x60, 0x57],
+        ] as const) {
+          const bytes = Buffer.alloc(40, first);
+          const expected = Buffer.concat([Buffer.of(0xf5, 0, 0, 41, mark), bytes]);
+          const record = sealPacket(traffic, bytes);
+          assert.deepEqual(openReference(out, record).plaintext, expected);
+        }
+        const place = (plaintext: Buffer) => {
+          const next = traffic.state.open[0]?.nextSequence ?? 0;
+          const opened = open(traffic, sealReference(back, next, DATA, plaintext));
+          assert.ok(typeof opened !== 'number');
+          return traffic.packetOffset(incoming, opened.length);
+        };
+        assert.equal(place(Buffer.of(0xf5, 0, 0, 2, 0x21, 0x45)), 5);
+        assert.equal(place(Buffer.of(0xf5, 0, 0, 3, 0, 0x21, 0x45)), 6);
+        assert.equal(place(Buffer.of(0xf5, 0, 0, 3, 0x21, 0x45)), NO_PACKET, 'another length');
+        assert.equal(place(Buffer.of(0xf5, 0, 0, 2, 0xc0, 0x21)), NO_PACKET, 'LCP');
         traffic.close();
       });
 

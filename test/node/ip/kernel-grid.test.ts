@@ -41,13 +41,14 @@ const TIME: Millis = sized(400, 5_000);
 const MIN_SIZE = sized(12_000, 40_000);
 const MAX_SIZE = sized(1_000_000, 20_000_000);
 
-/** Without loss: what an everyday machine carries in any of them. Bytes a millisecond. */
+/** Without loss: what an everyday machine carries in any of them, bytes a millisecond; less where what a busy one drops takes a far way to be sent again. */
 const RATE = 4_000;
+const NEAR: Millis = 20;
 
 /** Mathis et al., "The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm": what loss leaves of a round trip's worth of segments. */
 function sizeOf({ loss, delay, mtu }: Cell): number {
   const roundTrip = 2 * delay + 4;
-  const rate = loss === 0 ? RATE : ((mtu - 40) / roundTrip) * (1.22 / Math.sqrt(loss));
+  const rate = loss === 0 ? RATE / (1 + delay / NEAR) : ((mtu - 40) / roundTrip) * (1.22 / Math.sqrt(loss));
   return Math.round(Math.min(MAX_SIZE, Math.max(MIN_SIZE, rate * TIME)));
 }
 

@@ -5,6 +5,7 @@
  */
 import { NetworkError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { chainFault } from '../node/ffi/openssl-chain.ts';
 import { pinOf } from '../node/trust/fingerprints.ts';
 import { anchorBytes, type TrustAnchors } from '../node/trust/trust-anchors.ts';
 import { judgeCertificate, type PresentedCertificate, type TrustDecision } from '../node/trust/verify-certificate.ts';
@@ -97,6 +98,20 @@ export class ServerTrust {
   knows({ host, port }: { readonly host: string; readonly port: number }, certificate?: Uint8Array): boolean {
     const pins = this.#known.get(`${host}:${port}`);
     return pins !== undefined && (certificate === undefined || pins.has(pinOf(certificate)));
+  }
+
+  /**
+   * What is wrong with a chain that the gateway shows by another way than TLS; undefined: its key is known already, or it is good by itself. Fingerprints
+   * that were named decide alone, so they are not asked for a second time.
+   */
+  faultElsewhere({ host, port }: { readonly host: string; readonly port: number }, chain: readonly Uint8Array[]): string | undefined {
+    const [leaf] = chain;
+    if (leaf === undefined) return 'there is none';
+    if (this.knows({ host, port }, leaf)) return undefined;
+    const isOther = 'its key is not the one of the log-in';
+    if (this.#options.fingerprints.length > 0) return isOther;
+    const fault = chainFault(chain, { authorities: this.authorities(), host });
+    return fault === undefined ? undefined : `${isOther}, and ${fault}`;
   }
 
   #tell({ verdict, fault, complaints }: TrustDecision): void {

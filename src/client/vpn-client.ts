@@ -104,10 +104,8 @@ export class VpnClient {
     let serverTrust: ServerTrust | undefined;
     const wishes: ProtocolSettings = {
       ...{ ...settings.wishes, crypto, log: skin.log },
-      datagramCertificateFault: (gateway, [certificate]) => {
-        const isSame = certificate !== undefined && serverTrust?.knows(gateway, certificate) === true;
-        return isSame ? undefined : 'its key is not the one of the log-in';
-      },
+      datagramCertificateFault: (gateway, chain) =>
+        serverTrust === undefined ? 'there was no log-in' : serverTrust.faultElsewhere(gateway, chain),
       ...(settings.identity !== undefined && { datagramIdentity: certificateIdentity(settings.identity.chain, settings.identity.key) }),
     };
     const [anchors, protocol] = await Promise.all([

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { CertificateNotTrustedError, ServerTrust } from '../../src/client/server-trust.ts';
+import { Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
 import { throwawayCertificate } from '../support/throwaway-certificate.ts';
 
@@ -44,5 +45,19 @@ describe('what is known of a gateway', { skip: missing('openssl') }, () => {
     assert.equal(pinned.admits({ ...presented(other.der), authorizationError: undefined }, 443), false, 'the fingerprint alone decides');
     assert.equal(pinned.admits(presented(good.der), 443), true);
     assert.equal(pinned.knows(gateway, good.der), true);
+  });
+
+  it('lets another key by where its chain is good, unless fingerprints were named', async () => {
+    using pki = new Pki();
+    const der = ({ certificate }: { readonly certificate: { readonly raw: Buffer } }) => new Uint8Array(certificate.raw);
+    const own = der(pki.issueServer({ names: ['localhost'] }));
+    const anchors = { ca: [pki.root.certificatePem], allowPartialTrustChain: true } as const;
+    const open = trust({ anchors });
+    await open.judge({ ...presented(good.der), authorizationError: undefined }, 443);
+    assert.equal(open.faultElsewhere(gateway, [good.der]), undefined);
+    assert.equal(open.faultElsewhere(gateway, [own]), undefined);
+    assert.equal(open.faultElsewhere(gateway, [other.der]), 'its key is not the one of the log-in, and it is signed by itself');
+    assert.equal(trust({ anchors, fingerprints: [good.pin] }).faultElsewhere(gateway, [own]), 'its key is not the one of the log-in');
+    assert.equal(open.faultElsewhere(gateway, []), 'there is none');
   });
 });

@@ -51,7 +51,7 @@ describe('what is known of a gateway', { skip: missing('openssl') }, () => {
     using pki = new Pki();
     const der = ({ certificate }: { readonly certificate: { readonly raw: Buffer } }) => new Uint8Array(certificate.raw);
     const own = der(pki.issueServer({ names: ['localhost'] }));
-    const anchors = { ca: [pki.root.certificatePem], allowPartialTrustChain: true } as const;
+    const anchors = { ca: [pki.root.certificatePem], allowPartialTrustChain: true as const };
     const open = trust({ anchors });
     await open.judge({ ...presented(good.der), authorizationError: undefined }, 443);
     assert.equal(open.faultElsewhere(gateway, [good.der]), undefined);

@@ -114,15 +114,23 @@ export class BenchLab implements AsyncDisposable {
     return new BenchLab(await Lab.open({ router: false }));
   }
 
-  /** Starts a gateway, in the place of the one that runs. */
-  async useGateway(side: Side): Promise<void> {
+  /** Starts a gateway, in the place of the one that runs. @param settings besides those that all have */
+  async useGateway(side: Side, settings: OcservSettings = {}): Promise<void> {
     await this.#gateway?.stop();
     this.#gateway = undefined;
-    this.#gateway = await Ocserv.start(this.lab, { settings: SETTINGS, ...(side === 'sallyport' && { program: OUR_GATEWAY }) });
+    this.#gateway = await Ocserv.start(this.lab, {
+      settings: { ...SETTINGS, ...settings },
+      ...(side === 'sallyport' && { program: OUR_GATEWAY }),
+    });
   }
 
-  /** Brings up a client's tunnel to the gateway that runs, does the work, and ends the client. */
-  async withTunnel<T>(client: Client, transport: Transport, work: (tunnel: Tunnel) => Promise<T>): Promise<T> {
+  /** Brings up a client's tunnel to the gateway that runs, does the work, and ends the client. @param args for the client, besides the usual ones */
+  async withTunnel<T>(
+    client: Client,
+    transport: Transport,
+    work: (tunnel: Tunnel) => Promise<T>,
+    args: readonly string[] = [],
+  ): Promise<T> {
     if (this.#gateway === undefined) throw new Error('no gateway runs in this lab');
     rmSync(this.#upStamp, { force: true });
     const { gateway, pin, program } = this.#gateway;
@@ -131,7 +139,7 @@ export class BenchLab implements AsyncDisposable {
       pin,
       user: ALICE,
       script: this.#script,
-      args: TRANSPORT_ARGS[transport],
+      args: [...TRANSPORT_ARGS[transport], ...args],
       // Authorities that Node alone would read at its start: a setting of the machine that measures.
       command: ['sh', '-c', `unset NODE_EXTRA_CA_CERTS; date +%s%N >"${this.#startStamp}" && exec "$@"`, 'sh', ...CLIENTS[client]],
     });

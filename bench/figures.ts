@@ -14,6 +14,8 @@ export const MEASUREMENTS = [
   'pair',
   'pair-ping',
   'pair-proxy',
+  'fortinet',
+  'f5',
   'packets',
   'sessions',
 ] as const;
@@ -37,6 +39,8 @@ const COMPARED: Readonly<Record<Measurement, Readonly<Record<Side, string>>>> = 
   pair: PAIRS,
   'pair-ping': PAIRS,
   'pair-proxy': { sallyport: 'Sallyport', reference: 'openconnect with ocproxy, and ocserv' },
+  fortinet: CLIENTS,
+  f5: CLIENTS,
   packets: PAIRS,
   sessions: { sallyport: 'many sessions', reference: 'one session' },
 };

@@ -53,6 +53,8 @@ const RULES: readonly Rule[] = [
   ...throughputRules('pair', 'tls', { 'gateway CPU up': 0.5, 'gateway CPU down': 0.5 }),
   { measurement: 'pair-ping', names: ['during an upload', 'during a download'], limit: atMost(0.5) },
   { measurement: 'pair-ping', limit: atMost(1.15) },
+  ...throughputRules('fortinet', 'dtls', { up: 3, down: 3 }),
+  ...throughputRules('f5', 'dtls', { up: 3, down: 3 }),
   { measurement: 'packets', transport: 'dtls', names: ['up', 'down'], limit: atLeast(1.9) },
   { measurement: 'sessions', names: ['CPU, 1 active', 'CPU, 10 active', 'CPU, 100 active'], limit: atMost(1.2) },
 ];

@@ -13,6 +13,7 @@ import {
   measurePortable,
   measureProxy,
   measureThroughput,
+  measureVendor,
   type ThroughputSize,
 } from './throughput.ts';
 
@@ -82,6 +83,8 @@ export function scenes(bench: BenchLab, isQuick: boolean): Readonly<Record<Measu
     pair: () => measurePair(bench, sizes.throughput),
     'pair-ping': () => measurePairPing(bench, sizes.pairPing),
     'pair-proxy': () => measurePairProxy(bench, sizes.throughput),
+    fortinet: () => measureVendor(bench, sizes.throughput, 'fortinet'),
+    f5: () => measureVendor(bench, sizes.throughput, 'f5'),
     packets: () => measurePackets(bench, sizes.throughput),
     sessions: () => measureSessions(sizes.sessions),
   };

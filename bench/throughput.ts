@@ -65,6 +65,15 @@ export function measurePair(bench: BenchLab, { rounds, seconds }: ThroughputSize
   });
 }
 
+/** The clients in another vendor's words, on our gateway: for these protocols there is no other. */
+export async function measureVendor(bench: BenchLab, { rounds, seconds }: ThroughputSize, vendor: 'fortinet' | 'f5'): Promise<Figure[]> {
+  await bench.useGateway('sallyport', { 'vpn-protocols': vendor });
+  const args = [`--protocol=${vendor}`];
+  return await measureInTurns(vendor, rounds, UNITS, (side, transport) =>
+    bench.withTunnel(side, transport, (tunnel) => transfersOfOne(bench, seconds, clientCpu(tunnel)), args),
+  );
+}
+
 /** Clients without an interface: a forwarded port of each, on the gateway that runs. */
 export function measureProxy(bench: BenchLab, size: ThroughputSize): Promise<Figure[]> {
   return measureInTurns('proxy', size.rounds, UNITS, (side, transport) => transfersThroughProxy(bench, size, side, transport));

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { BenchLab } from '../../bench/bench-lab.ts';
 import type { Figure } from '../../bench/figures.ts';
 import { measurePairPing } from '../../bench/ping-time.ts';
-import { measurePackets, measurePortable, measureProxy } from '../../bench/throughput.ts';
+import { measurePackets, measurePortable, measureProxy, measureVendor } from '../../bench/throughput.ts';
 import { missing } from '../support/requirements.ts';
 import { sized } from '../support/size.ts';
 
@@ -31,14 +31,23 @@ describe('scenes of the bench', () => {
     assertMeasured(await measurePortable(bench, SIZE), ['up', 'down', 'CPU up', 'CPU down']);
   });
 
-  it('measure the client without an interface beside openconnect with ocproxy', {
-    ...OPTIONS,
-    skip: sized<string | false>('a long test', false) || skip || missing('ocproxy'),
-  }, async () => {
-    await using bench = await BenchLab.open();
-    await bench.useGateway('reference');
-    assertMeasured(await measureProxy(bench, SIZE), ['up', 'down', 'CPU up', 'CPU down']);
-  });
+  if (sized(false, true)) {
+    it('measure the client without an interface beside openconnect with ocproxy', {
+      ...OPTIONS,
+      skip: skip || missing('ocproxy'),
+    }, async () => {
+      await using bench = await BenchLab.open();
+      await bench.useGateway('reference');
+      assertMeasured(await measureProxy(bench, SIZE), ['up', 'down', 'CPU up', 'CPU down']);
+    });
+
+    for (const vendor of ['fortinet', 'f5'] as const) {
+      it(`measure the clients in the words of ${vendor}`, OPTIONS, async () => {
+        await using bench = await BenchLab.open();
+        assertMeasured(await measureVendor(bench, SIZE, vendor), ['up', 'down', 'CPU up', 'CPU down']);
+      });
+    }
+  }
 
   it('measure small packets between both ends of ours and both of the others', OPTIONS, async () => {
     await using bench = await BenchLab.open();

@@ -237,6 +237,19 @@ appLoader.configure({"logon": {"form": {"id": "auth_form", "title": "Logon", "fi
     assert.equal(parseLoginPage('<html>nothing</html>'), undefined);
   });
 
+  it('takes no longer for a page that is made to take long', () => {
+    // A second search from each of these beginnings would be an hour of work.
+    for (const hostile of ['<script ', '<style>', '</script', `appLoader.configure({${'\n'.repeat(1000)}`]) {
+      parseLoginPage(hostile.repeat(1_000_000 / hostile.length));
+    }
+    assert.equal(parseLoginPage(`<script>appLoader.configure({${'\n'.repeat(1_000_000)}`), undefined);
+  });
+
+  it('has its form outside of scripts', () => {
+    const page = `<SCRIPT>"<form id=no>"</Script ><style>a</style>${PAGE}<script><form>`;
+    assert.deepEqual(parseLoginPage(page), parseLoginPage(PAGE));
+  });
+
   it('throws nothing but its own errors', () => {
     fc.assert(
       fc.property(fc.nat(PAGE.length), fc.string({ maxLength: 8 }), (at, text) =>

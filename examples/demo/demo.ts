@@ -24,7 +24,7 @@ const BIN = path.resolve(HERE, '../../bin');
 /** The gateway, inside the VPN. */
 const INSIDE = '10.78.0.1';
 const USER = 'alice';
-const FILE_BYTES = 10_000_000;
+const FILE_BYTES = 5_000_000;
 
 /** Where the gateway is, and where the road to it begins. Linux has all of 127.0.0.0/8. */
 const GATEWAY = '127.0.0.1';

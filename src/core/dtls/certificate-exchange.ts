@@ -7,7 +7,7 @@
  *   [Certificate] ClientKeyExchange [CertificateVerify] CCS Finished →
  */
 import type { CertificateIdentity, CryptoProvider, KeyAgreement, SignatureScheme } from '../crypto/provider.ts';
-import { PeerRefusedError, UnsupportedError } from '../errors.ts';
+import { PeerRefusedError, SallyportError, UnsupportedError } from '../errors.ts';
 import {
   decodeCertificate,
   decodeCertificateRequest,
@@ -186,8 +186,9 @@ export class CertificateServerExchange implements ServerKeyExchange {
 
   agree(body: Uint8Array, { crypto }: HandshakeIo): Uint8Array {
     if (this.#ephemeral === undefined) {
-      const padded = this.#identity.decryptRsa(decodeRsaClientKeyExchange(body));
-      return rsaPremaster(padded, this.#hello.version, crypto.randomBytes(RSA_PREMASTER_LENGTH));
+      const fallback = crypto.randomBytes(RSA_PREMASTER_LENGTH);
+      const padded = decryptedOrNothing(this.#identity, decodeRsaClientKeyExchange(body));
+      return rsaPremaster(padded, this.#hello.version, fallback);
     }
     const premaster = this.#ephemeral.agree(decodeEcdheClientKeyExchange(body));
     if (premaster === undefined) throw misbehaved('illegal_parameter', 'the public key of ClientKeyExchange is none');
@@ -212,6 +213,16 @@ function schemeOf(identity: CertificateIdentity, hello: ClientHello, isLegacy: b
 
 function schemeFor({ keyKind }: CertificateIdentity, schemes: readonly SignatureScheme[]): SignatureScheme | undefined {
   return schemes.find((scheme) => scheme === 'legacy' || scheme.startsWith(keyKind === 'rsa' ? 'rsa-' : 'ecdsa-'));
+}
+
+/** What is no ciphertext of the key at all ends as one with a wrong padding does. */
+function decryptedOrNothing(identity: CertificateIdentity, ciphertext: Uint8Array): Uint8Array {
+  try {
+    return identity.decryptRsa(ciphertext);
+  } catch (error) {
+    if (error instanceof SallyportError) return new Uint8Array(0);
+    throw error;
+  }
 }
 
 /** RFC 8422 §5.4: both randoms, then the parameters. */

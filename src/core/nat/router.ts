@@ -9,7 +9,7 @@ import { putU16, u16 } from '../ip/byte-order.ts';
 import { HostAddresses } from '../ip/host-addresses.ts';
 import { IpPacket } from '../ip/ip-packet.ts';
 import { AddressTable } from '../tunnel/address-table.ts';
-import type { Millis, Packet } from '../tunnel/packet.ts';
+import type { Millis } from '../tunnel/packet.ts';
 import type { Cidr, IpAddress } from '../wire/ip-address.ts';
 import { hasPorts } from './access-rules.ts';
 import { PeerFlows } from './peer-flows.ts';
@@ -44,8 +44,7 @@ export class NatRouter {
   }
 
   /** What a client sends; it was seen to be an IP packet from its address. One for a peer has its hop limit counted down where it lies. */
-  route(lent: Packet, now: Millis): Route {
-    const { buffer, start, end } = lent;
+  route(buffer: Uint8Array, start: number, end: number, now: Millis): Route {
     const family = (buffer[start] as number) >>> 4 === 6 ? 6 : 4;
     if (this.#own.hasAt(buffer, start + (family === 4 ? 16 : 24), family)) return 'stack';
     const { table } = this.#sessions;
@@ -54,7 +53,7 @@ export class NatRouter {
   }
 
   /** A packet on its way to a client, from another one: a restricted client may answer it. */
-  passing({ buffer, start, end }: Packet, now: Millis): void {
+  passing(buffer: Uint8Array, start: number, end: number, now: Millis): void {
     const receiver = this.#sessions.table.ofPacket(buffer, start);
     if (receiver?.rules === undefined) return;
     if (this.#packet.parse(buffer, start, end) === undefined) this.#peers.arrived(this.#packet, now);

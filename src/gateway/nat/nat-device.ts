@@ -1,24 +1,25 @@
 /**
  * A device without an interface: what clients send is ended here, and goes on by sockets of this process. No root, no TUN.
  *
- *   clients ─► write ─► router ─┬─► stack ─► NAT ─► TCP and UDP sockets outside
- *                               └─► another client ─► onBurst
- *   clients ◄─ onBurst ◄─ stack ◄──────────────────◄
+ *   clients ─► write, port ─► router ─┬─► stack ─► NAT ─► TCP and UDP sockets outside
+ *                                     └─► another client ─► port, onBurst
+ *   clients ◄─ port, onBurst ◄─ stack ◄────────────────────◄
  *
- * Read first: core/nat/nat.ts. Packets for other clients are copied and handed on in a turn of their own: a tunnel must not be sent to while it is
- * being received from.
+ * Read first: core/nat/nat.ts. With an engine packets of the paths that it carries come and go by its port; what no path carries comes to `onBurst`. Without
+ * one all do; packets for other clients are copied then and handed on in a turn of their own: a tunnel must not be sent to while it is being received from.
  */
 import { randomBytes } from 'node:crypto';
 import type { OwnError } from '../../core/ip/icmp.ts';
 import type { Logger } from '../../core/log.ts';
 import type { NatLimits } from '../../core/nat/limits.ts';
 import { Nat } from '../../core/nat/nat.ts';
-import { NatRouter } from '../../core/nat/router.ts';
+import { NatRouter, type Route } from '../../core/nat/router.ts';
 import type { NatFlow, NatOwner, TcpFlow, UdpFlow } from '../../core/nat/session.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
-import { packetBytes, packetOf } from '../../core/tunnel/packet.ts';
+import { packetOf } from '../../core/tunnel/packet.ts';
 import { type Cidr, formatEndpoint, formatIp, type IpAddress } from '../../core/wire/ip-address.ts';
 import { StackDevice } from '../../node/devices/stack-device.ts';
+import type { StackPort } from '../../node/engine/stack-port.ts';
 import type { InnerNetwork } from './inner-network.ts';
 import { OwnHost } from './own-host.ts';
 import { TcpOutlet } from './tcp-outlet.ts';
@@ -30,6 +31,8 @@ export interface NatDeviceOptions {
   readonly network: InnerNetwork;
   readonly limits: NatLimits;
   readonly log: Logger;
+  /** Of the engine, this object's from here on; undefined: there is none. */
+  readonly port?: StackPort;
 }
 
 /** Packets from one client to another that wait for their turn. */
@@ -43,6 +46,11 @@ const COMPLAINT_INTERVAL: Millis = 60_000;
 
 /** A longer one fires at once. */
 const MAX_TIMER: Millis = 2 ** 31 - 1;
+
+const REFUSALS: Readonly<Record<Exclude<Route, 'stack' | 'peer' | 'drop'>, OwnError>> = {
+  restricted: 'port-unreachable',
+  'hop-limit': 'hop-limit',
+};
 
 type Outlet = TcpOutlet | UdpOutlet;
 
@@ -64,7 +72,13 @@ export class NatDevice {
   constructor(options: NatDeviceOptions) {
     const { mtu, network, limits } = options;
     this.#options = options;
-    this.#stack = new StackDevice({ addresses: network.own, mtu, intercepts: true, gathers: true });
+    this.#stack = new StackDevice(
+      {
+        ...{ addresses: network.own, mtu, intercepts: true, gathers: true },
+        isForStack: (buffer, start, end, isVerified, segment) => this.#isForStack(buffer, start, end, isVerified, segment),
+      },
+      options.port,
+    );
     const { stack } = this.#stack;
     this.#ownHost = new OwnHost(() => this.#stack.now());
     this.nat = new Nat({
@@ -92,21 +106,20 @@ export class NatDevice {
     this.#stack.start(onBurst);
   }
 
-  /** What clients send. A packet for another client has its hop limit counted down where it lies. */
+  /** Without a port it never does. */
+  get failed(): Promise<Error> {
+    return this.#stack.failed;
+  }
+
+  /** What clients send, as far as no engine carries it. A packet for another client has its hop limit counted down where it lies. */
   write(packets: readonly Packet[]): void {
-    const now = this.#stack.now();
-    for (const packet of packets) {
-      const route = this.router.route(packet, now);
-      if (route === 'stack') this.#stack.write([packet]);
-      else if (route === 'peer') this.#toPeer(packet);
-      else if (route !== 'drop') this.#refuse(packet, route === 'restricted' ? 'port-unreachable' : route, now);
-    }
+    this.#stack.write(packets);
   }
 
   /** Packets from clients elsewhere are on their way to clients here. */
   passing(packets: readonly Packet[]): void {
     const now = this.#stack.now();
-    for (const packet of packets) this.router.passing(packet, now);
+    for (const { buffer, start, end } of packets) this.router.passing(buffer, start, end, now);
   }
 
   /** Another inner network; flows that there are stay. */
@@ -142,18 +155,32 @@ export class NatDevice {
     return { own, resolvers, services, isOwnHost: (address: IpAddress) => this.#ownHost.has(address) };
   }
 
-  /** As a packet filter's `reject` does, and a router. */
-  #refuse(packet: Packet, how: OwnError, now: Millis): void {
-    this.#stack.stack.refusePacket(packetBytes(packet), how, now);
-    this.#stack.wake();
+  #isForStack(buffer: Uint8Array, start: number, end: number, isVerified: boolean, segment: number): boolean {
+    const now = this.#stack.now();
+    const route = this.router.route(buffer, start, end, now);
+    if (route === 'stack') return true;
+    if (route === 'peer') this.#toPeer(buffer.subarray(start, end), isVerified, segment, now);
+    // As a packet filter's `reject` does, and a router.
+    else if (route !== 'drop') this.#stack.stack.refusePacket(buffer.subarray(start, end), REFUSALS[route], now);
+    return false; // whoever hands packets in asks for a turn of the stack
   }
 
-  #toPeer(packet: Packet): void {
-    if (this.#peers.length >= MAX_PEER_PACKETS) {
+  #toPeer(packet: Uint8Array, isVerified: boolean, segment: number, now: Millis): void {
+    const { port } = this.#options;
+    if (port !== undefined) {
+      const room = port.reserve(packet.length);
+      if (room === undefined) {
+        this.peersDropped++;
+        return;
+      }
+      room.buffer.set(packet, room.start);
+      this.router.passing(room.buffer, room.start, room.start + packet.length, now);
+      port.commit(packet.length, segment, isVerified); // with a checksum that was verified and not finished: as it came
+    } else if (this.#peers.length >= MAX_PEER_PACKETS) {
       this.peersDropped++;
-      return;
+    } else if (this.#peers.push(packetOf(packet)) === 1) {
+      queueMicrotask(() => this.#flushPeers());
     }
-    if (this.#peers.push(packetOf(packetBytes(packet))) === 1) queueMicrotask(() => this.#flushPeers());
   }
 
   #flushPeers(): void {

@@ -5,10 +5,11 @@
  */
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
-import { MisuseError } from '../../core/errors.ts';
+import { MisuseError, UnsupportedError } from '../../core/errors.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { TunDevice } from '../../node/devices/tun-device.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
+import { StackPort } from '../../node/engine/stack-port.ts';
 import type { InnerNetwork } from '../nat/inner-network.ts';
 import { NatDevice } from '../nat/nat-device.ts';
 import { DeviceSwitch, type SharedDevice } from '../worker/device-switch.ts';
@@ -95,22 +96,45 @@ interface OpenedDevice {
 
 async function openDevice({ device, config }: WorkerSetup, log: RemoteLogger): Promise<OpenedDevice> {
   if (device.kind === 'userspace') {
-    const { services: _, ...nat } = config.network.nat;
-    const opened = new NatDevice({ ...nat, ...{ mtu: device.mtu, network: device.network, log } });
-    return { device: opened, engine: undefined, nat: opened, hasPortableTls: false };
+    const engine = await engineIfAny(log);
+    const port = engine && (await StackPort.open(engine));
+    const { limits } = config.network.nat;
+    const opened = new NatDevice({ ...{ limits, mtu: device.mtu, network: device.network, log }, ...(port !== undefined && { port }) });
+    if (engine === undefined) return { device: opened, engine, nat: opened, hasPortableTls: false };
+    endWith(engine.failed, opened.failed);
+    return { device: opened, engine, nat: opened, hasPortableTls: await hasPortableTls(engine, log) };
   }
   const engine = await PacketEngine.start();
   const opened = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, device.name, device.offloads);
-  // Without either no packet moves any more: main sees to another worker.
-  for (const failed of [engine.failed, opened.failed]) {
+  endWith(engine.failed, opened.failed);
+  return { device: opened, engine, nat: undefined, hasPortableTls: await hasPortableTls(engine, log) };
+}
+
+/** Without an interface there is a way without it, too. */
+async function engineIfAny(log: RemoteLogger): Promise<PacketEngine | undefined> {
+  try {
+    return await PacketEngine.start();
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    log.log('info', 'packets pass one by one, without the packet engine', { reason: error.message });
+    return undefined;
+  }
+}
+
+/** Without either no packet moves any more: main sees to another worker. */
+function endWith(...failures: readonly Promise<Error>[]): void {
+  for (const failed of failures) {
     void failed.then((error) => {
       process.stderr.write(`${error.message}\n`);
       process.exit(1);
     });
   }
+}
+
+async function hasPortableTls(engine: PacketEngine, log: RemoteLogger): Promise<boolean> {
   const tls = (await engine.features()).find(({ name }) => name === 'tls');
   if (tls?.isOn !== true) log.log('warn', 'TLS is by node:tls, which is slower', { reason: tls?.why ?? '' });
-  return { device: opened, engine, nat: undefined, hasPortableTls: tls?.isOn !== true };
+  return tls?.isOn !== true;
 }
 
 main();

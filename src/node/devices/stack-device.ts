@@ -21,7 +21,15 @@ export interface StackDeviceOptions extends Pick<IpStackOptions, 'addresses' | '
    * writes are fewer then. Default: false, a turn is made when the caller has returned.
    */
   readonly gathers?: boolean;
+  /** Sees each packet before the stack does. False: it is not for the stack, and was dealt with. Default: all are. */
+  readonly isForStack?: IsForStack;
 }
+
+/**
+ * @param isVerified the field of the TCP checksum does not hold it, see {@link IpStack.receive}
+ * @param segment bytes of payload that each of the packets had which were joined; 0: there was one
+ */
+export type IsForStack = (buffer: Uint8Array, start: number, end: number, isVerified: boolean, segment: number) => boolean;
 
 /** Packets handed to the tunnel at once. */
 const MAX_BURST = 128;
@@ -44,6 +52,7 @@ export class StackDevice implements PacketDevice {
   readonly #received = { packets: 0, bytes: 0 };
   #onBurst: ((packets: readonly Packet[]) => void) | undefined;
   readonly #gathers: boolean;
+  readonly #isForStack: IsForStack | undefined;
   #isPaused = false;
   /** The engine has no room. */
   #isBlocked = false;
@@ -54,8 +63,9 @@ export class StackDevice implements PacketDevice {
   #timerDue: Millis = Number.POSITIVE_INFINITY;
 
   /** @param port where packets of paths that the engine carries go, from here on this object's; absent: all go to the tunnel one by one */
-  constructor({ gathers = false, ...options }: StackDeviceOptions, port?: StackPort) {
+  constructor({ gathers = false, isForStack, ...options }: StackDeviceOptions, port?: StackPort) {
     this.#gathers = gathers;
+    this.#isForStack = isForStack;
     this.#port = port;
     this.failed = port?.failed ?? new Promise(() => undefined);
     this.stack = new IpStack({
@@ -94,7 +104,7 @@ export class StackDevice implements PacketDevice {
     for (const { buffer, start, end } of packets) {
       this.#received.packets++;
       this.#received.bytes += end - start;
-      this.stack.receive(buffer, start, end, now);
+      if (this.#isForStack?.(buffer, start, end, false, 0) !== false) this.stack.receive(buffer, start, end, now);
     }
     this.wake();
   }
@@ -139,7 +149,9 @@ export class StackDevice implements PacketDevice {
     if (this.#isClosed) return;
     this.#isBlocked = false;
     const now = this.now();
-    port.take((buffer, start, end, isVerified) => this.stack.receive(buffer, start, end, now, isVerified));
+    port.take((buffer, start, end, isVerified, segment) => {
+      if (this.#isForStack?.(buffer, start, end, isVerified, segment) !== false) this.stack.receive(buffer, start, end, now, isVerified);
+    });
     this.wake();
   }
 
@@ -184,10 +196,9 @@ export class StackDevice implements PacketDevice {
 
   /** Hands over all that there is, or that the engine has room for: that is no more than a turn's. */
   #transmitTo(port: StackPort, now: Millis): number {
-    if (!this.#mayTransmit || !this.stack.wantsTransmit) return 0;
     const before = this.stack.counters.bytesOut;
-    this.#isBlocked = !this.stack.transmit(port, now);
-    port.show();
+    if (this.#mayTransmit && this.stack.wantsTransmit) this.#isBlocked = !this.stack.transmit(port, now);
+    port.show(); // also what others have put there
     return this.stack.counters.bytesOut - before;
   }
 

@@ -121,16 +121,20 @@ export class StackPort extends EngineDevice implements PacketSink {
   /**
    * Hands over what has come. The bytes are lent for the call.
    *
-   * @param receive `isVerified`: the TCP checksum of the packet, whose field does not hold it, has been verified
+   * @param receive what to do with each. `isVerified`: the TCP checksum of the packet, whose field does not hold it, has been verified; `segment`: bytes
+   * of payload that each of the packets had which were joined, 0 where there was one
    */
-  take(receive: (buffer: Uint8Array, start: number, end: number, isVerified: boolean) => void): void {
+  take(receive: (buffer: Uint8Array, start: number, end: number, isVerified: boolean, segment: number) => void): void {
     const { toStack } = this.#rings;
     // No more than was there at the start: the rest is announced, and others have their turn.
     const end = toStack.published;
     if (toStack.hasReached(end)) return;
     while (!toStack.hasReached(end) && toStack.next()) {
       const isVerified = toStack.data[toStack.start + AT.flags] === NEEDS_CHECKSUM;
-      receive(toStack.data, toStack.start + VIRTIO_HEADER_LENGTH, toStack.end, isVerified);
+      const { data, start } = toStack;
+      const isJoined = data[start + AT.type] !== 0;
+      const segment = isJoined ? (data[start + AT.segment] as number) + (data[start + AT.segment + 1] as number) * 0x100 : 0;
+      receive(data, start + VIRTIO_HEADER_LENGTH, toStack.end, isVerified, segment);
     }
     toStack.release(true);
   }

@@ -64,6 +64,16 @@ for (const { name, command } of CLIENTS) {
       await scene.assertNoTrace();
     });
 
+    it('has its tunnel by TLS if nothing by UDP arrives', async () => {
+      await using scene = await openGateway({ settings: BOTH });
+      await scene.faults.block({ protocol: 'udp' });
+      const client = await scene.connect({ command, args: [FORTINET] });
+      await scene.transfer(INSIDE.ipv4, { up: 1e6, down: 1e6 });
+      await scene.transfer(INSIDE.ipv6, { up: 1e6, down: 1e6 });
+      await scene.disconnect(client);
+      await assertLoggedOut(scene);
+    });
+
     it('ends with status 2 if its cookie is dead', async () => {
       await using scene = await openGateway({ settings: BOTH });
       const client = await scene.start({ command, args: [FORTINET, '--cookie-on-stdin'], input: `SVPNCOOKIE=${'x'.repeat(43)}\n` });

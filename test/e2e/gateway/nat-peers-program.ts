@@ -2,6 +2,7 @@
  * Two clients of a gateway without an interface, in one process: what they have of each other, and what becomes of a connection when its client has to
  * come back. `nat-peers-program.ts TARGETS GATEWAY PIN PASSWORD yes|no`; bob is restricted to tcp(443). One JSON value a line. Read first: outside-program.ts.
  */
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { connect, type Vpn } from 'sallyport';
@@ -32,6 +33,15 @@ async function outcome(vpn: Vpn, host: string, port: number): Promise<unknown> {
   }
 }
 
+/** Much at once: packets are joined on their way in, and cut again on their way out. */
+async function echoed(socket: Duplex): Promise<boolean> {
+  const bytes = randomBytes(5_000_000);
+  socket.end(bytes);
+  const hash = createHash('sha256');
+  for await (const chunk of socket) hash.update(chunk as Buffer);
+  return hash.digest('hex') === createHash('sha256').update(bytes).digest('hex');
+}
+
 async function said(socket: Duplex, text: string): Promise<string> {
   socket.write(text);
   return String((await once(socket, 'data'))[0]);
@@ -46,6 +56,7 @@ for (const port of [443, 8000]) {
 }
 say({ ping: (await alice.ping(b)).length });
 say({ toBob: await outcome(alice, b, 8000) });
+say({ bulk: await echoed(alice.createConnection({ host: b, port: 8000, allowHalfOpen: true })) });
 say({ toAlice: await outcome(bob, a, 443), toAliceElsewhere: await outcome(bob, a, 8000) });
 say({ bobOutside: await outcome(bob, outside, 7007) });
 

@@ -27,6 +27,16 @@ export interface UserspaceSceneOptions {
   readonly tables?: Readonly<Record<string, readonly string[]>>;
 }
 
+export interface StartOptions {
+  /** Default: the scene's own. */
+  readonly file?: string;
+  readonly words?: readonly string[];
+  /** False: a machine without koffi. Default: true. */
+  readonly hasEngine?: boolean;
+}
+
+const HIDE_KOFFI = path.join(import.meta.dirname, '../../node/ffi/hide-koffi.ts');
+
 export class UserspaceScene implements AsyncDisposable {
   readonly lab: Lab;
   readonly pin: string;
@@ -90,8 +100,9 @@ export class UserspaceScene implements AsyncDisposable {
   }
 
   /** Starts the gateway as nobody; clients can come when the promise resolves. */
-  async start({ file = this.file, words = [] }: { readonly file?: string; readonly words?: readonly string[] } = {}): Promise<Program> {
-    const program = await this.asNobody('server', ['gateway', '--config', file, ...words]);
+  async start({ file = this.file, words = [], hasEngine = true }: StartOptions = {}): Promise<Program> {
+    const env = hasEngine ? {} : { NODE_OPTIONS: `--import=${HIDE_KOFFI}` };
+    const program = await this.asNobody('server', ['gateway', '--config', file, ...words], { env });
     await program.waitFor(/\blistening\b/);
     this.#gateway = program;
     return program;

@@ -74,10 +74,15 @@ describe('a gateway without root', { skip: needed, concurrency: 2, timeout: size
     assert.deepEqual(lab.server.processes(), []);
   });
 
-  for (const transport of ['udp', 'tls']) {
-    it(`brings the library’s, both as nobody, by ${transport}`, async () => {
+  for (const { transport, hasEngine } of [
+    { transport: 'udp', hasEngine: true },
+    { transport: 'tls', hasEngine: true },
+    { transport: 'udp', hasEngine: false },
+    { transport: 'tls', hasEngine: false },
+  ]) {
+    it(`brings the library’s, both as nobody, by ${transport}, ${hasEngine ? 'in the packet engine' : 'without koffi'}`, async () => {
       await using scene = await UserspaceScene.open();
-      const gateway = await scene.start();
+      const gateway = await scene.start({ hasEngine });
       const words = [process.execPath, PROGRAM, 'library', scene.targets, `https://${scene.url}`, scene.pin, ALICE.password, transport];
       const program = await scene.startAsNobody('client', words);
       await kicked(scene, program);

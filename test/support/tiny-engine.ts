@@ -55,28 +55,35 @@ export class TinyEngine {
   /** A record into `[type][plaintext]`; undefined if it is not authentic, or came before. */
   open(record: Uint8Array): Uint8Array | undefined {
     const [key] = this.#traffic.open;
+    const number = record.slice(3, 11);
+    const sequence = ((number[6] ?? 0) << 8) | (number[7] ?? 0);
+    if (key === undefined || record.length < 13 || sequence < key.nextSequence || this.#opened.has(sequence)) return undefined;
+    const plaintext = this.#cbc === undefined ? this.#openAead(key, record, number) : openCbc(this.#cbc.open, record);
+    if (plaintext === undefined) return undefined;
+    this.#opened.add(sequence);
+    return Buffer.concat([record.subarray(0, 1), plaintext]);
+  }
+
+  #openAead(key: TrafficKey, record: Uint8Array, number: Uint8Array): Uint8Array | undefined {
     const layout = this.#traffic.record;
-    if (this.#cbc !== undefined) {
-      const copy = record.slice();
-      const length = this.#cbc.open.open(copy);
-      const start = this.#cbc.open.plaintextOffset;
-      return length < 0 ? undefined : Buffer.concat([record.subarray(0, 1), copy.subarray(start, start + length)]);
-    }
     if (layout.kind !== 'dtls-aead') throw new Error(`no tiny engine for ${layout.kind}`);
     const { cipher } = layout;
     const at = cipher === 'chacha20-poly1305' ? 13 : 21;
     const length = record.length - at - TAG_LENGTH;
-    if (key === undefined || length < 0) return undefined;
-    const number = record.slice(3, 11);
-    const sequence = ((number[6] ?? 0) << 8) | (number[7] ?? 0);
-    if (sequence < key.nextSequence || this.#opened.has(sequence)) return undefined;
+    if (length < 0) return undefined;
     const explicit = cipher === 'chacha20-poly1305' ? number : record.slice(13, 21);
     const plaintext = new Uint8Array(length);
     const aad = Buffer.concat([number, record.subarray(0, 3), u16(length)]);
-    if (!new NodeCrypto().aead(cipher, key.key).open(nonceOf(key, explicit, cipher), aad, record.subarray(at), plaintext)) return undefined;
-    this.#opened.add(sequence);
-    return Buffer.concat([record.subarray(0, 1), plaintext]);
+    const isGood = new NodeCrypto().aead(cipher, key.key).open(nonceOf(key, explicit, cipher), aad, record.subarray(at), plaintext);
+    return isGood ? plaintext : undefined;
   }
+}
+
+function openCbc(protection: CbcProtection, record: Uint8Array): Uint8Array | undefined {
+  const copy = record.slice();
+  const length = protection.open(copy);
+  const start = protection.plaintextOffset;
+  return length < 0 ? undefined : copy.subarray(start, start + length);
 }
 
 const u16 = (value: number) => Uint8Array.of(value >>> 8, value & 0xff);

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { MisuseError, PeerMisbehavedError, PeerRefusedError } from '../../../../src/core/errors.ts';
 import { parseLoginPage, renderLoginPage } from '../../../../src/core/protocols/f5/login-page.ts';
 import { parseOptions, renderOptions } from '../../../../src/core/protocols/f5/options-document.ts';
-import { parseResources, renderResources } from '../../../../src/core/protocols/f5/resource-list.ts';
+import { chosenResource, parseResources, renderResources } from '../../../../src/core/protocols/f5/resource-list.ts';
 import {
   cookieOffWire,
   cookieOnWire,
@@ -137,6 +137,19 @@ describe('resource list', () => {
       { name: 'b', params: 'resourcename=b' },
     ] as const;
     assert.deepEqual(parseResources(renderResources(resources)), resources);
+  });
+
+  it('has one that was named, or the first', () => {
+    const list = [
+      { name: 'office', params: 'resourcename=/Common/a' },
+      { name: 'plant', params: 'resourcename=/Common/b' },
+    ];
+    const resources = parseResources(renderResources(list));
+    assert.deepEqual([chosenResource(resources, undefined), chosenResource(resources, 'plant')], list);
+    assert.throws(
+      () => chosenResource(resources, 'attic'),
+      (error) => error instanceof PeerRefusedError && /"attic", but "office", "plant"/.test(error.message),
+    );
   });
 
   it('leaves out what would break a request, and is refused where nothing is left', () => {

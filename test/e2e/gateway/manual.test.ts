@@ -25,7 +25,7 @@ describe('the links of the gateway’s manual', () => {
   });
 });
 
-describe("the gateway's manual", { skip, timeout: 120_000 }, () => {
+describe("the gateway's manual", { skip, timeout: 300_000 }, () => {
   it('gets both clients in from nothing', async () => {
     await using scene = await ManualScene.open();
     assert.match(await scene.follow(BEGIN), /gateway\.toml: nothing is wrong\./);

@@ -75,6 +75,7 @@ export async function clientSettings(url: string, options: ConnectOptions): Prom
       usesDatagrams: udp && proxy === undefined, // spec "AnyConnect", section 7.9
       datagramCiphers: { allowsLegacy: allowLegacy.includes('dtls') },
       ...(options.hostCheckWords !== undefined && { hostCheckWords: options.hostCheckWords }),
+      ...(options.resource !== undefined && { resource: options.resource }),
     },
     tls: allowLegacy.includes('tls') ? LEGACY_TLS : STRICT_TLS,
     trust: { systemTrust: systemTrust ?? pins.length === 0, fingerprints: pins, ...(caFile !== undefined && { caFile }) },

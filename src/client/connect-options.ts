@@ -69,6 +69,8 @@ export interface LoginOptions {
   readonly browser?: string | ((url: string) => Promise<void>);
   /** What a Fortinet portal with a host check is told of this machine, word by word. Default: nothing. */
   readonly hostCheckWords?: HostCheckWords;
+  /** The VPN resource to use, by its name, where an F5 gateway offers several. Default: the first. */
+  readonly resource?: string;
 
   /** Keys that the gateway may have, as `pin-sha256:` and base64. If there are any, they alone decide whether it is trusted. */
   readonly pins?: readonly string[];
@@ -79,8 +81,8 @@ export interface LoginOptions {
   /** Asked about a certificate that nobody vouches for. Default: such a gateway is refused. */
   readonly onCertificate?: (question: TrustQuestion) => Promise<boolean>;
   /**
-   * What would otherwise be refused as too weak. `tls`: TLS 1.0 and 1.1, and cipher suites without forward secrecy or with SHA-1. `dtls`: Cisco's
-   * DTLS of before the standard, with SHA-1. Default: none.
+   * What would otherwise be refused as too weak. `tls`: TLS 1.0 and 1.1, and cipher suites without forward secrecy or with SHA-1. `dtls`: DTLS 1.0,
+   * and Cisco's of before the standard, with SHA-1. Default: none.
    */
   readonly allowLegacy?: readonly ('tls' | 'dtls')[];
 

@@ -9,7 +9,7 @@ import { formatUrl, isSameServer } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import type { TlsConnection } from '../node/tls-connection.ts';
 import { pinOf } from '../node/trust/fingerprints.ts';
-import { dumpRequest, dumpResponse } from './http-dump.ts';
+import { dumpRequest, dumpResponse, shownTarget } from './http-dump.ts';
 import { KeptConnection } from './kept-connection.ts';
 
 export interface GatewayHttpOptions {
@@ -45,7 +45,7 @@ export class GatewayHttp {
 
   /** Sends a request and waits for the whole response. A kept connection that fails before it answers is replaced, once. */
   async request(request: LoginRequest, how: { readonly fresh?: boolean } = {}): Promise<HttpResponse> {
-    this.#options.log.log('info', 'http request', { method: request.method, url: formatUrl(request.target) });
+    this.#options.log.log('info', 'http request', { method: request.method, url: formatUrl(shownTarget(request)) });
     this.#inherit();
     const kept = this.#kept;
     if (kept !== undefined && (how.fresh === true || !isSameServer(kept.target, request.target))) await this.close();

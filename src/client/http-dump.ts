@@ -2,7 +2,7 @@
  * HTTP messages as log events, line by line, without what is secret: cookies, authorisation, and in bodies whatever the log-in marked.
  * The drop-in shows them under `--dump-http-traffic`.
  */
-import type { LoginRequest } from '../core/auth/login-io.ts';
+import type { LoginRequest, Target } from '../core/auth/login-io.ts';
 import type { HttpHeaders, HttpResponse } from '../core/http/message.ts';
 import type { Logger } from '../core/log.ts';
 import { fromUtf8, printable } from '../core/wire/text.ts';
@@ -10,10 +10,10 @@ import { fromUtf8, printable } from '../core/wire/text.ts';
 const SECRET_HEADERS = /^(?:cookie|authorization|proxy-authorization|x-dtls-master-secret|x-cstp-post-auth-xml)$/i;
 
 /** Elements of a gateway's documents whose text is as good as a password. */
-const SECRET_ELEMENTS = /(<(session-token|sso-token|host-scan-token)\b[^>]*>)[^<]*/gi;
+const SECRET_ELEMENTS = /(<(session-token|sso-token|host-scan-token|session_id|ur_z)\b[^>]*>)[^<]*/gi;
 
 export function dumpRequest(log: Logger, request: LoginRequest): void {
-  log.log('trace', 'http sent', { line: `${request.method} ${request.target.path} HTTP/1.1` });
+  log.log('trace', 'http sent', { line: `${request.method} ${shownTarget(request).path} HTTP/1.1` });
   for (const line of headerLines(request.headers)) log.log('trace', 'http sent', { line });
   log.log('trace', 'http sent', { line: '' });
   for (const line of (request.shownBody ?? '').split('\n')) if (line !== '') log.log('trace', 'http sent', { line: printable(line) });
@@ -25,6 +25,11 @@ export function dumpResponse(log: Logger, response: HttpResponse): void {
   log.log('debug', 'http response body', { length: response.body.length });
   const text = fromUtf8(response.body).replace(SECRET_ELEMENTS, '$1[secret]');
   for (const line of text.split('\n')) if (line !== '') log.log('trace', 'http received', { line: printable(line) });
+}
+
+/** Where a request goes, as logs may show it. */
+export function shownTarget({ target, shownPath }: LoginRequest): Target {
+  return shownPath === undefined ? target : { ...target, path: shownPath };
 }
 
 function headerLines(headers: HttpHeaders): string[] {

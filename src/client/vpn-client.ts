@@ -5,6 +5,8 @@ import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
 import type { Credential, HostCheckRequest, LoginIo, ProfileStore, Target } from '../core/auth/login-io.ts';
 import type { ProtocolId } from '../core/auth/protocol-id.ts';
+import type { CertificateIdentity } from '../core/crypto/provider.ts';
+import { UnsupportedError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { ClientProtocol, ProtocolSettings } from '../core/protocols/client-protocol.ts';
 import { type Recognition, recogniseGateway } from '../core/protocols/recognition.ts';
@@ -102,11 +104,12 @@ export class VpnClient {
   static async create(settings: ClientSettings, skin: ClientSkin): Promise<VpnClient> {
     const crypto = new NodeCrypto();
     let serverTrust: ServerTrust | undefined;
+    const datagramIdentity = settings.identity && datagramIdentityOf(settings.identity, skin.log);
     const wishes: ProtocolSettings = {
       ...{ ...settings.wishes, crypto, log: skin.log },
       datagramCertificateFault: (gateway, chain) =>
         serverTrust === undefined ? 'there was no log-in' : serverTrust.faultElsewhere(gateway, chain),
-      ...(settings.identity !== undefined && { datagramIdentity: certificateIdentity(settings.identity.chain, settings.identity.key) }),
+      ...(datagramIdentity !== undefined && { datagramIdentity }),
     };
     const [anchors, protocol] = await Promise.all([
       loadTrustAnchors(settings.trust),
@@ -293,6 +296,17 @@ export class VpnClient {
     });
     void session.closed.then(() => dialer.close()); // if it ended before its tunnel was opened
     return session;
+  }
+}
+
+/** Undefined for a kind of key that TLS has and our DTLS has not: a gateway that asks for a certificate there is shown none. */
+function datagramIdentityOf({ chain, key }: ClientIdentity, log: Logger): CertificateIdentity | undefined {
+  try {
+    return certificateIdentity(chain, key);
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    log.log('debug', 'no certificate for DTLS', { reason: error.message });
+    return undefined;
   }
 }
 

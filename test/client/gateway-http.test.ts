@@ -286,4 +286,15 @@ describe('HTTP to a gateway', { skip: missing('openssl'), timeout: 30_000 }, () 
       assert.ok(gateway.log.lines.includes(line), `${line}\nin\n${lines}`);
     }
   });
+
+  it("shows neither what opens a tunnel of F5's nor an id in a path", async () => {
+    await using gateway = await open(() =>
+      ok('<object><ur_Z>Z3CRET</ur_Z><Session_ID>5ESSION</Session_ID><DNS0>10.0.0.53</DNS0></object>'),
+    );
+    await gateway.http.request({ ...get({ ...gateway.target, path: '/saml?id=1DENTITY' }), shownPath: '/saml?id=…' });
+    const lines = gateway.log.lines.join('\n');
+    assert.doesNotMatch(lines, /Z3CRET|5ESSION|1DENTITY/);
+    assert.match(lines, /<ur_Z>\[secret\]<\/ur_Z><Session_ID>\[secret\]<\/Session_ID><DNS0>10\.0\.0\.53</);
+    assert.match(lines, /http sent line=GET \/saml\?id=… HTTP/);
+  });
 });

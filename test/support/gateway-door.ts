@@ -5,7 +5,14 @@ import { renderRequest, renderResponse } from '../../src/core/http/render.ts';
 import { RequestParser } from '../../src/core/http/request-parser.ts';
 import { ResponseParser } from '../../src/core/http/response-parser.ts';
 import { anyconnectGateway } from '../../src/core/protocols/anyconnect/gateway.ts';
-import type { ClientFacts, GatewayConnection, GatewaySession, TunnelPlan, Visitor } from '../../src/core/protocols/gateway-protocol.ts';
+import type {
+  ClientFacts,
+  GatewayConnection,
+  GatewayProtocol,
+  GatewaySession,
+  TunnelPlan,
+  Visitor,
+} from '../../src/core/protocols/gateway-protocol.ts';
 import { fromUtf8, utf8 } from '../../src/core/wire/text.ts';
 
 export const FACTS: ClientFacts = {
@@ -23,9 +30,9 @@ export class Door implements GatewayConnection {
   #pending: PromiseWithResolvers<HttpRequest | undefined> = Promise.withResolvers();
   #answered: PromiseWithResolvers<HttpResponse> = Promise.withResolvers();
 
-  constructor(visitor: Visitor, facts: Partial<ClientFacts> = {}) {
+  constructor(visitor: Visitor, facts: Partial<ClientFacts> = {}, { serve }: Pick<GatewayProtocol, 'serve'> = anyconnectGateway) {
     this.facts = { ...FACTS, ...facts };
-    this.end = anyconnectGateway.serve(this, visitor);
+    this.end = serve(this, visitor);
     this.end.catch(() => undefined);
   }
 

@@ -23,6 +23,7 @@ export interface LoginArguments {
   readonly proxyLogin?: string;
   readonly resolve?: readonly string[];
   readonly browser?: string;
+  readonly resource?: string;
   readonly userAgent?: string;
   readonly verbose?: Verbosity;
   readonly json?: true;

@@ -33,7 +33,7 @@ export async function loginOptions(given: LoginArguments, context: ClientOptions
   const { asker, signal, log } = context;
   const keyPassword = given.keyPasswordStdin && (await secretLine(context, '--key-password-stdin'));
   const password = given.passwordStdin && (await secretLine(context, '--password-stdin'));
-  const { certificate, key, user, group, caFile, proxy, userAgent, browser, pin: pins, allowLegacy } = given;
+  const { certificate, key, user, group, caFile, proxy, userAgent, browser, resource, pin: pins, allowLegacy } = given;
   if (key !== undefined && certificate === undefined) throw new MisuseError('--key belongs to a --certificate.');
   return {
     protocol: given.protocol,
@@ -61,6 +61,7 @@ export async function loginOptions(given: LoginArguments, context: ClientOptions
     ...(given.resolve !== undefined && { addresses: addressesOf(given.resolve) }),
     ...(userAgent !== undefined && { userAgent }),
     ...(browser !== undefined && { browser }),
+    ...(resource !== undefined && { resource }),
     signal,
     log,
   };

@@ -234,7 +234,7 @@ function addLoginOptions(command: Command): void {
       repeated(
         new Option(
           '--allow-legacy <what>',
-          'Allow what is weak: tls (TLS 1.0 and 1.1, SHA-1) or dtls (the dialect of old Cisco gateways). Repeatable.',
+          'Allow what is weak: tls (TLS 1.0 and 1.1, SHA-1) or dtls (DTLS 1.0, and the dialect of old Cisco gateways). Repeatable.',
         ),
         ['tls', 'dtls'],
       ),
@@ -247,6 +247,7 @@ function addLoginOptions(command: Command): void {
     .option('--proxy-login <file>', 'A file with a line USER:PASSWORD for the proxy.')
     .addOption(repeated(new Option('--resolve <host:address>', 'Use this address for a host. Repeatable.')))
     .option('--browser <program>', 'Log in with this web browser, where the gateway can (SAML).')
+    .option('--resource <name>', 'The VPN resource to use, where an F5 gateway offers several.')
     .option('--user-agent <text>', 'What to call ourselves; some gateways insist on "AnyConnect …".')
     .optionsGroup('Messages:')
     .addOption(

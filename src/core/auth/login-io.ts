@@ -27,6 +27,8 @@ export interface LoginRequest {
   readonly body?: Uint8Array;
   /** The body's text as logs may show it: without passwords. */
   readonly shownBody?: string;
+  /** The path as logs may show it. Default: as it is. */
+  readonly shownPath?: string;
 }
 
 /** Everything a log-in may ask; CLI, GUI and library hand in the real thing. */

@@ -59,8 +59,23 @@ export function parseHtmlPage(html: string, maxLength: number = MAX_PAGE_LENGTH)
   const reader = new PageReader();
   // HTML's own entities are left out of the commands (tools/bundle.ts); XML's do, and so do its rules where scripts are taken out first.
   const parser = new Parser(reader, { xmlMode: true, lowerCaseTags: true, lowerCaseAttributeNames: true });
-  parser.end(html.replace(/<(script|style)\b[\s\S]*?<\/\1\s*>/gi, ''));
+  parser.end(withoutScripts(html));
   return reader.page();
+}
+
+/** One that is not closed goes to the end, as in browsers. Each character is looked at twice at most, whatever the page. */
+function withoutScripts(html: string): string {
+  const parts: string[] = [];
+  const opening = /<(script|style)\b/gi;
+  let position = 0;
+  for (let opened = opening.exec(html); opened !== null; opened = opening.exec(html)) {
+    parts.push(html.slice(position, opened.index));
+    const closing = opened[1]?.toLowerCase() === 'script' ? /<\/script\s*>/gi : /<\/style\s*>/gi;
+    closing.lastIndex = opening.lastIndex;
+    position = closing.exec(html) === null ? html.length : closing.lastIndex;
+    opening.lastIndex = position;
+  }
+  return parts.join('') + html.slice(position);
 }
 
 class PageReader implements Partial<Handler> {

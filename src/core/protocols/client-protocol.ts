@@ -58,6 +58,8 @@ export interface ProtocolSettings {
   readonly datagramCertificateFault?: (gateway: Target, chain: readonly Uint8Array[]) => string | undefined;
   /** What a Fortinet portal with a host check is told, where it asks (spec "Fortinet", section 2.7). */
   readonly hostCheckWords?: HostCheckWords;
+  /** The VPN resource to use, by its name, where an F5 gateway offers several (spec "F5", section 3). Default: the first. */
+  readonly resource?: string;
 }
 
 export interface HostCheckWords {

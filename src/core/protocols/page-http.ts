@@ -50,8 +50,8 @@ export class PageHttp {
     throw new PeerMisbehavedError(`The gateway redirected a request more than ${MAX_REDIRECTS} times.`);
   }
 
-  /** One request to a path of the same server; redirects are the caller's, and {@link place} stays. */
-  get(path: string, how: { readonly fresh?: boolean } = {}): Promise<HttpResponse> {
+  /** One request to a path of the same server; redirects are the caller's, and {@link place} stays. `shown`: the path for logs, where it holds a secret. */
+  get(path: string, how: { readonly fresh?: boolean; readonly shown?: string } = {}): Promise<HttpResponse> {
     return this.#exchange('GET', { ...this.place, path }, undefined, how);
   }
 
@@ -70,15 +70,19 @@ export class PageHttp {
     method: 'GET' | 'POST',
     target: Target,
     body?: { readonly text: string; readonly shown: string },
-    how: { readonly fresh?: boolean } = {},
+    { fresh, shown }: { readonly fresh?: boolean; readonly shown?: string } = {},
   ): Promise<HttpResponse> {
     const bytes = body && utf8(body.text);
     const headers = [
       ...requestHeaders(target, this.#userAgent, this.jar.header()),
       ...(bytes === undefined ? [] : bodyHeaders(bytes.length)),
     ];
-    const request = { method, target, headers, ...(bytes !== undefined && { body: bytes, shownBody: body?.shown ?? '' }) };
-    const response = await this.#io.http(request, how);
+    const request = {
+      ...{ method, target, headers },
+      ...(bytes !== undefined && { body: bytes, shownBody: body?.shown ?? '' }),
+      ...(shown !== undefined && { shownPath: shown }),
+    };
+    const response = await this.#io.http(request, fresh === undefined ? {} : { fresh });
     this.jar.store(response.headers);
     return response;
   }

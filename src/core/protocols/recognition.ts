@@ -7,6 +7,7 @@
  */
 import type { LoginIo, LoginRequest, Target } from '../auth/login-io.ts';
 import { PROTOCOL_IDS, type ProtocolId } from '../auth/protocol-id.ts';
+import { NetworkError, PeerMisbehavedError } from '../errors.ts';
 import type { HttpResponse } from '../http/message.ts';
 import { formatUrl, hostHeader } from '../http/url.ts';
 import type { Certainty, Finding, Recogniser } from './recogniser.ts';
@@ -34,7 +35,7 @@ const ENTRY_HEADERS = [
   ['Accept', '*/*'],
 ] as const;
 
-/** @param asks `all`: every request, for who wants to see everything. Rejects as {@link LoginIo.http} does. */
+/** @param asks `all`: every request, for who wants to see everything. Rejects as {@link LoginIo.http} does where not even the first one is answered. */
 export async function recogniseGateway(io: LoginIo, target: Target, asks: 'enough' | 'all' = 'enough'): Promise<Recognition> {
   const recognisers = await Promise.all(PROTOCOL_IDS.map(loadRecogniser));
   const evidence: Evidence[] = [];
@@ -45,8 +46,8 @@ export async function recogniseGateway(io: LoginIo, target: Target, asks: 'enoug
   for (const recogniser of recognisers) {
     if (isEnough()) break;
     const request = recogniser.request(target);
-    const answer = await io.http(request);
-    evidence.push(evidenceOf(recogniser, request, answer, recogniser.judge(answer)));
+    const answer = await answerTo(io, request);
+    if (answer !== undefined) evidence.push(evidenceOf(recogniser, request, answer, recogniser.judge(answer)));
   }
   const found = evidence.find(({ certainty }) => certainty === 'certain') ?? evidence.find(({ certainty }) => certainty === 'likely');
   const [usual] = PROTOCOL_IDS;
@@ -55,6 +56,21 @@ export async function recogniseGateway(io: LoginIo, target: Target, asks: 'enoug
   return recognition;
 }
 
+/** Undefined: another vendor's request was too much for the gateway, or for a firewall in front of it, which says nothing of the next one. */
+async function answerTo(io: LoginIo, request: LoginRequest): Promise<HttpResponse | undefined> {
+  try {
+    return await io.http(request);
+  } catch (error) {
+    if (!(error instanceof NetworkError || error instanceof PeerMisbehavedError)) throw error;
+    io.log.log('info', 'gateway did not answer', { request: nameOf(request), reason: error.message });
+    return undefined;
+  }
+}
+
+function nameOf({ method, target }: LoginRequest): string {
+  return `${method} ${formatUrl(target)}`;
+}
+
 function evidenceOf({ protocol }: Recogniser, request: LoginRequest, { status }: HttpResponse, finding: Finding): Evidence {
-  return { protocol, request: `${request.method} ${formatUrl(request.target)}`, status, ...finding };
+  return { protocol, request: nameOf(request), status, ...finding };
 }

@@ -11,12 +11,12 @@
 import { createPrivateKey } from 'node:crypto';
 import type { CertificateIdentity, CryptoProvider } from '../../core/crypto/provider.ts';
 import { DtlsServer } from '../../core/dtls/server.ts';
-import { PeerRefusedError, SallyportError } from '../../core/errors.ts';
+import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { DatagramFront, GatewaySession, Visitor } from '../../core/protocols/gateway-protocol.ts';
+import type { DatagramFront, Visitor } from '../../core/protocols/gateway-protocol.ts';
+import { granted } from '../../core/protocols/page-gateway.ts';
 import type { TunnelMachine } from '../../core/tunnel/machine.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
-import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import { certificateIdentity } from '../../node/crypto/certificates.ts';
 import type { DatagramPath } from '../../node/datagram-path.ts';
 import { helloCookieOf } from '../processes/hello-cookie.ts';
@@ -91,17 +91,6 @@ async function greet(association: StrangerAssociation, { crypto, fronts, visitor
     return lease && { front, hello: record, lease, early };
   }
   return undefined;
-}
-
-/** Undefined where it is refused, which the log says. */
-async function granted(session: GatewaySession, ask: () => Promise<SessionTerms>, log: Logger): Promise<SessionTerms | undefined> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (!(error instanceof PeerRefusedError)) throw error;
-    log.log('warn', 'no lease', { user: session.user, reason: error.message });
-    return undefined;
-  }
 }
 
 /** The certificate that a host shows on TLS, with its key; undefined: a kind of key that DTLS is not spoken with here. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LoginRequest } from '../../../src/core/auth/login-io.ts';
+import { NetworkError } from '../../../src/core/errors.ts';
 import type { HttpResponse } from '../../../src/core/http/message.ts';
 import { recogniseGateway } from '../../../src/core/protocols/recognition.ts';
 import { PlayedIo, reply } from '../../support/played-io.ts';
@@ -12,14 +13,20 @@ const TARGET = { host: 'vpn.example', port: 443, path: '/' };
 class StrangersIo extends PlayedIo {
   readonly #answers: Readonly<Record<string, HttpResponse>>;
 
-  constructor(answers: Readonly<Record<string, HttpResponse>>) {
+  readonly #resets: string | undefined;
+
+  /** @param resets the request at which the connection breaks */
+  constructor(answers: Readonly<Record<string, HttpResponse>>, resets?: string) {
     super([]);
     this.#answers = answers;
+    this.#resets = resets;
   }
 
   override async http(request: LoginRequest): Promise<HttpResponse> {
     this.requests.push(request);
-    return this.#answers[`${request.method} ${request.target.path}`] ?? reply(404);
+    const name = `${request.method} ${request.target.path}`;
+    if (name === this.#resets) throw new NetworkError('The connection was reset.');
+    return this.#answers[name] ?? reply(404);
   }
 }
 
@@ -46,6 +53,14 @@ describe('a gateway', () => {
     const fortinet = await recognise({ 'GET /remote/login': reply(200, '<form action="/remote/logincheck">') });
     assert.deepEqual(fortinet.found, ['fortinet', 'certain']);
     assert.deepEqual((await recognise({ 'GET /remote/login': reply(200, 'fgt_lang') })).found, ['fortinet', 'likely']);
+  });
+
+  it('is asked on where it cannot stand the request of another vendor', async () => {
+    const io = new StrangersIo({ 'GET /remote/login': reply(200, '<form action="/remote/logincheck">') }, 'POST /');
+    const { protocol, evidence } = await recogniseGateway(io, TARGET, 'enough');
+    assert.equal(protocol, 'fortinet');
+    assert.ok(!evidence.some(({ request }) => request.startsWith('POST')), 'what was not answered proves nothing');
+    await assert.rejects(recogniseGateway(new StrangersIo({}, 'GET /'), TARGET), NetworkError);
   });
 
   it('that says nothing is tried as the usual one, and that is said', async () => {

@@ -3,14 +3,18 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { AuthStep } from '../../../src/core/auth/dialogue.ts';
+import { PeerRefusedError } from '../../../src/core/errors.ts';
 import type { HttpRequest } from '../../../src/core/http/message.ts';
+import { f5Gateway } from '../../../src/core/protocols/f5/gateway.ts';
+import { fortinetGateway } from '../../../src/core/protocols/fortinet/gateway.ts';
+import type { GatewayProtocol } from '../../../src/core/protocols/gateway-protocol.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { toBase64 } from '../../../src/core/wire/text.ts';
 import { RemoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
 import { type DeskService, WORKER_GUARDS } from '../../../src/gateway/processes/worker-contract.ts';
 import { workerVisitor } from '../../../src/gateway/worker/worker-visitor.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
-import { Door, FACTS, post, replyDocument } from '../../support/gateway-door.ts';
+import { Door, FACTS, get, post, replyDocument } from '../../support/gateway-door.ts';
 
 const ID = toBase64(new Uint8Array(32));
 const QUESTION: AuthStep = { type: 'ask', form: { id: 'main', fields: [{ kind: 'password', name: 'password', label: 'Password:' }] } };
@@ -28,6 +32,8 @@ function guardedWorker() {
     knows: true,
     session: { id: 's', user: 'alice' },
     endSession: undefined,
+    preview: new PeerRefusedError('no room'),
+    lease: new PeerRefusedError('no room'),
   };
   const desk = new Proxy({} as DeskService, {
     get: (_, name: keyof DeskService) => (name in answers ? asked(name) : undefined),
@@ -36,7 +42,9 @@ function guardedWorker() {
     (name: keyof DeskService) =>
     async (...args: unknown[]) => {
       passed(name, args);
-      return answers[name];
+      const answer = answers[name];
+      if (answer instanceof Error) throw answer;
+      return answer;
     };
   const lines: unknown[] = [];
   const notify = (name: string, args: readonly unknown[]) => {
@@ -50,9 +58,9 @@ function guardedWorker() {
   return { visitor, log, lines, calls: () => calls };
 }
 
-async function served(request: HttpRequest): Promise<number> {
+async function served(request: HttpRequest, vendor?: GatewayProtocol): Promise<number> {
   const { visitor, lines, calls } = guardedWorker();
-  const door = new Door(visitor, FACTS);
+  const door = new Door(visitor, FACTS, vendor);
   const answer = await door.exchange(request);
   assert.doesNotMatch(JSON.stringify(lines), /request failed/);
   assert.notEqual(typeof answer === 'string' ? undefined : answer.status, 503);
@@ -80,6 +88,12 @@ const headers = fc
     return Object.entries(all).map(([name, own]) => [name, own.replace(/[^ -~]/g, '_')] as const);
   });
 
+/** What their clients' forms have. */
+const VENDORS = [
+  { vendor: fortinetGateway, path: '/remote/logincheck', names: ['username', 'credential', 'realm', 'code', 'reqid', 'magic', 'ftmpush'] },
+  { vendor: f5Gateway, path: '/my.policy', names: ['username', 'password', 'domain', 'vhost', 'sallyport_step'] },
+] as const;
+
 describe('what a worker tells main of its clients', () => {
   it('passes the guards, whatever a client posts', async () => {
     let calls = 0;
@@ -91,6 +105,40 @@ describe('what a worker tells main of its clients', () => {
     );
     assert.ok(calls > 200, `only ${calls} messages were looked at`);
   });
+
+  for (const { vendor, path, names } of VENDORS) {
+    it(`passes the guards, whatever a client posts to ${path}`, async () => {
+      let calls = 0;
+      const pair = fc.tuple(fc.constantFrom(...names), value).map(([name, own]) => `${name}=${encodeURIComponent(own)}`);
+      const posted = fc
+        .uniqueArray(pair, { selector: (text) => text.split('=', 1)[0], maxLength: names.length })
+        .map((all) => all.join('&'));
+      await fc.assert(
+        fc.asyncProperty(fc.oneof(posted, form), headers, async (text, withHeaders) => {
+          calls += await served(post(path, text, withHeaders), vendor);
+        }),
+        { numRuns: 300 },
+      );
+      assert.ok(calls > 100, `only ${calls} messages were looked at`);
+    });
+
+    it(`has cookies and targets at ${path} that pass the guards, however long they are`, async () => {
+      await fc.assert(
+        fc.asyncProperty(value, fc.constantFrom('SVPNCOOKIE', 'MRHSession'), async (text, name) => {
+          const own = text.replace(/[^\x21-\x7e]/g, '_');
+          for (const target of [
+            '/remote/fortisslvpn_xml',
+            '/vdesk/vpn/connect.php3',
+            `/${own}`,
+            `/myvpn?sess=${own}&Z=${own}&hostname=${own}`,
+          ]) {
+            await served(get(target, [['Cookie', `${name}=${own}`]]), vendor);
+          }
+        }),
+        { numRuns: 50 },
+      );
+    });
+  }
 
   it('has no name of a field longer than any that is asked for', async () => {
     const name = 'x'.repeat(1_400);

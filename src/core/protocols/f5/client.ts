@@ -7,25 +7,22 @@ import { type DatagramWay, PppClientTunnel, type PppClientTunnelOptions } from '
 import { DatagramCarrier } from '../../ppp/datagram-carrier.ts';
 import { f5Encapsulation, HDLC } from '../../ppp/encapsulation.ts';
 import type { ClientNetwork } from '../../ppp/link-options.ts';
-import { MIN_MTU_IPV6, type TunnelConfig } from '../../tunnel/config.ts';
-import type { PathFacts, TunnelMachine } from '../../tunnel/machine.ts';
+import type { TunnelConfig } from '../../tunnel/config.ts';
+import type { TunnelMachine } from '../../tunnel/machine.ts';
 import type { Cidr, IpAddress } from '../../wire/ip-address.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { PageHttp } from '../page-http.ts';
+import { datagramCredentials, tunnelMtu } from '../ppp-client.ts';
 import { login } from './login.ts';
 import { type F5Options, parseOptions } from './options-document.ts';
 import { AS_XML, PATHS } from './paths.ts';
-import { parseResources } from './resource-list.ts';
+import { chosenResource, parseResources } from './resource-list.ts';
 import { expiryOf, type F5Session, parseSessionCookie, SESSION_COOKIE, TIMING_COOKIE } from './session-cookie.ts';
 import { DatagramRequest, renderTunnelRequest, type TunnelAnswer, TunnelRequest } from './tunnel-request.ts';
 
-/** Of the way to the gateway, where nobody knows it: an Ethernet. */
-const DEFAULT_LINK_MTU = 1500;
-/** Spec "PPP", section 10.2: IPv6 (40), TCP (32), TLS (30), header and protocol (8). */
-const OVERHEAD = 110;
-/** The same on every path, so that a change of path is none of the device's business. */
-const MAX_MTU = 1400;
+/** Of the frame, `FF 03` and the protocol (spec "PPP", section 10.2). */
+const HEADER_LENGTH = 8;
 
 export class F5Client implements ClientProtocol {
   readonly id = 'f5';
@@ -76,8 +73,9 @@ export class F5Client implements ClientProtocol {
   async #fetchOptions(io: LoginIo, credential: Credential, session: F5Session): Promise<ReceivedOptions> {
     const { log } = this.#settings;
     const http = this.#http(io, credential, session);
-    const [resource, ...others] = parseResources(bodyOf(await http.get(`${PATHS.resources}?${AS_XML}`), 'list of resources'));
-    for (const { name } of others) log.log('info', 'resource not used', { name });
+    const resources = parseResources(bodyOf(await http.get(`${PATHS.resources}?${AS_XML}`), 'list of resources'));
+    const resource = chosenResource(resources, this.#settings.resource);
+    for (const other of resources) if (other !== resource) log.log('info', 'resource not used', { name: other.name });
     const options = parseOptions(bodyOf(await http.get(`${PATHS.options}?${resource.params}&${AS_XML}`), 'options'));
     for (const { problem, field, text } of options.warnings) log.log('warn', 'configuration value', { problem, field, text });
     log.log('info', 'configuration received', { resource: resource.name, dtls: options.datagram !== undefined, hdlc: options.usesHdlc });
@@ -112,7 +110,7 @@ export class F5Client implements ClientProtocol {
         return configOf(options, granted(), hasIpv6);
       },
       ...(expiresAt !== undefined && { lifetime: Math.max(expiresAt - io.now(), 0) }),
-      mtuOf: (facts) => this.#mtuOf(facts),
+      mtuOf: (facts) => tunnelMtu(this.#settings, facts, HEADER_LENGTH),
       ...(dpd !== undefined && { dpd }),
       stream: () => new TunnelRequest(request, (answer) => this.#take(answer)),
       ...this.#datagramWay(credential.gateway, received, request),
@@ -121,22 +119,14 @@ export class F5Client implements ClientProtocol {
 
   /** Spec 5.3. TLS is used where the gateway has no UDP, speaks only DTLS 1.0 there and that was not allowed, or shows another key. */
   #datagramWay(gateway: Target, { options, remote }: ReceivedOptions, request: Uint8Array): { datagram?: DatagramWay } {
-    const { crypto, log, usesDatagrams, datagramCiphers, datagramCertificateFault: faultOf, datagramIdentity: identity } = this.#settings;
+    const { crypto, log, usesDatagrams, datagramCiphers } = this.#settings;
+    const credentials = datagramCredentials(this.#settings, gateway);
     const { datagram, usesHdlc } = options;
-    if (!usesDatagrams || datagram === undefined || usesHdlc || faultOf === undefined) return {};
+    if (!usesDatagrams || datagram === undefined || usesHdlc || credentials === undefined) return {};
     if (!datagram.allows12 && !datagramCiphers.allowsLegacy) {
       log.log('info', 'datagram disabled', { reason: 'the gateway speaks only DTLS 1.0, which is insecure' });
       return {};
     }
-    const credentials = {
-      kind: 'certificate' as const,
-      faultOf: (chain: readonly Uint8Array[]) => {
-        const fault = faultOf(gateway, chain);
-        if (fault !== undefined) log.log('warn', 'datagram certificate refused', { reason: fault });
-        return fault;
-      },
-      ...(identity !== undefined && { identity }),
-    };
     return {
       datagram: {
         ...{ port: datagram.port, address: remote },
@@ -153,11 +143,6 @@ export class F5Client implements ClientProtocol {
   /** What is said once holds for the session: another address on a reconnect is refused by PPP, or by the session. */
   #take(answer: TunnelAnswer): void {
     this.#granted = { ...this.#granted, ...answer };
-  }
-
-  #mtuOf({ pathMtu }: PathFacts): number {
-    const { mtu, baseMtu = pathMtu ?? DEFAULT_LINK_MTU } = this.#settings;
-    return mtu ?? Math.min(Math.max(baseMtu - OVERHEAD, MIN_MTU_IPV6), MAX_MTU);
   }
 }
 

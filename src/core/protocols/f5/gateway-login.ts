@@ -8,25 +8,21 @@
  *   POST password, step ─────────────► the dialogue of the step ──────────────┼─► another form, with the dialogue's id in it
  *                                                                             └─► the first form again, with a message
  */
-import { type AuthDialogue, type AuthStep, LOGIN_FIELDS, type LoginHints } from '../../auth/dialogue.ts';
+import { type AuthDialogue, type AuthStep, LOGIN_FIELDS } from '../../auth/dialogue.ts';
 import type { AuthForm, FormValues } from '../../auth/form.ts';
-import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
-import { parseForm } from '../../http/form-urlencoded.ts';
+import { PeerRefusedError } from '../../errors.ts';
 import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { queryValue } from '../../http/request-target.ts';
 import { Secret } from '../../secret.ts';
 import type { Millis } from '../../tunnel/packet.ts';
-import { fromBase64, fromHex, fromUtf8, toBase64, toHex } from '../../wire/text.ts';
+import { fromBase64, fromHex, toBase64, toHex } from '../../wire/text.ts';
 import type { GatewayConnection, LeaseWishes, Visitor } from '../gateway-protocol.ts';
-import { page, preliminaryCookies, redirect, sessionCookies, tooLarge } from './gateway-answer.ts';
+import { redirect } from '../page-gateway.ts';
+import { asksFor, type LoginFields, loginHints, parseLoginForm, userAgentOf } from '../page-login.ts';
+import { page, preliminaryCookies, sessionCookies } from './gateway-answer.ts';
 import { DOMAIN_FIELD, FORM_ID, type PageField, renderLoginPage } from './login-page.ts';
 import { PATHS } from './paths.ts';
 import { renderTiming } from './session-cookie.ts';
-import { userAgentOf } from './tunnel-claim.ts';
-
-/** Of one form (spec 9). */
-const MAX_BODY_LENGTH = 16_384;
-const MAX_FIELDS = 64;
 
 const USERNAME = 'username';
 const PASSWORD = 'password';
@@ -44,7 +40,7 @@ const DEFAULT_DURATION: Millis = 604_800_000;
 const PRELIMINARY_ID_LENGTH = 16;
 
 export function wishesOf(request: HttpRequest): LeaseWishes {
-  return { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: userAgentOf(request) };
+  return { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: userAgentOf(request.headers) };
 }
 
 /** The log-ins on one connection. */
@@ -83,8 +79,7 @@ export class GatewayLogin {
   }
 
   async answer(request: HttpRequest): Promise<HttpResponse> {
-    if (request.body.length > MAX_BODY_LENGTH) return tooLarge();
-    const fields = fieldsOf(request);
+    const fields = parseLoginForm(request, [USERNAME, PASSWORD, STEP]);
     const dialogue = await this.#visitor.resume(offWire(fields.get(STEP) ?? ''));
     if (fields.has(USERNAME)) return this.#answerFirst(request, fields, dialogue);
     // A form of a log-in that is over, or of nobody's.
@@ -94,7 +89,7 @@ export class GatewayLogin {
   }
 
   /** A name and a password at once, which back ends ask one after the other. Simple clients bring them without ever having seen the form. */
-  async #answerFirst(request: HttpRequest, fields: Fields, resumed: AuthDialogue | undefined): Promise<HttpResponse> {
+  async #answerFirst(request: HttpRequest, fields: LoginFields, resumed: AuthDialogue | undefined): Promise<HttpResponse> {
     let dialogue = resumed;
     let step: AuthStep | undefined;
     if (dialogue === undefined) ({ dialogue, step } = await this.#begin(request));
@@ -109,14 +104,8 @@ export class GatewayLogin {
     return this.#show(request, dialogue, step);
   }
 
-  #begin(request: HttpRequest): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
-    const { remote, local, host, certificateChain } = this.#connection.facts;
-    const hints: LoginHints = {
-      ...{ remote, local, userAgent: userAgentOf(request) },
-      ...(host !== undefined && { host }),
-      ...(certificateChain !== undefined && { certificateChain }),
-    };
-    return this.#visitor.begin(hints);
+  #begin({ headers }: HttpRequest): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
+    return this.#visitor.begin(loginHints(this.#connection.facts, headers));
   }
 
   #show(request: HttpRequest, dialogue: AuthDialogue, step: AuthStep): Promise<HttpResponse> | HttpResponse {
@@ -176,20 +165,6 @@ export class GatewayLogin {
     const html = renderLoginPage({ id: FORM_ID, title: TITLE, ...(message !== undefined && { message }), action: PATHS.policy, fields });
     return page(html, preliminaryCookies(toHex(this.#visitor.crypto.randomBytes(PRELIMINARY_ID_LENGTH))));
   }
-}
-
-type Fields = ReadonlyMap<string, string>;
-
-/** Throws {@link PeerMisbehavedError} for more fields than there are, and for two names or passwords. */
-function fieldsOf({ body }: HttpRequest): Fields {
-  const pairs = parseForm(fromUtf8(body));
-  const isOnce = (name: string) => pairs.filter(([other]) => other === name).length <= 1;
-  if (pairs.length > MAX_FIELDS || ![USERNAME, PASSWORD, STEP].every(isOnce)) throw new PeerMisbehavedError('a log-in form that cannot be');
-  return new Map(pairs);
-}
-
-function asksFor(step: AuthStep, values: FormValues): boolean {
-  return step.type === 'ask' && step.form.error === undefined && step.form.fields.some(({ name }) => Object.hasOwn(values, name));
 }
 
 /** The dialogue's id is base64; on the wire hexadecimal, which no client spoils. */

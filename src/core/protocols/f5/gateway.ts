@@ -8,17 +8,15 @@
  *            ├─ /myvpn?sess=…&Z=… ──────────────────► the connection is PPP's
  *            └─ /vdesk/hangup.php3 ─────────────────► the session is over
  */
-import { PeerRefusedError, SallyportError } from '../../errors.ts';
 import { parseCookies } from '../../http/cookies.ts';
 import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '../../http/message.ts';
 import { pathOf } from '../../http/request-target.ts';
-import { listMembers } from '../../http/tokens.ts';
 import type { Secret } from '../../secret.ts';
-import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { formatIp } from '../../wire/ip-address.ts';
 import { toHex } from '../../wire/text.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, Visitor } from '../gateway-protocol.ts';
-import { document, failed, loggedOut, noSession, notFound, page, preliminaryCookies, toPolicy, tunnelRefused } from './gateway-answer.ts';
+import { granted, notFound, servePages } from '../page-gateway.ts';
+import { document, loggedOut, noSession, page, preliminaryCookies, toPolicy, tunnelRefused } from './gateway-answer.ts';
 import { GatewayLogin, wishesOf } from './gateway-login.ts';
 import { datagramFront, streamTunnel } from './gateway-tunnel.ts';
 import { renderOptions } from './options-document.ts';
@@ -58,27 +56,9 @@ class Front {
     this.#login = new GatewayLogin(connection, visitor);
   }
 
-  async serve(): Promise<'close' | 'tunnel'> {
-    for (let requests = 0; requests < MAX_REQUESTS; requests++) {
-      const request = await this.#connection.request();
-      if (request === undefined) return 'close';
-      const answer = await this.#answer(request);
-      if (answer === 'tunnel') return 'tunnel';
-      await this.#connection.respond({ ...answer, headers: [...answer.headers, ...this.#visitor.host.headers] });
-      if (isLast(request, answer)) return 'close';
-    }
-    return 'close';
-  }
-
-  /** What fails on our side is told to the client in few words, and to the administrator in full. */
-  async #answer(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
-    try {
-      return request.target.length > MAX_TARGET_LENGTH ? notFound() : await this.#route(request);
-    } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      this.#visitor.log.log('error', 'request failed', { method: request.method, code: error.code, reason: error.message });
-      return failed();
-    }
+  serve(): Promise<'close' | 'tunnel'> {
+    const route = (request: HttpRequest) => this.#route(request);
+    return servePages(this.#connection, this.#visitor, { maxRequests: MAX_REQUESTS, maxTargetLength: MAX_TARGET_LENGTH, route });
   }
 
   async #route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
@@ -112,7 +92,7 @@ class Front {
   /** Both families, whatever was asked: which of them a client speaks, it says where it asks for the tunnel. */
   async #options(request: HttpRequest): Promise<HttpResponse> {
     const session = await this.#session(request);
-    const terms = session && (await this.#granted(session, () => session.preview(wishesOf(request))));
+    const terms = session && (await granted(session, () => session.preview(wishesOf(request)), this.#visitor.log));
     const cookie = sessionCookieOf(request);
     if (terms === undefined || cookie === undefined) return noSession();
     const { local, host } = this.#connection.facts;
@@ -134,7 +114,7 @@ class Front {
     if (known === undefined) return tunnelRefused();
     const { wish, cookie } = known;
     const session = await this.#visitor.session(cookie);
-    const terms = session && (await this.#granted(session, () => session.lease(tunnelWishes(request, wish))));
+    const terms = session && (await granted(session, () => session.lease(tunnelWishes(request, wish)), this.#visitor.log));
     if (session === undefined || terms === undefined) return tunnelRefused();
     const { crypto, log } = this.#visitor;
     this.#connection.run(session, { machine: streamTunnel({ crypto, log, terms, wish }) });
@@ -150,17 +130,6 @@ class Front {
     const cookie = sessionCookieOf(request);
     return cookie === undefined ? undefined : this.#visitor.session(cookie);
   }
-
-  /** Undefined where it is refused, which the log says. */
-  async #granted(session: GatewaySession, ask: () => Promise<SessionTerms>): Promise<SessionTerms | undefined> {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof PeerRefusedError)) throw error;
-      this.#visitor.log.log('warn', 'no lease', { user: session.user, reason: error.message });
-      return undefined;
-    }
-  }
 }
 
 function sessionCookieOf({ headers }: HttpRequest): Secret | undefined {
@@ -168,9 +137,4 @@ function sessionCookieOf({ headers }: HttpRequest): Secret | undefined {
     .flatMap(parseCookies)
     .find(({ name }) => name === SESSION_COOKIE)?.value;
   return value === undefined ? undefined : cookieOffWire(value);
-}
-
-function isLast({ version, headers }: HttpRequest, answer: HttpResponse): boolean {
-  const closes = (all: HttpRequest['headers']) => listMembers([headerValue(all, 'Connection') ?? '']).includes('close');
-  return version === '1.0' || closes(headers) || closes(answer.headers);
 }

@@ -92,7 +92,7 @@ function parseScriptedPage(html: string): LoginPage | undefined {
   const start = /appLoader\.configure\(\s*(?=\{)/.exec(html);
   if (start === null) return undefined;
   const text = html.slice(start.index + start[0].length);
-  const end = /\n\s*\}\);/.exec(text);
+  const end = /\n[ \t]*\}\);/.exec(text); // on one line: `\s` would look at a page of empty lines again for each of them
   const form = end === null ? undefined : record(record(record(parseJson(`${text.slice(0, end.index)}\n}`)).logon).form);
   const fields = form?.fields;
   if (form === undefined || !Array.isArray(fields)) return undefined;

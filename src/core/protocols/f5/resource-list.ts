@@ -44,6 +44,17 @@ export function parseResources(document: Uint8Array | string): readonly [Resourc
   return [first, ...others];
 }
 
+/** Throws {@link PeerRefusedError}, which says what there is, where nothing has that name. */
+export function chosenResource([first, ...others]: ReturnType<typeof parseResources>, name: string | undefined): Resource {
+  if (name === undefined) return first;
+  const all = [first, ...others];
+  const chosen = all.find((resource) => resource.name === name);
+  if (chosen !== undefined) return chosen;
+  throw new PeerRefusedError(
+    `The gateway gives this user no VPN resource "${name}", but ${all.map((each) => `"${each.name}"`).join(', ')}.`,
+  );
+}
+
 export function renderResources(resources: readonly Resource[]): string {
   const favorites = resources.map(({ name, params }) =>
     xmlElement('favorite', { id: name }, [

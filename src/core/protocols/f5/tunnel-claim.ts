@@ -5,17 +5,15 @@
  */
 import { equalInConstantTime } from '../../crypto/constant-time.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
-import { type HttpRequest, headerValue } from '../../http/message.ts';
+import type { HttpRequest } from '../../http/message.ts';
 import type { Secret } from '../../secret.ts';
 import { toHex, utf8 } from '../../wire/text.ts';
 import type { LeaseWishes } from '../gateway-protocol.ts';
+import { userAgentOf } from '../page-login.ts';
 import { cookieOffWire } from './session-cookie.ts';
 import { parseTunnelTarget, type TunnelWish } from './tunnel-request.ts';
 
 const Z_LENGTH = 16;
-
-/** Characters of the User-Agent that are kept. */
-const MAX_USER_AGENT_LENGTH = 255;
 
 export function zOf(crypto: CryptoProvider, cookie: Secret): string {
   return toHex(crypto.hmac('sha256', utf8(cookie.reveal()), utf8('F5 Z'))).slice(0, Z_LENGTH);
@@ -32,10 +30,6 @@ export function authorised(
   return { wish, cookie };
 }
 
-export function userAgentOf({ headers }: Pick<HttpRequest, 'headers'>): string {
-  return (headerValue(headers, 'User-Agent') ?? '').slice(0, MAX_USER_AGENT_LENGTH);
-}
-
 export function tunnelWishes(request: HttpRequest, { wantsIpv4, wantsIpv6, hostname }: TunnelWish): LeaseWishes {
-  return { wantsIpv4, wantsIpv6, isMobile: false, userAgent: userAgentOf(request), ...(hostname !== undefined && { hostname }) };
+  return { wantsIpv4, wantsIpv6, isMobile: false, userAgent: userAgentOf(request.headers), ...(hostname !== undefined && { hostname }) };
 }

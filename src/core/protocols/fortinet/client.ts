@@ -7,11 +7,12 @@ import { DatagramCarrier } from '../../ppp/datagram-carrier.ts';
 import { fortinetEncapsulation } from '../../ppp/encapsulation.ts';
 import type { DatagramPrologue } from '../../ppp/prologue.ts';
 import type { Secret } from '../../secret.ts';
-import { MIN_MTU_IPV6, type TunnelConfig } from '../../tunnel/config.ts';
-import type { PathFacts, TunnelMachine } from '../../tunnel/machine.ts';
+import type { TunnelConfig } from '../../tunnel/config.ts';
+import type { TunnelMachine } from '../../tunnel/machine.ts';
 import type { IpAddress } from '../../wire/ip-address.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
+import { datagramCredentials, tunnelMtu } from '../ppp-client.ts';
 import { FortinetHttp, USER_AGENT } from './client-http.ts';
 import { type FortinetConfiguration, parseConfiguration } from './configuration.ts';
 import { parseServerHello, renderClientHello } from './dtls-hello.ts';
@@ -89,7 +90,7 @@ export class FortinetClient implements ClientProtocol {
       },
       config: { ...others, ...(ipv4 !== undefined && { ipv4 }), ...own },
       ...(lifetime !== undefined && { lifetime: received.at + lifetime - io.now() }),
-      mtuOf: (facts) => this.#mtuOf(facts),
+      mtuOf: (facts) => tunnelMtu(this.#settings, facts, HEADER_LENGTH),
       ...this.#datagramWay({ credential, cookie, received, isReconnect }),
       ...(dpd !== undefined && { dpd }),
       stream: () => new TunnelRequest(credential.gateway, client.chosenUserAgent ?? USER_AGENT, cookie),
@@ -98,41 +99,24 @@ export class FortinetClient implements ClientProtocol {
 
   /** Spec 5. TLS is used where the gateway has no UDP, or shows another key there. */
   #datagramWay({ credential: { gateway }, cookie, received }: TunnelParts): { datagram?: DatagramWay } {
-    const { crypto, log, usesDatagrams, datagramCertificateFault: faultOf, datagramIdentity: identity } = this.#settings;
-    if (!usesDatagrams || !received.configuration.hasDatagrams || faultOf === undefined) return {};
-    const certificate = {
-      kind: 'certificate' as const,
-      faultOf: (chain: readonly Uint8Array[]) => {
-        const fault = faultOf(gateway, chain);
-        if (fault !== undefined) log.log('warn', 'datagram certificate refused', { reason: fault });
-        return fault;
-      },
-      ...(identity !== undefined && { identity }),
-    };
+    const { crypto, usesDatagrams } = this.#settings;
+    const credentials = datagramCredentials(this.#settings, gateway);
+    if (!usesDatagrams || !received.configuration.hasDatagrams || credentials === undefined) return {};
     return {
       datagram: {
         ...{ port: gateway.port, address: received.remote },
         open: (path, { engine }, link) =>
           new DatagramCarrier({
             ...{ path, link, isCarried: engine, prologue: datagramPrologue(cookie) },
-            dtls: new DtlsClient({ crypto, version: '1.2', credentials: certificate }),
+            dtls: new DtlsClient({ crypto, version: '1.2', credentials }),
           }),
       },
     };
   }
-
-  #mtuOf({ pathMtu }: PathFacts): number {
-    const { mtu, baseMtu = pathMtu ?? DEFAULT_LINK_MTU } = this.#settings;
-    return mtu ?? Math.min(Math.max(baseMtu - OVERHEAD, MIN_MTU_IPV6), MAX_MTU);
-  }
 }
 
-/** Of the way to the gateway, where nobody knows it: an Ethernet. */
-const DEFAULT_LINK_MTU = 1500;
-/** Spec "PPP", section 10.2: IPv6 (40), TCP (32), TLS (30), header and protocol (10). */
-const OVERHEAD = 112;
-/** The same on every path, so that a change of path is none of the device's business. */
-const MAX_MTU = 1400;
+/** Of the frame, `FF 03` and the protocol (spec "PPP", section 10.2). */
+const HEADER_LENGTH = 10;
 
 function datagramPrologue(cookie: Secret): DatagramPrologue {
   return {

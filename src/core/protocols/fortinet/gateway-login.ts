@@ -7,29 +7,16 @@
  *   reqid, magic, code ──► the dialogue of their id ─► next(code) ─────┼─► ret=2 (a code), 401 (anything else), with the dialogue's id
  *                                                                      └─► 405
  */
-import { type AuthDialogue, type AuthStep, LOGIN_FIELDS, type LoginHints } from '../../auth/dialogue.ts';
+import { type AuthDialogue, type AuthStep, LOGIN_FIELDS } from '../../auth/dialogue.ts';
 import type { AuthForm, FormValues } from '../../auth/form.ts';
-import { PeerMisbehavedError } from '../../errors.ts';
-import { parseForm } from '../../http/form-urlencoded.ts';
-import { type HttpHeaders, type HttpRequest, type HttpResponse, headerValue } from '../../http/message.ts';
+import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { Secret } from '../../secret.ts';
-import { fromUtf8 } from '../../wire/text.ts';
 import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
-import { admitted, codeWanted, loginRefused, pageWanted, tooLarge } from './gateway-answer.ts';
-
-/** Of one form (spec 9). */
-const MAX_BODY_LENGTH = 16_384;
-const MAX_FIELDS = 64;
-
-/** Characters of the User-Agent that are kept. */
-const MAX_USER_AGENT_LENGTH = 255;
+import { asksFor, type LoginFields, loginHints, parseLoginForm } from '../page-login.ts';
+import { admitted, codeWanted, loginRefused, pageWanted } from './gateway-answer.ts';
 
 /** Where a challenge's two halves of the dialogue's id are cut: simple clients have 39 bytes for each. */
 const HALF = 22;
-
-export function userAgentOf(headers: HttpHeaders): string {
-  return (headerValue(headers, 'User-Agent') ?? '').slice(0, MAX_USER_AGENT_LENGTH);
-}
 
 /** The log-ins on one connection. */
 export class GatewayLogin {
@@ -44,18 +31,17 @@ export class GatewayLogin {
   }
 
   async answer(request: HttpRequest): Promise<HttpResponse> {
-    if (request.body.length > MAX_BODY_LENGTH) return tooLarge();
-    const fields = fieldsOf(request);
+    const fields = parseLoginForm(request, ['username', 'credential', 'code']);
     const reply = fields.get('code') ?? fields.get('credential') ?? '';
     const isReply = fields.has('reqid') || fields.has('magic');
     return isReply ? this.#continue(fields, reply) : this.#begin(request, fields);
   }
 
   /** A name and a password at once, which back ends ask one after the other. */
-  async #begin(request: HttpRequest, fields: Fields): Promise<HttpResponse> {
+  async #begin(request: HttpRequest, fields: LoginFields): Promise<HttpResponse> {
     const { host } = this.#visitor;
     if (host.needsCertificate === true && this.#connection.facts.certificateChain === undefined) return loginRefused();
-    const { dialogue, step: first } = await this.#visitor.begin(this.#hints(request, fields.get('realm') ?? ''));
+    const { dialogue, step: first } = await this.#visitor.begin(loginHints(this.#connection.facts, request.headers, fields.get('realm')));
     let step = first;
     const given: readonly FormValues[] = [
       { [LOGIN_FIELDS.username]: fields.get('username') ?? '' },
@@ -65,7 +51,7 @@ export class GatewayLogin {
     return this.#show(dialogue, step);
   }
 
-  async #continue(fields: Fields, reply: string): Promise<HttpResponse> {
+  async #continue(fields: LoginFields, reply: string): Promise<HttpResponse> {
     const id = idOf(fields.get('reqid') ?? '', fields.get('magic') ?? '');
     const dialogue = this.#asked?.id === id ? this.#asked : await this.#visitor.resume(id);
     // There is nobody here who could push a question to a telephone (spec 2.4).
@@ -120,32 +106,6 @@ export class GatewayLogin {
       fields: [hidden('magic', magic), hidden('reqid', reqid), hidden('grpid', '0'), { kind: 'password', name: 'credential', value: '' }],
     });
   }
-
-  /** A realm that is no group's is the default one: nobody learns which there are. */
-  #hints({ headers }: HttpRequest, realm: string): LoginHints {
-    const { remote, local, host, certificateChain } = this.#connection.facts;
-    return {
-      ...{ remote, local, userAgent: userAgentOf(headers) },
-      ...(host !== undefined && { host }),
-      ...(realm !== '' && { group: realm }),
-      ...(certificateChain !== undefined && { certificateChain }),
-    };
-  }
-}
-
-type Fields = ReadonlyMap<string, string>;
-
-/** Throws {@link PeerMisbehavedError} for more fields than there are, and for two names or passwords. */
-function fieldsOf({ body }: HttpRequest): Fields {
-  const pairs = parseForm(fromUtf8(body));
-  const isOnce = (name: string) => pairs.filter(([other]) => other === name).length <= 1;
-  if (pairs.length > MAX_FIELDS || !['username', 'credential', 'code'].every(isOnce))
-    throw new PeerMisbehavedError('a log-in form that cannot be');
-  return new Map(pairs);
-}
-
-function asksFor(step: AuthStep, values: FormValues): boolean {
-  return step.type === 'ask' && step.form.error === undefined && step.form.fields.some(({ name }) => Object.hasOwn(values, name));
 }
 
 /** The dialogue's id is base64 of 256 bits; on the wire without what needs an escape, in two halves. */
@@ -154,7 +114,9 @@ function halvesOf(id: string): readonly [first: string, second: string] {
   return [text.slice(0, HALF), text.slice(HALF)];
 }
 
+/** Empty for what is no half. */
 function idOf(first: string, second: string): string {
+  if (first.length > HALF || second.length > HALF) return '';
   const base64 = (first + second).replaceAll('-', '+').replaceAll('_', '/');
   return base64 + '='.repeat((4 - (base64.length % 4)) % 4);
 }

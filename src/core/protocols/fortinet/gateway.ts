@@ -8,18 +8,17 @@
  *            ├─ /remote/fortisslvpn_xml, … ────► for who has the cookie
  *            └─ /remote/sslvpn-tunnel ─────────► the connection is PPP's
  */
-import { PeerRefusedError, SallyportError } from '../../errors.ts';
 import { parseCookies } from '../../http/cookies.ts';
 import { encodeFormText, percentDecode } from '../../http/form-urlencoded.ts';
 import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '../../http/message.ts';
 import { pathOf } from '../../http/request-target.ts';
-import { listMembers } from '../../http/tokens.ts';
-import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
+import { granted, notFound, redirect, servePages } from '../page-gateway.ts';
+import { userAgentOf } from '../page-login.ts';
 import { USER_AGENT } from './client-http.ts';
 import { renderConfiguration } from './configuration.ts';
-import { failed, html, loggedOut, loginRefused, notFound, redirect, toLogin, tunnelRefused, xml } from './gateway-answer.ts';
-import { GatewayLogin, userAgentOf } from './gateway-login.ts';
+import { html, loggedOut, loginRefused, toLogin, tunnelRefused, xml } from './gateway-answer.ts';
+import { GatewayLogin } from './gateway-login.ts';
 import { datagramFront, streamTunnel } from './gateway-tunnel.ts';
 import { PATHS } from './paths.ts';
 import { cookieOffWire, MAX_COOKIE_LENGTH, SESSION_COOKIE } from './session-cookie.ts';
@@ -51,27 +50,9 @@ class Front {
     this.#login = new GatewayLogin(connection, visitor);
   }
 
-  async serve(): Promise<'close' | 'tunnel'> {
-    for (let requests = 0; requests < MAX_REQUESTS; requests++) {
-      const request = await this.#connection.request();
-      if (request === undefined) return 'close';
-      const answer = await this.#answer(request);
-      if (answer === 'tunnel') return 'tunnel';
-      await this.#connection.respond({ ...answer, headers: [...answer.headers, ...this.#visitor.host.headers] });
-      if (isLast(request, answer)) return 'close';
-    }
-    return 'close';
-  }
-
-  /** What fails on our side is told to the client in few words, and to the administrator in full. */
-  async #answer(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
-    try {
-      return request.target.length > MAX_TARGET_LENGTH ? notFound() : await this.#route(request);
-    } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      this.#visitor.log.log('error', 'request failed', { method: request.method, code: error.code, reason: error.message });
-      return failed();
-    }
+  serve(): Promise<'close' | 'tunnel'> {
+    const route = (request: HttpRequest) => this.#route(request);
+    return servePages(this.#connection, this.#visitor, { maxRequests: MAX_REQUESTS, maxTargetLength: MAX_TARGET_LENGTH, route });
   }
 
   async #route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
@@ -104,7 +85,7 @@ class Front {
   /** Both families, whatever was asked: openconnect 9.01 takes both, and asks for neither (spec 3.1). The cookie is not set again, or it would crash. */
   async #configuration(request: HttpRequest): Promise<HttpResponse> {
     const session = await this.#session(request);
-    const terms = session && (await this.#granted(session, () => session.preview(wishesOf(request))));
+    const terms = session && (await granted(session, () => session.preview(wishesOf(request)), this.#visitor.log));
     if (session === undefined || terms === undefined) return toLogin();
     const { host } = this.#visitor;
     const { datagram, times } = terms;
@@ -125,7 +106,7 @@ class Front {
   async #tunnel(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
     const session = await this.#session(request);
     if (session === undefined) return tunnelRefused('No session');
-    const terms = await this.#granted(session, () => session.lease(wishesOf(request)));
+    const terms = await granted(session, () => session.lease(wishesOf(request)), this.#visitor.log);
     if (terms === undefined) return tunnelRefused('No tunnel for this session');
     const { crypto, log } = this.#visitor;
     this.#connection.run(session, { machine: streamTunnel({ crypto, log, terms }), takesEarlyBytes: true });
@@ -142,17 +123,6 @@ class Front {
   async #session(request: HttpRequest): Promise<GatewaySession | undefined> {
     const cookie = sessionCookieOf(request);
     return cookie === undefined ? undefined : this.#visitor.session(cookieOffWire(cookie));
-  }
-
-  /** Undefined where it is refused, which the log says. */
-  async #granted(session: GatewaySession, ask: () => Promise<SessionTerms>): Promise<SessionTerms | undefined> {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof PeerRefusedError)) throw error;
-      this.#visitor.log.log('warn', 'no lease', { user: session.user, reason: error.message });
-      return undefined;
-    }
   }
 }
 
@@ -176,9 +146,4 @@ function sessionCookieOf({ headers }: HttpRequest): string | undefined {
 
 function wishesOf({ headers }: HttpRequest): LeaseWishes {
   return { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: userAgentOf(headers) || USER_AGENT };
-}
-
-function isLast({ version, headers }: HttpRequest, answer: HttpResponse): boolean {
-  const closes = (all: HttpRequest['headers']) => listMembers([headerValue(all, 'Connection') ?? '']).includes('close');
-  return version === '1.0' || closes(headers) || closes(answer.headers);
 }

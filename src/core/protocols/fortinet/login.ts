@@ -109,7 +109,7 @@ class FortinetLogin {
       read: (target) => SAML_ID.exec(target)?.[1],
       timeout: BROWSER_LIMIT,
     });
-    const answer = await this.#http.get(`${PATHS.samlId}?id=${id}`);
+    const answer = await this.#http.get(`${PATHS.samlId}?id=${id}`, { shown: `${PATHS.samlId}?id=…` });
     if (this.#http.session === undefined) {
       throw new PeerRefusedError(
         `The gateway did not take the log-in that the browser made (${answer.status} ${printable(answer.reason)}).`,

@@ -11,6 +11,7 @@ import { ResponseParser } from '../../http/response-parser.ts';
 import type { PrologueResult, StreamPrologue } from '../../ppp/prologue.ts';
 import type { Secret } from '../../secret.ts';
 import type { CloseReason } from '../../tunnel/machine.ts';
+import { ByteWriter } from '../../wire/byte-writer.ts';
 import { printable, utf8 } from '../../wire/text.ts';
 import { requestHeaders } from '../page-http.ts';
 import { PATHS } from './paths.ts';
@@ -35,7 +36,7 @@ export class TunnelRequest implements StreamPrologue {
 
   receive(bytes: Uint8Array): PrologueResult {
     if (this.#isHttp) return this.#answered(bytes);
-    this.#received = Uint8Array.of(...this.#received, ...bytes);
+    this.#received = new ByteWriter().bytes(this.#received).bytes(bytes).finish();
     const received = this.#received;
     const isSame = HTTP.every((byte, i) => received[i] === undefined || received[i] === byte);
     if (!isSame) return { type: 'begun', rest: received };

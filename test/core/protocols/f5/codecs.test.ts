@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { MisuseError, PeerMisbehavedError, PeerRefusedError } from '../../../../src/core/errors.ts';
 import { parseLoginPage, renderLoginPage } from '../../../../src/core/protocols/f5/login-page.ts';
 import { parseOptions, renderOptions } from '../../../../src/core/protocols/f5/options-document.ts';
-import { parseResources, renderResources } from '../../../../src/core/protocols/f5/resource-list.ts';
+import { chosenResource, parseResources, renderResources } from '../../../../src/core/protocols/f5/resource-list.ts';
 import {
   cookieOffWire,
   cookieOnWire,
@@ -139,6 +139,19 @@ describe('resource list', () => {
     assert.deepEqual(parseResources(renderResources(resources)), resources);
   });
 
+  it('has one that was named, or the first', () => {
+    const list = [
+      { name: 'office', params: 'resourcename=/Common/a' },
+      { name: 'plant', params: 'resourcename=/Common/b' },
+    ];
+    const resources = parseResources(renderResources(list));
+    assert.deepEqual([chosenResource(resources, undefined), chosenResource(resources, 'plant')], list);
+    assert.throws(
+      () => chosenResource(resources, 'attic'),
+      (error) => error instanceof PeerRefusedError && /"attic", but "office", "plant"/.test(error.message),
+    );
+  });
+
   it('leaves out what would break a request, and is refused where nothing is left', () => {
     assert.throws(() => parseResources(renderResources([{ name: 'x', params: 'a b' }])), PeerRefusedError);
     assert.throws(() => parseResources('<favorites type="OTHER"/>'), PeerMisbehavedError);
@@ -235,6 +248,19 @@ appLoader.configure({"logon": {"form": {"id": "auth_form", "title": "Logon", "fi
     });
     assert.equal(parseLoginPage('<script>appLoader.configure({"logon": nonsense\n});</script>'), undefined);
     assert.equal(parseLoginPage('<html>nothing</html>'), undefined);
+  });
+
+  it('takes no longer for a page that is made to take long', () => {
+    // A second search from each of these beginnings would be an hour of work.
+    for (const hostile of ['<script ', '<style>', '</script', `appLoader.configure({${'\n'.repeat(1000)}`]) {
+      parseLoginPage(hostile.repeat(1_000_000 / hostile.length));
+    }
+    assert.equal(parseLoginPage(`<script>appLoader.configure({${'\n'.repeat(1_000_000)}`), undefined);
+  });
+
+  it('has its form outside of scripts', () => {
+    const page = `<SCRIPT>"<form id=no>"</Script ><style>a</style>${PAGE}<script><form>`;
+    assert.deepEqual(parseLoginPage(page), parseLoginPage(PAGE));
   });
 
   it('throws nothing but its own errors', () => {

@@ -18,9 +18,10 @@ import {
   parseSessionCookie,
   renderSessionCookie,
 } from '../../../../src/core/protocols/fortinet/session-cookie.ts';
+import { TunnelRequest } from '../../../../src/core/protocols/fortinet/tunnel-request.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp } from '../../../../src/core/wire/ip-address.ts';
-import { fromHex, toBase64, toHex } from '../../../../src/core/wire/text.ts';
+import { fromHex, toBase64, toHex, utf8 } from '../../../../src/core/wire/text.ts';
 
 /** Spec 3.2. */
 const DOCUMENT = `<?xml version="1.0" encoding="utf-8"?>
@@ -276,5 +277,28 @@ describe("Fortinet's hello in DTLS", () => {
         assert.equal(parseServerHello(bytes), undefined);
       }),
     );
+  });
+});
+
+describe('request for a tunnel', () => {
+  const request = () => new TunnelRequest({ host: 'vpn.example', port: 443, path: '/' }, 'Mozilla/5.0 SV1', new Secret('abcDEF123'));
+
+  it('is granted without a word, however much of PPP comes first', () => {
+    const frame = fromHex('000c50500006c02105010004');
+    assert.deepEqual(request().receive(frame), { type: 'begun', rest: frame });
+    const many = new Uint8Array(1_000_000).fill(0x50);
+    assert.deepEqual(request().receive(many), { type: 'begun', rest: many });
+  });
+
+  it('is denied by HTTP, also where that comes byte by byte', () => {
+    const denied = (status: string) => {
+      const parts = utf8(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
+      const asked = request();
+      const results = Array.from(parts, (byte) => asked.receive(Uint8Array.of(byte)));
+      const last = results.at(-1);
+      assert.ok(results.slice(0, -1).every(({ type }) => type === 'waiting'));
+      return last?.type === 'denied' ? last.reason.kind : last?.type;
+    };
+    assert.deepEqual(['403 Forbidden', '302 Found', '500 Oops', '200 OK'].map(denied), ['refused', 'refused', 'unusable', 'unusable']);
   });
 });

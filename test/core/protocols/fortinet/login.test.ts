@@ -157,6 +157,7 @@ describe("Fortinet's log-in", () => {
     const { cookie: value } = await login(io, TARGET, { client: { ...CLIENT, chosenUserAgent: 'Mine' } });
     assert.equal(value.reveal(), 'SVPNCOOKIE=saml');
     assert.equal(headerValue(io.requests[0]?.headers ?? [], 'User-Agent'), 'Mine');
+    assert.equal(io.requests.at(-1)?.shownPath, '/remote/saml/auth_id?id=…'); // it is as good as the cookie
     io.assertFinished();
   });
 });

@@ -7,6 +7,7 @@
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { BanListing } from '../main/ban-table.ts';
 import type { StatisticsSnapshot } from '../main/statistics.ts';
+import type { NatFigures } from '../nat/nat-figures.ts';
 import type { DisconnectReason, SessionListing } from '../processes/auth-service.ts';
 
 export interface ControlTarget {
@@ -47,6 +48,8 @@ export interface GatewayStatus {
   readonly knownSessions: number;
   /** Bytes of the sessions that have not ended; the statistics have the others. */
   readonly live: { readonly received: number; readonly sent: number };
+  /** Without an interface: clients' flows. */
+  readonly nat?: NatFigures;
   readonly statistics: StatisticsSnapshot;
 }
 

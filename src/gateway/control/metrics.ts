@@ -108,6 +108,26 @@ export const MEASURES: readonly Measure[] = [
     help: 'Standard deviation of the newest answers to clients.',
     read: ({ statistics }) => statistics.latency.deviation / SECOND,
   },
+  {
+    kind: 'gauge',
+    name: 'sallyport_nat_flows',
+    help: 'Connections and UDP flows of clients that the gateway ends now, where it has no interface.',
+    read: ({ nat }) => nat?.flows ?? 0,
+  },
+  {
+    kind: 'counter',
+    name: 'sallyport_nat_flows_total',
+    help: 'The same since the start, by protocol.',
+    label: 'protocol',
+    read: ({ nat }) => (nat === undefined ? {} : { tcp: nat.tcp, udp: nat.udp }),
+  },
+  {
+    kind: 'counter',
+    name: 'sallyport_nat_dropped_total',
+    help: 'What of clients went no further there, by cause.',
+    label: 'cause',
+    read: ({ nat }) => Object.fromEntries(Object.entries(nat?.dropped ?? {}).map(([cause, count]) => [cause.replaceAll('-', '_'), count])),
+  },
 ];
 
 /** The figures as text, in Prometheus' format. */

@@ -2,6 +2,7 @@
 import { parseIp } from '../../core/wire/ip-address.ts';
 import type { ControlSession, ControlTarget, EventPage, GatewayStatus, UserStatus } from '../control/control-target.ts';
 import { controlSession } from '../control/control-text.ts';
+import { type NatFigures, sumOfFigures } from '../nat/nat-figures.ts';
 import type { AuthService } from '../processes/auth-service.ts';
 import type { TunnelReport } from '../processes/worker-contract.ts';
 import type { BanListing, BanTable } from './ban-table.ts';
@@ -41,7 +42,7 @@ export class ControlDesk implements ControlTarget {
 
   async status(): Promise<GatewayStatus> {
     const { auth, authPid, bans, table, statistics, lifecycle, now } = this.#options;
-    const [reports, sessions] = await Promise.all([this.#reports(), auth.sessions()]);
+    const [reports, nat, sessions] = await Promise.all([this.#reports(), this.#natFigures(), auth.sessions()]);
     const at = now();
     const live = { received: 0, sent: 0 };
     for (const { received, sent } of reports.values()) {
@@ -53,6 +54,7 @@ export class ControlDesk implements ControlTarget {
       activeSessions: table.connectionCount,
       bannedAddresses: bans.listings(at).filter(({ bannedUntil }) => bannedUntil !== undefined).length,
       knownSessions: sessions.length,
+      ...(nat !== undefined && { nat }),
       statistics: statistics.snapshot(at),
     };
   }
@@ -110,6 +112,10 @@ export class ControlDesk implements ControlTarget {
 
   async maintain(isOn: boolean): Promise<void> {
     this.#options.lifecycle.maintain(isOn);
+  }
+
+  async #natFigures(): Promise<NatFigures | undefined> {
+    return sumOfFigures(await Promise.all(this.#options.pool.services.map((service) => service.natFigures().catch(() => undefined))));
   }
 
   /** By tunnel. A worker that does not answer has no tunnels to tell of. */

@@ -22,6 +22,7 @@ import { StackDevice } from '../../node/devices/stack-device.ts';
 import type { StackPort } from '../../node/engine/stack-port.ts';
 import { DatagramRoom } from './datagram-room.ts';
 import type { InnerNetwork } from './inner-network.ts';
+import type { NatFigures } from './nat-figures.ts';
 import { OwnHost } from './own-host.ts';
 import { TcpOutlet } from './tcp-outlet.ts';
 import { UdpOutlet } from './udp-outlet.ts';
@@ -69,7 +70,7 @@ export class NatDevice {
   #timerDue: Millis = Number.POSITIVE_INFINITY;
   #complainedAt: Millis = Number.NEGATIVE_INFINITY;
   /** Packets between clients that had no room. */
-  peersDropped = 0;
+  #peersDropped = 0;
 
   constructor(options: NatDeviceOptions) {
     const { mtu, network, limits } = options;
@@ -132,6 +133,20 @@ export class NatDevice {
     this.router.configure(network.own, network.clients);
   }
 
+  get figures(): NatFigures {
+    const { tcpConnected, udpOpened, refusals, failures, limited, datagramsLost, strangers } = this.nat.counters;
+    const dropped = { ...this.router.dropped, ...Object.fromEntries([...failures, ...refusals]), limit: limited };
+    return {
+      ...{ flows: this.nat.flows, tcp: tcpConnected, udp: udpOpened },
+      dropped: {
+        ...dropped,
+        restricted: this.router.dropped.restricted + (refusals.get('restricted') ?? 0),
+        'no-room': datagramsLost + this.#peersDropped,
+        stranger: this.router.dropped.stranger + strangers,
+      },
+    };
+  }
+
   /** A session has its tunnel. */
   enter(networks: readonly Cidr[], owner: NatOwner): void {
     this.nat.enter(networks, owner);
@@ -172,14 +187,14 @@ export class NatDevice {
     if (port !== undefined) {
       const room = port.reserve(packet.length);
       if (room === undefined) {
-        this.peersDropped++;
+        this.#peersDropped++;
         return;
       }
       room.buffer.set(packet, room.start);
       this.router.passing(room.buffer, room.start, room.start + packet.length, now);
       port.commit(packet.length, segment, isVerified); // with a checksum that was verified and not finished: as it came
     } else if (this.#peers.length >= MAX_PEER_PACKETS) {
-      this.peersDropped++;
+      this.#peersDropped++;
     } else if (this.#peers.push(packetOf(packet)) === 1) {
       queueMicrotask(() => this.#flushPeers());
     }

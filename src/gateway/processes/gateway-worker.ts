@@ -55,6 +55,7 @@ function main(): void {
       closeTunnel: (tunnel: number, reason: DisconnectReason, manner: ClosingManner) => running().closeTunnel(tunnel, reason, manner),
       drop: (connection: number) => running().drop(connection),
       reports: () => running().reports(),
+      natFigures: () => started?.nat?.figures,
       connection: (arrival: Arrival, socket: Socket) => running().serve(arrival, socket),
       stranger: (arrival: Arrival, first: Uint8Array, socket: UdpSocket) => running().serveStranger(arrival, first, socket),
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>

@@ -20,6 +20,7 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { TunOffloads } from '../../node/ffi/tun.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import type { InnerNetwork } from '../nat/inner-network.ts';
+import type { NatFigures } from '../nat/nat-figures.ts';
 import type { HostMaterial } from '../worker/host-material.ts';
 import type { DisconnectReason, SessionUsage } from './auth-service.ts';
 import { LINE_LIMITS, type LogNotices } from './remote-logger.ts';
@@ -33,6 +34,8 @@ export interface WorkerService {
   /** Ends a connection that has no tunnel. */
   drop(connection: number): Promise<void>;
   reports(): Promise<readonly TunnelReport[]>;
+  /** Without an interface: of the flows that it ends. To be looked at before it is believed. */
+  natFigures(): Promise<NatFigures | undefined>;
   /** New connections see the new configuration; tunnels keep theirs. */
   reload(setup: WorkerSetup): Promise<void>;
 }

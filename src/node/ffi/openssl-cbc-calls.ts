@@ -18,7 +18,7 @@ export class CbcMacCalls {
   readonly macInit: NativeFunction;
   readonly macUpdate: NativeFunction;
   readonly macFinal: NativeFunction;
-  /** The algorithm HMAC; it lives as long as the process. */
+  /** The algorithm HMAC, which lives as long as the process; 0 where no provider has it. */
   readonly hmac: number;
   readonly #arena: Arena;
   /** struct OSSL_PARAM[2], with the texts behind it. */

@@ -42,8 +42,10 @@ export class OpenSslCbcMac {
     this.#ivAddress = new KeptAddress(arena);
     this.#outAddress = new KeptAddress(arena);
     this.#cipher = openssl.newContext();
-    this.#mac = calls.newMac(calls.hmac);
+    this.#mac = calls.hmac === 0 ? 0 : calls.newMac(calls.hmac); // OpenSSL would use the address 0
     try {
+      must('context', this.#cipher);
+      must('HMAC context', this.#mac);
       arena.bytes.set(key, keyRoom);
       must('key', openssl.init(this.#cipher, calls.cbc[cipher](), 0, arena.address(keyRoom), 0, direction === 'seal' ? 1 : 0));
       must('padding', calls.setPadding(this.#cipher, 0));

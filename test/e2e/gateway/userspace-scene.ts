@@ -43,6 +43,7 @@ export class UserspaceScene implements AsyncDisposable {
   /** The configuration. */
   readonly file: string;
   readonly control: Occtl;
+  readonly controlSocket: string;
   readonly outside: Program;
   /** Nobody's own. */
   readonly folder: string;
@@ -56,7 +57,8 @@ export class UserspaceScene implements AsyncDisposable {
     this.pin = pinOf(certificate);
     this.#files = { ...certificate, passwords };
     this.outside = outside;
-    this.control = new Occtl(lab.server, path.join(folder, 'control'), OUR_GATEWAY.control);
+    this.controlSocket = path.join(folder, 'control');
+    this.control = new Occtl(lab.server, this.controlSocket, OUR_GATEWAY.control);
   }
 
   static async open({ tables = {} }: UserspaceSceneOptions = {}): Promise<UserspaceScene> {

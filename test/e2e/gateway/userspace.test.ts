@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { GatewayControl } from '../../../src/gateway/control/gateway-control.ts';
 import { ALICE } from '../../support/ocserv.ts';
 import { OpenConnect } from '../../support/openconnect.ts';
 import { statusOf } from '../../support/process-view.ts';
@@ -42,8 +43,18 @@ function outcomes({ stdout }: { readonly stdout: string }): Record<string, unkno
 /** Waits until it has done everything, and has an administrator end the session: the host outside hears of it. */
 async function kicked(scene: UserspaceScene, program: Program): Promise<void> {
   await program.waitFor(/"waiting":true/, { within: 60_000 });
+  await assertCounted(scene);
   await scene.control.disconnectUser(ALICE.name);
   await scene.outside.waitFor(/^ended by ECONNRESET$/m);
+}
+
+/** An administrator, or whoever asks for metrics, sees the flows and why others did not come about. */
+async function assertCounted(scene: UserspaceScene): Promise<void> {
+  using administrator = await GatewayControl.connect(scene.controlSocket);
+  const { nat } = await administrator.status();
+  const { flows, tcp, udp, dropped } = nat ?? assert.fail('nothing of its flows');
+  assert.ok(flows > 0 && tcp > EVERYTHING.parallel && udp > 0, JSON.stringify(nat));
+  for (const cause of ['closed', 'own-host', 'refused']) assert.ok((dropped[cause] ?? 0) > 0, `${cause}: ${JSON.stringify(nat)}`);
 }
 
 const needed = missing('root', 'netns', 'tun', 'openconnect', 'openssl', 'setpriv', 'ping', 'ocpasswd');

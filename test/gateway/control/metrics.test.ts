@@ -69,6 +69,20 @@ describe('metrics', () => {
       sallyport_sent_bytes_total: 2_026,
       sallyport_answer_latency_median_seconds: 0.25,
       sallyport_answer_latency_deviation_seconds: 0,
+      sallyport_nat_flows: 0,
+    });
+  });
+
+  it('tell of the flows of a gateway without an interface', async () => {
+    const target = {
+      status: async () => ({ ...(await busyTarget().status()), nat: { flows: 3, tcp: 5, udp: 7, dropped: { 'own-host': 2 } } }),
+    };
+    const nat = [...figuresOf(await renderMetrics(target))].filter(([name]) => name.startsWith('sallyport_nat'));
+    assert.deepEqual(Object.fromEntries(nat), {
+      sallyport_nat_flows: 3,
+      'sallyport_nat_flows_total{protocol="tcp"}': 5,
+      'sallyport_nat_flows_total{protocol="udp"}': 7,
+      'sallyport_nat_dropped_total{cause="own_host"}': 2,
     });
   });
 

@@ -11,6 +11,7 @@ import { DEFAULT_NAT_LIMITS } from '../../../src/core/nat/limits.ts';
 import { parseCidr, parseIp } from '../../../src/core/wire/ip-address.ts';
 import type { InnerNetwork } from '../../../src/gateway/nat/inner-network.ts';
 import { NatDevice } from '../../../src/gateway/nat/nat-device.ts';
+import { sumOfFigures } from '../../../src/gateway/nat/nat-figures.ts';
 import { StackDevice } from '../../../src/node/devices/stack-device.ts';
 import { StackDatagram } from '../../../src/node/ip/stack-datagram.ts';
 import { StackSocket } from '../../../src/node/ip/stack-socket.ts';
@@ -267,6 +268,30 @@ describe('UDP through the NAT’s sockets', () => {
     const socket = datagrams(sceneOf({ resolvers }));
     socket.send(Buffer.from('question'), 53, GATEWAY);
     assert.equal(String((await once(socket, 'message'))[0]), 'answer to question');
+  });
+
+  it('is counted, and so is what went no further, by cause', async () => {
+    const { port } = await udpServer((bytes, reply) => reply(bytes));
+    const scene = sceneOf({ services: [udpService(7, port)] });
+    const socket = datagrams(scene).on('error', () => undefined);
+    socket.send(Buffer.from('x'), 7, GATEWAY);
+    await once(socket, 'message');
+    socket.send(Buffer.from('x'), 8, GATEWAY);
+    socket.send(Buffer.from('x'), 7, '169.254.169.254');
+    socket.send(Buffer.from('behind them'), 7, GATEWAY);
+    await new Promise((resolve) => socket.once('message', resolve)); // errors come before it
+    const figures = sumOfFigures([scene.device.figures, undefined, { flows: 'many', dropped: { closed: -1, 'hop-limit': 2, other: 1 } }]);
+    const { dropped, ...flows } = figures ?? assert.fail();
+    assert.deepEqual(flows, { flows: 1, tcp: 0, udp: 1 });
+    assert.deepEqual(Object.fromEntries(Object.entries(dropped).filter(([, count]) => count > 0)), {
+      ...{ closed: 1, 'special-address': 1, 'hop-limit': 2 },
+    });
+    assert.deepEqual(
+      Object.keys(scene.device.figures.dropped).filter((cause) => !Object.hasOwn(dropped, cause)),
+      [],
+      'none is forgotten on the way',
+    );
+    assert.equal(sumOfFigures([undefined]), undefined);
   });
 
   it('has no sockets left when the session is over', async () => {

@@ -8,6 +8,8 @@ export interface StackLimits {
   readonly timeWait: number;
   /** Bytes of a connection that wait to be acknowledged. */
   readonly sendBuffer: number;
+  /** Bytes that all connections together have to send, unacknowledged: beyond it each has {@link LEAST_SEND_BUFFER} only until others are through. */
+  readonly sendMemory: number;
   /** Bytes of emptied send buffers, and of what readers gave back, that are kept for the next who needs one. */
   readonly spareSendMemory: number;
   /** The receive window of a new connection, in bytes. */
@@ -40,6 +42,7 @@ export const DEFAULT_LIMITS: StackLimits = {
   connections: 65_536,
   timeWait: 16_384,
   sendBuffer: 4 * 1024 * 1024,
+  sendMemory: 256 * 1024 * 1024,
   spareSendMemory: 16 * 1024 * 1024,
   initialReceiveBuffer: 256 * 1024,
   receiveBuffer: 8 * 1024 * 1024,
@@ -54,6 +57,9 @@ export const DEFAULT_LIMITS: StackLimits = {
   pathMtus: 4_096,
   repliesPerSecond: 1_000,
 };
+
+/** What a connection may always have to send, in bytes: with it it goes on, if slowly. */
+export const LEAST_SEND_BUFFER: number = 16 * 1024;
 
 /** RFC 8200 §4.5: what is not complete by then is given up. RFC 1122 §3.3.2 wants 60 to 120 seconds for IPv4. */
 export const REASSEMBLY_TIMEOUT: Millis = 60_000;

@@ -7,6 +7,8 @@ export const plainMemory: Allocate = (length) => new Uint8Array(length);
 
 /** Rings that were given back, by size: a connection that empties its buffer again and again takes the same memory again. */
 export class RingPool {
+  /** Bytes that all send buffers together hold. */
+  held = 0;
   readonly #allocate: Allocate;
   readonly #limit: number;
   readonly #rings = new Map<number, Uint8Array[]>();

@@ -6,12 +6,12 @@
  *                            ─► any other: nobody listens
  *   any other address ──────── ► what the session may reach ► what nobody reaches through us ► target
  *
- * This process can reach what its clients must not: services of its own host that trust the loopback address, and the metadata service of a cloud,
- * which is link-local. So these are no destinations, whatever the rules of a session say.
+ * This process can reach what its clients must not: services of its own host that trust the loopback address, and those of a cloud that take whoever asks
+ * for the machine itself (metadata, with its keys). So these are no destinations, whatever the rules of a session say.
  */
 import { PROTOCOL } from '../ip/ip-packet.ts';
 import { AddressTable } from '../tunnel/address-table.ts';
-import { type Endpoint, type IpAddress, parseCidr, sameIp } from '../wire/ip-address.ts';
+import { type Endpoint, type IpAddress, parseCidr, parseIp, sameIp } from '../wire/ip-address.ts';
 import type { AccessCheck } from './access-rules.ts';
 
 export type FlowProtocol = 'tcp' | 'udp';
@@ -27,7 +27,7 @@ export interface NatService {
 export type Refusal =
   | 'closed' // an inner address of ours, and no service
   | 'restricted' // the session's rules
-  | 'special-address' // loopback, link-local, multicast, reserved
+  | 'special-address' // loopback, link-local, multicast, reserved; a cloud's own
   | 'own-host'; // an address of the machine that the gateway runs on
 
 export type Destination =
@@ -59,8 +59,29 @@ const SPECIAL: readonly string[] = [
   'ff00::/8',
 ];
 
+/** Where clouds answer their machines, beside 169.254.0.0/16 and fe80::/10. Their name servers are reached as this host's: by port 53 of the gateway. */
+const CLOUD: readonly string[] = [
+  'fd00:ec2::254', // Amazon: instance metadata
+  'fd00:ec2::23', // Amazon: credentials of a pod
+  'fd20:ce::254', // Google
+  '168.63.129.16', // Microsoft: the wire server
+  '100.100.100.200', // Alibaba
+  '192.0.0.192', // Oracle
+];
+
+/** RFC 6052 §2.1: NAT64's prefix, with an IPv4 address behind it. */
+const NAT64_PREFIX = parseIp('64:ff9b::');
+
 const specialAddresses = new AddressTable<true>();
-for (const network of SPECIAL.map(parseCidr)) if (network !== undefined) specialAddresses.set(network, true);
+for (const network of [...SPECIAL, ...CLOUD].map(parseCidr)) {
+  if (network === undefined) continue;
+  specialAddresses.set(network, true);
+  const { address, prefix } = network;
+  if (address.family === 6 || NAT64_PREFIX === undefined) continue;
+  const bytes = Uint8Array.from(NAT64_PREFIX.bytes);
+  bytes.set(address.bytes, 12);
+  specialAddresses.set({ address: { family: 6, bytes }, prefix: 96 + prefix }, true);
+}
 
 /** Whether nobody's clients may go there through a gateway. */
 export function isSpecialAddress(address: IpAddress): boolean {

@@ -31,6 +31,10 @@ export const DNS_IDLE: Millis = 20_000;
 /** What a connection may take to be made: a client's own patience is about the same. */
 export const DIAL_TIMEOUT: Millis = 30_000;
 
+/** Bytes of datagrams on their way out that the system has not taken: of one flow, and of all together. */
+export const FLOW_DATAGRAM_BYTES: number = 256 * 1024;
+export const DATAGRAM_BYTES: number = 16 * 1024 * 1024;
+
 /** How long the flows of a session wait for its client, which has lost its tunnel. */
 export const REST: Millis = 60_000;
 

@@ -104,15 +104,14 @@ export class Nat {
 
   // Sessions.
 
-  /** A session begins, or goes on with its flows where it may reach what it could before. Others that had these networks are over. */
+  /** A session begins, or goes on with its flows where it may reach what it could before. Flows that others had from its addresses are over. */
   enter(networks: readonly Cidr[], owner: NatOwner): void {
     const before = this.sessions.of(networks);
-    if (before !== undefined && isSameOwner(before.owner, owner)) {
-      this.#resting.remove(before);
-      return;
+    if (before !== undefined && isSameOwner(before.owner, owner)) this.#resting.remove(before);
+    else this.leave(networks);
+    for (const other of this.sessions.enter(networks, owner)) {
+      for (const flow of other.flows) if (this.sessions.table.of(flow.client.address) !== other) this.#close(flow);
     }
-    this.leave(networks);
-    this.sessions.enter(networks, owner);
   }
 
   /** A session's client has gone, and may come back to its flows within {@link REST}. */

@@ -17,11 +17,17 @@ export class NatSessions {
     return this.#byNetworks.get(keyOf(networks));
   }
 
-  /** A session of these networks begins; nobody else has exactly these. */
-  enter(networks: readonly Cidr[], owner: NatOwner): void {
-    const session = new NatSession(networks, owner, this.#limits);
+  /** A session of these networks begins, or has them again. Those that had some of its addresses so far. */
+  enter(networks: readonly Cidr[], owner: NatOwner): ReadonlySet<NatSession> {
+    const session = this.of(networks) ?? new NatSession(networks, owner, this.#limits);
     this.#byNetworks.set(keyOf(networks), session);
-    for (const network of networks) this.#table.set(network, session);
+    const before = new Set<NatSession>();
+    for (const network of networks) {
+      const other = this.#table.of(network.address);
+      if (other !== undefined && other !== session) before.add(other);
+      this.#table.set(network, session);
+    }
+    return before;
   }
 
   /** Takes a session away; undefined: there is none of these networks. */

@@ -11,7 +11,7 @@
 import { randomBytes } from 'node:crypto';
 import type { OwnError } from '../../core/ip/icmp.ts';
 import type { Logger } from '../../core/log.ts';
-import type { NatLimits } from '../../core/nat/limits.ts';
+import { DATAGRAM_BYTES, type NatLimits } from '../../core/nat/limits.ts';
 import { Nat } from '../../core/nat/nat.ts';
 import { NatRouter, type Route } from '../../core/nat/router.ts';
 import type { NatFlow, NatOwner, TcpFlow, UdpFlow } from '../../core/nat/session.ts';
@@ -20,6 +20,7 @@ import { packetOf } from '../../core/tunnel/packet.ts';
 import { type Cidr, formatEndpoint, formatIp, type IpAddress } from '../../core/wire/ip-address.ts';
 import { StackDevice } from '../../node/devices/stack-device.ts';
 import type { StackPort } from '../../node/engine/stack-port.ts';
+import { DatagramRoom } from './datagram-room.ts';
 import type { InnerNetwork } from './inner-network.ts';
 import { OwnHost } from './own-host.ts';
 import { TcpOutlet } from './tcp-outlet.ts';
@@ -61,6 +62,7 @@ export class NatDevice {
   readonly #stack: StackDevice;
   readonly #outlets = new Map<NatFlow, Outlet>();
   readonly #ownHost: OwnHost;
+  readonly #datagramRoom = new DatagramRoom(DATAGRAM_BYTES);
   readonly #peers: Packet[] = [];
   #onBurst: ((packets: readonly Packet[]) => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -214,7 +216,7 @@ export class NatDevice {
 
   #open(flow: UdpFlow): void {
     const outlet = new UdpOutlet({
-      ...{ flow, now: () => this.#stack.now() },
+      ...{ flow, now: () => this.#stack.now(), room: this.#datagramRoom },
       onDatagram: (bytes) => {
         this.nat.datagramCame(flow, bytes, this.#stack.now());
         this.#stack.wake();
@@ -223,6 +225,10 @@ export class NatDevice {
         this.nat.datagramFailed(flow, why, this.#stack.now());
         this.#stack.wake();
         this.#tell(`datagram failed: ${why}`, flow);
+      },
+      onEnded: () => {
+        this.#outlets.delete(flow);
+        this.nat.ended(flow);
       },
       onLost: () => {
         this.nat.counters.datagramsLost++;

@@ -3,15 +3,17 @@
  * of a datagram. Of several targets (name servers) the next has its turn when one refuses, or does not answer while its client asks again.
  */
 import { createSocket, type Socket } from 'node:dgram';
+import { FLOW_DATAGRAM_BYTES } from '../../core/nat/limits.ts';
 import type { OuterFailure } from '../../core/nat/nat.ts';
 import type { UdpFlow } from '../../core/nat/session.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
+import type { DatagramRoom } from './datagram-room.ts';
 import { isOwnLimit, outerFailureOf } from './outer-failure.ts';
 import { isSameHost } from './own-host.ts';
 
-/** Datagrams of a flow that wait for its socket, or that Node has and the system does not have yet. Beyond it they are dropped. */
-const MAX_WAITING = 256;
+/** What a datagram costs beside its bytes, about. */
+const DATAGRAM_OVERHEAD = 256;
 
 /** A target that has not answered by then, when its client asks again, has had its turn. */
 const PATIENCE: Millis = 2_000;
@@ -19,8 +21,12 @@ const PATIENCE: Millis = 2_000;
 export interface UdpOutletOptions {
   readonly flow: UdpFlow;
   readonly now: () => Millis;
+  /** That all flows share. */
+  readonly room: DatagramRoom;
   readonly onDatagram: (bytes: Uint8Array) => void;
   readonly onFailed: (why: OuterFailure) => void;
+  /** It has no socket that could send, and is closed. */
+  readonly onEnded: () => void;
   readonly onLost: () => void;
   /** This process has no descriptors left. */
   readonly onOwnLimit: () => void;
@@ -30,6 +36,7 @@ export class UdpOutlet {
   readonly #options: UdpOutletOptions;
   /** Until the socket is connected. */
   #waiting: Uint8Array[] = [];
+  /** Bytes that wait for the socket, or that Node has and the system does not have yet. Beyond {@link FLOW_DATAGRAM_BYTES} datagrams are dropped. */
   #unsent = 0;
   #socket: Socket | undefined;
   #isConnected = false;
@@ -71,9 +78,14 @@ export class UdpOutlet {
       if (this.#askedAt !== undefined && !this.#hasAnswered && now > this.#askedAt + PATIENCE) this.#nextTarget();
       this.#askedAt ??= now;
     }
+    const cost = bytes.length + DATAGRAM_OVERHEAD;
+    if (this.#unsent + cost > FLOW_DATAGRAM_BYTES) {
+      this.#options.onLost();
+      return;
+    }
+    this.#unsent += cost;
     if (this.#isConnected) this.#send(bytes);
-    else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(bytes);
-    else this.#options.onLost();
+    else this.#waiting.push(bytes);
   }
 
   /** Safe to call twice. */
@@ -90,10 +102,9 @@ export class UdpOutlet {
 
   #connected(socket: Socket): void {
     if (this.#isClosed || socket !== this.#socket) return;
-    const { flow, onFailed } = this.#options;
+    const { flow } = this.#options;
     if (!flow.isService && isSameHost(socket.address().address, socket.remoteAddress().address)) {
-      this.#waiting = [];
-      onFailed('prohibited');
+      this.#end('prohibited');
       return;
     }
     this.#isConnected = true;
@@ -101,14 +112,17 @@ export class UdpOutlet {
   }
 
   #send(bytes: Uint8Array): void {
+    const { room, onLost } = this.#options;
     const socket = this.#socket;
-    if (socket === undefined || this.#unsent >= MAX_WAITING) {
-      this.#options.onLost();
+    const cost = bytes.length + DATAGRAM_OVERHEAD;
+    if (socket === undefined || !room.take(cost)) {
+      this.#unsent -= cost;
+      onLost();
       return;
     }
-    this.#unsent++;
     socket.send(bytes, (error) => {
-      this.#unsent--;
+      this.#unsent -= cost;
+      room.give(cost);
       if (error !== null) this.#failed(socket, error);
     });
   }
@@ -126,9 +140,21 @@ export class UdpOutlet {
     const last = this.#last;
     if (this.#hasMoreTargets && !this.#hasAnswered) {
       this.#nextTarget();
-      if (last !== undefined) this.#waiting = [last];
+      if (last !== undefined && !this.#waiting.includes(last)) {
+        this.#waiting.push(last);
+        this.#unsent += last.length + DATAGRAM_OVERHEAD;
+      }
       return;
     }
-    this.#options.onFailed(outerFailureOf(error));
+    // Without a connected socket nothing of it can leave, ever: its client's next datagram is a new flow's.
+    if (this.#isConnected) this.#options.onFailed(outerFailureOf(error));
+    else this.#end(outerFailureOf(error));
+  }
+
+  #end(why: OuterFailure): void {
+    const { onFailed, onEnded } = this.#options;
+    onFailed(why);
+    this.close();
+    onEnded();
   }
 }

@@ -6,10 +6,12 @@
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { MisuseError, UnsupportedError } from '../../core/errors.ts';
+import type { NatLimits } from '../../core/nat/limits.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import { TunDevice } from '../../node/devices/tun-device.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { StackPort } from '../../node/engine/stack-port.ts';
+import { descriptorLimit, withinDescriptors } from '../nat/descriptor-limits.ts';
 import type { InnerNetwork } from '../nat/inner-network.ts';
 import { NatDevice } from '../nat/nat-device.ts';
 import { DeviceSwitch, type SharedDevice } from '../worker/device-switch.ts';
@@ -98,7 +100,7 @@ async function openDevice({ device, config }: WorkerSetup, log: RemoteLogger): P
   if (device.kind === 'userspace') {
     const engine = await engineIfAny(log);
     const port = engine && (await StackPort.open(engine));
-    const { limits } = config.network.nat;
+    const limits = natLimits(config.network.nat.limits, log);
     const opened = new NatDevice({ ...{ limits, mtu: device.mtu, network: device.network, log }, ...(port !== undefined && { port }) });
     if (engine === undefined) return { device: opened, engine, nat: opened, hasPortableTls: false };
     endWith(engine.failed, opened.failed);
@@ -108,6 +110,21 @@ async function openDevice({ device, config }: WorkerSetup, log: RemoteLogger): P
   const opened = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, device.name, device.offloads);
   endWith(engine.failed, opened.failed);
   return { device: opened, engine, nat: undefined, hasPortableTls: await hasPortableTls(engine, log) };
+}
+
+/** As the administrator wants them, as far as there are descriptors. */
+function natLimits(wanted: NatLimits, log: RemoteLogger): NatLimits {
+  const descriptors = descriptorLimit();
+  const limits = withinDescriptors(wanted, descriptors);
+  if (limits !== wanted) {
+    const { flows, flowsPerSession } = limits;
+    log.log('warn', 'fewer flows than configured, as there are not enough descriptors (ulimit -n)', {
+      descriptors,
+      flows,
+      flowsPerSession,
+    });
+  }
+  return limits;
 }
 
 /** Without an interface there is a way without it, too. */

@@ -147,7 +147,7 @@ export class WorkerDevice {
 
   /** A packet that is alone has nothing to be joined to, and somebody may be waiting for it: no tables, one plain write. */
   #flushOne(): void {
-    const { arena, libc } = this.context;
+    const { arena } = this.context;
     const { list } = this.#kernels.tables;
     const packet = arena.view.getInt32(list, true);
     const length = arena.view.getInt32(list + 4, true);
@@ -155,8 +155,9 @@ export class WorkerDevice {
     const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
     // What stood in front of the packet has been used.
     if (header > 0) arena.bytes.fill(0, packet - header, packet);
-    if (this.writeOne(packet - header, header + length)) this.#written(1, length);
-    else this.#refused(1, libc.errno());
+    const errno = this.writeOne(packet - header, header + length);
+    if (errno === 0) this.#written(1, length);
+    else this.#refused(1, errno);
   }
 
   #flushMany(): void {
@@ -173,14 +174,16 @@ export class WorkerDevice {
     }
   }
 
-  /** Writes the bytes at an offset of the arena. False: refused, see errno. */
-  protected writeOne(start: number, length: number): boolean {
-    return this.context.libc.write(this.fd, this.#writeAddresses.of(start), length) > 0;
+  /** Writes the bytes at an offset of the arena. 0, or the error number of a refusal. */
+  protected writeOne(start: number, length: number): number {
+    const { libc } = this.context;
+    return libc.write(this.fd, this.#writeAddresses.of(start), length) > 0 ? 0 : libc.errno();
   }
 
-  /** Writes what the pieces of a table are together. False: refused, see errno. */
-  protected writePieces(first: number, count: number): boolean {
-    return this.context.libc.writev(this.fd, this.#writeAddresses.of(first), count) > 0;
+  /** Writes what the pieces of a table are together. 0, or the error number of a refusal. */
+  protected writePieces(first: number, count: number): number {
+    const { libc } = this.context;
+    return libc.writev(this.fd, this.#writeAddresses.of(first), count) > 0 ? 0 : libc.errno();
   }
 
   /** The list is empty. */
@@ -196,14 +199,11 @@ export class WorkerDevice {
 
   /** One write of the table. */
   #write(write: number, firstPiece: number, pieces: number): void {
-    const { libc, arena } = this.context;
+    const { arena } = this.context;
     const packets = arena.view.getInt32(write + 8, true);
-    if (this.writePieces(firstPiece, pieces)) {
-      this.#written(packets, arena.view.getInt32(write + 12, true));
-      return;
-    }
-    const errno = libc.errno();
-    if (packets > 1 && errno === ERRNO.EINVAL) this.#writeEach(arena.view.getInt32(write + 16, true), errno);
+    const errno = this.writePieces(firstPiece, pieces);
+    if (errno === 0) this.#written(packets, arena.view.getInt32(write + 12, true));
+    else if (packets > 1 && errno === ERRNO.EINVAL) this.#writeEach(arena.view.getInt32(write + 16, true), errno);
     else this.#refused(packets, errno);
   }
 

@@ -3,6 +3,7 @@
  *
  * Read first: worker-device.ts, stack-rings.ts.
  */
+import { ERRNO } from '../ffi/errno.ts';
 import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import { JOIN_ENTRY } from './packet-kernels.ts';
 import type { StackRings } from './stack-rings.ts';
@@ -21,6 +22,8 @@ export class WorkerStackDevice extends WorkerDevice {
   readonly #rings: StackRings;
   /** The address of the arena's start, as struct iovec has it: the low half says where a piece lies. */
   readonly #base: number;
+  /** Main has made no room in all the time that it had: nobody waits again before it has made some. */
+  #isStalled = false;
 
   constructor(context: WorkerContext, rings: StackRings, counters: Float64Array) {
     super(context, -1, 'of the stack', counters, OFFLOADS, 'stack');
@@ -45,19 +48,19 @@ export class WorkerStackDevice extends WorkerDevice {
     return hasFound ? toWorker.end - toWorker.start - VIRTIO_HEADER_LENGTH : 0;
   }
 
-  protected override writeOne(start: number, length: number): boolean {
+  protected override writeOne(start: number, length: number): number {
     const at = this.#reserve(length);
-    if (at < 0) return false;
+    if (at < 0) return ERRNO.ENOBUFS;
     this.context.arena.bytes.copy(this.#rings.toStack.data, at, start, start + length);
     this.#commit(length);
-    return true;
+    return 0;
   }
 
-  protected override writePieces(first: number, count: number): boolean {
+  protected override writePieces(first: number, count: number): number {
     const { view, bytes } = this.context.arena;
     const { data } = this.#rings.toStack;
     const start = this.#reserve(MAX_ENTRY_LENGTH);
-    if (start < 0) return false;
+    if (start < 0) return ERRNO.ENOBUFS;
     let at = start;
     for (let i = 0; i < count; i++) {
       const piece = first + i * JOIN_ENTRY.pieces;
@@ -67,18 +70,20 @@ export class WorkerStackDevice extends WorkerDevice {
       at += length;
     }
     this.#commit(at - start);
-    return true;
+    return 0;
   }
 
   /** -1: main makes no room. */
   #reserve(length: number): number {
     const { toStack } = this.#rings;
     let at = toStack.reserve(length);
-    for (let i = 0; at < 0 && i < MAX_WAITS && !this.context.isAbandoned; i++) {
+    const waits = this.#isStalled ? 0 : MAX_WAITS;
+    for (let i = 0; at < 0 && i < waits && !this.context.isAbandoned; i++) {
       this.context.flush(); // it takes nothing that it was not shown
       toStack.waitForRoom(WAIT_STEP);
       at = toStack.reserve(length);
     }
+    this.#isStalled = at < 0;
     return at;
   }
 

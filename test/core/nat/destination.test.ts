@@ -30,10 +30,24 @@ describe('the destination of a flow', () => {
         '240.0.0.1',
         '255.255.255.255',
       ],
+      ...['fd00:ec2::254', 'fd00:ec2::23', 'fd20:ce::254', '168.63.129.16', '100.100.100.200', '192.0.0.192'],
+      ...['64:ff9b::127.0.0.1', '64:ff9b::169.254.169.254', '64:ff9b::168.63.129.16', '64:ff9b::0.0.0.1'],
       ...['::', '::1', '::127.0.0.1', '::ffff:127.0.0.1', '::ffff:192.0.2.80', 'fe80::1', 'febf::1', 'ff02::1'],
     ];
     for (const host of special) assert.equal(lead('tcp', host, 80), 'special-address', host);
-    for (const host of ['1.0.0.1', '126.1.1.1', '128.0.0.1', '169.253.1.1', '223.255.255.255', '2000::1', 'fc00::1', 'fec0::1']) {
+    for (const host of [
+      '1.0.0.1',
+      '126.1.1.1',
+      '128.0.0.1',
+      '169.253.1.1',
+      '223.255.255.255',
+      '2000::1',
+      'fc00::1',
+      'fec0::1',
+      'fd00:ec2::253',
+      '64:ff9b::192.0.2.80',
+      '168.63.129.17',
+    ]) {
       assert.equal(isSpecialAddress(ipOf(host)), false, host);
     }
     assert.equal(lead('udp', '192.0.2.80', 0), 'special-address', 'no socket can be connected to port 0');

@@ -173,6 +173,50 @@ describe('a client that has lost its tunnel', () => {
   });
 });
 
+describe('a session that gets an address which another had', () => {
+  it('gets none of its flows, though its other addresses are not the same', () => {
+    const pair = new NatPair();
+    const socket = pair.connect('192.0.2.80', 80);
+    const over6 = pair.connect('2001:db8::80', 80);
+    const [inner, inner6] = [pair.accept(), pair.accept()];
+    pair.runUntil(() => socket.isMade && over6.isMade && inner.isMade && inner6.isMade);
+    pair.nat.rest(NETWORKS, pair.clock.now);
+    pair.nat.enter([cidrOf('10.77.0.2/32'), cidrOf('fd77::9/128')], { session: 'two' });
+    assert.deepEqual(
+      pair.outside.closed.map(({ to }) => formatEndpoint(to)),
+      ['192.0.2.80:80'],
+    );
+    assert.equal(pair.nat.flows, 1, 'the one of an address that is still the first one’s');
+  });
+
+  it('is held to its own rules, also in what the other has begun', () => {
+    const pair = new NatPair();
+    const socket = pair.client.stack.openUdp(4);
+    const ask = () => {
+      socket.send(Buffer.from('?'), { address: ipOf('192.0.2.80'), port: 7 });
+      pair.pump();
+    };
+    ask();
+    pair.nat.rest(NETWORKS, pair.clock.now);
+    pair.nat.enter([cidrOf('10.77.0.2/32')], {
+      session: 'two',
+      rules: { dns: [], routes: [cidrOf('198.51.100.0/24')], noRoutes: [], restrictsToRoutes: true },
+    });
+    ask();
+    assert.deepEqual([pair.outside.sent.length, pair.nat.counters.refusals.get('restricted')], [1, 1]);
+  });
+
+  it('leaves the other its flows from networks of its own', () => {
+    const pair = new NatPair();
+    const socket = pair.connect('192.0.2.80', 80);
+    pair.accept();
+    pair.runUntil(() => socket.isMade);
+    pair.nat.enter([cidrOf('10.77.0.3/32'), cidrOf('10.77.0.0/24')], { session: 'two' });
+    pair.advance(1_000);
+    assert.equal(pair.nat.flows, 1);
+  });
+});
+
 describe('UDP through the NAT', () => {
   function udp(pair: NatPair) {
     const socket = pair.client.stack.openUdp(4);

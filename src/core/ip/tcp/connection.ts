@@ -6,6 +6,7 @@
  */
 import type { Millis } from '../../tunnel/packet.ts';
 import type { Endpoint } from '../../wire/ip-address.ts';
+import { LEAST_SEND_BUFFER } from '../limits.ts';
 import type { ControlBlock, TcpError, TcpState } from './control-block.ts';
 import { LARGEST_BLOCK } from './receive-queue.ts';
 import { readerGone } from './segment-arrival.ts';
@@ -67,8 +68,10 @@ export class TcpConnection {
 
   /** Bytes that {@link write} takes now. */
   get room(): number {
-    const { isEnding, state, sendBuffer, sendLimit } = this.#block;
-    return isEnding || state === 'closed' ? 0 : Math.max(0, sendLimit - sendBuffer.length);
+    const { isEnding, state, sendBuffer, sendLimit, services } = this.#block;
+    if (isEnding || state === 'closed') return 0;
+    const isTight = services.rings.held >= services.limits.sendMemory;
+    return Math.max(0, (isTight ? Math.min(sendLimit, LEAST_SEND_BUFFER) : sendLimit) - sendBuffer.length);
   }
 
   /** Everything that was written has been acknowledged. */

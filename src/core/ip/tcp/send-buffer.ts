@@ -32,6 +32,7 @@ export class SendBuffer {
     ring.set(bytes.subarray(start, start + first), at);
     if (first < added) ring.set(bytes.subarray(start + first, end), 0);
     this.#length += added;
+    this.#pool.held += added;
   }
 
   /** Copies `length` bytes from `offset` on to `at` of the target. */
@@ -46,11 +47,13 @@ export class SendBuffer {
   /** Forgets the first bytes. */
   drop(length: number): void {
     this.#length -= length;
+    this.#pool.held -= length;
     this.#start = this.#length === 0 ? 0 : (this.#start + length) & (this.#ring.length - 1);
     if (this.#length === 0 && this.#ring.length > KEPT_SIZE) this.clear();
   }
 
   clear(): void {
+    this.#pool.held -= this.#length;
     this.#pool.give(this.#ring);
     this.#ring = NOTHING;
     this.#start = 0;

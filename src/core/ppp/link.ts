@@ -25,7 +25,7 @@ import { Ip6cp } from './ip6cp.ts';
 import { type Ipcp, ipcpOf } from './ipcp.ts';
 import { Lcp, MAGIC_LENGTH } from './lcp.ts';
 import * as limits from './limits.ts';
-import { endedByPeer, NO_NETWORK, shownText, timedOut, unusable } from './link-ending.ts';
+import { endedByPeer, messageIn, NO_NETWORK, timedOut, unusable } from './link-ending.ts';
 import {
   newPppCounters,
   type PppCounterStore,
@@ -245,10 +245,7 @@ export class PppLink implements Layer<PppState> {
         break; // that it came is all it says
       case CODES.identification:
       case CODES.timeRemaining:
-        if (this.#messages.allows(now)) {
-          const text = shownText(data.subarray(code === CODES.identification ? MAGIC_LENGTH : 2 * MAGIC_LENGTH));
-          this.#options.log.log('info', 'ppp message', { text });
-        }
+        if (this.#messages.allows(now)) this.#options.log.log('info', 'ppp message', { text: messageIn(packet) });
         break;
       default:
         this.#rejectCode(PPP_PROTOCOLS.lcp, payload, out);

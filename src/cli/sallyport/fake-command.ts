@@ -2,14 +2,14 @@
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { MisuseError, SallyportError } from '../../core/errors.ts';
 import { FakeGateway, INSIDE } from '../../gateway/fake/fake-gateway.ts';
-import type { FakeUser } from '../../gateway/fake/fake-visitor.ts';
+import type { FakeQuestion, FakeUser } from '../../gateway/fake/fake-visitor.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { EVENTS_VERSION } from './json-events.ts';
 
 export interface FakeArguments {
   readonly port?: number;
-  /** `NAME:PASSWORD`, with further answers behind further colons. */
+  /** `NAME:PASSWORD`, with further answers, or questions with theirs, behind further colons. */
   readonly user?: readonly string[];
   readonly json?: true;
 }
@@ -41,12 +41,18 @@ export async function runFake(protocol: ProtocolId, { port, user, json }: FakeAr
   }
 }
 
-/** `alice:secret` or `alice:secret:123456`. Throws {@link MisuseError}. */
+/** `alice:secret`, `alice:secret:123456` (a code) or `alice:secret:Which colour?=blue` (any question). Throws {@link MisuseError}. */
 export function parseFakeUser(text: string): FakeUser {
   const [name = '', password, ...answers] = text.split(':');
   if (name === '' || password === undefined)
     throw new MisuseError('A user is written NAME:PASSWORD, or NAME:PASSWORD:CODE where a code is asked as well.');
-  return { name, password, questions: answers.map((answer) => ({ prompt: 'Please enter your code.', answer })) };
+  return { name, password, questions: answers.map(questionOf) };
+}
+
+function questionOf(text: string): FakeQuestion {
+  const equals = text.indexOf('=');
+  if (equals < 0) return { prompt: 'Please enter your code.', answer: text };
+  return { prompt: text.slice(0, equals), answer: text.slice(equals + 1), kind: 'text' };
 }
 
 function say(level: string, event: string, fields: Readonly<Record<string, unknown>>): void {

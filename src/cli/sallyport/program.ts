@@ -183,7 +183,14 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     )
     .addArgument(new Argument('<protocol>', 'What to speak.').choices(PROTOCOL_IDS))
     .addOption(new Option('--port <port>', 'Listen there (default: any).').argParser(numberBetween(1, 65_535)))
-    .addOption(repeated(new Option('--user <name:password[:code]>', 'A user (default: alice:secret). Repeatable.')))
+    .addOption(
+      repeated(
+        new Option(
+          '--user <name:password[:code]>',
+          'A user (default: alice:secret); QUESTION=ANSWER in place of a code asks just that. Repeatable.',
+        ),
+      ),
+    )
     .addOption(json())
     .action((protocol: ProtocolId, given: FakeArguments) => run({ command: 'fake', protocol, given }));
   // Never gets here: main.ts hands these arguments on as they are.

@@ -40,7 +40,10 @@ export const MAX_REJECTED_PROTOCOLS = 16;
 export const MAX_RESTARTS = 10;
 export const RESTART_PERIOD: Millis = 60_000;
 
-/** Characters of a peer's text that are shown. */
+/** Texts of a peer's that are shown. */
+export const MAX_MESSAGES = 10;
+export const MESSAGE_PERIOD: Millis = 60_000;
+/** Characters of each. */
 export const MAX_TEXT = 200;
 /** Bytes of a text that we send with a Terminate-Request (spec 11). */
 export const MAX_SENT_TEXT = 100;

@@ -2,14 +2,18 @@
 import { NetworkError, UnsupportedError } from '../errors.ts';
 import type { CloseReason } from '../tunnel/machine.ts';
 import { fromUtf8, printable } from '../wire/text.ts';
+import { CODES, type ControlPacket } from './control-packet.ts';
+import { MAGIC_LENGTH } from './lcp.ts';
 import { MAX_TEXT } from './limits.ts';
+
+const SECONDS_LENGTH = 4;
 
 /** What the peer's people read where no family of IP is left (spec 6.4). */
 export const NO_NETWORK = 'No network protocols running';
 
-/** A peer's text, fit for a terminal. */
-export function shownText(text: Uint8Array): string {
-  return printable(fromUtf8(text.subarray(0, MAX_TEXT)));
+/** Of an Identification or a Time-Remaining (RFC 1570 §2.1 and §2.2): behind a magic number, and the seconds. */
+export function messageIn({ code, data }: ControlPacket): string {
+  return shownText(data.subarray(code === CODES.identification ? MAGIC_LENGTH : MAGIC_LENGTH + SECONDS_LENGTH));
 }
 
 export function endedByPeer(text: Uint8Array): CloseReason {
@@ -25,4 +29,9 @@ export function timedOut(): CloseReason {
 export function unusable(message: string): CloseReason {
   const error = new UnsupportedError(message);
   return { kind: 'unusable', message, error };
+}
+
+/** A peer's text, fit for a terminal. */
+function shownText(text: Uint8Array): string {
+  return printable(fromUtf8(text.subarray(0, MAX_TEXT)));
 }

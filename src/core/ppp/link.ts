@@ -25,7 +25,7 @@ import { Ip6cp } from './ip6cp.ts';
 import { type Ipcp, ipcpOf } from './ipcp.ts';
 import { Lcp, MAGIC_LENGTH } from './lcp.ts';
 import * as limits from './limits.ts';
-import { endedByPeer, NO_NETWORK, shownText, timedOut, unusable } from './link-ending.ts';
+import { endedByPeer, messageIn, NO_NETWORK, timedOut, unusable } from './link-ending.ts';
 import {
   newPppCounters,
   type PppCounterStore,
@@ -50,6 +50,7 @@ export class PppLink implements Layer<PppState> {
   #ip6cp: NetworkControl<Ip6cp> | undefined;
   readonly #identifiers: Identifiers;
   readonly #answers = new AnswerLimit(limits.MAX_ANSWERS_PER_SECOND, 1000);
+  readonly #messages = new AnswerLimit(limits.MAX_MESSAGES, limits.MESSAGE_PERIOD);
   readonly #restarts = new AnswerLimit(limits.MAX_RESTARTS, limits.RESTART_PERIOD);
   readonly #rejects = new ProtocolRejects();
   readonly #packet: { buffer: Uint8Array; start: number; end: number } = { buffer: new Uint8Array(0), start: 0, end: 0 };
@@ -244,9 +245,7 @@ export class PppLink implements Layer<PppState> {
         break; // that it came is all it says
       case CODES.identification:
       case CODES.timeRemaining:
-        this.#options.log.log('info', 'ppp message', {
-          text: shownText(data.subarray(code === CODES.identification ? MAGIC_LENGTH : 2 * MAGIC_LENGTH)),
-        });
+        if (this.#messages.allows(now)) this.#options.log.log('info', 'ppp message', { text: messageIn(packet) });
         break;
       default:
         this.#rejectCode(PPP_PROTOCOLS.lcp, payload, out);

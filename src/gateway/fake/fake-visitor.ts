@@ -26,6 +26,8 @@ export interface FakeQuestion {
 /** 256 bits. */
 const COOKIE_BYTES = 32;
 const MAX_TRIES = 3;
+/** A page that is looked at begins one, and may end none. */
+const MAX_DIALOGUES = 1000;
 
 export interface FakeWorld {
   readonly users: readonly FakeUser[];
@@ -70,6 +72,10 @@ export class FakeVisitors implements Visitor {
   async begin(_hints: LoginHints): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
     const dialogue = new FakeDialogue(this.#newId(), this.#world.users, (user) => this.#admit(user));
     this.#dialogues.set(dialogue.id, dialogue);
+    for (const id of this.#dialogues.keys()) {
+      if (this.#dialogues.size <= MAX_DIALOGUES) break;
+      this.#dialogues.delete(id); // the oldest
+    }
     return { dialogue, step: dialogue.first() };
   }
 

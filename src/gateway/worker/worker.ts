@@ -7,6 +7,7 @@
  */
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
+import type { CertificateIdentity } from '../../core/crypto/provider.ts';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ClientFacts } from '../../core/protocols/gateway-protocol.ts';
@@ -51,6 +52,8 @@ export class Worker {
   readonly #cancel = new AbortController();
   readonly #sockets = new Map<number, Socket>();
   #setup: WorkerSetup;
+  /** By which clients that come by UDP know the gateway; undefined: none has come since the configuration changed. */
+  #identity: { readonly setup: WorkerSetup; readonly identity: CertificateIdentity | undefined } | undefined;
   /** Clients by UDP of whom nobody knows yet who they are. */
   #strangers = 0;
   readonly #hosts: HostContexts;
@@ -143,9 +146,8 @@ export class Worker {
   /** Undefined: it is nobody's, and its flow is closed. */
   async #greet({ connection, remote = NOWHERE }: Arrival, first: Uint8Array, socket: UdpSocket) {
     const { desk, log, engine, notify } = this.#options;
-    const { config, material, serverName, helloSecret } = this.#setup;
-    const [hostMaterial] = material.hosts;
-    const identity = hostMaterial && datagramIdentity(hostMaterial, log);
+    const { config, serverName, helloSecret } = this.#setup;
+    const identity = this.#datagramIdentity();
     const [certificate] = identity?.chain ?? [];
     if (identity === undefined || certificate === undefined || this.#strangers >= MAX_STRANGERS) {
       socket.close();
@@ -162,6 +164,15 @@ export class Worker {
     } finally {
       this.#strangers--;
     }
+  }
+
+  /** Of the default host. Read once for each configuration: strangers are many, and a key may be kept under a password that takes long. */
+  #datagramIdentity(): CertificateIdentity | undefined {
+    if (this.#identity?.setup !== this.#setup) {
+      const [material] = this.#setup.material.hosts;
+      this.#identity = { setup: this.#setup, identity: material && datagramIdentity(material, this.#options.log) };
+    }
+    return this.#identity.identity;
   }
 
   /** Where the client is; undefined: it is not wanted, or has left. */

@@ -6,6 +6,7 @@ import type { PppLink } from '../../../src/core/ppp/link.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import { fromHex, toHex } from '../../../src/core/wire/text.ts';
 import { CollectingSink } from '../../support/collecting-sink.ts';
+import { RecordedLog } from '../../support/forms.ts';
 import { GATEWAY, ipOf, linkPair, pairUp } from './linked.ts';
 
 const F5_HEADER_LENGTH = 4;
@@ -44,6 +45,17 @@ describe('a PPP link that is up', () => {
     assert.equal(answers.filter((count) => count > 0).length, 20);
     assert.equal(left.counters.flooded, 30);
     assert.equal(answersOf(left, 'ff03c021 09 07 0008 deadbeef', 21_000).length, 1);
+  });
+
+  it("shows so many of a peer's texts in a minute, and no more", () => {
+    const log = new RecordedLog();
+    const { left } = pairUp(f5Encapsulation, { log });
+    const shown = () => log.lines.filter((line) => line.includes('ppp message')).length;
+    for (let i = 0; i < 50; i++) answersOf(left, 'ff03c021 0c 07 000b deadbeef 486921', 20_000 + i);
+    assert.match(log.lines.join('\n'), /ppp message text=Hi!/);
+    assert.equal(shown(), 10);
+    answersOf(left, 'ff03c021 0c 07 000b deadbeef 486921', 90_000);
+    assert.equal(shown(), 11);
   });
 
   it('lets through what is an IP packet of its family and admitted, and counts the rest', () => {

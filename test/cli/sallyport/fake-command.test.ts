@@ -1,0 +1,19 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseFakeUser } from '../../../src/cli/sallyport/fake-command.ts';
+import { MisuseError } from '../../../src/core/errors.ts';
+
+describe('a user of the fake gateway', () => {
+  it('has a password, and may have codes and questions', () => {
+    assert.deepEqual(parseFakeUser('alice:secret'), { name: 'alice', password: 'secret', questions: [] });
+    assert.deepEqual(parseFakeUser('bob::123456:Which colour?=blue'), {
+      name: 'bob',
+      password: '',
+      questions: [
+        { prompt: 'Please enter your code.', answer: '123456' },
+        { prompt: 'Which colour?', answer: 'blue', kind: 'text' },
+      ],
+    });
+    for (const bad of ['', 'alice', ':secret']) assert.throws(() => parseFakeUser(bad), MisuseError);
+  });
+});

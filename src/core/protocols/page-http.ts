@@ -20,11 +20,20 @@ export class PageHttp {
   place: Target;
   readonly #io: LoginIo;
   readonly #userAgent: string;
+  /** Something of the user's was sent: from then on it is this server's business alone (spec "F5", section 9). */
+  #hasSubmitted = false;
 
   constructor(io: LoginIo, place: Target, userAgent: string) {
     this.#io = io;
     this.place = place;
     this.#userAgent = userAgent;
+  }
+
+  /** Forgets all that has been. */
+  restart(place: Target): void {
+    this.jar.clear();
+    this.place = place;
+    this.#hasSubmitted = false;
   }
 
   /** Follows redirects, and {@link place} with them. */
@@ -33,8 +42,9 @@ export class PageHttp {
     return this.#followed(await this.#exchange('GET', this.place));
   }
 
-  /** Posts a form to a target of the same server, and follows redirects by GET, as browsers do. `shown`: the form for logs. */
+  /** Posts a form, and follows redirects by GET, as browsers do. `shown`: the form for logs. Rejects with PeerMisbehavedError where it leads elsewhere. */
   async submit(target: Target, body: string, shown: string): Promise<HttpResponse> {
+    this.#hasSubmitted = true;
     this.#moveTo(target);
     return this.#followed(await this.#exchange('POST', target, { text: body, shown }));
   }
@@ -62,7 +72,10 @@ export class PageHttp {
 
   /** What belongs to another server is forgotten. */
   #moveTo(place: Target): void {
-    if (!isSameServer(place, this.place)) this.jar.clear();
+    if (!isSameServer(place, this.place)) {
+      if (this.#hasSubmitted) throw new PeerMisbehavedError('The gateway sends the log-in on to another server.');
+      this.jar.clear();
+    }
     this.place = place;
   }
 

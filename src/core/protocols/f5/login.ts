@@ -13,7 +13,7 @@ import { CancelledError, PeerMisbehavedError, PeerRefusedError } from '../../err
 import { encodeForm } from '../../http/form-urlencoded.ts';
 import type { HttpResponse } from '../../http/message.ts';
 import { pathOf, queryValue } from '../../http/request-target.ts';
-import { isSameServer, resolveLocation } from '../../http/url.ts';
+import { resolveLocation } from '../../http/url.ts';
 import type { Secret } from '../../secret.ts';
 import { fromUtf8, printable } from '../../wire/text.ts';
 import { PageHttp } from '../page-http.ts';
@@ -56,8 +56,7 @@ class F5Login {
     for (let beginnings = 0; beginnings < MAX_BEGINNINGS; beginnings++) {
       if (await this.#answerForms()) return this.#credential();
       this.#io.log.log('info', 'log-in dropped by gateway');
-      this.#http.jar.clear();
-      this.#http.place = this.#entry;
+      this.#http.restart(this.#entry);
     }
     throw new PeerRefusedError('The gateway drops the log-in each time.');
   }
@@ -98,7 +97,6 @@ class F5Login {
 
   async #submit(page: LoginPage, values: FormValues): Promise<HttpResponse> {
     const target = resolveLocation(this.#http.place, page.action ?? '');
-    if (!isSameServer(target, this.#http.place)) throw new PeerMisbehavedError('The gateway sends the log-in on to another server.');
     const fields = page.fields.map((field): readonly [string, string | Secret] => {
       const given = values[field.name];
       if (field.kind !== 'choice') return [field.name, given ?? field.value];

@@ -115,5 +115,23 @@ describe('log-in at an F5 gateway', () => {
       ]),
       PeerMisbehavedError,
     );
+    await assert.rejects(
+      run([
+        ...ENTRY,
+        { asked: ASKED, values: ['user', 'secret', 'standard'] },
+        { sent: POSTED, answer: reply(302, '', [['Location', 'https://other.example/my.policy']]) },
+      ]),
+      PeerMisbehavedError,
+    );
+  });
+
+  it('may be sent on before anything of the user was said, and again from the beginning', async () => {
+    const moved: PlayedStep = { sent: 'GET /', answer: reply(302, '', [['Location', 'https://other.example/my.policy']]) };
+    const page: PlayedStep = { sent: 'GET /my.policy', answer: reply(200, form(FIELDS)) };
+    const asked: PlayedStep = { asked: ASKED, values: ['user', 'secret', 'standard'] };
+    const gone: PlayedStep = { sent: POSTED, answer: reply(302, '', [['Location', '/my.logout.php3?errorcode=19']]) };
+    const bye: PlayedStep = { sent: 'GET /my.logout.php3?errorcode=19', answer: reply(200, 'gone') };
+    const { credential } = await run([moved, page, asked, gone, bye, moved, page, asked, IN, LOGGED_IN]);
+    assert.equal(credential.gateway.host, 'other.example');
   });
 });

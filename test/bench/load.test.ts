@@ -14,7 +14,7 @@ import { missing } from '../support/requirements.ts';
 import { sized } from '../support/size.ts';
 
 const SESSIONS = sized(100, 1_000);
-const SECONDS = sized(20, 600);
+const SECONDS = sized(10, 600);
 const TIMEOUT = (SECONDS + 240) * 1_000;
 
 const LACKING = missing('root', 'netns', 'tun', 'ocserv', 'openssl');

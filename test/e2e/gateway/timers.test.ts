@@ -58,7 +58,8 @@ describe('new keys at our gateway', OPTIONS, () => {
       const lost = await lossBothWays(scene, ipv4, count);
       const rekeys = client.program.output.match(said)?.length ?? 0;
       assert.ok(rekeys >= 1, client.program.describe());
-      for (const own of lost) assert.ok(own < rekeys * 200, `${own} of ${count} lost in ${rekeys} rekeys`);
+      // Where openconnect makes a new connection, it drops what comes meanwhile: some tenths of a second.
+      for (const own of lost) assert.ok(own < rekeys * 400, `${own} of ${count} lost in ${rekeys} rekeys`);
       await scene.transfer(INSIDE.ipv6, { up: 2e6, down: 2e6 });
       await scene.disconnect(client);
     });

@@ -311,7 +311,7 @@ inNamespace('a carried path', import.meta.filename, () => {
     assert.ok(problem.type === 'unreachable');
     assert.equal(problem.error.code, 'ECONNREFUSED');
     assert.ok(t.problems.count <= 1, `${t.problems.count + 1} times`);
-    assert.ok(t.path.counters().sent > 20);
+    assert.ok(t.path.counters().sent > 10); // a send that hears of an earlier one does not count
   });
 
   it('copies the DSCP of inner packets to the outer ones when it is told to, and never their congestion marks', async () => {

@@ -2,9 +2,13 @@
  * A moment's sleep after a busy pass, so that the next one finds many packets too.
  *
  * A peer that sends datagrams one by one wakes the worker for each, if the worker is quick: a download then costs a wake-up a packet. So a pass that
- * moved some packets and then finds nothing sleeps before it asks again. A packet on an idle tunnel never waits for it; one after a burst waits
- * at most that long. Longer sleeps cost uploads more than they bring (guide "data plane", section 5).
+ * moved some packets and then finds nothing sleeps before it asks again; after one that mostly received, it sleeps without asking first. A packet on an
+ * idle tunnel never waits for it; one after a burst waits at most that long.
+ *
+ * The sleep is as long as the pass was: then the others who share the processor have had as much of it. A fixed one fits one machine only: 50 to
+ * 100 µs are best where a pass takes that long (guide "data plane", section 5), and four times as much where all takes four times as long.
  */
+import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Arena } from '../ffi/arena.ts';
 import { KeptAddress } from '../ffi/arena.ts';
 import { LINUX, type Libc } from '../ffi/libc.ts';
@@ -12,7 +16,11 @@ import { LINUX, type Libc } from '../ffi/libc.ts';
 /** From this many packets on a pass counts as busy. */
 const BUSY_PACKETS = 4;
 
-const SLEEP_NANOSECONDS = 50_000;
+/** Shorter is not worth a system call. */
+const MIN_SLEEP: Millis = 0.05;
+
+/** What a packet behind a burst may have to wait. */
+const MAX_SLEEP: Millis = 0.4;
 
 /** Two of the system's words: seconds, nanoseconds. */
 const TIMESPEC_LENGTH = 16;
@@ -22,17 +30,20 @@ const TIMER_SLACK_NANOSECONDS = 1;
 
 export class Moderation {
   readonly #libc: Libc;
+  readonly #arena: Arena;
   readonly #timespec: number;
   readonly #address: KeptAddress;
   #isWanted: boolean;
-  #wasBusy = false;
+  /** 0: the pass before was not busy. */
+  #sleep: Millis = 0;
+  #mostlyCame = false;
 
   /** Of the calling thread. */
   constructor(libc: Libc, arena: Arena, isWanted: boolean) {
     this.#libc = libc;
     this.#timespec = arena.allocate(TIMESPEC_LENGTH);
     this.#address = new KeptAddress(arena);
-    arena.view.setUint32(this.#timespec + 8, SLEEP_NANOSECONDS, true);
+    this.#arena = arena;
     this.#isWanted = isWanted && libc.prctl(LINUX.PR_SET_TIMERSLACK, TIMER_SLACK_NANOSECONDS, 0, 0, 0) === 0;
   }
 
@@ -42,17 +53,24 @@ export class Moderation {
 
   /** The pass before moved enough for the next one to be worth waiting for. */
   get isDue(): boolean {
-    return this.#wasBusy;
+    return this.#sleep > 0;
   }
 
-  /** A pass moved so many packets. */
-  moved(packets: number): void {
-    this.#wasBusy = this.#isWanted && packets >= BUSY_PACKETS;
+  /** It is due, and most of what the pass moved had come: a look before the sleep would find the next few already, and so none would gather. */
+  get comesFirst(): boolean {
+    return this.#sleep > 0 && this.#mostlyCame;
+  }
+
+  /** A pass that took so long sent and received so many packets. */
+  moved(sent: number, received: number, took: Millis): void {
+    this.#sleep = this.#isWanted && sent + received >= BUSY_PACKETS ? Math.min(Math.max(took, MIN_SLEEP), MAX_SLEEP) : 0;
+    this.#mostlyCame = received > sent;
   }
 
   /** Sleeps, once. */
   sleep(): void {
-    this.#wasBusy = false;
+    this.#arena.view.setUint32(this.#timespec + 8, this.#sleep * 1e6, true);
+    this.#sleep = 0;
     this.#libc.nanosleep(this.#address.of(this.#timespec), 0);
   }
 }

@@ -2,7 +2,7 @@
  * Moves packets between the device, the UDP paths and main: the part of the engine that runs for every packet.
  *
  * The story of a pass, {@link PacketSwitch.serve}:
- *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a fixed moment (moderation.ts);
+ *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a moment (moderation.ts);
  *      after a lone packet left, first a look-out for its answer (answer-wait.ts)
  *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves as one burst
  *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
@@ -198,6 +198,7 @@ export class PacketSwitch {
   serve(hasNews: () => boolean, timeout: number): boolean {
     const isHolding = this.isHolding;
     const ready = isHolding ? this.#doze(hasNews) : this.#wait(hasNews, timeout);
+    const start = performance.now();
     this.#context.beginPass();
     if (isHolding) {
       if (ready > 0) this.#clearEvent();
@@ -217,7 +218,7 @@ export class PacketSwitch {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    this.#moderation.moved(out + back);
+    this.#moderation.moved(out, back, performance.now() - start);
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;
   }
@@ -226,7 +227,9 @@ export class PacketSwitch {
 
   /** The same as {@link #sleep}, but after a busy pass not at once. */
   #wait(hasNews: () => boolean, timeout: number): number {
-    if (this.#moderation.isDue) {
+    if (this.#moderation.comesFirst) {
+      this.#moderation.sleep();
+    } else if (this.#moderation.isDue) {
       const ready = this.#sleep(hasNews, 0);
       if (ready > 0 || this.#isNeeded(hasNews)) return ready;
       this.#moderation.sleep();

@@ -110,7 +110,13 @@ describe('terms of a session', () => {
     assert.equal(datagram({}), undefined);
     assert.equal(datagram({ allowsUdp: false }, { udpPort: 443 }), undefined);
     const all = { allowsPsk: false, allowsLegacyDtls: true, matchesTlsCipher: true };
-    assert.deepEqual(datagram(all, { udpPort: 4443 }), { port: 4443, certificate: true, allowsPsk: false, allowsLegacy: true, matchesTlsCipher: true });
+    assert.deepEqual(datagram(all, { udpPort: 4443 }), {
+      port: 4443,
+      certificate: true,
+      allowsPsk: false,
+      allowsLegacy: true,
+      matchesTlsCipher: true,
+    });
   });
 
   it('carry the rest over as it is', () => {

@@ -1,0 +1,110 @@
+/**
+ * Our gateway as one of a vendor whose tunnel is PPP, beside AnyConnect on the same port: Debian's openconnect 9.01 with `--protocol`, and our own client in
+ * its place.
+ *
+ * Read first: specs "Fortinet" and "F5"; spec "Client command line", sections 7 and 8.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { DROP_IN } from '../../support/drop-in.ts';
+import { OPENCONNECT } from '../../support/openconnect.ts';
+import { sized } from '../../support/size.ts';
+import { INSIDE, skip, type TunnelScene } from '../tunnel-scene.ts';
+import { openGateway } from './gateway-scene.ts';
+
+const OPTIONS = { skip, concurrency: 2, timeout: sized(240_000, 1_800_000) };
+
+/** The first of a host's protocols is the default, which decides where a first request does not tell. */
+const VENDORS = [
+  // AnyConnect stays the default: what is told apart is told by what Fortinet's clients say.
+  { vendor: 'fortinet', settings: { 'vpn-protocols': 'anyconnect fortinet' }, deadCookie: `SVPNCOOKIE=${'x'.repeat(43)}` },
+  // The first request of openconnect says nothing of what it speaks.
+  {
+    vendor: 'f5',
+    settings: { 'vpn-protocols': 'f5 anyconnect' },
+    deadCookie: `MRHSession=${'a'.repeat(64)}; F5_ST=1z1z1z1795436305z604800`,
+  },
+] as const;
+
+const AMOUNTS = { up: sized(4e6, 100e6), down: sized(4e6, 100e6) };
+
+const WAYS = [
+  { way: 'TLS', args: ['--no-dtls'] },
+  { way: 'DTLS', args: [] },
+] as const;
+
+const CLIENTS = [
+  { name: 'openconnect', command: OPENCONNECT },
+  { name: 'our client', command: DROP_IN },
+] as const;
+
+for (const { vendor, settings, deadCookie } of VENDORS) {
+  const protocol = `--protocol=${vendor}`;
+  for (const { name, command } of CLIENTS) {
+    describe(`${name} with ${protocol} at our gateway`, OPTIONS, () => {
+      for (const { way, args } of WAYS) {
+        it(`has a tunnel over ${way} of both families, by which every byte passes, also after a reconnect, until it logs out`, async () => {
+          await using scene = await openGateway({ settings });
+          const client = await scene.connect({ command, args: [protocol, ...args] });
+          const { ipv4, dtls } = await client.configured();
+          assert.match(dtls, way === 'DTLS' ? /connected|established/ : /disabled/);
+          await scene.assertAnswers(INSIDE.ipv4);
+          await scene.transfer(INSIDE.ipv4, AMOUNTS);
+          await scene.transfer(INSIDE.ipv6, AMOUNTS);
+          const [user] = await scene.ocserv.control.users();
+          assert.deepEqual([user?.Username, user?.IPv4], ['alice', ipv4]);
+          const before = client.program.output.length;
+          client.program.signal('SIGUSR2');
+          // Observed: openconnect runs no script for a new DTLS connection.
+          await client.program.waitFor(/^script reconnect ended with 0$|from OPENED to NETWORK on DTLS/m, { after: before });
+          await scene.assertAnswers(INSIDE.ipv4);
+          await scene.assertAnswers(INSIDE.ipv6);
+          await scene.disconnect(client);
+          await assertLoggedOut(scene);
+        });
+      }
+
+      it('ends when an administrator ends its session, and is told so', async () => {
+        await using scene = await openGateway({ settings });
+        const client = await scene.connect({ command, args: [protocol, '--no-dtls'] });
+        await scene.ocserv.control.disconnectUser('alice');
+        const { code } = await client.program.finish();
+        assert.equal(code, 1, client.program.describe());
+        assert.match(client.program.describe(), /server disconnected/);
+        await scene.assertNoTrace();
+      });
+
+      it('has its tunnel by TLS if nothing by UDP arrives', async () => {
+        await using scene = await openGateway({ settings });
+        await scene.faults.block({ protocol: 'udp' });
+        const client = await scene.connect({ command, args: [protocol] });
+        await scene.transfer(INSIDE.ipv4, { up: 1e6, down: 1e6 });
+        await scene.transfer(INSIDE.ipv6, { up: 1e6, down: 1e6 });
+        await scene.disconnect(client);
+        await assertLoggedOut(scene);
+      });
+
+      it('ends with status 2 if its cookie is dead', async () => {
+        await using scene = await openGateway({ settings });
+        const client = await scene.start({ command, args: [protocol, '--cookie-on-stdin'], input: `${deadCookie}\n` });
+        assert.equal((await client.program.finish()).code, 2, client.program.describe());
+      });
+
+      it('is beside AnyConnect, which others speak on the same port', async () => {
+        await using scene = await openGateway({ settings });
+        const [other, anyconnect] = await Promise.all([
+          scene.connect({ command, args: [protocol] }),
+          scene.connect({ command, namespace: scene.lab.router }),
+        ]);
+        await scene.assertAnswers(INSIDE.ipv4);
+        assert.equal((await scene.ocserv.control.users()).length, 2);
+        await Promise.all([other.disconnect(), anyconnect.disconnect()]);
+      });
+    });
+  }
+}
+
+async function assertLoggedOut(scene: TunnelScene): Promise<void> {
+  assert.deepEqual(await scene.ocserv.control.users(), []);
+  assert.deepEqual(await scene.ocserv.control.sessions(), []);
+}

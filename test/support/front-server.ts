@@ -119,8 +119,11 @@ export class FrontServer implements AsyncDisposable {
     };
     this.facts.push(facts);
     const visitor = this.#visitor(accepted);
-    const server = new ServerConnection(connection, { facts, loginTime, log: visitor.log, runs: (handOver) => this.#run(handOver) });
-    await (this.#options.protocol ?? anyconnectGateway).serve(server, visitor);
+    const protocol = this.#options.protocol ?? anyconnectGateway;
+    const { startsTunnel } = protocol;
+    const runs = (handOver: TunnelHandOver) => this.#run(handOver);
+    const server = new ServerConnection(connection, { facts, loginTime, startsTunnel, log: visitor.log, runs });
+    await protocol.serve(server, visitor);
     await server.close();
   }
 

@@ -169,6 +169,9 @@ const ACTIONS: Readonly<Record<Exclude<OptionName, NotBuiltOption>, Action>> = {
     wishes.protocol = built;
     return undefined;
   },
+  juniper: act((wishes) => {
+    wishes.protocol = 'nc';
+  }),
 
   user: text('user'),
   'passwd-on-stdin': lineOfInput((wishes, line) => {

@@ -4,12 +4,11 @@ import type { BuiltProtocol } from './settings.ts';
 
 const NOT_YET = 'does not exist yet in Sallyport';
 
-export type NotBuiltOption = 'libproxy' | 'juniper';
+export type NotBuiltOption = 'libproxy';
 
 /** Options that always fail. They are understood, and left out of the help. */
 export const OPTIONS_NOT_BUILT: Readonly<Record<NotBuiltOption, string>> = {
   libproxy: `--libproxy ${NOT_YET}. Name the proxy with --proxy, or with the variable https_proxy.`,
-  juniper: `--juniper (--protocol=nc) ${NOT_YET}.`,
 };
 
 export function isNotBuilt(name: OptionName): name is NotBuiltOption {
@@ -26,7 +25,7 @@ export interface ProtocolWords {
 /** In the order of help and `--version`, which name the built ones; the first is the default. */
 export const PROTOCOLS: readonly ProtocolWords[] = [
   { name: 'anyconnect' satisfies BuiltProtocol, title: 'Cisco AnyConnect and ocserv', isBuilt: true },
-  { name: 'nc', title: 'Juniper Network Connect', isBuilt: false },
+  { name: 'nc' satisfies BuiltProtocol, title: 'Juniper Network Connect', isBuilt: true },
   { name: 'gp', title: 'Palo Alto Networks GlobalProtect', isBuilt: false },
   { name: 'pulse', title: 'Pulse Connect Secure', isBuilt: false },
   { name: 'f5' satisfies BuiltProtocol, title: 'F5 BIG-IP', isBuilt: true },

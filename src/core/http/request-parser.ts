@@ -8,15 +8,21 @@ import { isRequestTarget, isToken } from './tokens.ts';
 
 type RequestLine = Pick<HttpRequest, 'method' | 'target' | 'version'>;
 
+/** Whether what follows this head is a tunnel's, whatever the head says of a body: some vendors' requests lie about theirs. */
+export type TunnelStart = (head: Pick<HttpRequest, 'method' | 'target'>) => boolean;
+
 /**
  * Each {@link next} reads one request and no further, so that a gateway that starts a tunnel after one (some vendors do it after a GET)
- * finds what follows in {@link takeRest}. After CONNECT it reads no more requests.
+ * finds what follows in {@link takeRest}. After CONNECT, and what `startsTunnel` says, it reads no more requests.
  */
 export class RequestParser {
   readonly #limits: HttpLimits;
   readonly #reader: MessageReader<RequestLine, HttpRequest>;
+  readonly #startsTunnel: TunnelStart;
 
-  constructor(limits: Partial<HttpLimits> = {}) {
+  /** @param startsTunnel besides CONNECT. Default: nothing */
+  constructor(limits: Partial<HttpLimits> = {}, startsTunnel: TunnelStart = () => false) {
+    this.#startsTunnel = startsTunnel;
     this.#limits = { ...DEFAULT_HTTP_LIMITS, ...limits };
     this.#reader = new MessageReader(this.#limits, {
       parseStartLine: parseRequestLine,
@@ -54,7 +60,7 @@ export class RequestParser {
   #understand({ method, target, version }: RequestLine, headers: HttpHeaders): HeadMeaning<HttpRequest> {
     const build = (body: Uint8Array) => ({ method, target, version, headers, body });
     // RFC 9110 §9.3.6: CONNECT has no body; what follows its head is the tunnel's.
-    if (method === 'CONNECT') return { framing: NO_BODY, connection: 'tunnel', build };
+    if (method === 'CONNECT' || this.#startsTunnel({ method, target })) return { framing: NO_BODY, connection: 'tunnel', build };
     const connection = keepsAlive(version, headers) ? 'keep-alive' : 'close';
     return { framing: statedFraming(version, headers, this.#limits) ?? NO_BODY, connection, build };
   }

@@ -8,6 +8,7 @@ import { PeerMisbehavedError } from '../errors.ts';
 
 export interface HtmlForm {
   readonly id?: string;
+  readonly name?: string;
   /** Lower case; `get` where the form does not say. */
   readonly method: string;
   readonly action?: string;
@@ -44,6 +45,17 @@ export interface HtmlPage {
   readonly bold?: string;
   /** The texts of table cells that have an id, white space at their ends left out. */
   readonly cells: ReadonlyMap<string, string>;
+  /** What can be followed in cells of tables that have an id, in the order of the document. */
+  readonly links: readonly HtmlLink[];
+  /** The texts of `<textarea>`s in the form, by name, white space at their ends left out. */
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+export interface HtmlLink {
+  /** The id of the table. */
+  readonly table: string;
+  readonly href: string;
+  readonly text: string;
 }
 
 /** Characters of a page, inputs of its form, characters of a name or value. */
@@ -51,6 +63,7 @@ export const MAX_PAGE_LENGTH = 65_536;
 const MAX_INPUTS = 64;
 const MAX_OPTIONS = 256;
 const MAX_CELLS = 64;
+const MAX_LINKS = 256;
 const MAX_ATTRIBUTE_LENGTH = 8192;
 
 /** Throws {@link PeerMisbehavedError} for a page or a form that is too large; nothing else is wrong with HTML. */
@@ -83,6 +96,12 @@ class PageReader implements Partial<Handler> {
   readonly #cells = new Map<string, string>();
   /** The cell with an id that is open. */
   #cell: string | undefined;
+  /** The table with an id that is open. */
+  #table: string | undefined;
+  readonly #links: { readonly table: string; readonly href: string; text: string }[] = [];
+  #isInLink = false;
+  readonly #texts = new Map<string, string>();
+  #textArea: string | undefined;
   #select: OpenSelect | undefined;
   #isInForm = false;
   /** Depth of `<b>` that is open. */
@@ -92,9 +111,10 @@ class PageReader implements Partial<Handler> {
 
   onopentag(name: string, attributes: Readonly<Record<string, string>>): void {
     if (name === 'form' && this.#form === undefined) {
-      const { id, method = 'get', action } = attributes;
+      const { id, name: formName, method = 'get', action } = attributes;
       this.#form = {
         ...(id !== undefined && { id }),
+        ...(formName !== undefined && { name: formName }),
         method: method.trim().toLowerCase(),
         ...(action !== undefined && { action }),
         inputs: [],
@@ -112,6 +132,13 @@ class PageReader implements Partial<Handler> {
     } else if (name === 'td' && attributes.id !== undefined && this.#cells.size < MAX_CELLS) {
       this.#cell = attributes.id;
       this.#cells.set(attributes.id, '');
+    } else if (name === 'table') {
+      this.#table = attributes.id;
+    } else if (name === 'a' && this.#table !== undefined && attributes.href !== undefined) {
+      this.#link({ table: this.#table, href: attributes.href });
+    } else if (name === 'textarea' && this.#isInForm && attributes.name !== undefined && this.#texts.size < MAX_CELLS) {
+      this.#textArea = attributes.name;
+      this.#texts.set(attributes.name, '');
     }
   }
 
@@ -119,6 +146,9 @@ class PageReader implements Partial<Handler> {
     if (name === 'form') this.#isInForm = false;
     if (name === 'select') this.#select = undefined;
     if (name === 'td') this.#cell = undefined;
+    if (name === 'table') this.#table = undefined;
+    if (name === 'a') this.#isInLink = false;
+    if (name === 'textarea') this.#textArea = undefined;
     if (name === 'b' && this.#bolds > 0 && --this.#bolds === 0) this.#bold = this.#text.trim();
   }
 
@@ -127,12 +157,24 @@ class PageReader implements Partial<Handler> {
     const option = this.#select?.options.at(-1);
     if (option !== undefined) option.text += text;
     if (this.#cell !== undefined) this.#cells.set(this.#cell, (this.#cells.get(this.#cell) ?? '') + text);
+    if (this.#textArea !== undefined) this.#texts.set(this.#textArea, (this.#texts.get(this.#textArea) ?? '') + text);
+    const link = this.#isInLink ? this.#links.at(-1) : undefined;
+    if (link !== undefined) link.text += text;
   }
 
   page(): HtmlPage {
-    const cells = new Map(Array.from(this.#cells, ([id, text]) => [id, text.trim()]));
+    const trimmed = (texts: ReadonlyMap<string, string>) => new Map(Array.from(texts, ([id, text]) => [id, text.trim()]));
+    const found = { cells: trimmed(this.#cells), texts: trimmed(this.#texts), links: this.#links.map(linkOf) };
     const form = this.#form && { ...this.#form, selects: this.#form.selects.map(closed) };
-    return { ...(form !== undefined && { form }), ...(this.#bold !== '' && { bold: this.#bold }), cells };
+    return { ...(form !== undefined && { form }), ...(this.#bold !== '' && { bold: this.#bold }), ...found };
+  }
+
+  #link({ table, href }: Omit<HtmlLink, 'text'>): void {
+    if (this.#links.length === MAX_LINKS || href.length > MAX_ATTRIBUTE_LENGTH) {
+      throw new PeerMisbehavedError(`the gateway's page has more than ${MAX_LINKS} links`);
+    }
+    this.#links.push({ table, href, text: '' });
+    this.#isInLink = true;
   }
 
   #openSelect(name: string): void {
@@ -173,4 +215,8 @@ interface OpenOption {
 
 function closed({ name, options }: OpenSelect): HtmlSelect {
   return { name, options: options.map(({ value, text, isSelected }) => ({ value: value ?? text.trim(), text: text.trim(), isSelected })) };
+}
+
+function linkOf({ table, href, text }: HtmlLink): HtmlLink {
+  return { table, href, text: text.trim() };
 }

@@ -8,6 +8,7 @@ import type { ProtocolId } from '../auth/protocol-id.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { DtlsAssociation } from '../dtls/association.ts';
 import type { HttpRequest, HttpResponse } from '../http/message.ts';
+import type { TunnelStart } from '../http/request-parser.ts';
 import type { Logger } from '../log.ts';
 import type { Secret } from '../secret.ts';
 import type { CloseReason, TunnelMachine } from '../tunnel/machine.ts';
@@ -19,6 +20,8 @@ export interface GatewayProtocol {
   readonly id: ProtocolId;
   /** Whether this connection's first request is one of this vendor's clients. */
   claims(first: HttpRequest): 'certain' | 'likely' | 'no';
+  /** Requests whose body never comes, though they say that they have one: what follows their head is the tunnel's. Absent: there are none. */
+  readonly startsTunnel?: TunnelStart;
   /** Serves a connection: log-in, downloads, tunnel. Resolves when the connection is to be closed, or is a session's stream path. */
   serve(connection: GatewayConnection, visitor: Visitor): Promise<'close' | 'tunnel'>;
   /** Clients that come by DTLS in which the gateway shows its certificate; absent: this vendor's do not. */

@@ -20,11 +20,14 @@ export class PageHttp {
   place: Target;
   readonly #io: LoginIo;
   readonly #userAgent: string;
+  readonly #headers: HttpHeaders;
   /** Something of the user's was sent: from then on it is this server's business alone (spec "F5", section 9). */
   #hasSubmitted = false;
 
-  constructor(io: LoginIo, place: Target, userAgent: string) {
+  /** @param headers that the vendor's clients have in every request */
+  constructor(io: LoginIo, place: Target, userAgent: string, headers: HttpHeaders = []) {
     this.#io = io;
+    this.#headers = headers;
     this.place = place;
     this.#userAgent = userAgent;
   }
@@ -88,6 +91,7 @@ export class PageHttp {
     const bytes = body && utf8(body.text);
     const headers = [
       ...requestHeaders(target, this.#userAgent, this.jar.header()),
+      ...this.#headers,
       ...(bytes === undefined ? [] : bodyHeaders(bytes.length)),
     ];
     const request = {

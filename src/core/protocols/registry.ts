@@ -31,6 +31,12 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     recogniser: async () => (await import('./f5/recognition.ts')).f5Recogniser,
     greetsStrangers: true,
   },
+  nc: {
+    client: async (settings) => new (await import('./nc/client.ts')).NcClient(settings),
+    gateway: async () => (await import('./nc/gateway.ts')).ncGateway,
+    recogniser: async () => (await import('./nc/recognition.ts')).ncRecogniser,
+    greetsStrangers: false,
+  },
 };
 
 export function loadClientProtocol(id: ProtocolId, settings: ProtocolSettings): Promise<ClientProtocol> {

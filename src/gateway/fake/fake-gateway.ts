@@ -124,7 +124,7 @@ export class FakeGateway implements AsyncDisposable {
       const { local, remote, cipherSuite, peerFinished } = accepted.connection;
       const facts: ClientFacts = { local, remote, cipherSuite, ...(peerFinished !== undefined && { clientFinished: peerFinished }) };
       const connection = new ServerConnection(accepted.connection, {
-        ...{ facts, log: this.#log, loginTime: LOGIN_LIMIT },
+        ...{ facts, log: this.#log, loginTime: LOGIN_LIMIT, startsTunnel: this.#protocol.startsTunnel },
         runs: (handOver) => void this.#run(handOver),
       });
       await this.#protocol.serve(connection, this.#visitors);

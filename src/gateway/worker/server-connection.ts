@@ -11,7 +11,7 @@ import { type SallyportError, UnsupportedError } from '../../core/errors.ts';
 import { HTTP_LIMIT_CODE, type HttpLimits } from '../../core/http/limits.ts';
 import type { HttpRequest, HttpResponse } from '../../core/http/message.ts';
 import { renderResponse } from '../../core/http/render.ts';
-import { RequestParser } from '../../core/http/request-parser.ts';
+import { RequestParser, type TunnelStart } from '../../core/http/request-parser.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ClientFacts, GatewayConnection, GatewaySession, TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
@@ -51,6 +51,8 @@ export interface ServerConnectionOptions {
   /** For all requests before the tunnel (`auth-timeout`); it counts from now. */
   readonly loginTime: Millis;
   readonly log: Logger;
+  /** As `GatewayProtocol.startsTunnel`. Default: CONNECT alone does. */
+  readonly startsTunnel?: TunnelStart | undefined;
   /** Takes the connection over. */
   readonly runs: (handOver: TunnelHandOver) => void;
 }
@@ -59,7 +61,7 @@ export class ServerConnection implements GatewayConnection {
   readonly facts: ClientFacts;
   readonly #connection: AcceptedStream;
   readonly #options: ServerConnectionOptions;
-  readonly #parser: RequestParser = new RequestParser(REQUEST_LIMITS);
+  readonly #parser: RequestParser;
   readonly #loginTimer: NodeJS.Timeout;
   #requestTimer: NodeJS.Timeout | undefined;
   #first: Promise<HttpRequest | undefined> | undefined;
@@ -70,6 +72,7 @@ export class ServerConnection implements GatewayConnection {
     this.facts = options.facts;
     this.#connection = connection;
     this.#options = options;
+    this.#parser = new RequestParser(REQUEST_LIMITS, options.startsTunnel);
     this.#loginTimer = setTimeout(() => this.#abandon('log-in took too long'), options.loginTime);
     connection.onClose(() => this.#over());
     connection.onData((bytes) => this.#received(bytes));

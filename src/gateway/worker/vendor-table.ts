@@ -2,6 +2,7 @@
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { MisuseError } from '../../core/errors.ts';
 import type { HttpRequest } from '../../core/http/message.ts';
+import type { TunnelStart } from '../../core/http/request-parser.ts';
 import type { DatagramFront, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
@@ -29,6 +30,9 @@ export class VendorTable {
     const best = [claims.indexOf('certain'), claims.indexOf('likely'), 0].find((i) => i >= 0) ?? 0;
     return vendors[best] ?? this.#of(protocols[0]);
   }
+
+  /** As {@link GatewayProtocol.startsTunnel}, of all: whose request it is nobody knows yet. */
+  readonly startsTunnel: TunnelStart = (head) => [...this.#vendors.values()].some((vendor) => vendor.startsTunnel?.(head) === true);
 
   /** Of those whose clients come by DTLS before anyone knows them. */
   get datagramFronts(): DatagramFront[] {

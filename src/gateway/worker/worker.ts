@@ -203,7 +203,7 @@ export class Worker {
     };
     let tunnel: Promise<void> | undefined;
     const connection = new ServerConnection(tls, {
-      ...{ facts, log, loginTime: config.limits.loginTime },
+      ...{ facts, log, loginTime: config.limits.loginTime, startsTunnel: this.#vendors.startsTunnel },
       runs: ({ session, plan, early }: TunnelHandOver) => {
         const lease = (session as LeasedSession).lastLease; // the visitor below makes all sessions
         if (lease !== undefined) tunnel = this.#tunnels.run(lease, plan, tls, early);

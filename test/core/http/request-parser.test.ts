@@ -60,6 +60,14 @@ describe('the request parser', () => {
     assert.equal(asHttp.next()?.message.target, '/next');
   });
 
+  it('reads no body where a request lies about its own, and leaves the tunnel alone', () => {
+    const parser = new RequestParser({}, ({ method, target }) => method === 'POST' && target === '/tunnel');
+    parser.push(utf8('POST /tunnel HTTP/1.1\r\nContent-Length: 256\r\n\r\nhello'));
+    const received = parser.next();
+    assert.deepEqual([received?.message.body.length, received?.connection], [0, 'tunnel']);
+    assert.deepEqual(parser.takeRest(), utf8('hello'));
+  });
+
   it('reads nothing more after CONNECT', () => {
     const parser = given('CONNECT localhost:0  HTTP/1.0\r\nContent-Length: 3\r\n\r\nGET / HTTP/1.1\r\n\r\n'); // NetExtender: two blanks
     const received = parser.next();

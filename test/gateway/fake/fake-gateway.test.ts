@@ -38,7 +38,7 @@ for (const protocol of PROTOCOL_IDS) {
       assert.deepEqual(gateway.users, ['bob']);
       const answer = await vpn.fetch(`http://${INSIDE.ipv4}/`);
       assert.equal(await answer.text(), 'You are inside.\n');
-      await vpn.ping(INSIDE.ipv6);
+      if (protocol !== 'nc') await vpn.ping(INSIDE.ipv6); // Network Connect has no IPv6
       vpn.reconnect();
       await new Promise<void>((resolve) => vpn.on('state', (state) => state === 'up' && resolve()));
       await vpn.ping(INSIDE.ipv4);

@@ -8,6 +8,7 @@ import type { HttpRequest } from '../../../src/core/http/message.ts';
 import { f5Gateway } from '../../../src/core/protocols/f5/gateway.ts';
 import { fortinetGateway } from '../../../src/core/protocols/fortinet/gateway.ts';
 import type { GatewayProtocol } from '../../../src/core/protocols/gateway-protocol.ts';
+import { ncGateway } from '../../../src/core/protocols/nc/gateway.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { toBase64 } from '../../../src/core/wire/text.ts';
 import { RemoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
@@ -92,6 +93,11 @@ const headers = fc
 const VENDORS = [
   { vendor: fortinetGateway, path: '/remote/logincheck', names: ['username', 'credential', 'realm', 'code', 'reqid', 'magic', 'ftmpush'] },
   { vendor: f5Gateway, path: '/my.policy', names: ['username', 'password', 'domain', 'vhost', 'sallyport_step'] },
+  {
+    vendor: ncGateway,
+    path: '/dana-na/auth/url_default/login.cgi',
+    names: ['username', 'password', 'realm', 'tz_offset', 'token_code', 'sallyport_step'],
+  },
 ] as const;
 
 describe('what a worker tells main of its clients', () => {
@@ -124,11 +130,12 @@ describe('what a worker tells main of its clients', () => {
 
     it(`has cookies and targets at ${path} that pass the guards, however long they are`, async () => {
       await fc.assert(
-        fc.asyncProperty(value, fc.constantFrom('SVPNCOOKIE', 'MRHSession'), async (text, name) => {
+        fc.asyncProperty(value, fc.constantFrom('SVPNCOOKIE', 'MRHSession', 'DSID'), async (text, name) => {
           const own = text.replace(/[^\x21-\x7e]/g, '_');
           for (const target of [
             '/remote/fortisslvpn_xml',
             '/vdesk/vpn/connect.php3',
+            '/dana/home/starter0.cgi',
             `/${own}`,
             `/myvpn?sess=${own}&Z=${own}&hostname=${own}`,
           ]) {

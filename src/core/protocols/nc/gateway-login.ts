@@ -1,0 +1,147 @@
+/**
+ * A gateway's side of a log-in: forms become values for the dialogue, its next step becomes a page.
+ *
+ * Read first: spec "Juniper NC", sections 3.3, 3.4, 3.6 and 12.
+ *
+ *   GET …/welcome.cgi ─► frmLogin: realm, name, password
+ *   POST username, password ─► begin ─► next(name) ─► next(password) ─┬─► DSID, and on to the landing page
+ *   POST password, step ─────► the dialogue of the step ──────────────┼─► frmDefender, with the dialogue's id in it
+ *                                                                     └─► frmLogin again, with a message
+ */
+import { type AuthDialogue, type AuthStep, LOGIN_FIELDS } from '../../auth/dialogue.ts';
+import type { AuthForm, FormValues } from '../../auth/form.ts';
+import type { HttpRequest, HttpResponse } from '../../http/message.ts';
+import { Secret } from '../../secret.ts';
+import { fromBase64, fromHex, toBase64, toHex } from '../../wire/text.ts';
+import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
+import { asksFor, type LoginFields, loginHints, parseLoginForm } from '../page-login.ts';
+import { admitted, page } from './gateway-answer.ts';
+import { CODE_FORM, LOGIN_FORM, type PageField, REALM_FIELD, renderLoginPage } from './login-page.ts';
+import { PATHS } from './paths.ts';
+
+const USERNAME = 'username';
+const PASSWORD = 'password';
+/** What is asked after the password. */
+const CODE = 'token_code';
+/** The hidden field that says which dialogue a form belongs to. */
+const STEP = 'sallyport_step';
+
+/** The log-ins on one connection. */
+export class GatewayLogin {
+  readonly #connection: GatewayConnection;
+  readonly #visitor: Visitor;
+
+  constructor(connection: GatewayConnection, visitor: Visitor) {
+    this.#connection = connection;
+    this.#visitor = visitor;
+  }
+
+  /** The first form. Groups that can be chosen stand in it. */
+  async firstPage(request: HttpRequest, message?: string): Promise<HttpResponse> {
+    const { dialogue, step } = await this.#begin(request);
+    if (step.type !== 'ask') return this.#show(request, dialogue, step);
+    const realms = step.form.fields.find(({ kind }) => kind === 'choice');
+    const choices: readonly PageField[] =
+      realms?.kind !== 'choice'
+        ? []
+        : [
+            {
+              kind: 'choice',
+              name: REALM_FIELD,
+              choices: realms.choices.map(({ value, label }) => ({ value, label, isSelected: value === realms.initial })),
+            },
+          ];
+    return form(
+      LOGIN_FORM,
+      [
+        { kind: 'hidden', name: 'tz_offset', value: '' },
+        { kind: 'text', name: USERNAME, value: '' },
+        { kind: 'password', name: PASSWORD, value: '' },
+        ...choices,
+        { kind: 'hidden', name: STEP, value: onWire(dialogue.id) },
+      ],
+      message ?? this.#visitor.host.preLoginBanner,
+    );
+  }
+
+  async answer(request: HttpRequest): Promise<HttpResponse> {
+    const fields = parseLoginForm(request, [USERNAME, PASSWORD, CODE, STEP]);
+    const dialogue = await this.#visitor.resume(offWire(fields.get(STEP) ?? ''));
+    if (fields.has(USERNAME)) return this.#answerFirst(request, fields, dialogue);
+    // A form of a log-in that is over, or of nobody's.
+    if (dialogue === undefined) return this.firstPage(request, 'The log-in has taken too long.');
+    const secret = new Secret(fields.get(CODE) ?? '');
+    return this.#show(request, dialogue, await dialogue.next({ [LOGIN_FIELDS.password]: secret, [LOGIN_FIELDS.secondPassword]: secret }));
+  }
+
+  /** A name and a password at once, which back ends ask one after the other. */
+  async #answerFirst(request: HttpRequest, fields: LoginFields, resumed: AuthDialogue | undefined): Promise<HttpResponse> {
+    let dialogue = resumed;
+    let step: AuthStep | undefined;
+    if (dialogue === undefined) ({ dialogue, step } = await this.#begin(request));
+    const realm = fields.get(REALM_FIELD);
+    const name: FormValues = {
+      [LOGIN_FIELDS.username]: fields.get(USERNAME) ?? '',
+      ...(realm !== undefined && { [LOGIN_FIELDS.group]: realm }),
+    };
+    if (step === undefined || asksFor(step, name)) step = await dialogue.next(name);
+    const password: FormValues = { [LOGIN_FIELDS.password]: new Secret(fields.get(PASSWORD) ?? '') };
+    if (asksFor(step, password)) step = await dialogue.next(password);
+    return this.#show(request, dialogue, step);
+  }
+
+  #begin({ headers }: HttpRequest): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
+    return this.#visitor.begin(loginHints(this.#connection.facts, headers));
+  }
+
+  #show(request: HttpRequest, dialogue: AuthDialogue, step: AuthStep): Promise<HttpResponse> | HttpResponse {
+    const { log } = this.#visitor;
+    switch (step.type) {
+      case 'admitted':
+        log.log('info', 'logged in', { user: step.user, group: step.group });
+        return admitted(step.cookie, this.#visitor.timeOfDay());
+      case 'refused':
+        log.log('info', 'log-in refused', { reason: step.message });
+        return form(
+          LOGIN_FORM,
+          [
+            { kind: 'text', name: USERNAME, value: '' },
+            { kind: 'password', name: PASSWORD, value: '' },
+          ],
+          step.message,
+        );
+      case 'ask':
+        return this.#ask(request, dialogue, step.form);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  #ask(request: HttpRequest, dialogue: AuthDialogue, asked: AuthForm): Promise<HttpResponse> | HttpResponse {
+    const [field] = asked.fields.filter(({ kind }) => kind !== 'hidden');
+    // Name and password were wrong: both are asked again, as appliances do.
+    const isAnew = field === undefined || field.kind === 'choice' || field.name === LOGIN_FIELDS.username || asked.error !== undefined;
+    if (isAnew) return this.firstPage(request, asked.error ?? asked.message ?? 'The log-in was refused.');
+    return form(
+      CODE_FORM,
+      [
+        { kind: field.kind === 'text' ? 'text' : 'password', name: CODE, value: '' },
+        { kind: 'hidden', name: STEP, value: onWire(dialogue.id) },
+      ],
+      asked.message ?? field.label,
+    );
+  }
+}
+
+function form(id: string, fields: readonly PageField[], message: string | undefined): HttpResponse {
+  return page(renderLoginPage({ kind: 'form', id, action: PATHS.login, fields, ...(message !== undefined && { message }) }));
+}
+
+/** The dialogue's id is base64; on the wire hexadecimal, which no client spoils. */
+function onWire(id: string): string {
+  return toHex(fromBase64(id));
+}
+
+function offWire(text: string): string {
+  return /^([0-9a-f]{2}){1,64}$/.test(text) ? toBase64(fromHex(text)) : '';
+}

@@ -1,0 +1,132 @@
+/** A log-in at a Network Connect gateway, exchange by exchange: the flows of the specification, and what else gateways do. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
+import { login } from '../../../../src/core/protocols/nc/login.ts';
+import { PlayedIo, type PlayedStep, reply } from '../../../support/played-io.ts';
+
+const TARGET = { host: 'vpn.example', port: 443, path: '/' };
+const WELCOME = '/dana-na/auth/url_default/welcome.cgi';
+const LOGIN = '/dana-na/auth/url_default/login.cgi';
+const SESSION = ['DSID=0123456789abcdef0123456789abcdef', 'DSFirstAccess=1', 'DSLastAccess=2'].map(
+  (text) => ['Set-Cookie', `${text}; path=/; secure`] as const,
+);
+const to = (location: string) => ['Location', location] as const;
+
+function form(name: string, fields: string, action = 'action="login.cgi"'): string {
+  return `<html><form ${name} ${action} method="POST">${fields}</form></html>`;
+}
+
+const FIELDS = `<input type="hidden" name="tz_offset" value=""><input type="text" name="username"><input type="password" name="password">
+  <input type="hidden" name="realm" value="Users"><input type="submit" name="btnSubmit" value="Sign In">`;
+const PAGE = form('name="frmLogin"', FIELDS);
+const ENTRY: readonly PlayedStep[] = [
+  { sent: 'GET /', answer: reply(302, '', [to(WELCOME), ['Set-Cookie', 'DSSIGNIN=url_default; path=/dana-na/']]) },
+  { sent: `GET ${WELCOME}`, answer: reply(200, PAGE) },
+];
+const ASKED: PlayedStep = {
+  asked: ['tz_offset', 'username', 'password', 'realm', 'btnSubmit'],
+  values: ['', 'alice', 'secret', 'Users', 'Sign In'],
+};
+const POSTED = `POST ${LOGIN} tz_offset=&username=alice&password=secret&realm=Users&btnSubmit=Sign%20In`;
+const IN = reply(302, '', [to('/dana/home/starter0.cgi'), ...SESSION]);
+const LANDED: PlayedStep = { sent: 'GET /dana/home/starter0.cgi', answer: reply(403) };
+
+async function run(steps: readonly PlayedStep[]) {
+  const io = new PlayedIo(steps);
+  const credential = await login(io, TARGET, 'Agent');
+  io.assertFinished(['secret', '499218']);
+  return { io, credential };
+}
+
+describe('log-in at a Network Connect gateway', () => {
+  it('goes as in the specification, and is over once the cookie is there, whatever the page', async () => {
+    const { io, credential } = await run([...ENTRY, ASKED, { sent: POSTED, answer: IN }, LANDED]);
+    assert.equal(credential.cookie.reveal(), 'DSID=0123456789abcdef0123456789abcdef; DSFirst=1; DSLast=2');
+    assert.deepEqual([credential.protocol, credential.gateway.path], ['nc', '/']);
+    assert.deepEqual(io.requests[1]?.headers, [
+      ['Host', 'vpn.example'],
+      ['User-Agent', 'Agent'],
+      ['Cookie', 'DSSIGNIN=url_default'],
+      ['NCP-Version', '3'],
+    ]);
+  });
+
+  it('answers for a code, lets another session go, and takes a role', async () => {
+    const { io } = await run([
+      ...ENTRY,
+      ASKED,
+      {
+        sent: POSTED,
+        answer: reply(
+          200,
+          form('name="frmDefender"', '<input type="password" name="token_code"><input type="submit" name="btnAction" value="Go">'),
+        ),
+      },
+      { asked: ['token_code', 'btnAction'], values: ['499218', 'Go'] },
+      {
+        sent: `POST ${LOGIN} token_code=499218&btnAction=Go`,
+        answer: reply(
+          200,
+          form(
+            'name="frmConfirmation"',
+            '<input type="checkbox" name="postfixSID" value="s1"><input type="submit" name="btnContinue" value="Yes"><input type="submit" name="btnCancel" value="No">',
+          ),
+        ),
+      },
+      {
+        sent: `POST ${LOGIN} postfixSID=s1&btnContinue=Yes`,
+        answer: reply(
+          200,
+          '<form name="frmSelectRoles"><table id="TABLE_SelectRole_1"><tr><td><a href="login.cgi?r=1">A</a></td></tr><tr><td><a href="login.cgi?r=2">B</a></td></tr></table></form>',
+        ),
+      },
+      { asked: ['role'], values: ['1'] },
+      { sent: `GET ${LOGIN}?r=2`, answer: IN },
+      LANDED,
+    ]);
+    assert.equal(io.forms[1]?.fields[0]?.kind, 'otp');
+  });
+
+  it('hands on what a server says to another page, without asking', async () => {
+    await run([
+      {
+        sent: 'GET /',
+        answer: reply(200, form('id="formSAMLSSO"', '<input type="hidden" name="SAMLResponse" value="x">', 'action="/saml.cgi"')),
+      },
+      { sent: 'POST /saml.cgi SAMLResponse=x', answer: IN },
+      LANDED,
+    ]);
+  });
+
+  it('asks again after a wrong password, and gives up after three', async () => {
+    const wrong = { sent: POSTED, answer: reply(200, PAGE) };
+    const { io } = await run([...ENTRY, ASKED, wrong, ASKED, { sent: POSTED, answer: IN }, LANDED]);
+    assert.ok(io.forms[1]?.error);
+    await assert.rejects(run([...ENTRY, ASKED, wrong, ASKED, wrong, ASKED, wrong]), PeerRefusedError);
+  });
+
+  it('does not go round for ever', async () => {
+    const relay = (n: number) =>
+      reply(200, form('name="hiddenform"', `<input type="hidden" name="n" value="${n}"><input type="hidden" name="n${n}">`, 'action="/a"'));
+    const steps = Array.from({ length: 20 }, (_, n) => ({ sent: n === 0 ? 'GET /' : `POST /a n=${n - 1}&n${n - 1}=`, answer: relay(n) }));
+    await assert.rejects(run([...steps, { sent: 'POST /a n=19&n19=', answer: relay(20) }]), PeerMisbehavedError);
+  });
+
+  it('says what it cannot do, and what was refused', async () => {
+    await assert.rejects(run([{ sent: 'GET /', answer: reply(200, '<html>applet</html>') }]), UnsupportedError);
+    await assert.rejects(run([{ sent: 'GET /', answer: reply(403) }]), PeerRefusedError);
+    await assert.rejects(run([{ sent: 'GET /', answer: reply(500) }]), PeerMisbehavedError);
+  });
+
+  it('takes what it was given to no other server', async () => {
+    const elsewhere = form('name="frmLogin"', FIELDS, 'action="https://elsewhere.example/x"');
+    const steps = [
+      ...ENTRY.slice(0, 1),
+      { sent: `GET ${WELCOME}`, answer: reply(200, PAGE) },
+      ASKED,
+      { sent: POSTED, answer: reply(200, elsewhere) },
+    ];
+    await assert.rejects(run([...steps, ASKED]), PeerMisbehavedError);
+  });
+});

@@ -55,6 +55,8 @@ export class NcGatewayTunnel implements TunnelMachine {
   readonly #config: TunnelConfig;
   readonly #channel: OncpChannel;
   #state: TunnelState = { name: 'new' };
+  /** The client was told its configuration: it is up, for all it knows. */
+  #isConfigured = false;
   /** The client has said its settings. */
   #isSettled = false;
 
@@ -123,7 +125,8 @@ export class NcGatewayTunnel implements TunnelMachine {
   /** Who is told why does not come back; of a tunnel that another one has replaced nothing is said. */
   close(reason: CloseReason, _now: Millis, out: TunnelSink): void {
     const state = this.#state;
-    if (state.name === 'up' && reason.kind !== 'replaced' && reason.kind !== 'path-lost' && reason.kind !== 'renew') {
+    const isOpen = state.name === 'opening' || state.name === 'up';
+    if (isOpen && this.#isConfigured && reason.kind !== 'replaced' && reason.kind !== 'path-lost' && reason.kind !== 'renew') {
       const code = reason.kind === 'expired' ? END_REASONS.expired : END_REASONS.terminated;
       commitBytes(out.on(state.path), renderEnding(code));
     }
@@ -144,6 +147,7 @@ export class NcGatewayTunnel implements TunnelMachine {
     this.#options.log.log('debug', 'client greeted', { hostname: helloName(content) });
     commitBytes(out, renderRecord(Uint8Array.of(STATUS_OK)));
     for (const record of renderRecords(renderConfiguration(this.#config, this.#options.terms.gatewayIpv4))) commitBytes(out, record);
+    this.#isConfigured = true;
     return content.length;
   }
 

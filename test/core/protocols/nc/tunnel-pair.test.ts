@@ -231,6 +231,12 @@ describe("Network Connect's tunnel, against itself", () => {
       assert.equal(pair.client.closed?.kind, 'ended-by-peer');
       assert.match(pair.client.closed.message, new RegExp(said));
     }
+    const early = await Pair.open();
+    early.clock.runUntil(() => early.client.up !== undefined, 1000);
+    assert.equal(early.gateway?.up, undefined, 'the settings are on their way');
+    early.gateway?.turn((machine, sink) => machine.close({ kind: 'expired', message: '' }, early.clock.now, sink));
+    early.clock.advance(100);
+    assert.equal(early.client.closed?.kind, 'ended-by-peer');
     const pair = (await Pair.open()).up();
     pair.gateway?.turn((machine, sink) => machine.close({ kind: 'replaced', message: '' }, pair.clock.now, sink));
     pair.clock.advance(100);

@@ -27,7 +27,7 @@ export const LOGIN_OPTIONS = [
     group: 'general',
     meaning: 'Speak this VPN protocol (anyconnect, f5, fortinet)',
     details: ['The name is not case-sensitive. The protocols that this version speaks are listed by --version.'],
-    completes: { kind: 'choices', choices: ['anyconnect', 'f5', 'fortinet'] },
+    completes: { kind: 'choices', choices: ['anyconnect', 'gp', 'f5', 'fortinet'] },
   },
 
   {

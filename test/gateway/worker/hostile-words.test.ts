@@ -8,6 +8,7 @@ import type { HttpRequest } from '../../../src/core/http/message.ts';
 import { f5Gateway } from '../../../src/core/protocols/f5/gateway.ts';
 import { fortinetGateway } from '../../../src/core/protocols/fortinet/gateway.ts';
 import type { GatewayProtocol } from '../../../src/core/protocols/gateway-protocol.ts';
+import { gpGateway } from '../../../src/core/protocols/gp/gateway.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { toBase64 } from '../../../src/core/wire/text.ts';
 import { RemoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
@@ -92,6 +93,7 @@ const headers = fc
 const VENDORS = [
   { vendor: fortinetGateway, path: '/remote/logincheck', names: ['username', 'credential', 'realm', 'code', 'reqid', 'magic', 'ftmpush'] },
   { vendor: f5Gateway, path: '/my.policy', names: ['username', 'password', 'domain', 'vhost', 'sallyport_step'] },
+  { vendor: gpGateway, path: '/ssl-vpn/login.esp', names: ['user', 'passwd', 'inputStr', 'computer', 'clientos', 'prelogin-cookie'] },
 ] as const;
 
 describe('what a worker tells main of its clients', () => {
@@ -130,6 +132,7 @@ describe('what a worker tells main of its clients', () => {
             '/remote/fortisslvpn_xml',
             '/vdesk/vpn/connect.php3',
             `/${own}`,
+            `/ssl-tunnel-connect.sslvpn?authcookie=${own}&user=${own}`,
             `/myvpn?sess=${own}&Z=${own}&hostname=${own}`,
           ]) {
             await served(get(target, [['Cookie', `${name}=${own}`]]), vendor);

@@ -13,7 +13,7 @@ import { missing } from '../support/requirements.ts';
 import { throwawayCertificate } from '../support/throwaway-certificate.ts';
 
 /** Vendors with a script `NAME-transcript.mjs`. */
-const PROTOCOLS = ['fortinet', 'f5'] as const;
+const PROTOCOLS = ['fortinet', 'f5', 'array'] as const;
 
 const LIMIT = 20_000;
 
@@ -44,6 +44,7 @@ for (const protocol of PROTOCOLS) {
         await once(script.stdout, 'data');
         const vpn = await connect(`127.0.0.1:${output.trim()}`, {
           ...{ protocol, pins: [certificate.pin], user: 'user', password: 'secret', device: 'userspace' },
+          ...(protocol === 'array' && { group: '' }),
         });
         await vpn.ping('10.0.0.1');
         await vpn.close();

@@ -16,6 +16,7 @@ const TITLES: Readonly<Record<Recognition['protocol'], string>> = {
   fortinet: 'Fortinet',
   f5: 'F5',
   gp: 'GlobalProtect',
+  array: 'Array',
 };
 
 export async function runGatewayDoctor(host: string, { json }: GatewayDoctorArguments): Promise<ExitCode> {

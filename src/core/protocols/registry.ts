@@ -37,6 +37,12 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     recogniser: async () => (await import('./gp/recognition.ts')).gpRecogniser,
     greetsStrangers: false,
   },
+  array: {
+    client: async (settings) => new (await import('./array/client.ts')).ArrayClient(settings),
+    gateway: async () => (await import('./array/gateway.ts')).arrayGateway,
+    recogniser: async () => (await import('./array/recognition.ts')).arrayRecogniser,
+    greetsStrangers: false,
+  },
 };
 
 export function loadClientProtocol(id: ProtocolId, settings: ProtocolSettings): Promise<ClientProtocol> {

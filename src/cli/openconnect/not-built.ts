@@ -26,7 +26,7 @@ export interface ProtocolWords {
 export const PROTOCOLS: readonly ProtocolWords[] = [
   { name: 'anyconnect' satisfies BuiltProtocol, title: 'Cisco AnyConnect and ocserv', isBuilt: true },
   { name: 'nc' satisfies BuiltProtocol, title: 'Juniper Network Connect', isBuilt: true },
-  { name: 'gp', title: 'Palo Alto Networks GlobalProtect', isBuilt: false },
+  { name: 'gp' satisfies BuiltProtocol, title: 'Palo Alto Networks GlobalProtect', isBuilt: true },
   { name: 'pulse', title: 'Pulse Connect Secure', isBuilt: false },
   { name: 'f5' satisfies BuiltProtocol, title: 'F5 BIG-IP', isBuilt: true },
   { name: 'fortinet' satisfies BuiltProtocol, title: 'Fortinet SSL VPN', isBuilt: true },

@@ -15,6 +15,7 @@ const TITLES: Readonly<Record<Recognition['protocol'], string>> = {
   anyconnect: 'AnyConnect',
   fortinet: 'Fortinet',
   f5: 'F5',
+  gp: 'GlobalProtect',
   nc: 'Network Connect',
   array: 'Array',
 };

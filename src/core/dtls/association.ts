@@ -19,6 +19,7 @@ import { MisuseError, PeerRefusedError } from '../errors.ts';
 import { ALERTS, type AlertName, alertName, decodeAlert, encodeAlert } from '../tls-messages/alerts.ts';
 import { type Layer, type LayerSink, MAX_RESERVE } from '../tunnel/layer.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
+import { REPLAY_WINDOW } from '../tunnel/replay-window.ts';
 import type { PacketFraming, TrafficDescription } from '../tunnel/traffic.ts';
 import { type DtlsOptions, machineOptions } from './association-options.ts';
 import { DIALECTS } from './dialect.ts';
@@ -27,7 +28,6 @@ import type { HandshakeRole } from './handshake-role.ts';
 import { CONTENT_TYPES, type Epoch } from './record.ts';
 import { RecordReader } from './record-reader.ts';
 import { RecordWriter } from './record-writer.ts';
-import { REPLAY_WINDOW } from './replay-window.ts';
 import { type CounterStore, type DtlsCounters, type DtlsSession, type DtlsState, newCounters } from './state.ts';
 
 /** What the engine is told besides keys. */

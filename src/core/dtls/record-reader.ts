@@ -5,10 +5,10 @@
  * proved authentic (RFC 6347 §4.1.2.6); in the clear there is no window, as a forger would only have to send a high number to shut it.
  */
 import { MAX_PLAINTEXT_LENGTH } from '../tls-messages/extensions.ts';
+import { ReplayWindow } from '../tunnel/replay-window.ts';
 import { acceptsRecordVersion, type Dialect } from './dialect.ts';
 import { EarlyRecords } from './early-records.ts';
 import { type Epoch, MAX_PAYLOAD_LENGTH, RECORD_HEADER_LENGTH, readSequence, readU16 } from './record.ts';
-import { ReplayWindow } from './replay-window.ts';
 import type { CounterStore } from './state.ts';
 import type { SuiteRecordProtection } from './suite-protection.ts';
 

@@ -31,6 +31,12 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     recogniser: async () => (await import('./f5/recognition.ts')).f5Recogniser,
     greetsStrangers: true,
   },
+  gp: {
+    client: async (settings) => new (await import('./gp/client.ts')).GpClient(settings),
+    gateway: async () => (await import('./gp/gateway.ts')).gpGateway,
+    recogniser: async () => (await import('./gp/recognition.ts')).gpRecogniser,
+    greetsStrangers: false,
+  },
   nc: {
     client: async (settings) => new (await import('./nc/client.ts')).NcClient(settings),
     gateway: async () => (await import('./nc/gateway.ts')).ncGateway,

@@ -76,10 +76,10 @@ for (const kind of [GCM, CBC]) {
     it('takes each record once, in any order within the window', () => {
       const ends = new Ends(kind);
       const datagrams = Array.from({ length: 70 }, (_, i) => ends.clientSends(utf8(`${i}`)));
-      const order = [69, 68, 10, 40, 6, 69, 40, 5, 0, 10];
+      const order = [69, 68, 10, 40, 5, 69, 40, 4, 0, 10];
       assert.deepEqual(
         order.flatMap((i) => ends.serverReceives(datagrams[i] ?? assert.fail())),
-        ['69', '68', '10', '40', '6'],
+        ['69', '68', '10', '40', '5'],
       );
       assert.equal(ends.server.counters.replayed, 5);
     });

@@ -5,6 +5,7 @@ import { MisuseError } from '../../../src/core/errors.ts';
 import { encodeHandshakeMessage } from '../../../src/core/tls-messages/handshake-fragment.ts';
 import { HANDSHAKE_TYPES } from '../../../src/core/tls-messages/handshake-messages.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
+import { REPLAY_WINDOW } from '../../../src/core/tunnel/replay-window.ts';
 import { framingByMark } from '../../../src/core/tunnel/traffic.ts';
 import { fromHex, toHex, utf8 } from '../../../src/core/wire/text.ts';
 import { DatagramSink } from '../../support/datagram-sink.ts';
@@ -32,7 +33,7 @@ for (const kind of KINDS) {
       const traffic = left.handOver(OPTIONS) ?? assert.fail();
       assert.equal(traffic.seal.nextSequence, 2, 'Finished was 0, a packet 1');
       assert.equal(traffic.open[0]?.nextSequence, 2);
-      assert.equal(traffic.replayWindow, 64);
+      assert.equal(traffic.replayWindow, REPLAY_WINDOW);
       assert.deepEqual([traffic.framing, traffic.tunnelMtu], [OPTIONS.framing, OPTIONS.tunnelMtu]);
 
       const engine = new TinyEngine(traffic);

@@ -22,6 +22,7 @@ const USERS = [
 const LACKS = {
   nc: { ipv6: true },
   array: { questions: true, ipv6: true, goodbye: true },
+  gp: { goodbye: true },
 } as Partial<Record<ProtocolId, { readonly questions?: true; readonly ipv6?: true; readonly goodbye?: true }>>;
 
 for (const protocol of PROTOCOL_IDS) {

@@ -9,6 +9,7 @@ import { arrayGateway } from '../../../src/core/protocols/array/gateway.ts';
 import { f5Gateway } from '../../../src/core/protocols/f5/gateway.ts';
 import { fortinetGateway } from '../../../src/core/protocols/fortinet/gateway.ts';
 import type { GatewayProtocol } from '../../../src/core/protocols/gateway-protocol.ts';
+import { gpGateway } from '../../../src/core/protocols/gp/gateway.ts';
 import { ncGateway } from '../../../src/core/protocols/nc/gateway.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { toBase64 } from '../../../src/core/wire/text.ts';
@@ -99,6 +100,7 @@ const VENDORS = [
     names: ['method', 'uname', 'pwd', 'pwd1', 'pwd2', 'authCode', 'submitbutton'],
   },
   { vendor: f5Gateway, path: '/my.policy', names: ['username', 'password', 'domain', 'vhost', 'sallyport_step'] },
+  { vendor: gpGateway, path: '/ssl-vpn/login.esp', names: ['user', 'passwd', 'inputStr', 'computer', 'clientos', 'prelogin-cookie'] },
   {
     vendor: ncGateway,
     path: '/dana-na/auth/url_default/login.cgi',
@@ -144,6 +146,7 @@ describe('what a worker tells main of its clients', () => {
             '/dana/home/starter0.cgi',
             '/vpntunnel',
             `/${own}`,
+            `/ssl-tunnel-connect.sslvpn?authcookie=${own}&user=${own}`,
             `/myvpn?sess=${own}&Z=${own}&hostname=${own}`,
           ]) {
             await served(

@@ -1,0 +1,93 @@
+/**
+ * The SAs of one session, both directions. They outlive a UDP flow, and a rekey replaces them: what was sent before it is still opened for a while.
+ *
+ * Read first: spec "ESP", sections 3, 5.6 and 9.
+ */
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { Millis } from '../tunnel/packet.ts';
+import { REPLAY_WINDOW } from '../tunnel/replay-window.ts';
+import type { TrafficDescription } from '../tunnel/traffic.ts';
+import { type EspKeys, EspReceiver, EspSender, MIN_SPI, NEXT_HEADER } from './packet.ts';
+
+/** How long packets under the keys before are still taken (spec 5.6: five seconds at least). */
+const OLD_KEYS_LIFE: Millis = 10_000;
+
+export interface EspKeyPair {
+  /** What we send with. */
+  readonly outbound: EspKeys;
+  /** What the peer sends with. */
+  readonly inbound: EspKeys;
+}
+
+export class EspAssociations {
+  readonly #crypto: CryptoProvider;
+  readonly #cipher: EspKeys['cipher'];
+  readonly #macName: EspKeys['mac'];
+  #sender: EspSender;
+  #receiver: EspReceiver;
+  #old: { readonly receiver: EspReceiver; readonly until: Millis } | undefined;
+
+  constructor(crypto: CryptoProvider, { outbound, inbound }: EspKeyPair) {
+    this.#crypto = crypto;
+    this.#cipher = outbound.cipher;
+    this.#macName = outbound.mac;
+    this.#sender = new EspSender(crypto, outbound);
+    this.#receiver = new EspReceiver(crypto, inbound);
+  }
+
+  get sender(): EspSender {
+    return this.#sender;
+  }
+
+  /** Other keys for one direction or both. The numbers begin again with them. */
+  rekey({ outbound, inbound }: Partial<EspKeyPair>, now: Millis): void {
+    if (outbound !== undefined) this.#sender = new EspSender(this.#crypto, outbound);
+    if (inbound === undefined) return;
+    this.#old = { receiver: this.#receiver, until: now + OLD_KEYS_LIFE };
+    this.#receiver = new EspReceiver(this.#crypto, inbound);
+  }
+
+  /** Whoever opened the datagram, decrypted in place, with what is in it; undefined: nobody. */
+  open(datagram: Uint8Array, now: Millis): EspReceiver | undefined {
+    if (this.#receiver.open(datagram)) return this.#receiver;
+    if (this.#old !== undefined && now >= this.#old.until) this.#old = undefined;
+    return this.#old?.receiver.open(datagram) === true ? this.#old.receiver : undefined;
+  }
+
+  /** For the packet engine. From then on it alone seals and opens: these machines' numbers stand still. */
+  handOver(now: Millis): Omit<TrafficDescription, 'tunnelMtu'> {
+    const old = this.#old !== undefined && now < this.#old.until ? [this.#old.receiver.exportKey()] : [];
+    return {
+      record: { kind: 'esp', cipher: this.#cipher, mac: this.#macName },
+      seal: this.#sender.exportKey(),
+      open: [this.#receiver.exportKey(), ...old],
+      replayWindow: REPLAY_WINDOW,
+      framing: FRAMING,
+    };
+  }
+}
+
+const IPV4 = Uint8Array.of(NEXT_HEADER.ipv4);
+const IPV6 = Uint8Array.of(NEXT_HEADER.ipv6);
+const FRAMING: TrafficDescription['framing'] = {
+  frame: { bytes: new Uint8Array(0), lengths: [] },
+  sent: { ipv4: IPV4, ipv6: IPV6 },
+  isData: { offset: 0, values: [IPV4, IPV6] },
+};
+
+/** First bytes that a record of DTLS or TLS can have (RFC 7983 §7, and what is to come). */
+const FIRST_TLS_TYPE = 20;
+const LAST_TLS_TYPE = 63;
+
+/** An SPI that `isTaken` does not know, and that nobody takes for the beginning of a DTLS record: a gateway has both on one port. */
+export function newSpi(crypto: CryptoProvider, isTaken: (spi: number) => boolean): number {
+  for (;;) {
+    const spi = new DataView(copyInto(crypto.randomBytes(4))).getUint32(0);
+    const type = spi >>> 24;
+    if (spi >= MIN_SPI && (type < FIRST_TLS_TYPE || type > LAST_TLS_TYPE) && !isTaken(spi)) return spi;
+  }
+}
+
+function copyInto(bytes: Uint8Array): ArrayBuffer {
+  return new Uint8Array(bytes).buffer;
+}

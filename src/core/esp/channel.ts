@@ -1,0 +1,170 @@
+/**
+ * ESP on one UDP flow, at either end: probes until the peer answers, packets both ways, and "are you there?" while it is silent. When to open a flow, and
+ * what else there is beside it, is the vendor's machine's business.
+ *
+ * Read first: spec "ESP", sections 3 and 5.
+ *
+ *   probing ── answered (client), anything authentic (gateway) ──► up ── silence, 2 × DPD ──► dead
+ */
+import { isIpPacket } from '../tunnel/inner-packet.ts';
+import { Keepalive } from '../tunnel/keepalive.ts';
+import type { Layer, LayerSink } from '../tunnel/layer.ts';
+import type { PathNotice } from '../tunnel/machine.ts';
+import { type Millis, type Packet, packetBytes } from '../tunnel/packet.ts';
+import { SourceFilter } from '../tunnel/source-filter.ts';
+import type { TrafficDescription } from '../tunnel/traffic.ts';
+import type { Cidr } from '../wire/ip-address.ts';
+import type { EspAssociations } from './associations.ts';
+import { NEXT_HEADER } from './packet.ts';
+
+export interface EspPayload {
+  readonly bytes: Uint8Array;
+  readonly nextHeader: number;
+}
+
+/** What a vendor's ends ask and answer. */
+export interface EspProbe {
+  /** @param number from 1 */
+  request(number: number): EspPayload;
+  /** What came: `data` is the device's; an answer; or a request, with what it is answered. The bytes are lent. */
+  read(payload: EspPayload): 'data' | 'answer' | { readonly answer: EspPayload };
+}
+
+export interface EspChannelOptions {
+  readonly associations: EspAssociations;
+  readonly probe: EspProbe;
+  /** How many probes leave at once in the beginning. 0: the gateway, which waits for the client. */
+  readonly firstProbes: number;
+  /** Silence after which the peer is asked. 0: it is not, as it asks itself. */
+  readonly dpd: Millis;
+  readonly tunnelMtu: number;
+  /** Where the peer's packets may come from. Default: from anywhere. */
+  readonly innerSources?: readonly Cidr[];
+}
+
+export type EspChannelState = { readonly name: 'probing' } | { readonly name: 'up' } | { readonly name: 'dead' };
+
+export class EspChannel implements Layer<EspChannelState> {
+  /** What was dropped: forged, seen before, from elsewhere, or nothing that we know. */
+  dropped = 0;
+  readonly #options: EspChannelOptions;
+  readonly #keepalive: Keepalive;
+  readonly #filter: SourceFilter | undefined;
+  #state: EspChannelState = { name: 'probing' };
+  #hasStarted = false;
+  #isHandedOver = false;
+
+  /** `now`: when the flow was opened. */
+  constructor(options: EspChannelOptions, now: Millis) {
+    this.#options = options;
+    this.#keepalive = new Keepalive({ dpd: options.dpd }, now);
+    this.#filter = options.innerSources && new SourceFilter(options.innerSources);
+  }
+
+  get state(): EspChannelState {
+    return this.#state;
+  }
+
+  /** No number is left under these keys. */
+  get needsKeys(): boolean {
+    return this.#options.associations.sender.isUsedUp;
+  }
+
+  receive(datagram: Uint8Array, now: Millis, out: LayerSink): void {
+    if (this.#isHandedOver) {
+      this.#openedByEngine(datagram, now, out);
+      return;
+    }
+    const opened = this.#options.associations.open(datagram, now);
+    if (opened === undefined) this.dropped++;
+    else this.#take({ bytes: opened.payload, nextHeader: opened.nextHeader }, now, out);
+  }
+
+  send(packet: Packet, now: Millis, out: LayerSink): void {
+    const bytes = packetBytes(packet);
+    if (bytes.length > this.#options.tunnelMtu) this.dropped++;
+    else this.#seal({ bytes, nextHeader: (bytes[0] ?? 0) >>> 4 === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6 }, now, out);
+  }
+
+  notice(notice: PathNotice): void {
+    if (notice.type !== 'carried') return;
+    this.#keepalive.heard(notice.heardAt);
+    this.#keepalive.sent(notice.sentAt);
+  }
+
+  nextTimeout(): Millis | undefined {
+    if (this.#state.name === 'dead') return undefined;
+    return this.#hasStarted ? this.#keepalive.nextTimeout() : 0;
+  }
+
+  handleTimeout(now: Millis, out: LayerSink): void {
+    if (!this.#hasStarted) {
+      this.#hasStarted = true;
+      this.probe(now, out);
+    }
+    const due = this.#keepalive.nextTimeout();
+    if (due === undefined || now < due) return;
+    const action = this.#keepalive.handleTimeout(now);
+    if (action === 'dead') this.#state = { name: 'dead' };
+    else if (action === 'send-dpd') this.#seal(this.#options.probe.request(1), now, out);
+  }
+
+  /** The probes of the beginning, once more. */
+  probe(now: Millis, out: LayerSink): void {
+    for (let number = 1; number <= this.#options.firstProbes; number++) this.#seal(this.#options.probe.request(number), now, out);
+  }
+
+  /** Nothing is said: ESP has no goodbye. */
+  close(): void {
+    this.#state = { name: 'dead' };
+  }
+
+  /** For the packet engine, once up: the flow's data from now on. It brings what is no data to {@link receive} with the next header in front. */
+  handOver(now: Millis): TrafficDescription | undefined {
+    if (this.#state.name !== 'up' || this.#isHandedOver) return undefined;
+    this.#isHandedOver = true;
+    const { associations, tunnelMtu, innerSources } = this.#options;
+    return { ...associations.handOver(now), tunnelMtu, ...(innerSources !== undefined && { innerSources }) };
+  }
+
+  #openedByEngine(record: Uint8Array, now: Millis, out: LayerSink): void {
+    if (record.length > 1) this.#take({ bytes: record.subarray(1), nextHeader: record[0] ?? 0 }, now, out);
+    else this.dropped++;
+  }
+
+  #take(payload: EspPayload, now: Millis, out: LayerSink): void {
+    const { probe, firstProbes } = this.#options;
+    this.#keepalive.heard(now);
+    const meaning = probe.read(payload);
+    if (this.#state.name === 'probing' && (meaning === 'answer' || firstProbes === 0)) this.#state = { name: 'up' };
+    if (meaning === 'answer') return;
+    if (meaning !== 'data') this.#seal(meaning.answer, now, out);
+    else this.#deliver(payload, out);
+  }
+
+  /** Spec 3, steps 11 and 12. */
+  #deliver({ bytes, nextHeader }: EspPayload, out: LayerSink): void {
+    const packet: Packet = { buffer: bytes, start: 0, end: bytes.length };
+    const version = (bytes[0] ?? 0) >>> 4;
+    const isOfItsKind = nextHeader === (version === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6);
+    if (isOfItsKind && isIpPacket(bytes, 0, bytes.length) && this.#filter?.allows(packet) !== false) out.packet(packet);
+    else this.dropped++;
+  }
+
+  #seal({ bytes, nextHeader }: EspPayload, now: Millis, out: LayerSink): void {
+    this.#keepalive.sent(now);
+    if (this.#isHandedOver) {
+      const room = out.reserve(bytes.length + 1);
+      room[0] = nextHeader;
+      room.set(bytes, 1);
+      out.commit(bytes.length + 1);
+      return;
+    }
+    const { sender } = this.#options.associations;
+    if (sender.isUsedUp) {
+      this.dropped++;
+      return;
+    }
+    out.commit(sender.seal(bytes, nextHeader, out.reserve(sender.lengthFor(bytes.length))));
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Frames of the tunnel over TLS. A sender writes one a TLS record, as simple clients read no other way; a reader relies on no record's bounds.
+ *
+ * Read first: spec "GlobalProtect", section 9.4.
+ *
+ *   | 1a 2b 3c 4d | EtherType 2 | length 2 | 01 00 00 00 | 00 00 00 00 | IP packet |        a keepalive: zeros behind the magic, and no packet
+ */
+import { PeerMisbehavedError } from '../../errors.ts';
+import type { LayerSink } from '../../tunnel/layer.ts';
+import { copyOf } from '../../wire/copy.ts';
+
+export const HEADER_LENGTH = 16;
+const MAGIC = [0x1a, 0x2b, 0x3c, 0x4d] as const;
+const ETHERTYPES = { keepalive: 0, ipv4: 0x0800, ipv6: 0x86dd } as const;
+
+/** A frame has to fit one TLS record. */
+export const MAX_PAYLOAD: number = 16_384 - HEADER_LENGTH;
+
+/** What is said when a tunnel is granted, in place of an answer of HTTP's. */
+export const START_TUNNEL = 'START_TUNNEL';
+
+export function writeFrame(packet: Uint8Array, out: LayerSink): void {
+  const room = out.reserve(HEADER_LENGTH + packet.length);
+  const type = (packet[0] ?? 0) >>> 4 === 4 ? ETHERTYPES.ipv4 : ETHERTYPES.ipv6;
+  room.set([...MAGIC, type >>> 8, type & 0xff, packet.length >>> 8, packet.length & 0xff, 1, 0, 0, 0, 0, 0, 0, 0]);
+  room.set(packet, HEADER_LENGTH);
+  out.commit(HEADER_LENGTH + packet.length);
+}
+
+export function writeKeepalive(out: LayerSink): void {
+  const room = out.reserve(HEADER_LENGTH);
+  room.fill(0, 0, HEADER_LENGTH);
+  room.set(MAGIC);
+  out.commit(HEADER_LENGTH);
+}
+
+/** Cuts a stream into frames. */
+export class FrameReader {
+  #rest: Uint8Array = new Uint8Array(0);
+
+  /** The packets of all frames that are whole now; an empty one is a keepalive. Views of `bytes` where they can be. Throws {@link PeerMisbehavedError}. */
+  push(bytes: Uint8Array): readonly Uint8Array[] {
+    let input = bytes;
+    if (this.#rest.length > 0) {
+      input = new Uint8Array(this.#rest.length + bytes.length);
+      input.set(this.#rest);
+      input.set(bytes, this.#rest.length);
+    }
+    const packets: Uint8Array[] = [];
+    let at = 0;
+    while (input.length - at >= HEADER_LENGTH) {
+      const length = payloadLength(input, at);
+      const end = at + HEADER_LENGTH + length;
+      if (end > input.length) break;
+      packets.push(input.subarray(at + HEADER_LENGTH, end));
+      at = end;
+    }
+    this.#rest = copyOf(input.subarray(at));
+    return packets;
+  }
+}
+
+function payloadLength(bytes: Uint8Array, at: number): number {
+  const u16 = (offset: number) => ((bytes[at + offset] ?? 0) << 8) | (bytes[at + offset + 1] ?? 0);
+  const [type, length] = [u16(4), u16(6)];
+  const isMagic = MAGIC.every((byte, i) => bytes[at + i] === byte);
+  const isKnown = type === ETHERTYPES.ipv4 || type === ETHERTYPES.ipv6 || (type === ETHERTYPES.keepalive && length === 0);
+  if (!isMagic || !isKnown || length > MAX_PAYLOAD) throw new PeerMisbehavedError('The tunnel has something that is no frame.');
+  return length;
+}

@@ -1,0 +1,140 @@
+/**
+ * GlobalProtect as a gateway speaks it: log-ins, the configuration and the tunnel's request on one connection. The twin of `client.ts`.
+ *
+ * Read first: spec "GlobalProtect", sections 2, 3, 9, 12 and 14. There is no portal here, which clients are told, and then come to the gateway.
+ */
+
+import { parseForm } from '../../http/form-urlencoded.ts';
+import { type HttpRequest, type HttpResponse, headerValue } from '../../http/message.ts';
+import { pathOf } from '../../http/request-target.ts';
+import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
+import { granted, notFound, servePages } from '../page-gateway.ts';
+import { parseLoginForm, userAgentOf } from '../page-login.ts';
+import { renderConfiguration } from './configuration.ts';
+import { failure, NO_ADDRESS, NO_SESSION, noReportNeeded, notByGet, success, tunnelRefused, xml } from './gateway-answer.ts';
+import { GatewayLogin } from './gateway-login.ts';
+import { GpGatewayTunnel, tunnelMtu } from './gateway-tunnel.ts';
+import { PATHS, USER_AGENT } from './paths.ts';
+import { NO_PORTAL, renderPrelogin } from './prelogin.ts';
+import { cookieOfAuthcookie } from './session-cookie.ts';
+
+/** Requests that a connection serves, and characters of a request's target, which holds a cookie (spec 17). */
+const MAX_REQUESTS = 32;
+const MAX_TARGET_LENGTH = 4096;
+
+/** Of a tunnel until it is opened anew, where an administrator has set none. */
+const DEFAULT_TIMEOUT = 10_800_000;
+const MAX_HOSTNAME = 64;
+
+/** Observed: openconnect 9.01, which calls itself this, takes IPv6 networks behind the tunnel for ones outside. */
+const WITHOUT_IPV6_ROUTES = '5.1.5-8';
+
+export const gpGateway: GatewayProtocol = {
+  id: 'gp',
+  claims: (first) => {
+    const path = pathOf(first.target);
+    if (path === PATHS.tunnel || path.startsWith('/ssl-vpn/') || path.startsWith('/global-protect/')) return 'certain';
+    return (headerValue(first.headers, 'User-Agent') ?? '').startsWith(USER_AGENT) ? 'likely' : 'no';
+  },
+  serve: (connection, visitor) => new Front(connection, visitor).serve(),
+};
+
+class Front {
+  readonly #connection: GatewayConnection;
+  readonly #visitor: Visitor;
+  readonly #login: GatewayLogin;
+
+  constructor(connection: GatewayConnection, visitor: Visitor) {
+    this.#connection = connection;
+    this.#visitor = visitor;
+    this.#login = new GatewayLogin(connection, visitor);
+  }
+
+  serve(): Promise<'close' | 'tunnel'> {
+    const route = (request: HttpRequest) => this.#route(request);
+    return servePages(this.#connection, this.#visitor, { maxRequests: MAX_REQUESTS, maxTargetLength: MAX_TARGET_LENGTH, route });
+  }
+
+  async #route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
+    const path = pathOf(request.target);
+    switch (path) {
+      case PATHS.portalPrelogin:
+        return xml(renderPrelogin({ type: 'refused', message: NO_PORTAL }));
+      case PATHS.prelogin:
+        return xml(renderPrelogin({ type: 'ready', banner: this.#banner(), ...LABELS, isSaml: false }));
+      case PATHS.tunnel:
+        return request.method === 'GET' ? this.#tunnel(request) : notFound();
+      case PATHS.login:
+      case PATHS.configuration:
+      case PATHS.reportCheck:
+      case PATHS.report:
+      case PATHS.logOut:
+        return request.method === 'POST' ? this.#post(path, request) : notByGet();
+      default:
+        return notFound();
+    }
+  }
+
+  async #post(path: string, request: HttpRequest): Promise<HttpResponse> {
+    if (path === PATHS.login) return this.#login.answer(request);
+    const fields = parseLoginForm(request, ['authcookie', 'user']);
+    const session = await this.#session(fields);
+    if (session === undefined) return failure(NO_SESSION);
+    switch (path) {
+      case PATHS.configuration:
+        return this.#configuration(session, wishesOf(request, fields), fields.get('app-version') !== WITHOUT_IPV6_ROUTES);
+      case PATHS.logOut:
+        await session.end({ kind: 'log-off', message: 'The user has left.' });
+        return success();
+      default:
+        return path === PATHS.reportCheck ? noReportNeeded() : success();
+    }
+  }
+
+  async #configuration(session: GatewaySession, wishes: LeaseWishes, saysIpv6Routes: boolean): Promise<HttpResponse> {
+    const terms = await granted(session, () => session.preview(wishes), this.#visitor.log);
+    if (terms === undefined) return failure(NO_ADDRESS);
+    const { config, gatewayIpv4, times } = terms;
+    return xml(
+      renderConfiguration(
+        {
+          ...{ config, mtu: tunnelMtu(terms), timeout: times.rekey || DEFAULT_TIMEOUT, user: session.user, saysIpv6Routes },
+          ...(gatewayIpv4 !== undefined && { gatewayIpv4 }),
+        },
+        this.#visitor.now(),
+      ),
+    );
+  }
+
+  async #tunnel(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
+    const query = request.target.slice(request.target.indexOf('?') + 1);
+    const fields = new Map(parseForm(query));
+    const session = await this.#session(fields);
+    const terms = session && (await granted(session, () => session.lease(wishesOf(request, fields)), this.#visitor.log));
+    if (session === undefined || terms === undefined) return tunnelRefused();
+    this.#connection.run(session, { machine: new GpGatewayTunnel(this.#visitor.log, terms), takesEarlyBytes: true });
+    return 'tunnel';
+  }
+
+  /** Whose cookie it is, if it comes with that user's name (spec 14). */
+  async #session(fields: ReadonlyMap<string, string>): Promise<GatewaySession | undefined> {
+    const cookie = cookieOfAuthcookie(fields.get('authcookie') ?? '');
+    const session = cookie && (await this.#visitor.session(cookie));
+    return session?.user === fields.get('user') ? session : undefined;
+  }
+
+  #banner(): string {
+    return this.#visitor.host.preLoginBanner ?? 'Enter login credentials';
+  }
+}
+
+const LABELS = { usernameLabel: 'Username', passwordLabel: 'Password' } as const;
+
+function wishesOf({ headers }: HttpRequest, fields: ReadonlyMap<string, string>): LeaseWishes {
+  const hostname = fields.get('computer');
+  const isName = hostname !== undefined && /^[A-Za-z0-9._-]+$/.test(hostname) && hostname.length <= MAX_HOSTNAME;
+  return {
+    ...{ wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: userAgentOf(headers) || USER_AGENT },
+    ...(isName && { hostname }),
+  };
+}

@@ -1,0 +1,76 @@
+/**
+ * How to log in, which a portal or a gateway says before anyone has said who they are. Both ways.
+ *
+ * Read first: spec "GlobalProtect", section 3.
+ */
+import { PeerMisbehavedError } from '../../errors.ts';
+import { child, parseXml, renderXml, textOf, type XmlElement, type XmlLimits, xmlElement } from '../../markup/xml.ts';
+import { toXmlText } from '../../markup/xml-names.ts';
+import { printable } from '../../wire/text.ts';
+
+export type Prelogin =
+  | {
+      readonly type: 'ready';
+      readonly banner?: string;
+      readonly usernameLabel: string;
+      readonly passwordLabel: string;
+      /** Where the server thinks that the client is. */
+      readonly region?: string;
+      /** The name in the client's certificate, which it shall log in by. */
+      readonly username?: string;
+      /** A browser is needed. */
+      readonly isSaml: boolean;
+    }
+  | { readonly type: 'refused'; readonly message: string };
+
+/** The words by which a server says that it has no such interface. */
+export const NO_PORTAL = 'GlobalProtect portal does not exist';
+export const NO_GATEWAY = 'GlobalProtect gateway does not exist';
+
+/** Spec 17. */
+export const XML_LIMITS: Partial<XmlLimits> = { length: 1024 * 1024, depth: 32, elements: 10_000, attributes: 32, attributeLength: 8192 };
+
+const ROOT = 'prelogin-response';
+const MAX_TEXT = 400;
+
+/** Throws {@link PeerMisbehavedError} for what is no such answer. */
+export function parsePrelogin(document: Uint8Array | string): Prelogin {
+  const root = parseXml(document, XML_LIMITS);
+  if (root.name !== ROOT) throw new PeerMisbehavedError('The server is no GlobalProtect portal or gateway.');
+  if (childText(root, 'status') !== 'Success') {
+    return { type: 'refused', message: childText(root, 'msg') ?? 'The server gives no reason.' };
+  }
+  const banner = childText(root, 'authentication-message');
+  const region = childText(root, 'region');
+  const username = childText(root, 'ccusername');
+  return {
+    type: 'ready',
+    ...(banner !== undefined && { banner }),
+    usernameLabel: childText(root, 'username-label') ?? 'Username',
+    passwordLabel: childText(root, 'password-label') ?? 'Password',
+    ...(region !== undefined && { region }),
+    ...(username !== undefined && { username }),
+    isSaml: childText(root, 'saml-auth-method') !== undefined && childText(root, 'saml-request') !== undefined,
+  };
+}
+
+export function renderPrelogin(prelogin: Prelogin): string {
+  const text = (name: string, value = '') => xmlElement(name, {}, [toXmlText(value)]);
+  if (prelogin.type === 'refused') {
+    return renderXml(xmlElement(ROOT, {}, [text('status', 'Error'), text('msg', prelogin.message)]));
+  }
+  return renderXml(
+    xmlElement(ROOT, {}, [
+      ...[text('status', 'Success'), text('ccusername', prelogin.username), text('autosubmit', 'false'), text('msg'), text('newmsg')],
+      ...[text('authentication-message', prelogin.banner), text('username-label', prelogin.usernameLabel)],
+      ...[text('password-label', prelogin.passwordLabel), text('panos-version', '1'), text('region', prelogin.region ?? 'Unknown')],
+    ]),
+  );
+}
+
+/** A child element's text, fit for a terminal; undefined if there is none. */
+export function childText(element: XmlElement, name: string): string | undefined {
+  const found = child(element, name);
+  const text = found && printable(textOf(found)).trim();
+  return text === undefined || text === '' ? undefined : text.slice(0, MAX_TEXT);
+}

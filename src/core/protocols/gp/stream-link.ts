@@ -1,0 +1,85 @@
+/**
+ * The tunnel over TLS once it has begun, at either end: frames, and signs of life.
+ *
+ * Read first: spec "GlobalProtect", sections 9.4 and 9.5.
+ *
+ * Simple clients never answer a keepalive, so anything that comes counts; and who answers none of its own has nobody to answer for ever.
+ */
+import { NetworkError, SallyportError } from '../../errors.ts';
+import { isIpPacket } from '../../tunnel/inner-packet.ts';
+import { Keepalive, PEER_DEAD } from '../../tunnel/keepalive.ts';
+import type { LayerSink } from '../../tunnel/layer.ts';
+import type { CloseReason } from '../../tunnel/machine.ts';
+import { type Millis, type Packet, packetBytes } from '../../tunnel/packet.ts';
+import { SourceFilter } from '../../tunnel/source-filter.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
+import { FrameReader, MAX_PAYLOAD, writeFrame, writeKeepalive } from './frame.ts';
+
+export interface StreamLinkOptions {
+  readonly dpd: Millis;
+  /** Where the peer's packets may come from. Default: from anywhere. */
+  readonly innerSources?: readonly Cidr[];
+}
+
+export class StreamLink {
+  /** Why it is over. */
+  ended: CloseReason | undefined;
+  readonly #reader = new FrameReader();
+  readonly #keepalive: Keepalive;
+  readonly #filter: SourceFilter | undefined;
+  /** We have asked, and whatever comes next answers. */
+  #hasAsked = false;
+
+  constructor({ dpd, innerSources }: StreamLinkOptions, now: Millis) {
+    this.#keepalive = new Keepalive({ dpd }, now);
+    this.#filter = innerSources && new SourceFilter(innerSources);
+  }
+
+  receive(bytes: Uint8Array, now: Millis, out: LayerSink): void {
+    if (bytes.length === 0) return;
+    this.#keepalive.heard(now);
+    for (const payload of this.#cut(bytes)) {
+      if (payload.length > 0) this.#deliver(payload, out);
+      else if (!this.#hasAsked) writeKeepalive(out);
+      this.#hasAsked = false;
+    }
+  }
+
+  send(packet: Packet, now: Millis, out: LayerSink): void {
+    if (packet.end - packet.start > MAX_PAYLOAD) return;
+    this.#keepalive.sent(now);
+    writeFrame(packetBytes(packet), out);
+  }
+
+  nextTimeout(): Millis | undefined {
+    return this.#keepalive.nextTimeout();
+  }
+
+  handleTimeout(now: Millis, out: LayerSink): void {
+    const due = this.nextTimeout();
+    if (due === undefined || now < due) return;
+    const action = this.#keepalive.handleTimeout(now);
+    if (action === 'dead') {
+      const error = new NetworkError('The other side no longer answers.', { code: PEER_DEAD });
+      this.ended = { kind: 'path-lost', message: error.message, error };
+    } else if (action === 'send-dpd') {
+      this.#hasAsked = true;
+      writeKeepalive(out);
+    }
+  }
+
+  #cut(bytes: Uint8Array): readonly Uint8Array[] {
+    try {
+      return this.#reader.push(bytes);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      this.ended = { kind: 'misbehaved', message: error.message, error };
+      return [];
+    }
+  }
+
+  #deliver(payload: Uint8Array, out: LayerSink): void {
+    const packet: Packet = { buffer: payload, start: 0, end: payload.length };
+    if (isIpPacket(payload, 0, payload.length) && this.#filter?.allows(packet) !== false) out.packet(packet);
+  }
+}

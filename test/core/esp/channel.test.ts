@@ -1,0 +1,189 @@
+/** ESP channels against each other in memory, over links that are as bad as links are. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { CryptoProvider } from '../../../src/core/crypto/provider.ts';
+import { EspAssociations, type EspKeyPair, newSpi } from '../../../src/core/esp/associations.ts';
+import { EspChannel, type EspProbe } from '../../../src/core/esp/channel.ts';
+import { ESP_KEY_LENGTHS, ESP_MAC_KEY_LENGTHS, type EspKeys } from '../../../src/core/esp/packet.ts';
+import { packetOf } from '../../../src/core/tunnel/packet.ts';
+import { parseCidr } from '../../../src/core/wire/ip-address.ts';
+import { CollectingSink } from '../../support/collecting-sink.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { FaultyLink, type LinkConditions, LinkModel, PERFECT_LINK } from '../../support/link-model.ts';
+import { SeededCrypto } from '../../support/scripted-crypto.ts';
+import { SeededRandom } from '../../support/seeded-random.ts';
+import { sized } from '../../support/size.ts';
+
+const RUNS = sized(12, 10_000);
+const DPD = 10_000;
+const ZERO = { bytes: Uint8Array.of(0), nextHeader: 4 };
+
+/** The simplest probe: one byte, which one end asks with and the other answers with. */
+function zeroProbe(role: 'client' | 'gateway'): EspProbe {
+  const isProbe = (bytes: Uint8Array) => bytes.length === 1 && bytes[0] === 0;
+  return {
+    request: () => ZERO,
+    read: ({ bytes }) => (!isProbe(bytes) ? 'data' : role === 'client' ? 'answer' : { answer: ZERO }),
+  };
+}
+
+function newKeys(crypto: CryptoProvider, cipher: EspKeys['cipher'] = 'aes-256-cbc', mac: EspKeys['mac'] = 'sha256'): EspKeys {
+  const spi = newSpi(crypto, () => false);
+  return { spi, cipher, mac, key: crypto.randomBytes(ESP_KEY_LENGTHS[cipher]), macKey: crypto.randomBytes(ESP_MAC_KEY_LENGTHS[mac]) };
+}
+
+function packet(number: number, length = 100): Uint8Array {
+  const bytes = new Uint8Array(length);
+  bytes.set([0x45, 0, length >>> 8, length & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, 10, 77, 0, 50, 10, 77, 0, 1]);
+  new DataView(bytes.buffer).setUint32(20, number);
+  return bytes;
+}
+
+class End {
+  readonly sink = new CollectingSink();
+  readonly associations: EspAssociations;
+  readonly channel: EspChannel;
+  deliver: (bytes: Uint8Array) => void = () => {};
+
+  constructor(clock: FakeClock, crypto: CryptoProvider, keys: EspKeyPair, role: 'client' | 'gateway') {
+    this.associations = new EspAssociations(crypto, keys);
+    const own = parseCidr('10.77.0.50/32');
+    this.channel = new EspChannel(
+      {
+        ...{ associations: this.associations, probe: zeroProbe(role), tunnelMtu: 1400 },
+        ...(role === 'client' ? { firstProbes: 2, dpd: DPD } : { firstProbes: 0, dpd: 0, innerSources: own === undefined ? [] : [own] }),
+      },
+      clock.now,
+    );
+    clock.attach({
+      nextTimeout: () => this.channel.nextTimeout(),
+      handleTimeout: (now) => this.turn(() => this.channel.handleTimeout(now, this.sink)),
+    });
+  }
+
+  turn(input: () => void): void {
+    input();
+    for (const bytes of this.sink.records.splice(0)) this.deliver(bytes);
+  }
+}
+
+function openPair(seed = 1, conditions: Partial<LinkConditions> = {}) {
+  const clock = new FakeClock();
+  const crypto = new SeededCrypto(seed);
+  const [up, down] = [newKeys(crypto), newKeys(crypto)];
+  const client = new End(clock, crypto, { outbound: up, inbound: down }, 'client');
+  const gateway = new End(clock, crypto, { outbound: down, inbound: up }, 'gateway');
+  const random = new SeededRandom(seed);
+  const state = { isOpen: true };
+  const link = (fork: number, to: End) => {
+    const model = new LinkModel(random.fork(fork), { ...PERFECT_LINK, delay: 10, ...conditions });
+    const faulty = new FaultyLink(clock, model, (bytes) => to.turn(() => to.channel.receive(bytes, clock.now, to.sink)));
+    return (bytes: Uint8Array) => state.isOpen && faulty.send(bytes);
+  };
+  client.deliver = link(1, gateway);
+  gateway.deliver = link(2, client);
+  const send = (from: End, bytes: Uint8Array) => from.turn(() => from.channel.send(packetOf(bytes), clock.now, from.sink));
+  return { clock, crypto, client, gateway, state, send };
+}
+
+describe('ESP on a UDP flow', () => {
+  it('is up once a probe was answered, and carries packets both ways', () => {
+    const { clock, client, gateway, send } = openPair();
+    clock.advance(5);
+    assert.equal(client.channel.state.name, 'probing');
+    clock.advance(50);
+    assert.deepEqual([client.channel.state.name, gateway.channel.state.name], ['up', 'up']);
+    send(client, packet(1));
+    send(gateway, packet(2));
+    clock.advance(20);
+    assert.deepEqual([gateway.sink.packets, client.sink.packets], [[packet(1)], [packet(2)]]);
+  });
+
+  it('asks a silent peer, and gives it up after twice the time', () => {
+    const { clock, client, state } = openPair();
+    clock.advance(60_000);
+    assert.equal(client.channel.state.name, 'up');
+    state.isOpen = false;
+    clock.advance(DPD);
+    assert.equal(client.channel.state.name, 'up');
+    clock.advance(DPD + 2000);
+    assert.equal(client.channel.state.name, 'dead');
+  });
+
+  it('delivers nothing that is forged, repeated, no packet, or from another’s address', () => {
+    const { clock, client, gateway, send } = openPair(1, { duplication: 1 });
+    clock.advance(50);
+    const dropped = gateway.channel.dropped;
+    const spoofed = packet(3);
+    spoofed[15] = 51;
+    const cut = packet(4).subarray(0, 50);
+    const forged = new Uint8Array(100).fill(7);
+    send(client, spoofed);
+    send(client, cut);
+    send(client, packet(5));
+    gateway.turn(() => gateway.channel.receive(forged, clock.now, gateway.sink));
+    clock.advance(50);
+    assert.deepEqual(gateway.sink.packets, [packet(5)]);
+    assert.equal(gateway.channel.dropped - dropped, 3 + 2 + 1);
+  });
+
+  it('still opens what left under the keys before, and for a while only', () => {
+    const { clock, crypto, client, gateway, send } = openPair(1, { delay: 2000 });
+    clock.advance(10_000);
+    send(client, packet(1));
+    const renewed = newKeys(crypto);
+    client.associations.rekey({ outbound: renewed }, clock.now);
+    gateway.associations.rekey({ inbound: renewed }, clock.now);
+    send(client, packet(2));
+    clock.advance(3000);
+    assert.deepEqual(gateway.sink.packets, [packet(1), packet(2)]);
+    const late = openPair(2, { delay: 11_000 });
+    late.send(late.client, packet(1));
+    late.gateway.associations.rekey({ inbound: newKeys(late.crypto) }, late.clock.now);
+    late.clock.advance(12_000);
+    assert.deepEqual(late.gateway.sink.packets, []);
+  });
+
+  it('hands its keys and numbers to the engine, and leaves sealing to it from then on', () => {
+    const { clock, client, send } = openPair();
+    assert.equal(client.channel.handOver(clock.now), undefined);
+    clock.advance(50);
+    const traffic = client.channel.handOver(clock.now);
+    assert.deepEqual([traffic?.seal.nextSequence, traffic?.open[0]?.nextSequence], [2, 2]);
+    assert.equal(client.channel.handOver(clock.now), undefined);
+    const unsealed: Uint8Array[] = [];
+    client.deliver = (bytes) => unsealed.push(bytes);
+    send(client, packet(1));
+    assert.deepEqual(unsealed, [Uint8Array.of(4, ...packet(1))]);
+    client.turn(() => client.channel.receive(Uint8Array.of(4, ...packet(2)), clock.now, client.sink));
+    assert.deepEqual(client.sink.packets, [packet(2)]);
+  });
+
+  it(`comes up over links that lose, repeat and mix up, and delivers nothing altered or twice, ${RUNS} times`, () => {
+    for (let seed = 1; seed <= RUNS; seed++) {
+      const { clock, crypto, client, gateway, send } = openPair(seed, { loss: 0.2, duplication: 0.1, jitter: 30, delay: 20 });
+      for (let tries = 0; tries < 20 && client.channel.state.name !== 'up'; tries++) {
+        client.turn(() => client.channel.probe(clock.now, client.sink));
+        clock.advance(1000);
+      }
+      assert.equal(client.channel.state.name, 'up', `seed ${seed}`);
+      for (let number = 0; number < 40; number++) {
+        if (number === 20) {
+          const renewed = newKeys(crypto);
+          client.associations.rekey({ outbound: renewed }, clock.now);
+          gateway.associations.rekey({ inbound: renewed }, clock.now);
+        }
+        send(client, packet(number));
+        clock.advance(5);
+      }
+      clock.advance(1000);
+      const numbers = gateway.sink.packets.map((bytes) => {
+        const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(20);
+        assert.deepEqual(bytes, packet(number), `seed ${seed}`);
+        return number;
+      });
+      assert.equal(new Set(numbers).size, numbers.length, `seed ${seed}`);
+      assert.ok(numbers.length >= 20, `seed ${seed}: ${numbers.length} of 40`);
+    }
+  });
+});

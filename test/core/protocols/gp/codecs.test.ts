@@ -1,0 +1,240 @@
+/** GlobalProtect's formats by the bytes of the specification, both ways. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { PeerMisbehavedError, PeerRefusedError, SallyportError, UnsupportedError } from '../../../../src/core/errors.ts';
+import { parseXml } from '../../../../src/core/markup/xml.ts';
+import { parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/gp/configuration.ts';
+import { FrameReader, writeFrame, writeKeepalive } from '../../../../src/core/protocols/gp/frame.ts';
+import { wayOf } from '../../../../src/core/protocols/gp/login.ts';
+import { parseLoginAnswer, renderAdmission, renderChallenge } from '../../../../src/core/protocols/gp/login-answer.ts';
+import { readPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
+import { parsePrelogin, renderPrelogin } from '../../../../src/core/protocols/gp/prelogin.ts';
+import {
+  authcookieOf,
+  cookieOfAuthcookie,
+  parseSessionCookie,
+  renderSessionCookie,
+} from '../../../../src/core/protocols/gp/session-cookie.ts';
+import { Secret } from '../../../../src/core/secret.ts';
+import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
+import { fromHex, toBase64, toHex } from '../../../../src/core/wire/text.ts';
+import { CollectingSink } from '../../../support/collecting-sink.ts';
+
+const DATA = fromHex(`1a2b3c4d080000340100000000000000
+  4500003400010000400156af0a0908070a0908010800372812340001 73616c6c79706f72742d746573742d7061796c6f61642d2d`);
+const KEEPALIVE = fromHex('1a2b3c4d000000000000000000000000');
+
+/** Spec 16. */
+const CONFIGURATION = `<response status="success"><need-tunnel>yes</need-tunnel><ssl-tunnel-url>/ssl-tunnel-connect.sslvpn</ssl-tunnel-url>
+  <portal>GW-N</portal><user>alice</user><lifetime>86400</lifetime><timeout>7200</timeout>
+  <disconnect-on-idle>3600</disconnect-on-idle><gw-address>10.9.8.1</gw-address><ip-address>10.9.8.7</ip-address>
+  <netmask>255.255.255.255</netmask><dns><member>10.9.8.53</member></dns><wins></wins><mtu>1400</mtu>
+  <dns-suffix><member>corp.example</member></dns-suffix><access-routes><member>10.0.0.0/8</member></access-routes></response>`;
+
+const JNLP = (args: readonly string[]) =>
+  `<jnlp><application-desc>${args.map((value) => `<argument>${value}</argument>`).join('')}</application-desc></jnlp>`;
+const ARGUMENTS = [
+  ...['(null)', '0123456789abcdef0123456789abcdef', '0'.repeat(40), 'GW-N', 'alice', 'LDAP-auth', 'vsys1', '%28empty_domain%29'],
+  ...['(null)', '', '', '', 'tunnel', '-1', '4100', '10.9.8.7', '', '', ''],
+];
+
+const throwsOwnErrorsOnly = (run: () => unknown) => {
+  try {
+    run();
+  } catch (error) {
+    assert.ok(error instanceof SallyportError, String(error));
+  }
+};
+
+describe('GlobalProtect frames', () => {
+  it('are those of the specification, one a record', () => {
+    const sink = new CollectingSink();
+    writeFrame(DATA.subarray(16), sink);
+    writeKeepalive(sink);
+    assert.deepEqual(sink.records, [DATA, KEEPALIVE]);
+  });
+
+  it('come out the same, wherever the stream is cut', () => {
+    const stream = Uint8Array.of(...DATA, ...KEEPALIVE, ...DATA);
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const reader = new FrameReader();
+      const packets = [stream.subarray(0, cut), stream.subarray(cut)].flatMap((piece) =>
+        reader.push(piece).map((packet) => packet.slice()),
+      );
+      assert.deepEqual(
+        packets,
+        [DATA.subarray(16), new Uint8Array(0), DATA.subarray(16)].map((packet) => packet.slice()),
+        `${cut}`,
+      );
+    }
+  });
+
+  it('are refused whatever else they are', () => {
+    for (const bad of ['1a2b3c4e', '1a2b3c4d0806', '1a2b3c4d00000001', '1a2b3c4d0800ffff']) {
+      assert.throws(() => new FrameReader().push(fromHex(bad.padEnd(32, '0'))), PeerMisbehavedError, bad);
+    }
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => throwsOwnErrorsOnly(() => new FrameReader().push(bytes))));
+  });
+});
+
+describe('GlobalProtect documents', () => {
+  it('say how to log in', () => {
+    const ready = {
+      type: 'ready',
+      banner: 'Sign <in> & on',
+      usernameLabel: 'Name',
+      passwordLabel: 'Word',
+      region: 'XX',
+      isSaml: false,
+    } as const;
+    assert.deepEqual(parsePrelogin(renderPrelogin(ready)), ready);
+    const refused = { type: 'refused', message: 'GlobalProtect portal does not exist' } as const;
+    assert.deepEqual(parsePrelogin(renderPrelogin(refused)), refused);
+    const saml =
+      '<prelogin-response><status>Success</status><saml-auth-method>POST</saml-auth-method><saml-request>QQ==</saml-request></prelogin-response>';
+    assert.deepEqual(parsePrelogin(saml), { type: 'ready', usernameLabel: 'Username', passwordLabel: 'Password', isSaml: true });
+    assert.throws(() => parsePrelogin('<html><body>Hello</body></html>'), PeerMisbehavedError);
+  });
+
+  it('give a session by position', () => {
+    const answer = parseLoginAnswer(JNLP(ARGUMENTS));
+    assert.ok(answer.type === 'in');
+    assert.deepEqual(Object.fromEntries(answer.fields), {
+      authcookie: '0123456789abcdef0123456789abcdef',
+      ...{ portal: 'GW-N', user: 'alice', domain: '(empty_domain)', 'preferred-ip': '10.9.8.7' },
+    });
+    const ours = parseLoginAnswer(renderAdmission({ authcookie: new Secret('ab'.repeat(32)), user: 'älice & co' }));
+    assert.ok(ours.type === 'in');
+    assert.deepEqual(
+      [ours.fields.get('authcookie'), ours.fields.get('user'), ours.fields.get('domain')],
+      ['ab'.repeat(32), 'älice & co', '(empty_domain)'],
+    );
+    assert.throws(() => parseLoginAnswer(JNLP(ARGUMENTS.with(12, 'notunnel'))), UnsupportedError);
+    assert.throws(() => parseLoginAnswer(JNLP(ARGUMENTS.with(14, '4200'))), PeerMisbehavedError);
+    assert.throws(() => parseLoginAnswer(JNLP(ARGUMENTS.with(1, '(null)'))), PeerMisbehavedError);
+  });
+
+  it('ask further in either syntax, with either line end', () => {
+    const challenge = { type: 'challenge', challenge: { prompt: 'Say "it"', state: 'STATE' } };
+    const lines = ['var respStatus = "Challenge";', 'var respMsg = "Say "it"";', 'thisForm.inputStr.value = "STATE";', ''];
+    for (const end of ['\n', '\r\n']) assert.deepEqual(parseLoginAnswer(lines.join(end)), challenge);
+    assert.deepEqual(parseLoginAnswer(renderChallenge({ prompt: 'Say "it"', state: 'STATE' }, 'alice')), challenge);
+    const error = lines.join('\n').replace('Challenge', 'Error');
+    assert.deepEqual(parseLoginAnswer(error), { type: 'refused', message: 'Say "it"' });
+  });
+
+  it('configure a tunnel', () => {
+    const { config, ...others } = parseConfiguration(CONFIGURATION);
+    assert.deepEqual([config.ipv4?.prefix, config.dns.map(formatIp), config.searchDomains], [32, ['10.9.8.53'], ['corp.example']]);
+    assert.deepEqual(config.include.map(formatCidr), ['10.0.0.0/8']);
+    assert.deepEqual(others, {
+      ...{ mtu: 1400, lifetime: 86_400_000, renewAfter: 7_140_000, tunnelPath: '/ssl-tunnel-connect.sslvpn', warnings: [] },
+    });
+    const withTag = (tag: string) => CONFIGURATION.replace('<wins>', `${tag}<wins>`);
+    assert.throws(() => parseConfiguration(withTag('<hs-key>1</hs-key>')), UnsupportedError);
+    assert.throws(() => parseConfiguration(CONFIGURATION.replace('/ssl-tunnel', 'https://elsewhere /ssl-tunnel')), PeerMisbehavedError);
+    assert.throws(() => parseConfiguration(CONFIGURATION.replace(/<ip-address>.*<\/ip-address>/, '')), PeerMisbehavedError);
+    assert.throws(() => parseConfiguration('errors getting SSL/VPN config'), PeerRefusedError);
+    const refused = '<response status="error"><error>Invalid authentication cookie</error></response>';
+    assert.throws(() => parseConfiguration(refused), PeerRefusedError);
+  });
+
+  it('configure what a gateway of ours offers', () => {
+    const ip = (text: string) => parseIp(text) ?? assert.fail(text);
+    const net = (text: string) => parseCidr(text) ?? assert.fail(text);
+    const config = {
+      ...{
+        ipv4: { address: ip('10.9.8.7'), prefix: 32 },
+        ipv6: { address: ip('fd00:9::7') },
+        dns: [ip('10.9.8.53'), ip('fd00:9::53')],
+        nbns: [],
+      },
+      ...{ searchDomains: ['corp.example'], splitDns: [], include: [net('10.0.0.0/8'), net('fd00::/16')], exclude: [net('10.1.0.0/16')] },
+      ...{ idleTimeout: 60_000, vendorOptions: [] },
+    };
+    const offer = { config, mtu: 1380, timeout: 7_200_000, user: 'alice', saysIpv6Routes: true };
+    assert.deepEqual(parseConfiguration(renderConfiguration(offer, 0)).config, config);
+    const without = parseConfiguration(renderConfiguration({ ...offer, saysIpv6Routes: false }, 0)).config;
+    assert.deepEqual(without.include.map(formatCidr), ['10.0.0.0/8']);
+  });
+
+  it('list a portal’s gateways, the best for where we are first, and its cookies', () => {
+    const entry = (name: string, label: string, rules: string) =>
+      `<entry name="${name}"><priority>9</priority><priority-rule>${rules}</priority-rule><description>${label}</description></entry>`;
+    const rule = (region: string, priority: number) => `<entry name="${region}"><priority>${priority}</priority></entry>`;
+    const list = [
+      entry('far.example', 'Far', rule('Any', 3)),
+      entry('near.example:4443', 'Near', rule('XX', 1)),
+      entry('user:secret@bad.example/path', 'Bad', rule('Any', 1)),
+    ].join('');
+    const policy = `<policy><gateways><external><list>${list}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie>
+      <portal-prelogonuserauthcookie>empty</portal-prelogonuserauthcookie></policy>`;
+    const { gateways, cookies } = readPolicy(parseXml(policy), 'XX');
+    assert.deepEqual(
+      gateways.map(({ label, target }) => [label, target.host, target.port]),
+      [
+        ['Near', 'near.example', 4443],
+        ['Far', 'far.example', 443],
+      ],
+    );
+    assert.deepEqual(
+      cookies.map(([name, value]) => [name, value.reveal()]),
+      [['portal-userauthcookie', 'TOKEN']],
+    );
+    assert.throws(() => readPolicy(parseXml('<policy><has-config>no</has-config></policy>'), undefined), PeerRefusedError);
+    assert.throws(() => readPolicy(parseXml('<config-criteria/>'), undefined), UnsupportedError);
+  });
+
+  it('throw nothing but their own errors, whatever they are', () => {
+    const word = fc.constantFrom(
+      ...CONFIGURATION.split(/(?=<)/),
+      ...JNLP(ARGUMENTS).split(/(?=<)/),
+      '<challenge>',
+      '</policy>',
+      '<policy>',
+      '&',
+      '"',
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(word, { maxLength: 30 }).map((words) => words.join('')),
+        ),
+        (text) => {
+          for (const parse of [parsePrelogin, parseLoginAnswer, parseConfiguration]) throwsOwnErrorsOnly(() => parse(text));
+          throwsOwnErrorsOnly(() => readPolicy(parseXml(text), 'XX'));
+        },
+      ),
+    );
+  });
+});
+
+describe('GlobalProtect cookies', () => {
+  it('are openconnect’s, both ways', () => {
+    const text = 'authcookie=0123&portal=GW-N&user=alice&domain=%28empty_domain%29&preferred-ip=10.9.8.7&computer=vm';
+    const fields = parseSessionCookie(new Secret(text));
+    assert.equal(fields.get('domain'), '(empty_domain)');
+    assert.equal(renderSessionCookie(fields).reveal(), text);
+    for (const bad of ['', 'SVPNCOOKIE=x', 'authcookie=1', `authcookie=1&user=${'x'.repeat(5000)}`]) {
+      assert.throws(() => parseSessionCookie(new Secret(bad)), { code: 'ERR_MISUSE' });
+    }
+  });
+
+  it('hold a gateway’s own, in hex digits', () => {
+    const bytes = Uint8Array.from({ length: 32 }, (_, i) => 255 - i);
+    assert.equal(authcookieOf(new Secret(toBase64(bytes))), toHex(bytes));
+    assert.equal(cookieOfAuthcookie(toHex(bytes))?.reveal(), toBase64(bytes));
+    assert.equal(cookieOfAuthcookie('0123'), undefined);
+  });
+});
+
+describe('the path of a GlobalProtect server', () => {
+  it('says which interface is meant, and where the secret goes', () => {
+    assert.deepEqual(wayOf('/'), { field: 'passwd' });
+    assert.deepEqual(wayOf('/portal'), { interface: 'portal', field: 'passwd' });
+    assert.deepEqual(wayOf('/ssl-vpn/prelogin.esp'), { interface: 'gateway', field: 'passwd' });
+    assert.deepEqual(wayOf('/gateway:prelogin-cookie'), { interface: 'gateway', field: 'prelogin-cookie' });
+  });
+});

@@ -1,0 +1,115 @@
+/** A log-in at GlobalProtect portals and gateways, played: what is sent is what the specification has seen on the wire. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
+import { login } from '../../../../src/core/protocols/gp/login.ts';
+import { renderAdmission } from '../../../../src/core/protocols/gp/login-answer.ts';
+import { Secret } from '../../../../src/core/secret.ts';
+import { CLIENT } from '../../../support/anyconnect-login.ts';
+import { PlayedIo, type PlayedStep, reply } from '../../../support/played-io.ts';
+
+const QUERY = 'tmp=tmp&clientVer=4100&clientos=Linux';
+const FIELDS = (host: string) =>
+  `jnlpReady=jnlpReady&ok=Login&direct=yes&clientVer=4100&prot=https%3A&internal=no&ipv6-support=yes&clientos=Linux&os-version=linux-64&server=${host}&computer=laptop`;
+const READY = reply(200, '<prelogin-response><status>Success</status><region>XX</region></prelogin-response>');
+const NO_PORTAL = reply(200, '<prelogin-response><status>Error</status><msg>GlobalProtect portal does not exist</msg></prelogin-response>');
+const IN = reply(200, renderAdmission({ authcookie: new Secret('ab'.repeat(32)), user: 'alice' }));
+const COOKIE = `authcookie=${'ab'.repeat(32)}&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=laptop`;
+
+const portalPrelogin = (answer = READY): PlayedStep => ({ sent: `POST /global-protect/prelogin.esp?${QUERY} `, answer });
+const prelogin = (answer = READY): PlayedStep => ({ sent: `POST /ssl-vpn/prelogin.esp?${QUERY} `, answer });
+const words = (secret = 'secret', field = 'passwd'): PlayedStep => ({ asked: ['user', field], values: ['alice', secret] });
+const post = (answer = IN, rest = '&user=alice&passwd=secret', host = 'vpn.example', path = '/ssl-vpn/login.esp'): PlayedStep => ({
+  sent: `POST ${path} ${FIELDS(host)}${rest}`,
+  answer,
+});
+const PORTAL = '/global-protect/getconfig.esp';
+
+function policyOf(names: readonly string[]) {
+  const entries = names.map((name) => `<entry name="${name}"><description>At ${name}</description></entry>`).join('');
+  return reply(
+    200,
+    `<policy><gateways><external><list>${entries}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie></policy>`,
+  );
+}
+
+async function play(steps: readonly PlayedStep[], path = '/gateway') {
+  const io = new PlayedIo(steps);
+  const credential = await login(io, { host: 'vpn.example', port: 443, path }, { client: CLIENT, wantsIpv6: true });
+  io.assertFinished(['secret', '123456', 'ab'.repeat(32), 'TOKEN']);
+  return { io, credential };
+}
+
+describe("GlobalProtect's log-in", () => {
+  it('is a prelogin, a name with a password, and a cookie', async () => {
+    const { credential } = await play([prelogin(), words(), post()]);
+    assert.equal(credential.cookie.reveal(), COOKIE);
+    assert.deepEqual([credential.protocol, credential.gateway.host], ['gp', 'vpn.example']);
+  });
+
+  it('goes to the gateway where there is no portal, unless a portal is meant', async () => {
+    await play([portalPrelogin(NO_PORTAL), prelogin(), words(), post()], '/');
+    await assert.rejects(play([portalPrelogin(NO_PORTAL)], '/portal'), PeerRefusedError);
+  });
+
+  it('asks again after 512, three times in all', async () => {
+    const { io } = await play([prelogin(), words(), post(reply(512)), words(), post()]);
+    assert.match(io.forms[1]?.error ?? '', /refused/);
+    const thrice = [1, 2, 3].flatMap(() => [words(), post(reply(512))]);
+    await assert.rejects(play([prelogin(), ...thrice]), PeerRefusedError);
+  });
+
+  it('answers further questions with their state', async () => {
+    const challenge = reply(200, 'var respStatus = "Challenge";\nvar respMsg = "Code?";\nthisForm.inputStr.value = "S1";\n');
+    const { io } = await play([
+      ...[prelogin(), words(), post(challenge)],
+      { asked: ['passwd'], values: ['123456'] },
+      post(IN, '&inputStr=S1&user=alice&passwd=123456'),
+    ]);
+    assert.equal(io.forms[1]?.message, 'Code?');
+  });
+
+  it('takes the words of the portal, and its cookie, to the one gateway that it names', async () => {
+    const { credential } = await play(
+      [
+        ...[portalPrelogin(), words(), post(policyOf(['gw.example:4443']), undefined, 'vpn.example', PORTAL)],
+        post(IN, '&portal-userauthcookie=TOKEN&user=alice&passwd=secret', 'gw.example%3A4443'),
+      ],
+      '/portal',
+    );
+    assert.deepEqual([credential.gateway.host, credential.gateway.port], ['gw.example', 4443]);
+  });
+
+  it('lets people choose a gateway, and asks there again where the portal’s words do not do', async () => {
+    const { credential } = await play(
+      [
+        ...[portalPrelogin(), words(), post(policyOf(['a.example', 'b.example']), undefined, 'vpn.example', PORTAL)],
+        { asked: ['gateway'], values: ['At b.example'] },
+        post(reply(512), '&portal-userauthcookie=TOKEN&user=alice&passwd=secret', 'b.example'),
+        ...[prelogin(), words(), post(IN, '&portal-userauthcookie=TOKEN&user=alice&passwd=secret', 'b.example')],
+      ],
+      '/',
+    );
+    assert.equal(credential.gateway.host, 'b.example');
+  });
+
+  it('sends another secret under its own name, whatever the gateway says of browsers', async () => {
+    const saml = reply(
+      200,
+      '<prelogin-response><status>Success</status><saml-auth-method>POST</saml-auth-method><saml-request>QQ==</saml-request></prelogin-response>',
+    );
+    await play(
+      [prelogin(saml), words('secret', 'prelogin-cookie'), post(IN, '&user=alice&prelogin-cookie=secret')],
+      '/gateway:prelogin-cookie',
+    );
+    await assert.rejects(play([prelogin(saml)]), UnsupportedError);
+  });
+
+  it('ends with what it is told', async () => {
+    await assert.rejects(play([prelogin(), words(), post(reply(513))]), PeerRefusedError);
+    const error = reply(200, 'var respStatus = "Error";\nvar respMsg = "Locked";\nthisForm.inputStr.value = "";\n');
+    await assert.rejects(play([prelogin(), words(), post(error)]), /Locked/);
+    await assert.rejects(play([prelogin(reply(404))]), PeerRefusedError);
+    await assert.rejects(play([prelogin(reply(200, '<html/>'))]), PeerMisbehavedError);
+  });
+});

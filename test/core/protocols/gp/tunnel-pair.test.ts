@@ -1,0 +1,130 @@
+/** GlobalProtect's tunnel over TLS against itself: both ends in memory. */
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import type { HttpResponse } from '../../../../src/core/http/message.ts';
+import { silentLogger } from '../../../../src/core/log.ts';
+import { GpClient } from '../../../../src/core/protocols/gp/client.ts';
+import { renderConfiguration } from '../../../../src/core/protocols/gp/configuration.ts';
+import { GpGatewayTunnel } from '../../../../src/core/protocols/gp/gateway-tunnel.ts';
+import { Secret } from '../../../../src/core/secret.ts';
+import { CLIENT } from '../../../support/anyconnect-login.ts';
+import { PlayedIo, reply } from '../../../support/played-io.ts';
+import { PAIR_TERMS, PppTunnelPair } from '../../../support/ppp-tunnel-pair.ts';
+import { missing } from '../../../support/requirements.ts';
+import { SeededCrypto } from '../../../support/scripted-crypto.ts';
+import { sized } from '../../../support/size.ts';
+import { type ThrowawayCertificate, throwawayCertificate } from '../../../support/throwaway-certificate.ts';
+
+const RUNS = sized(12, 400);
+const COOKIE = 'authcookie=ab&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=laptop';
+
+function packet(number: number, length = 100): Uint8Array {
+  const bytes = new Uint8Array(length);
+  bytes.set([0x45, 0, length >>> 8, length & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, 10, 77, 0, 50, 10, 77, 0, 1]);
+  new DataView(bytes.buffer).setUint32(20, number);
+  return bytes;
+}
+
+/** MD5 of the cookie without what changes (spec 12). */
+const LABEL = '2be73ff532b6f62206bcff4e38862bff';
+const PLAIN = 'client-type=1&protocol-version=p1&internal=no&app-version=6.3.3-619&ipv6-support=yes&clientos=Linux&os-version=linux-64';
+const ALGORITHMS = 'hmac-algo=sha256%2Csha1&enc-algo=aes-256-cbc%2Caes-128-cbc';
+
+describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') }, () => {
+  let certificate: ThrowawayCertificate;
+  before(() => {
+    certificate = throwawayCertificate();
+  });
+
+  async function open({ seed = 1, denial }: { readonly seed?: number; readonly denial?: HttpResponse } = {}) {
+    const client = new GpClient({
+      ...{ crypto: new SeededCrypto(seed), log: silentLogger, client: CLIENT, usesXml: true, httpAuth: [], compression: 'none' },
+      ...{ wantsIpv6: true, usesDatagrams: true, datagramCiphers: { allowsLegacy: false } },
+    });
+    const offer = { config: PAIR_TERMS.config, mtu: 1380, timeout: 600_000, user: 'alice', saysIpv6Routes: true };
+    const io = new PlayedIo([
+      { sent: `POST /ssl-vpn/getconfig.esp ${PLAIN}&${ALGORITHMS}&${COOKIE}`, answer: reply(200, renderConfiguration(offer, 0)) },
+      {
+        sent: `POST /ssl-vpn/hipreportcheck.esp client-role=global-protect-full&${COOKIE}&client-ip=10.77.0.50&client-ipv6=fd77%3A%3A2&md5=${LABEL}`,
+        answer: reply(200, '<response><hip-report-needed>no</hip-report-needed></response>'),
+      },
+    ]);
+    const credential = { gateway: { host: 'vpn.example', port: 443, path: '/' }, pin: '', cookie: new Secret(COOKIE) };
+    return new PppTunnelPair(
+      {
+        client: await client.open(io, credential, undefined),
+        serve: (request) => {
+          assert.deepEqual([request.target, request.headers], ['/ssl-tunnel-connect.sslvpn?authcookie=ab&user=alice', []]);
+          return new GpGatewayTunnel(silentLogger, PAIR_TERMS);
+        },
+        front: { greet: () => assert.fail('no UDP'), tunnel: () => assert.fail('no UDP') },
+      },
+      { seed, certificate, ...(denial !== undefined && { denial }) },
+    );
+  }
+
+  it('is up by the stream, with what the gateway said, and carries packets both ways', async () => {
+    const pair = await open();
+    assert.equal(pair.start(5000), 'stream');
+    const config = pair.client.events.find((event) => event.type === 'config')?.config;
+    assert.deepEqual([config?.mtu, config?.ipv4?.prefix], [1380, 32]);
+    pair.client.send(packet(1));
+    pair.gateway?.send(packet(2));
+    pair.clock.advance(100);
+    assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [[packet(1)], [packet(2)]]);
+  });
+
+  it('stays up while nothing is sent, and is opened anew a minute before its time', async () => {
+    const pair = await open();
+    pair.start(5000);
+    pair.clock.advance(500_000);
+    assert.deepEqual([pair.client.closed, pair.gateway?.closed], [undefined, undefined]);
+    pair.clock.advance(60_000);
+    assert.equal(pair.client.closed?.kind, 'renew');
+  });
+
+  it('is refused with what the gateway says by HTTP', async () => {
+    for (const [status, kind] of [
+      [502, 'refused'],
+      [403, 'refused'],
+      [500, 'unusable'],
+    ] as const) {
+      const pair = await open({ denial: { ...reply(status), headers: [['Content-Length', '0']] } });
+      pair.clock.runUntil(() => pair.client.closed !== undefined, 5000);
+      assert.equal(pair.client.closed?.kind, kind);
+    }
+  });
+
+  it('is lost with its connection, at both ends', async () => {
+    const pair = await open();
+    pair.start(5000);
+    pair.breakStream();
+    assert.deepEqual([pair.client.closed?.kind, pair.gateway?.closed?.kind], ['path-lost', 'path-lost']);
+  });
+
+  it('lets no packet through that is not the client’s own', async () => {
+    const pair = await open();
+    pair.start(5000);
+    const spoofed = packet(3);
+    spoofed[15] = 51;
+    pair.client.send(spoofed);
+    pair.client.send(packet(4));
+    pair.clock.advance(100);
+    assert.deepEqual(pair.gateway?.delivered, [packet(4)]);
+  });
+
+  it(`delivers everything in order, however the stream is cut, ${RUNS} times`, async () => {
+    for (let seed = 1; seed <= RUNS; seed++) {
+      const pair = await open({ seed });
+      pair.start(5000);
+      const sent = Array.from({ length: 40 }, (_, number) => packet(number, 60 + ((number * 37) % 1300)));
+      for (const bytes of sent) {
+        pair.client.send(bytes);
+        pair.gateway?.send(bytes);
+        pair.clock.advance(3);
+      }
+      pair.clock.advance(1000);
+      assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [sent, sent], `seed ${seed}`);
+    }
+  });
+});

@@ -1,0 +1,80 @@
+/** Debian's openconnect 9.01 logs in at our gateway's GlobalProtect front, over real TLS on loopback. */
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import { gpGateway } from '../../src/core/protocols/gp/gateway.ts';
+import { cookieOfAuthcookie } from '../../src/core/protocols/gp/session-cookie.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { FrontServer } from '../support/front-server.ts';
+import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.ts';
+import { type OpenconnectOptions, type OpenconnectRun, printed, runOpenconnect } from '../support/openconnect-run.ts';
+import { missing } from '../support/requirements.ts';
+import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
+
+const USERS = {
+  alice: { password: 'right&one+%' },
+  bob: { password: 'right-one', code: '123456' },
+  carol: { password: 'right-one', challenge: 'blue' },
+};
+
+describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
+  let certificate: ThrowawayCertificate;
+  before(() => {
+    certificate = throwawayCertificate();
+  });
+
+  async function start(options: VisitorOptions = { users: USERS }) {
+    const visitor = new PlayedVisitor({ ...options, page: { certificate: certificate.der, ...options.page } });
+    const material = { certificates: [{ certificate: certificate.certificatePem, key: new Secret(certificate.keyPem) }] };
+    const server = await FrontServer.start(visitor, [material], { protocol: gpGateway });
+    const run = ({ args = [], ...more }: OpenconnectOptions): Promise<OpenconnectRun> =>
+      runOpenconnect({ authority: server.authority, certificate }, { ...more, args: ['--protocol=gp', '--passwd-on-stdin', ...args] });
+    return { visitor, run, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  }
+
+  function sessionOf(visitor: PlayedVisitor, run: OpenconnectRun) {
+    assert.equal(run.exitCode, 0, run.stderr);
+    const cookie = printed(run, 'COOKIE') ?? '';
+    assert.match(cookie, /^authcookie=[0-9a-f]{64}&portal=sallyport&user=\w+&domain=%28empty_domain%29&computer=/);
+    const [, authcookie = ''] = /authcookie=(\w+)/.exec(cookie) ?? [];
+    return visitor.sessions.get(cookieOfAuthcookie(authcookie)?.reveal() ?? '') ?? assert.fail('no session has this cookie');
+  }
+
+  it('comes from the portal, which there is not, to the gateway, and logs in', async () => {
+    await using gateway = await start();
+    const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
+    assert.equal(sessionOf(gateway.visitor, run).user, 'alice');
+  });
+
+  it('is asked again after a wrong password, and may be right then', async () => {
+    await using gateway = await start();
+    const args = ['--authenticate', '--user=alice', '--usergroup=gateway'];
+    assert.equal(sessionOf(gateway.visitor, await gateway.run({ args, stdin: 'wrong-one\nright&one+%\n' })).user, 'alice');
+    assert.notEqual((await gateway.run({ args: ['--authenticate', '--user=nobody'], stdin: 'wrong-one\n' })).exitCode, 0);
+  });
+
+  it('answers for a code, and a question that is none, after the password', async () => {
+    await using gateway = await start();
+    const bob = await gateway.run({ args: ['--authenticate', '--user=bob'], stdin: 'right-one\n123456\n' });
+    assert.equal(sessionOf(gateway.visitor, bob).user, 'bob');
+    assert.match(bob.stderr, /Please enter your OTP password\./);
+    const carol = await gateway.run({ args: ['--authenticate', '--user=carol'], stdin: 'right-one\nblue\n' });
+    assert.equal(sessionOf(gateway.visitor, carol).user, 'carol');
+  });
+
+  it('needs a certificate where the host wants one', async () => {
+    await using gateway = await start({ users: USERS, page: { needsCertificate: true } });
+    const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
+    assert.notEqual(run.exitCode, 0);
+    assert.equal(gateway.visitor.sessions.size, 0);
+  });
+
+  it('ends without a lease, and with status 2 for a cookie that is dead', async () => {
+    await using gateway = await start({ users: USERS, noLease: 'There is no address.' });
+    const tunnel = ['--script-tun', '--script=true'];
+    const none = await gateway.run({ args: ['--user=alice', ...tunnel], stdin: 'right&one+%\n' });
+    assert.notEqual(none.exitCode, 0);
+    assert.match(none.stdout + none.stderr, /Assign private IP address failed/);
+    const dead = `--cookie=authcookie=${'0'.repeat(64)}&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=vm`;
+    assert.equal((await gateway.run({ args: [dead, '--usergroup=gateway', ...tunnel], stdin: 'none\n' })).exitCode, 2);
+  });
+});

@@ -28,7 +28,7 @@ export const PROTOCOLS: readonly ProtocolWords[] = [
   { name: 'anyconnect' satisfies BuiltProtocol, title: 'Cisco AnyConnect and ocserv', isBuilt: true },
   { name: 'nc', title: 'Juniper Network Connect', isBuilt: false },
   { name: 'gp', title: 'Palo Alto Networks GlobalProtect', isBuilt: false },
-  { name: 'pulse', title: 'Pulse Connect Secure', isBuilt: false },
+  { name: 'pulse' satisfies BuiltProtocol, title: 'Pulse Connect Secure', isBuilt: true },
   { name: 'f5' satisfies BuiltProtocol, title: 'F5 BIG-IP', isBuilt: true },
   { name: 'fortinet' satisfies BuiltProtocol, title: 'Fortinet SSL VPN', isBuilt: true },
   { name: 'array', title: 'Array Networks', isBuilt: false },

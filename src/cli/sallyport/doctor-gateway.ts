@@ -11,7 +11,12 @@ export interface GatewayDoctorArguments {
 }
 
 /** What people know each protocol by. */
-const TITLES: Readonly<Record<Recognition['protocol'], string>> = { anyconnect: 'AnyConnect', fortinet: 'Fortinet', f5: 'F5' };
+const TITLES: Readonly<Record<Recognition['protocol'], string>> = {
+  anyconnect: 'AnyConnect',
+  fortinet: 'Fortinet',
+  f5: 'F5',
+  pulse: 'Pulse',
+};
 
 export async function runGatewayDoctor(host: string, { json }: GatewayDoctorArguments): Promise<ExitCode> {
   let doubt: string | undefined;

@@ -153,7 +153,8 @@ export const LOGIN_KEYS = [
     default: 'anyconnect',
     scope: 'host',
     reload: 'yes',
-    meaning: 'whose clients are served, the first where nobody can tell: `anyconnect fortinet f5` (ours; ocserv warns of it and goes on)',
+    meaning:
+      'whose clients are served, the first where nobody can tell: `anyconnect fortinet f5 pulse` (ours; ocserv warns of it and goes on)',
   },
   {
     name: 'cisco-svc-client-compat',

@@ -149,7 +149,7 @@ describe('completion', () => {
   });
 
   it('offers what exists only', () => {
-    assert.deepEqual(completionLines(['--protocol', ''], 2, 'linux'), ['anyconnect', 'f5', 'fortinet']);
+    assert.deepEqual(completionLines(['--protocol', ''], 2, 'linux'), ['anyconnect', 'f5', 'fortinet', 'pulse']);
     assert.deepEqual(completionLines(['--token-mode='], 1, 'linux'), ['--token-mode=totp', '--token-mode=hotp', '--token-mode=oidc']);
   });
 

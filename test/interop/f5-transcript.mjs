@@ -5,45 +5,10 @@
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
+import { hex, Talk } from './talk.mjs';
 
-const hex = (text) => Buffer.from(text.replace(/\s/g, ''), 'hex');
-
-/** Bytes of one connection, by what is waited for. */
-class Talk {
-  constructor(socket) {
-    this.socket = socket;
-    this.bytes = Buffer.alloc(0);
-    this.wake = () => {};
-    socket.on('data', (chunk) => {
-      this.bytes = Buffer.concat([this.bytes, chunk]);
-      this.wake();
-    });
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      this.isClosed = true;
-      this.wake();
-    });
-  }
-  async need(enough) {
-    for (;;) {
-      const length = enough(this.bytes);
-      if (length > 0) {
-        const taken = this.bytes.subarray(0, length);
-        this.bytes = this.bytes.subarray(length);
-        return taken;
-      }
-      if (this.isClosed) throw new Error(`closed with ${this.bytes.toString('latin1')}`);
-      await new Promise((resolve) => {
-        this.wake = resolve;
-      });
-    }
-  }
-  async message() {
-    const end = (bytes) => bytes.indexOf('\r\n\r\n') + 4;
-    const head = (await this.need((bytes) => (end(bytes) > 3 ? end(bytes) : 0))).toString();
-    const length = Number(/^content-length: (\d+)\r$/im.exec(head)?.[1] ?? 0);
-    return head + (length > 0 ? (await this.need((bytes) => (bytes.length >= length ? length : 0))).toString() : '');
-  }
+/** With frames as F5 has them. */
+class FrameTalk extends Talk {
   /** A PPP frame: protocol, and what follows it, whichever of the four headers it has. */
   async frame() {
     const whole = (bytes) => (bytes.length >= 4 && bytes.length >= 4 + bytes.readUInt16BE(2) ? 4 + bytes.readUInt16BE(2) : 0);
@@ -66,7 +31,9 @@ await (role === 'client' ? client(...rest) : gateway(...rest));
 async function client(port, user, password) {
   const open = () =>
     new Promise((resolve, reject) => {
-      const socket = tls.connect({ port: Number(port), host: '127.0.0.1', rejectUnauthorized: false }, () => resolve(new Talk(socket)));
+      const socket = tls.connect({ port: Number(port), host: '127.0.0.1', rejectUnauthorized: false }, () =>
+        resolve(new FrameTalk(socket)),
+      );
       socket.once('error', reject);
     });
   const jar = new Map();
@@ -159,7 +126,7 @@ async function client(port, user, password) {
 
 async function gateway(certificate, key) {
   const server = tls.createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (socket) => {
-    serve(new Talk(socket)).catch(() => socket.destroy());
+    serve(new FrameTalk(socket)).catch(() => socket.destroy());
   });
   server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 }

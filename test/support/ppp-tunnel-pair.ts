@@ -1,5 +1,5 @@
 /**
- * Client and gateway of one tunnel over PPP in memory, on a fake clock: a stream in pieces that may break, and a datagram link that loses, repeats and
+ * Client and gateway of one tunnel in memory, for vendors whose UDP is greeted as PPP's is, or that have none, on a fake clock: a stream in pieces that may break, and a datagram link that loses, repeats and
  * delays. The gateway's half around its machines, reading requests and greeting strangers, is as small as it can be.
  */
 import assert from 'node:assert/strict';
@@ -45,7 +45,8 @@ export interface PairVendor {
   readonly client: TunnelMachine;
   /** The gateway's tunnel for a request on a stream, which is looked at. */
   readonly serve: (request: HttpRequest) => TunnelMachine;
-  readonly front: DatagramFront;
+  /** Absent: the client asks for no UDP. */
+  readonly front?: DatagramFront;
 }
 
 export interface PairOptions {
@@ -53,7 +54,8 @@ export interface PairOptions {
   readonly link?: Partial<LinkConditions>;
   /** What the gateway says to the request for a tunnel, in place of granting it. */
   readonly denial?: HttpResponse;
-  readonly certificate: ThrowawayCertificate;
+  /** For UDP. */
+  readonly certificate?: ThrowawayCertificate;
 }
 
 export class PppTunnelPair {
@@ -147,13 +149,15 @@ export class PppTunnelPair {
 
   #openDatagram(): void {
     const { certificate } = this.#options;
+    const { front } = this.#vendor;
+    assert.ok(certificate !== undefined && front !== undefined, 'UDP was not expected');
     const link = (fork: number, deliver: (bytes: Uint8Array) => void) => {
       const faulty = new FaultyLink(this.clock, new LinkModel(this.#random.fork(fork), this.#conditions), deliver);
       return (bytes: Uint8Array) => this.isUdpOpen && faulty.send(bytes);
     };
     const path = new TestPath('datagram', this.client, (bytes) => up(bytes));
     const down = link(2, (bytes) => this.client.receive(path, bytes));
-    const stranger = new Stranger(this.clock, this.#vendor.front, certificate, down, (machine) => this.#serve(machine, 'datagram', down));
+    const stranger = new Stranger(this.clock, front, certificate, down, (machine) => this.#serve(machine, 'datagram', down));
     const up = link(1, (bytes) => stranger.receive(bytes, (known) => this.gateway?.receive(known, bytes)));
     this.client.add(path);
     this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));

@@ -31,7 +31,7 @@ export const PROTOCOLS: readonly ProtocolWords[] = [
   { name: 'pulse' satisfies BuiltProtocol, title: 'Pulse Connect Secure', isBuilt: true },
   { name: 'f5' satisfies BuiltProtocol, title: 'F5 BIG-IP', isBuilt: true },
   { name: 'fortinet' satisfies BuiltProtocol, title: 'Fortinet SSL VPN', isBuilt: true },
-  { name: 'array', title: 'Array Networks', isBuilt: false },
+  { name: 'array' satisfies BuiltProtocol, title: 'Array Networks', isBuilt: true },
   { name: 'nullppp', title: 'PPP over TLS, for tests', isBuilt: false },
 ];
 

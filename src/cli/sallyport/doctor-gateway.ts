@@ -15,6 +15,7 @@ const TITLES: Readonly<Record<Recognition['protocol'], string>> = {
   anyconnect: 'AnyConnect',
   fortinet: 'Fortinet',
   f5: 'F5',
+  array: 'Array',
   pulse: 'Pulse',
 };
 

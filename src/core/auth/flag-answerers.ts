@@ -29,7 +29,7 @@ export function parseFormEntry(text: string): FormEntry {
 export interface LoginAnswers {
   /** Fills every text field whose name begins with `user` or `uname`. */
   readonly user?: string;
-  /** Takes the group with this label, or the only one whose label begins so. */
+  /** Takes the group with this label, or the only one whose label begins so; where groups are written, writes it. */
   readonly group?: string;
   /** Fills the first password field, once. */
   readonly password?: Secret;
@@ -59,7 +59,10 @@ function userAnswerer(user: string): Answerer {
 }
 
 function groupAnswerer(group: string, log: Logger): Answerer {
-  return (_, field) => (field.kind === 'choice' && field.isGroup === true ? choiceFor(field, group, log) : undefined);
+  return (_, field) => {
+    if (field.isGroup !== true) return undefined;
+    return field.kind === 'choice' ? choiceFor(field, group, log) : group;
+  };
 }
 
 function passwordAnswerer(password: Secret): Answerer {

@@ -22,6 +22,8 @@ export interface InputField extends FieldName {
   readonly kind: 'text' | 'password' | 'otp';
   /** What a person is offered; what is sent if the field is not shown. */
   readonly initial?: string;
+  /** A group that is written, as the gateway does not say which there are. */
+  readonly isGroup?: boolean;
 }
 
 export interface ChoiceField extends FieldName {

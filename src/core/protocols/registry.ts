@@ -31,6 +31,12 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     recogniser: async () => (await import('./f5/recognition.ts')).f5Recogniser,
     greetsStrangers: true,
   },
+  array: {
+    client: async (settings) => new (await import('./array/client.ts')).ArrayClient(settings),
+    gateway: async () => (await import('./array/gateway.ts')).arrayGateway,
+    recogniser: async () => (await import('./array/recognition.ts')).arrayRecogniser,
+    greetsStrangers: false,
+  },
   pulse: {
     client: async (settings) => new (await import('./pulse/client.ts')).PulseClient(settings),
     gateway: async () => (await import('./pulse/gateway.ts')).pulseGateway,

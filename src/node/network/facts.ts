@@ -1,6 +1,6 @@
 /** What is true of the machine before we change it: links, routes, and who answers for DNS. Read in one go, so that planning is a pure function. */
 import { SallyportError } from '../../core/errors.ts';
-import type { ProgramResult } from '../processes/run-program.ts';
+import { type ProgramResult, reasonOfResult } from '../processes/run-program.ts';
 import { type MachineLink, parseLinks, parseRoutes } from './ip-json.ts';
 import type { Machine } from './machine.ts';
 import { type Resolver, readResolver } from './resolver.ts';
@@ -43,6 +43,6 @@ export async function readRoutes(machine: Machine): Promise<readonly MachineRout
 
 async function outputOf(machine: Machine, args: readonly string[]): Promise<string> {
   const result: ProgramResult = await machine.run('ip', args);
-  if (result.status !== 0) throw new SallyportError('ERR_PROGRAM', `"ip ${args.join(' ')}" failed: ${result.stderr.trim().slice(0, 300)}`);
+  if (result.status !== 0) throw new SallyportError('ERR_PROGRAM', `"ip ${args.join(' ')}" failed: ${reasonOfResult(result)}`);
   return result.stdout;
 }

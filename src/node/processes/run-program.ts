@@ -40,7 +40,13 @@ const DEFAULT_MAX_OUTPUT = 16 * 1024 * 1024;
  * Throws {@link UnsupportedError} if there is no such program, {@link CancelledError} on abort, and a {@link SallyportError} with code
  * `ERR_PROGRAM` if it could not be started, took too long or said too much.
  */
-export const runProgram: CommandRunner = async (program, args, options = {}) => {
+export const runProgram: CommandRunner = async (program, args, options) => {
+  const result = await runOnce(program, args, options);
+  // Ctrl-C can meet a child in the instant before it has left the terminal's group: it has not begun with anything.
+  return result.signal === 'SIGINT' ? runOnce(program, args, options) : result;
+};
+
+const runOnce: CommandRunner = async (program, args, options = {}) => {
   if (options.signal?.aborted) throw new CancelledError();
   const maxOutput = options.maxOutput ?? DEFAULT_MAX_OUTPUT;
   const child = spawn(program, args, {

@@ -43,6 +43,8 @@ describe('a gateway', () => {
     assert.equal(fortinet.requests.length, 1);
     const script = await recognise({ 'GET /': reply(200, '<script>top.location="/remote/login";</script>') });
     assert.deepEqual(script.found, ['fortinet', 'certain']);
+    const array = await recognise({ 'GET /': reply(302, '', [['Location', '/prx/000/http/localhost/login']]) });
+    assert.deepEqual(array.found, ['array', 'certain']);
     const cisco = await recognise({ 'GET /': reply(302, '', [['Location', 'https://vpn.example/+CSCOE+/logon.html']]) });
     assert.deepEqual(cisco.found, ['anyconnect', 'certain']);
   });
@@ -53,6 +55,10 @@ describe('a gateway', () => {
     const fortinet = await recognise({ 'GET /remote/login': reply(200, '<form action="/remote/logincheck">') });
     assert.deepEqual(fortinet.found, ['fortinet', 'certain']);
     assert.deepEqual((await recognise({ 'GET /remote/login': reply(200, 'fgt_lang') })).found, ['fortinet', 'likely']);
+    const pages = '/prx/000/http/localhost/';
+    const array = await recognise({ [`GET ${pages}login`]: reply(200, `<form action="${pages}login">`) });
+    assert.deepEqual(array.found, ['array', 'certain']);
+    assert.deepEqual((await recognise({ [`GET ${pages}login`]: reply(200, 'var _AN_str_x') })).found, ['array', 'likely']);
   });
 
   it('is asked on where it cannot stand the request of another vendor', async () => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import type { AuthStep } from '../../../src/core/auth/dialogue.ts';
 import { PeerRefusedError } from '../../../src/core/errors.ts';
 import type { HttpRequest } from '../../../src/core/http/message.ts';
+import { arrayGateway } from '../../../src/core/protocols/array/gateway.ts';
 import { f5Gateway } from '../../../src/core/protocols/f5/gateway.ts';
 import { fortinetGateway } from '../../../src/core/protocols/fortinet/gateway.ts';
 import type { GatewayProtocol } from '../../../src/core/protocols/gateway-protocol.ts';
@@ -91,6 +92,11 @@ const headers = fc
 /** What their clients' forms have. */
 const VENDORS = [
   { vendor: fortinetGateway, path: '/remote/logincheck', names: ['username', 'credential', 'realm', 'code', 'reqid', 'magic', 'ftmpush'] },
+  {
+    vendor: arrayGateway,
+    path: '/prx/000/http/localhost/login',
+    names: ['method', 'uname', 'pwd', 'pwd1', 'pwd2', 'authCode', 'submitbutton'],
+  },
   { vendor: f5Gateway, path: '/my.policy', names: ['username', 'password', 'domain', 'vhost', 'sallyport_step'] },
 ] as const;
 
@@ -124,15 +130,22 @@ describe('what a worker tells main of its clients', () => {
 
     it(`has cookies and targets at ${path} that pass the guards, however long they are`, async () => {
       await fc.assert(
-        fc.asyncProperty(value, fc.constantFrom('SVPNCOOKIE', 'MRHSession'), async (text, name) => {
+        fc.asyncProperty(value, fc.constantFrom('SVPNCOOKIE', 'MRHSession', 'ANsession1'), async (text, name) => {
           const own = text.replace(/[^\x21-\x7e]/g, '_');
           for (const target of [
             '/remote/fortisslvpn_xml',
             '/vdesk/vpn/connect.php3',
+            '/vpntunnel',
             `/${own}`,
             `/myvpn?sess=${own}&Z=${own}&hostname=${own}`,
           ]) {
-            await served(get(target, [['Cookie', `${name}=${own}`]]), vendor);
+            await served(
+              get(target, [
+                ['Cookie', `${name}=${own}`],
+                ['hostname', own],
+              ]),
+              vendor,
+            );
           }
         }),
         { numRuns: 50 },

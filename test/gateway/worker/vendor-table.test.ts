@@ -10,7 +10,7 @@ import { VendorTable } from '../../../src/gateway/worker/vendor-table.ts';
 describe('the vendors of a port', () => {
   const table = new VendorTable();
   const hostOf = (...protocols: HostProtocols) => ({ login: { protocols } });
-  before(() => table.load([hostOf('anyconnect'), hostOf('fortinet')]));
+  before(() => table.load([hostOf('anyconnect'), hostOf('fortinet'), hostOf('array')]));
 
   function vendorOf(protocols: HostProtocols, method: string, target: string, headers: HttpHeaders = []): ProtocolId {
     return table.vendorOf({ method, target, version: '1.1', headers, body: new Uint8Array(0) }, hostOf(...protocols)).id;
@@ -29,6 +29,16 @@ describe('the vendors of a port', () => {
       assert.equal(vendorOf(protocols, 'GET', '/remote/sslvpn-tunnel', [['Host', 'sslvpn']]), 'fortinet');
       assert.equal(vendorOf(protocols, 'GET', '/x', [['Cookie', 'SVPNCOOKIE=abc']]), 'fortinet');
     }
+  });
+
+  it('are told apart by Array’s own pages and cookies, where it comes before AnyConnect', () => {
+    const agent = ['User-Agent', 'Open AnyConnect VPN Agent v9.01'] as const;
+    const hosts: HostProtocols = ['array', 'anyconnect'];
+    assert.equal(vendorOf(hosts, 'POST', '/prx/000/http/localhost/login', [agent]), 'array');
+    assert.equal(vendorOf(hosts, 'GET', '/vpntunnel', [agent]), 'array');
+    assert.equal(vendorOf(hosts, 'GET', '/x', [agent, ['Cookie', 'ANsession0123456789=abc']]), 'array');
+    assert.equal(vendorOf(hosts, 'POST', '/', [agent]), 'anyconnect');
+    assert.equal(vendorOf(hosts, 'CONNECT', '/CSCOSSLC/tunnel', [agent]), 'anyconnect');
   });
 
   it('are the default where nobody can tell', () => {

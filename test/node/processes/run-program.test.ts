@@ -34,6 +34,13 @@ describe('a program that is run', () => {
     assert.deepEqual(await script('kill -TERM $$'), { status: null, signal: 'SIGTERM', stdout: '', stderr: '' });
   });
 
+  it('is run again when Ctrl-C ended it, which reaches only those that have not begun', async () => {
+    const file = path.join(folder, 'interrupted');
+    const { status, stdout } = await script(`test -e ${file} && cat || { touch ${file}; kill -INT $$; }`, { input: 'again' });
+    assert.deepEqual({ status, stdout }, { status: 0, stdout: 'again' });
+    assert.equal((await script('kill -INT $$')).signal, 'SIGINT');
+  });
+
   it('is said to be missing where it is', async () => {
     await assert.rejects(runProgram('no-such-program-here', []), UnsupportedError);
   });

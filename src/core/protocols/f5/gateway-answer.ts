@@ -5,9 +5,10 @@
  */
 import type { HttpHeaders, HttpResponse } from '../../http/message.ts';
 import type { Secret } from '../../secret.ts';
+import { cookieOnWire } from '../hex-cookie.ts';
 import { CLOSES, clearedCookie, pageAnswer, redirect } from '../page-gateway.ts';
 import { PATHS } from './paths.ts';
-import { cookieOnWire, LAST_COOKIE, SESSION_COOKIE, TIMING_COOKIE } from './session-cookie.ts';
+import { LAST_COOKIE, SESSION_COOKIE, TIMING_COOKIE } from './session-cookie.ts';
 
 /** Takes the cookies of a session away. */
 const NO_SESSION: HttpHeaders = [SESSION_COOKIE, TIMING_COOKIE, LAST_COOKIE].map(clearedCookie);

@@ -15,6 +15,7 @@ import type { Secret } from '../../secret.ts';
 import { formatIp } from '../../wire/ip-address.ts';
 import { toHex } from '../../wire/text.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, Visitor } from '../gateway-protocol.ts';
+import { cookieOffWire, cookieOnWire } from '../hex-cookie.ts';
 import { granted, notFound, servePages } from '../page-gateway.ts';
 import { document, loggedOut, noSession, page, preliminaryCookies, toPolicy, tunnelRefused } from './gateway-answer.ts';
 import { GatewayLogin, wishesOf } from './gateway-login.ts';
@@ -22,7 +23,7 @@ import { datagramFront, streamTunnel } from './gateway-tunnel.ts';
 import { renderOptions } from './options-document.ts';
 import { PATHS } from './paths.ts';
 import { renderResources } from './resource-list.ts';
-import { cookieOffWire, cookieOnWire, SESSION_COOKIE } from './session-cookie.ts';
+import { SESSION_COOKIE } from './session-cookie.ts';
 import { authorised, tunnelWishes, zOf } from './tunnel-claim.ts';
 
 /** Requests that a connection serves, and characters of a request's target. */

@@ -10,7 +10,6 @@ import { parseCookies } from '../../http/cookies.ts';
 import { isHeadText } from '../../http/tokens.ts';
 import { Secret } from '../../secret.ts';
 import type { Millis } from '../../tunnel/packet.ts';
-import { fromBase64, fromHex, toBase64, toHex } from '../../wire/text.ts';
 
 export const SESSION_COOKIE = 'MRHSession';
 /** Set when the log-in is complete, not before. */
@@ -54,14 +53,4 @@ export function expiryOf(timing: string): Millis | undefined {
 /** @param start in milliseconds since 1970 */
 export function renderTiming(start: Millis, duration: Millis): string {
   return `1z1z1z${Math.floor(start / 1000)}z${Math.floor(duration / 1000)}`;
-}
-
-/** A gateway's cookie of 256 bits as it goes on the wire, hexadecimal as clients know it, and back. */
-export function cookieOnWire(cookie: Secret): string {
-  return toHex(fromBase64(cookie.reveal()));
-}
-
-/** Undefined for what is none. */
-export function cookieOffWire(value: string): Secret | undefined {
-  return /^[0-9a-f]{64}$/.test(value) ? new Secret(toBase64(fromHex(value))) : undefined;
 }

@@ -9,8 +9,8 @@ import type { HttpRequest } from '../../http/message.ts';
 import type { Secret } from '../../secret.ts';
 import { toHex, utf8 } from '../../wire/text.ts';
 import type { LeaseWishes } from '../gateway-protocol.ts';
+import { cookieOffWire } from '../hex-cookie.ts';
 import { userAgentOf } from '../page-login.ts';
-import { cookieOffWire } from './session-cookie.ts';
 import { parseTunnelTarget, type TunnelWish } from './tunnel-request.ts';
 
 const Z_LENGTH = 16;

@@ -6,14 +6,7 @@ import { MisuseError, PeerMisbehavedError, PeerRefusedError } from '../../../../
 import { parseLoginPage, renderLoginPage } from '../../../../src/core/protocols/f5/login-page.ts';
 import { parseOptions, renderOptions } from '../../../../src/core/protocols/f5/options-document.ts';
 import { chosenResource, parseResources, renderResources } from '../../../../src/core/protocols/f5/resource-list.ts';
-import {
-  cookieOffWire,
-  cookieOnWire,
-  expiryOf,
-  parseSessionCookie,
-  renderSessionCookie,
-  renderTiming,
-} from '../../../../src/core/protocols/f5/session-cookie.ts';
+import { expiryOf, parseSessionCookie, renderSessionCookie, renderTiming } from '../../../../src/core/protocols/f5/session-cookie.ts';
 import {
   parseTunnelTarget,
   renderTunnelAnswer,
@@ -21,6 +14,7 @@ import {
   type TunnelAnswer,
   TunnelRequest,
 } from '../../../../src/core/protocols/f5/tunnel-request.ts';
+import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp } from '../../../../src/core/wire/ip-address.ts';
 import { toBase64, utf8 } from '../../../../src/core/wire/text.ts';

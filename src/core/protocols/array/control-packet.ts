@@ -1,0 +1,35 @@
+/**
+ * Control packets: what an IPv4 packet of protocol 255 would look like, with a type in the place of its addresses.
+ *
+ * Read first: spec "Array", section 5.2.
+ *
+ *   0       2        4      8         12     14  16
+ *   +-------+--------+------+---------+------+---+---------
+ *   | 45 00 | length |  0   | 00ff 0  | type | 0 | payload, or four zeros
+ *   +-------+--------+------+---------+------+---+---------
+ */
+import { u16 } from '../../ip/byte-order.ts';
+
+export const CONTROL_TYPES = {
+  /** "Are you there?", and its answer: the same bytes. */
+  keepalive: 1,
+  /** The tunnel by UDP: asked for, and answered. */
+  datagram: 4,
+  /** Packets go by TLS again. */
+  datagramGone: 5,
+} as const;
+
+const LENGTH = 20;
+const PROTOCOL_OFFSET = 9;
+const PROTOCOL = 0xff;
+const TYPE_OFFSET = 12;
+
+/** One without payload. */
+export function renderControl(type: number): Uint8Array {
+  return Uint8Array.of(0x45, 0, 0, LENGTH, 0, 0, 0, 0, 0, PROTOCOL, 0, 0, type >>> 8, type, 0, 0, 0, 0, 0, 0);
+}
+
+/** The type of a control packet; undefined for packets of users. @param start where a whole packet begins */
+export function controlTypeAt(bytes: Uint8Array, start: number): number | undefined {
+  return bytes[start] === 0x45 && bytes[start + PROTOCOL_OFFSET] === PROTOCOL ? u16(bytes, start + TYPE_OFFSET) : undefined;
+}

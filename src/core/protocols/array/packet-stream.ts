@@ -1,0 +1,94 @@
+/**
+ * The tunnel's packets on a TLS stream: bare IP, one behind the other, with control packets among them.
+ *
+ * Read first: spec "Array", sections 5.1 and 5.2. Simple clients take one record for one packet, so each is committed alone; what comes is cut by IP's own
+ * lengths, whatever the records were.
+ */
+import { PeerMisbehavedError } from '../../errors.ts';
+import { u16 } from '../../ip/byte-order.ts';
+import { commitBytes, type LayerSink, MAX_RESERVE } from '../../tunnel/layer.ts';
+import { type Packet, packetBytes } from '../../tunnel/packet.ts';
+import { copyOf } from '../../wire/copy.ts';
+import { controlTypeAt, renderControl } from './control-packet.ts';
+
+const MIN_HEADER: Readonly<Record<4 | 6, number>> = { 4: 20, 6: 40 };
+const EMPTY = new Uint8Array(0);
+
+export interface PacketStreamOptions {
+  /** Which of the peer's packets come up. Default: all. */
+  readonly admits?: (packet: Packet) => boolean;
+  readonly control: (type: number, out: LayerSink) => void;
+}
+
+export class PacketStream {
+  readonly #options: PacketStreamOptions;
+  readonly #packet: { buffer: Uint8Array; start: number; end: number } = { buffer: EMPTY, start: 0, end: 0 };
+  /** What has come of a packet, until the rest does: one packet's worth at most. */
+  #partial: Uint8Array = EMPTY;
+  /** Packets that were not the peer's to send, and those that no record can hold. */
+  dropped = 0;
+
+  constructor(options: PacketStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Throws {@link PeerMisbehavedError} for what is no packet: nobody knows where the next one begins (spec 5.1). */
+  receive(received: Uint8Array, out: LayerSink): void {
+    const bytes = this.#joined(received);
+    let at = 0;
+    for (let length = lengthAt(bytes, at); length > 0 && at + length <= bytes.length; length = lengthAt(bytes, at)) {
+      this.#take(bytes, at, at + length, out);
+      at += length;
+    }
+    // The pushed bytes are the caller's: what is needed later is copied.
+    this.#partial = at < bytes.length ? copyOf(bytes.subarray(at)) : EMPTY;
+  }
+
+  send(packet: Packet, out: LayerSink): void {
+    const length = packet.end - packet.start;
+    if (length > MAX_RESERVE) {
+      this.dropped++;
+      return;
+    }
+    out.reserve(length).set(packetBytes(packet));
+    out.commit(length);
+  }
+
+  sendControl(type: number, out: LayerSink): void {
+    commitBytes(out, renderControl(type));
+  }
+
+  #take(bytes: Uint8Array, start: number, end: number, out: LayerSink): void {
+    const control = controlTypeAt(bytes, start);
+    if (control !== undefined) {
+      this.#options.control(control, out);
+      return;
+    }
+    this.#packet.buffer = bytes;
+    this.#packet.start = start;
+    this.#packet.end = end;
+    if (this.#options.admits?.(this.#packet) === false) this.dropped++;
+    else out.packet(this.#packet);
+  }
+
+  #joined(bytes: Uint8Array): Uint8Array {
+    if (this.#partial.length === 0) return bytes;
+    const joined = new Uint8Array(this.#partial.length + bytes.length);
+    joined.set(this.#partial);
+    joined.set(bytes, this.#partial.length);
+    return joined;
+  }
+}
+
+/** The length of the packet that begins at `at`; 0 while its header is not whole. */
+function lengthAt(bytes: Uint8Array, at: number): number {
+  if (at >= bytes.length) return 0;
+  const family = (bytes[at] as number) >>> 4; // there is one
+  if (family !== 4 && family !== 6) throw new PeerMisbehavedError('The tunnel’s stream has something else than a packet of IP in it.');
+  const header = MIN_HEADER[family];
+  if (bytes.length - at < header) return 0;
+  const length = family === 4 ? u16(bytes, at + 2) : header + u16(bytes, at + 4);
+  if (length < header || length > MAX_RESERVE)
+    throw new PeerMisbehavedError(`A packet in the tunnel’s stream says that it has ${length} bytes.`);
+  return length;
+}

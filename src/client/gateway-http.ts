@@ -3,7 +3,7 @@
  *
  * Read first: spec "AnyConnect", section 2.1 "HTTP dialect".
  */
-import type { ConnectionFacts, LoginRequest, Target } from '../core/auth/login-io.ts';
+import type { ConnectionFacts, LoginRequest, Target, UpgradedConnection } from '../core/auth/login-io.ts';
 import type { HttpResponse } from '../core/http/message.ts';
 import { formatUrl, isSameServer } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
@@ -11,6 +11,7 @@ import type { TlsConnection } from '../node/tls-connection.ts';
 import { pinOf } from '../node/trust/fingerprints.ts';
 import { dumpRequest, dumpResponse, shownTarget } from './http-dump.ts';
 import { KeptConnection } from './kept-connection.ts';
+import { UpgradedStream } from './upgraded-stream.ts';
 
 export interface GatewayHttpOptions {
   /** Opens a TLS connection to a gateway, its certificate judged. */
@@ -63,6 +64,22 @@ export class GatewayHttp {
     return this.#exchange(this.#kept, request);
   }
 
+  /** Sends a request on a connection of its own, which has left HTTP if the answer says so. */
+  async upgrade(request: LoginRequest): Promise<{ readonly response: HttpResponse; readonly stream?: UpgradedConnection }> {
+    const { log, dial, signal } = this.#options;
+    log.log('info', 'http request', { method: request.method, url: formatUrl(shownTarget(request)) });
+    this.#inherit();
+    await this.close();
+    const kept = new KeptConnection(request.target, await dial(request.target));
+    this.#kept = kept;
+    const response = await this.#exchange(kept, request);
+    if (response.status !== 101) {
+      await this.close();
+      return { response };
+    }
+    return { response, stream: new UpgradedStream(kept.connection, kept.takeRest(), signal) };
+  }
+
   /** Gives the kept connection to this server away, if there is one that has not been closed: for a protocol that goes on where HTTP ends. */
   async take(target: Target): Promise<TlsConnection | undefined> {
     const kept = this.#kept;
@@ -102,7 +119,9 @@ export class GatewayHttp {
       ...(clientCertificate !== undefined && { clientCertificate }),
       isKept: staysOpen,
     };
-    if (!staysOpen) await this.close();
+    if (response.status === 101)
+      this.#kept = undefined; // whoever asked for it has it now
+    else if (!staysOpen) await this.close();
     return response;
   }
 }

@@ -74,6 +74,11 @@ export class KeptConnection {
     }
   }
 
+  /** What has come behind the last response: of a connection that has left HTTP. */
+  takeRest(): Uint8Array {
+    return this.#parser.takeRest();
+  }
+
   #received(bytes: Uint8Array): void {
     this.#hasAnswered = true;
     this.#mayRepeat = false;

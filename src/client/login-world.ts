@@ -83,6 +83,13 @@ export class LoginWorld implements LoginIo {
     return response;
   }
 
+  async upgrade(request: LoginRequest): ReturnType<LoginIo['upgrade']> {
+    const upgraded = await this.#http.upgrade(request);
+    const { facts } = this.#http;
+    if (facts !== undefined && upgraded.stream !== undefined) this.#options.answered?.(request.target, facts.remote.address);
+    return upgraded;
+  }
+
   /** Whether a request was made. */
   get hasSpoken(): boolean {
     return this.#http.facts !== undefined;

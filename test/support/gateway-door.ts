@@ -1,5 +1,5 @@
 /** A gateway's front in memory: connections that requests are put in at one end, and the answers taken from. */
-import { TruncatedError } from '../../src/core/errors.ts';
+import { MisuseError, TruncatedError } from '../../src/core/errors.ts';
 import { type HttpHeaders, type HttpRequest, type HttpResponse, headerValue } from '../../src/core/http/message.ts';
 import { renderRequest, renderResponse } from '../../src/core/http/render.ts';
 import { RequestParser } from '../../src/core/http/request-parser.ts';
@@ -11,6 +11,7 @@ import type {
   GatewayProtocol,
   GatewaySession,
   TunnelPlan,
+  UpgradedStream,
   Visitor,
 } from '../../src/core/protocols/gateway-protocol.ts';
 import { fromUtf8, utf8 } from '../../src/core/wire/text.ts';
@@ -61,6 +62,11 @@ export class Door implements GatewayConnection {
 
   async respond(response: HttpResponse): Promise<void> {
     this.#answered.resolve(readBack(response));
+  }
+
+  upgrade(response: HttpResponse): UpgradedStream {
+    this.#answered.resolve(response);
+    throw new MisuseError('Nobody leaves HTTP by this door.');
   }
 
   run(session: GatewaySession, plan: TunnelPlan): void {

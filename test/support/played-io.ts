@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { AuthForm, FormAnswer } from '../../src/core/auth/form.ts';
 import type { BrowseRequest, ConnectionFacts, LoginIo, LoginRequest } from '../../src/core/auth/login-io.ts';
+import { MisuseError } from '../../src/core/errors.ts';
 import type { HttpHeaders, HttpResponse } from '../../src/core/http/message.ts';
 import { revealed, Secret } from '../../src/core/secret.ts';
 import { fromUtf8, utf8 } from '../../src/core/wire/text.ts';
@@ -53,6 +54,10 @@ export class PlayedIo implements LoginIo {
     assert.ok(step !== undefined && 'asked' in step, `not expected: a form with ${names.join(', ')}`);
     assert.deepEqual(names, step.asked);
     return { type: 'submit', values: Object.fromEntries(names.map((name, i) => [name, new Secret(step.values[i] ?? '')])) };
+  }
+
+  async upgrade(): Promise<never> {
+    throw new MisuseError('Nobody leaves HTTP here.');
   }
 
   connection(): ConnectionFacts {

@@ -13,6 +13,7 @@ import type {
   UserCertificate,
 } from '../../src/core/auth/login-io.ts';
 import type { CryptoProvider } from '../../src/core/crypto/provider.ts';
+import { MisuseError } from '../../src/core/errors.ts';
 import { type HttpResponse, headerValue } from '../../src/core/http/message.ts';
 import { hostHeader } from '../../src/core/http/url.ts';
 import { Secret } from '../../src/core/secret.ts';
@@ -63,6 +64,10 @@ export class ScriptedLoginIo implements LoginIo {
     assertRequest(seen, expected, number);
     this.requests.push(request);
     return response;
+  }
+
+  async upgrade(): Promise<never> {
+    throw new MisuseError('Nobody leaves HTTP here.');
   }
 
   connection(): ConnectionFacts {

@@ -27,7 +27,7 @@ export const LOGIN_OPTIONS = [
     group: 'general',
     meaning: 'Speak this VPN protocol (anyconnect, nc, f5, fortinet, array)',
     details: ['The name is not case-sensitive. The protocols that this version speaks are listed by --version.'],
-    completes: { kind: 'choices', choices: ['anyconnect', 'nc', 'gp', 'f5', 'fortinet', 'array'] },
+    completes: { kind: 'choices', choices: ['anyconnect', 'nc', 'gp', 'pulse', 'f5', 'fortinet', 'array'] },
   },
 
   {

@@ -18,6 +18,7 @@ const TITLES: Readonly<Record<Recognition['protocol'], string>> = {
   gp: 'GlobalProtect',
   nc: 'Network Connect',
   array: 'Array',
+  pulse: 'Pulse',
 };
 
 export async function runGatewayDoctor(host: string, { json }: GatewayDoctorArguments): Promise<ExitCode> {

@@ -35,6 +35,8 @@ export interface LoginRequest {
 export interface LoginIo {
   /** One request on the kept connection to its target (a new one if host, port or `fresh` say so). Cookies and redirects are the caller's. */
   http(request: LoginRequest, how?: { readonly fresh?: boolean }): Promise<HttpResponse>;
+  /** A request on a new connection of its own by which HTTP is left (RFC 9110 §7.8); without a stream the gateway has not. The caller closes it. */
+  upgrade(request: LoginRequest): Promise<{ readonly response: HttpResponse; readonly stream?: UpgradedConnection }>;
   /** The connection of the last response. */
   connection(): ConnectionFacts;
   ask(form: AuthForm): Promise<FormAnswer>;
@@ -52,6 +54,15 @@ export interface LoginIo {
   readonly signal: AbortSignal;
   readonly crypto: CryptoProvider;
   readonly log: Logger;
+}
+
+/** A connection behind the request by which it left HTTP. */
+export interface UpgradedConnection {
+  /** What has come, at least one byte. Rejects with NetworkError when the gateway closes, or says nothing for too long. */
+  read(): Promise<Uint8Array>;
+  /** One call, one TLS record (up to 16384 bytes). */
+  write(bytes: Uint8Array): void;
+  close(): Promise<void>;
 }
 
 export interface ConnectionFacts {

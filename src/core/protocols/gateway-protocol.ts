@@ -62,8 +62,20 @@ export interface GatewayConnection {
   /** The next request; the first again for whoever claimed it; undefined: the client left. */
   request(): Promise<HttpRequest | undefined>;
   respond(response: HttpResponse): Promise<void>;
+  /** Answers the last request with this, after which the connection speaks no HTTP any more (RFC 9110 §7.8). */
+  upgrade(response: HttpResponse): UpgradedStream;
   /** This connection carries the tunnel from here on: the machine is given it as its stream path and answers the last request itself. */
   run(session: GatewaySession, tunnel: TunnelPlan): void;
+}
+
+/** A client's connection behind the request by which it left HTTP. */
+export interface UpgradedStream {
+  /** What has come, at least one byte; undefined: the client left. */
+  read(): Promise<Uint8Array | undefined>;
+  /** Gives back what was read too far: the next {@link read}, or the tunnel, begins with it. */
+  unread(bytes: Uint8Array): void;
+  /** One call, one TLS record (up to 16384 bytes). */
+  write(bytes: Uint8Array): void;
 }
 
 /** A tunnel that is about to run on a connection. */

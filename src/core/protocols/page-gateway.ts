@@ -17,7 +17,8 @@ export interface PageFront {
   /** Requests that a connection serves, and characters of a request's target. */
   readonly maxRequests: number;
   readonly maxTargetLength: number;
-  readonly route: (request: HttpRequest) => Promise<HttpResponse | 'tunnel'>;
+  /** `close`, `tunnel`: the connection has left HTTP, and nothing is answered. */
+  readonly route: (request: HttpRequest) => Promise<HttpResponse | 'tunnel' | 'close'>;
 }
 
 /** As `GatewayProtocol.serve`. */
@@ -26,7 +27,7 @@ export async function servePages(connection: GatewayConnection, visitor: Visitor
     const request = await connection.request();
     if (request === undefined) return 'close';
     const answer = await answerTo(request, front, visitor.log);
-    if (answer === 'tunnel') return 'tunnel';
+    if (answer === 'tunnel' || answer === 'close') return answer;
     await connection.respond({ ...answer, headers: [...answer.headers, ...visitor.host.headers] });
     if (isLast(request, answer)) return 'close';
   }
@@ -34,7 +35,7 @@ export async function servePages(connection: GatewayConnection, visitor: Visitor
 }
 
 /** What fails on our side is told to the client in few words, and to the administrator in full. What the client does wrong is nobody else's business. */
-async function answerTo(request: HttpRequest, front: PageFront, log: Logger): Promise<HttpResponse | 'tunnel'> {
+async function answerTo(request: HttpRequest, front: PageFront, log: Logger): Promise<HttpResponse | 'tunnel' | 'close'> {
   try {
     return request.target.length > front.maxTargetLength ? notFound() : await front.route(request);
   } catch (error) {

@@ -49,6 +49,12 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     recogniser: async () => (await import('./array/recognition.ts')).arrayRecogniser,
     greetsStrangers: false,
   },
+  pulse: {
+    client: async (settings) => new (await import('./pulse/client.ts')).PulseClient(settings),
+    gateway: async () => (await import('./pulse/gateway.ts')).pulseGateway,
+    recogniser: async () => (await import('./pulse/recognition.ts')).pulseRecogniser,
+    greetsStrangers: false,
+  },
 };
 
 export function loadClientProtocol(id: ProtocolId, settings: ProtocolSettings): Promise<ClientProtocol> {

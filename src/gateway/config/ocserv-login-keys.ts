@@ -154,7 +154,7 @@ export const LOGIN_KEYS = [
     scope: 'host',
     reload: 'yes',
     meaning:
-      'whose clients are served, the first where nobody can tell: `anyconnect fortinet f5 gp nc array` (ours; ocserv warns of it and goes on)',
+      'whose clients are served, the first where nobody can tell: `anyconnect fortinet f5 gp nc array pulse` (ours; ocserv warns of it and goes on)',
   },
   {
     name: 'cisco-svc-client-compat',

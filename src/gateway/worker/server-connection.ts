@@ -13,9 +13,10 @@ import type { HttpRequest, HttpResponse } from '../../core/http/message.ts';
 import { renderResponse } from '../../core/http/render.ts';
 import { RequestParser, type TunnelStart } from '../../core/http/request-parser.ts';
 import type { Logger } from '../../core/log.ts';
-import type { ClientFacts, GatewayConnection, GatewaySession, TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
+import type { ClientFacts, GatewayConnection, GatewaySession, TunnelPlan, UpgradedStream } from '../../core/protocols/gateway-protocol.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { AcceptedStream } from '../../node/tls-acceptor.ts';
+import { UpgradedBytes } from './upgraded-bytes.ts';
 
 /** What a client may send before anyone has logged in (spec 12.2). */
 export const REQUEST_LIMITS: HttpLimits = {
@@ -66,6 +67,7 @@ export class ServerConnection implements GatewayConnection {
   #requestTimer: NodeJS.Timeout | undefined;
   #first: Promise<HttpRequest | undefined> | undefined;
   #waiting: ((request: HttpRequest | undefined) => void) | undefined;
+  #upgraded: UpgradedBytes | undefined;
   #state: 'open' | 'tunnel' | 'closed' = 'open';
 
   constructor(connection: AcceptedStream, options: ServerConnectionOptions) {
@@ -93,7 +95,23 @@ export class ServerConnection implements GatewayConnection {
   async respond(response: HttpResponse): Promise<void> {
     if (this.#state !== 'open') return;
     this.#connection.write(renderResponse(response));
-    if (this.#connection.queued > MAX_UNREAD_BYTES) this.#abandon('answers are not read');
+    this.#limitQueue();
+  }
+
+  upgrade(response: HttpResponse): UpgradedStream {
+    const upgraded = new UpgradedBytes(this.#connection, this.#parser.takeRest());
+    this.#upgraded = upgraded;
+    if (this.#state === 'open') this.#connection.write(renderResponse(response));
+    else upgraded.end();
+    return {
+      read: () => upgraded.read(),
+      unread: (bytes) => upgraded.unread(bytes),
+      write: (bytes) => {
+        if (this.#state !== 'open') return;
+        this.#connection.write(bytes);
+        this.#limitQueue();
+      },
+    };
   }
 
   run(session: GatewaySession, plan: TunnelPlan): void {
@@ -102,7 +120,7 @@ export class ServerConnection implements GatewayConnection {
     if (this.#state === 'open') connection.release();
     this.#state = 'tunnel';
     this.#stopTimers();
-    const early = this.#parser.takeRest();
+    const early = this.#upgraded?.take() ?? this.#parser.takeRest();
     this.#options.runs({ connection, early, session, plan });
   }
 
@@ -122,7 +140,15 @@ export class ServerConnection implements GatewayConnection {
     return promise;
   }
 
+  #limitQueue(): void {
+    if (this.#connection.queued > MAX_UNREAD_BYTES) this.#abandon('answers are not read');
+  }
+
   #received(bytes: Uint8Array): void {
+    if (this.#upgraded !== undefined) {
+      this.#upgraded.push(bytes);
+      return;
+    }
     this.#parser.push(bytes);
     if (this.#waiting === undefined)
       this.#connection.pause(); // one at a time: what is behind this request waits on the wire
@@ -170,6 +196,7 @@ export class ServerConnection implements GatewayConnection {
     if (this.#state === 'open') this.#state = 'closed';
     this.#stopTimers();
     this.#give(undefined);
+    this.#upgraded?.end();
   }
 
   #stopTimers(): void {

@@ -86,7 +86,7 @@ describe('version', () => {
     assert.deepEqual(lines, [
       'OpenConnect version v9.01',
       'Using OpenSSL 3.5.8. Features present: HOTP software token, TOTP software token, DTLS',
-      'Supported protocols: anyconnect (default), nc, gp, f5, fortinet, array',
+      'Supported protocols: anyconnect (default), nc, gp, pulse, f5, fortinet, array',
       'Default vpnc-script (override with --script): /etc/script',
       'Sallyport 1.2.3 in the place of OpenConnect',
     ]);
@@ -149,7 +149,7 @@ describe('completion', () => {
   });
 
   it('offers what exists only', () => {
-    assert.deepEqual(completionLines(['--protocol', ''], 2, 'linux'), ['anyconnect', 'nc', 'gp', 'f5', 'fortinet', 'array']);
+    assert.deepEqual(completionLines(['--protocol', ''], 2, 'linux'), ['anyconnect', 'nc', 'gp', 'pulse', 'f5', 'fortinet', 'array']);
     assert.deepEqual(completionLines(['--token-mode='], 1, 'linux'), ['--token-mode=totp', '--token-mode=hotp', '--token-mode=oidc']);
   });
 

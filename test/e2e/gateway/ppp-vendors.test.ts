@@ -1,7 +1,7 @@
 /**
  * Our gateway as one of another vendor, beside AnyConnect on the same port: Debian's openconnect 9.01 with `--protocol`, and our own client in its place.
  *
- * Read first: specs "Fortinet", "F5", "GlobalProtect" and "Juniper NC"; spec "Client command line", sections 7 and 8.
+ * Read first: specs "Fortinet", "F5", "GlobalProtect", "Juniper NC" and "Pulse"; spec "Client command line", sections 7 and 8.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -41,6 +41,10 @@ const VENDORS = [
   {
     ...{ vendor: 'nc', settings: { 'vpn-protocols': 'nc anyconnect' }, deadCookie: `DSID=${'a'.repeat(64)}` },
     ...{ inside: [INSIDE.ipv4], hasDatagrams: false, kicked: SAID },
+  },
+  {
+    ...{ vendor: 'pulse', settings: { 'vpn-protocols': 'anyconnect pulse' }, deadCookie: 'x'.repeat(43) },
+    ...{ ...BOTH, hasDatagrams: false, kicked: SAID },
   },
 ] as const;
 

@@ -27,9 +27,14 @@ const MAX_TARGET_LENGTH = 255;
 
 export const anyconnectGateway: GatewayProtocol = {
   id: 'anyconnect',
-  claims: (first) => (isOurs(first) ? 'certain' : isLoginPath(first) ? 'likely' : 'no'),
+  claims: (first) => (leavesHttp(first) ? 'no' : isOurs(first) ? 'certain' : isLoginPath(first) ? 'likely' : 'no'),
   serve: (connection, visitor) => new Front(connection, visitor).serve(),
 };
+
+/** No client of this vendor does, whatever its name says: openconnect has the same for several. */
+function leavesHttp({ headers }: HttpRequest): boolean {
+  return headerValue(headers, 'Upgrade') !== undefined;
+}
 
 function isOurs({ method, target, headers }: HttpRequest): boolean {
   if (method === 'CONNECT' && target === TUNNEL_PATH) return true;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { AuthForm, FormAnswer } from '../../../../src/core/auth/form.ts';
 import type { ConnectionFacts, Credential, LoginIo, LoginRequest, ProfileStore } from '../../../../src/core/auth/login-io.ts';
-import { NetworkError, PeerRefusedError } from '../../../../src/core/errors.ts';
+import { MisuseError, NetworkError, PeerRefusedError } from '../../../../src/core/errors.ts';
 import type { HttpResponse } from '../../../../src/core/http/message.ts';
 import { RequestParser } from '../../../../src/core/http/request-parser.ts';
 import { parseServer } from '../../../../src/core/http/url.ts';
@@ -56,6 +56,10 @@ class DoorIo implements LoginIo {
     // A refusal ends the connection; all others keep it.
     this.#isKept = answer.status === 200 || answer.headers.some(([name]) => name === 'WWW-Authenticate');
     return answer;
+  }
+
+  async upgrade(): Promise<never> {
+    throw new MisuseError('Nobody leaves HTTP here.');
   }
 
   connection(): ConnectionFacts {

@@ -1,0 +1,60 @@
+/** Pulse as the client sees it: the log-in, a tunnel on TLS, and the log-out. */
+import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
+import { PeerRefusedError } from '../../errors.ts';
+import { hostHeader } from '../../http/url.ts';
+import type { TunnelConfig } from '../../tunnel/config.ts';
+import type { TunnelMachine } from '../../tunnel/machine.ts';
+import { printable } from '../../wire/text.ts';
+import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
+import { ClientTunnel } from './client-tunnel.ts';
+import { login } from './login.ts';
+import { LOG_OUT_PATH } from './paths.ts';
+import { parseSessionCookie, SESSION_COOKIE } from './session-cookie.ts';
+import { upgradeHeaders } from './upgrade.ts';
+
+export class PulseClient implements ClientProtocol {
+  readonly id = 'pulse';
+  readonly title = 'Pulse';
+  readonly startsOnStream = true;
+  readonly #settings: ProtocolSettings;
+  #tunnel: ClientTunnel | undefined;
+
+  constructor(settings: ProtocolSettings) {
+    this.#settings = settings;
+  }
+
+  login(io: LoginIo, target: Target): Promise<Credential> {
+    return login(io, target, { userAgent: this.#userAgent, hostname: this.#settings.client.localHostname });
+  }
+
+  async open(_io: LoginIo, { gateway, cookie }: Credential, _previous: TunnelConfig | undefined): Promise<TunnelMachine> {
+    const { log, client, wantsIpv6 } = this.#settings;
+    const userAgent = this.#userAgent;
+    const headers = upgradeHeaders(hostHeader(gateway), userAgent);
+    this.#tunnel = new ClientTunnel({
+      ...{ log, userAgent, wantsIpv6, hostname: client.localHostname, cookie: parseSessionCookie(cookie) },
+      request: { method: 'GET', target: gateway.path, version: '1.1', headers, body: new Uint8Array(0) },
+    });
+    return this.#tunnel;
+  }
+
+  /** Spec 11: where there was no tunnel any more that could say it. */
+  async logOut(io: LoginIo, { gateway, cookie }: Credential): Promise<void> {
+    if (this.#tunnel?.hasLoggedOut === true) return;
+    const { status, reason } = await io.http({
+      method: 'GET',
+      target: { ...gateway, path: LOG_OUT_PATH },
+      headers: [
+        ['Host', hostHeader(gateway)],
+        ['User-Agent', this.#userAgent],
+        ['Cookie', `${SESSION_COOKIE}=${parseSessionCookie(cookie).reveal()}`],
+      ],
+    });
+    if (status >= 400) throw new PeerRefusedError(`The gateway answered the log-out with ${status} ${printable(reason)}.`);
+  }
+
+  get #userAgent(): string {
+    const { userAgent, chosenUserAgent } = this.#settings.client;
+    return chosenUserAgent ?? userAgent;
+  }
+}

@@ -1,0 +1,108 @@
+/** Debian's openconnect 9.01 logs in at our gateway's Pulse front, over real TLS on loopback. */
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import { pulseGateway } from '../../src/core/protocols/pulse/gateway.ts';
+import { cookieOffWire } from '../../src/core/protocols/pulse/session-cookie.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { FrontServer } from '../support/front-server.ts';
+import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.ts';
+import { type OpenconnectOptions, type OpenconnectRun, printed, runOpenconnect } from '../support/openconnect-run.ts';
+import { missing } from '../support/requirements.ts';
+import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
+
+const USERS = {
+  alice: { password: 'right&one+%' },
+  bob: { password: 'right-one', code: '123456' },
+  carol: { password: 'right-one', challenge: 'blue' },
+};
+
+describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
+  let certificate: ThrowawayCertificate;
+  before(() => {
+    certificate = throwawayCertificate();
+  });
+
+  async function start(options: VisitorOptions = { users: USERS }) {
+    const visitor = new PlayedVisitor({ ...options, page: { certificate: certificate.der, ...options.page } });
+    const material = { certificates: [{ certificate: certificate.certificatePem, key: new Secret(certificate.keyPem) }] };
+    const server = await FrontServer.start(visitor, [material], { protocol: pulseGateway });
+    const run = ({ args = [], ...more }: OpenconnectOptions): Promise<OpenconnectRun> =>
+      runOpenconnect({ authority: server.authority, certificate }, { ...more, args: ['--protocol=pulse', '--passwd-on-stdin', ...args] });
+    return {
+      visitor,
+      run,
+      onHandOver: (told: () => void) => Object.assign(server, { onHandOver: told }),
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    };
+  }
+
+  function sessionOf(visitor: PlayedVisitor, run: OpenconnectRun) {
+    assert.equal(run.exitCode, 0, run.stderr);
+    const [, cookie] = /^([\w-]{43})$/.exec(printed(run, 'COOKIE') ?? '') ?? assert.fail(run.stdout);
+    return visitor.sessions.get(cookieOffWire(cookie ?? '').reveal()) ?? assert.fail('no session has this cookie');
+  }
+
+  it('logs in with a password', async () => {
+    await using gateway = await start();
+    const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
+    assert.equal(sessionOf(gateway.visitor, run).user, 'alice');
+  });
+
+  it('is asked again after a wrong password, and may be right then', async () => {
+    await using gateway = await start();
+    const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'wrong-one\nright&one+%\n' });
+    assert.equal(sessionOf(gateway.visitor, run).user, 'alice');
+    assert.notEqual((await gateway.run({ args: ['--authenticate', '--user=nobody'], stdin: 'wrong-one\n' })).exitCode, 0);
+  });
+
+  it('answers for a code after the password', async () => {
+    await using gateway = await start();
+    const run = await gateway.run({ args: ['--authenticate', '--user=bob'], stdin: 'right-one\n123456\n' });
+    assert.equal(sessionOf(gateway.visitor, run).user, 'bob');
+    assert.match(run.stderr, /Token code request:/); // a first code's prompt is the client's own (spec 6.6)
+  });
+
+  it('answers a question that is no code', async () => {
+    await using gateway = await start();
+    const run = await gateway.run({ args: ['--authenticate', '--user=carol'], stdin: 'right-one\nblue\n' });
+    assert.equal(sessionOf(gateway.visitor, run).user, 'carol');
+    assert.match(run.stderr, /Please say the colour\./);
+  });
+
+  it('brings its realm in the path, or chooses one', async () => {
+    const groups = [
+      { value: 'staff', label: 'Staff people' },
+      { value: 'guests', label: 'Guests' },
+    ];
+    await using gateway = await start({ users: USERS, groups });
+    const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n', path: '/staff' });
+    assert.equal(sessionOf(gateway.visitor, run).group, 'staff');
+    const chosen = await gateway.run({ args: ['--authenticate', '--user=alice', '--authgroup=Guests'], stdin: 'right&one+%\n' });
+    assert.equal(sessionOf(gateway.visitor, chosen).group, 'guests');
+  });
+
+  it('reads a notice before it logs in', async () => {
+    await using gateway = await start({ users: USERS, page: { preLoginBanner: 'Be careful.' } });
+    const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
+    assert.equal(sessionOf(gateway.visitor, run).user, 'alice');
+  });
+
+  it('takes its configuration', async () => {
+    await using gateway = await start();
+    const leave = new AbortController();
+    gateway.onHandOver(() => setImmediate(() => leave.abort()));
+    const run = await gateway.run({
+      args: ['--user=alice', '--script-tun', '--script=true'],
+      ...{ stdin: 'right&one+%\n', leave: leave.signal },
+    });
+    assert.match(run.stdout, /^Configured as 10\.77\.0\.50, with SSL connected/m);
+  });
+
+  it('is told that there is no lease, and with status 2 that a cookie is dead', async () => {
+    await using gateway = await start({ users: USERS, noLease: 'There is no address.' });
+    const run = await gateway.run({ args: ['--user=alice', '--script-tun', '--script=true'], stdin: 'right&one+%\n' });
+    assert.equal(run.exitCode, 1, run.stderr);
+    const dead = await gateway.run({ args: ['--cookie=abcdefgh', '--script-tun', '--script=true'], stdin: '\n' });
+    assert.equal(dead.exitCode, 2, dead.stderr);
+  });
+});

@@ -111,16 +111,19 @@ for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked } of VEN
         assert.equal((await client.program.finish()).code, 2, client.program.describe());
       });
 
-      it('is beside AnyConnect, which others speak on the same port', async () => {
-        await using scene = await openGateway({ settings });
-        const [other, anyconnect] = await Promise.all([
-          scene.connect({ command, args: [protocol] }),
-          scene.connect({ command, namespace: scene.lab.router }),
-        ]);
-        await scene.assertAnswers(INSIDE.ipv4);
-        assert.equal((await scene.ocserv.control.users()).length, 2);
-        await Promise.all([other.disconnect(), anyconnect.disconnect()]);
-      });
+      // A matter of the gateway: everyday one client shows it.
+      if (sized(command === OPENCONNECT, true)) {
+        it('is beside AnyConnect, which others speak on the same port', async () => {
+          await using scene = await openGateway({ settings });
+          const [other, anyconnect] = await Promise.all([
+            scene.connect({ command, args: [protocol] }),
+            scene.connect({ command, namespace: scene.lab.router }),
+          ]);
+          await scene.assertAnswers(INSIDE.ipv4);
+          assert.equal((await scene.ocserv.control.users()).length, 2);
+          await Promise.all([other.disconnect(), anyconnect.disconnect()]);
+        });
+      }
     });
   }
 }

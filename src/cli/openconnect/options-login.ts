@@ -25,9 +25,9 @@ export const LOGIN_OPTIONS = [
     name: 'protocol',
     argument: 'NAME',
     group: 'general',
-    meaning: 'Speak this VPN protocol (anyconnect, f5, fortinet, array, pulse)',
+    meaning: 'Speak this VPN protocol (anyconnect, pulse, f5, fortinet, array)',
     details: ['The name is not case-sensitive. The protocols that this version speaks are listed by --version.'],
-    completes: { kind: 'choices', choices: ['anyconnect', 'f5', 'fortinet', 'array', 'pulse'] },
+    completes: { kind: 'choices', choices: ['anyconnect', 'pulse', 'f5', 'fortinet', 'array'] },
   },
 
   {

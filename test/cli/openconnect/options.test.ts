@@ -86,7 +86,7 @@ describe('version', () => {
     assert.deepEqual(lines, [
       'OpenConnect version v9.01',
       'Using OpenSSL 3.5.8. Features present: HOTP software token, TOTP software token, DTLS',
-      'Supported protocols: anyconnect (default), f5, fortinet, array',
+      'Supported protocols: anyconnect (default), pulse, f5, fortinet, array',
       'Default vpnc-script (override with --script): /etc/script',
       'Sallyport 1.2.3 in the place of OpenConnect',
     ]);
@@ -149,7 +149,7 @@ describe('completion', () => {
   });
 
   it('offers what exists only', () => {
-    assert.deepEqual(completionLines(['--protocol', ''], 2, 'linux'), ['anyconnect', 'f5', 'fortinet', 'array', 'pulse']);
+    assert.deepEqual(completionLines(['--protocol', ''], 2, 'linux'), ['anyconnect', 'pulse', 'f5', 'fortinet', 'array']);
     assert.deepEqual(completionLines(['--token-mode='], 1, 'linux'), ['--token-mode=totp', '--token-mode=hotp', '--token-mode=oidc']);
   });
 
@@ -174,8 +174,8 @@ describe('what does not exist yet', () => {
   });
 
   it('says so for protocols and token modes', async () => {
-    const { stderr } = await run(['--protocol=Pulse', 'vpn.example']);
-    assert.equal(stderr, '--protocol=pulse does not exist yet in Sallyport.\n');
+    const { stderr } = await run(['--protocol=NC', 'vpn.example']);
+    assert.equal(stderr, '--protocol=nc does not exist yet in Sallyport.\n');
     for (const mode of ['rsa', 'YubiOATH']) assert.match((await run(['--token-mode', mode, 'x'])).stderr, /does not exist yet/);
   });
 

@@ -25,7 +25,7 @@ export const LOGIN_OPTIONS = [
     name: 'protocol',
     argument: 'NAME',
     group: 'general',
-    meaning: 'Speak this VPN protocol (anyconnect, nc, f5, fortinet, array)',
+    meaning: 'Speak this VPN protocol (anyconnect, nc, gp, pulse, f5, fortinet, array)',
     details: ['The name is not case-sensitive. The protocols that this version speaks are listed by --version.'],
     completes: { kind: 'choices', choices: ['anyconnect', 'nc', 'gp', 'pulse', 'f5', 'fortinet', 'array'] },
   },

@@ -33,3 +33,8 @@ export function renderControl(type: number): Uint8Array {
 export function controlTypeAt(bytes: Uint8Array, start: number): number | undefined {
   return bytes[start] === 0x45 && bytes[start + PROTOCOL_OFFSET] === PROTOCOL ? u16(bytes, start + TYPE_OFFSET) : undefined;
 }
+
+/** Whether a packet of IPv4 has the protocol that is the control packets' alone: no user may send one (spec 5.2). */
+export function isReserved(bytes: Uint8Array, start: number): boolean {
+  return (bytes[start] ?? 0) >>> 4 === 4 && bytes[start + PROTOCOL_OFFSET] === PROTOCOL;
+}

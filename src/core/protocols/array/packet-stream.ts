@@ -9,7 +9,7 @@ import { u16 } from '../../ip/byte-order.ts';
 import { commitBytes, type LayerSink, MAX_RESERVE } from '../../tunnel/layer.ts';
 import { type Packet, packetBytes } from '../../tunnel/packet.ts';
 import { copyOf } from '../../wire/copy.ts';
-import { controlTypeAt, renderControl } from './control-packet.ts';
+import { controlTypeAt, isReserved, renderControl } from './control-packet.ts';
 
 const MIN_HEADER: Readonly<Record<4 | 6, number>> = { 4: 20, 6: 40 };
 const EMPTY = new Uint8Array(0);
@@ -25,7 +25,7 @@ export class PacketStream {
   readonly #packet: { buffer: Uint8Array; start: number; end: number } = { buffer: EMPTY, start: 0, end: 0 };
   /** What has come of a packet, until the rest does: one packet's worth at most. */
   #partial: Uint8Array = EMPTY;
-  /** Packets that were not the peer's to send, and those that no record can hold. */
+  /** Packets that were not the peer's to send, those that no record can hold, and those that would pass for control packets. */
   dropped = 0;
 
   constructor(options: PacketStreamOptions) {
@@ -46,7 +46,7 @@ export class PacketStream {
 
   send(packet: Packet, out: LayerSink): void {
     const length = packet.end - packet.start;
-    if (length > MAX_RESERVE) {
+    if (length > MAX_RESERVE || isReserved(packet.buffer, packet.start)) {
       this.dropped++;
       return;
     }
@@ -67,7 +67,7 @@ export class PacketStream {
     this.#packet.buffer = bytes;
     this.#packet.start = start;
     this.#packet.end = end;
-    if (this.#options.admits?.(this.#packet) === false) this.dropped++;
+    if (isReserved(bytes, start) || this.#options.admits?.(this.#packet) === false) this.dropped++;
     else out.packet(this.#packet);
   }
 

@@ -261,6 +261,18 @@ describe('the stream of packets', () => {
     assert.deepEqual([stream.dropped, sink.records.length, packetBytes(large).length], [1, 3, 16_385]);
   });
 
+  it('carries no user’s packet of protocol 255 either way: it would be a control packet at the other end', () => {
+    const sink = new CollectingSink();
+    const controls: number[] = [];
+    const stream = new PacketStream({ control: (type) => controls.push(type) });
+    stream.send(packetOf(renderControl(CONTROL_TYPES.keepalive)), sink);
+    const withOptions = new Uint8Array(24);
+    withOptions.set([0x46, 0, 0, 24, 0, 0, 0, 0, 64, 0xff]);
+    stream.send(packetOf(withOptions), sink);
+    stream.receive(withOptions, sink);
+    assert.deepEqual([stream.dropped, sink.records, sink.packets, controls], [3, [], [], []]);
+  });
+
   it('throws nothing but errors of ours, and holds no more than one packet', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 80 }), { maxLength: 8 }), (pieces) => {

@@ -7,12 +7,12 @@
  */
 import type { SallyportError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
+import { innerSources } from '../../ppp/gateway-terms.ts';
 import { MIN_MTU_IPV4, MIN_MTU_IPV6, type TunnelConfig } from '../../tunnel/config.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
-import type { Cidr } from '../../wire/ip-address.ts';
 import { renderConfiguration } from './configuration.ts';
 import { encodeFatalError, FATAL_ERRORS } from './fatal-error.ts';
 import { IftChannel } from './ift-channel.ts';
@@ -136,11 +136,4 @@ function meaningOf(kind: number): CloseReason | undefined {
 
 function mtuOf({ linkMtu, config: { ipv6 } }: SessionTerms): number {
   return Math.max(linkMtu - OVERHEAD, ipv6 === undefined ? MIN_MTU_IPV4 : MIN_MTU_IPV6);
-}
-
-function innerSources({ config: { ipv4, ipv6 }, clientNetworks }: SessionTerms): readonly Cidr[] {
-  const own = [ipv4, ipv6].flatMap((lease) =>
-    lease === undefined ? [] : { address: lease.address, prefix: lease.address.bytes.length * 8 },
-  );
-  return [...own, ...clientNetworks];
 }

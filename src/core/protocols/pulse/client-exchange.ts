@@ -24,6 +24,9 @@ import { decodeFatalError } from './fatal-error.ts';
 import { IFT_KINDS, IftDeframer, IftWriter } from './ift-packet.ts';
 import { type Question, questionOf } from './question.ts';
 
+/** Packets that are answered without asking anybody: three or four open a connection, and a gateway that wants ever more never reads them. */
+const MAX_OWN_ANSWERS = 32;
+
 export type ExchangeStep =
   | { readonly type: 'waiting' }
   | { readonly type: 'send'; readonly bytes: Uint8Array }
@@ -46,6 +49,7 @@ export class ClientExchange {
   readonly #deframer = new IftDeframer();
   #id = 0;
   #hasSaidWho = false;
+  #ownAnswers = 0;
   #cookie = '';
   #configuration: PulseConfiguration | undefined;
 
@@ -64,6 +68,9 @@ export class ClientExchange {
   next(): ExchangeStep {
     while (this.#deframer.next()) {
       const step = this.#take(this.#deframer.kind, this.#deframer.payload);
+      if (step?.type === 'send' && ++this.#ownAnswers > MAX_OWN_ANSWERS) {
+        throw new PeerMisbehavedError(`The gateway wanted more than ${MAX_OWN_ANSWERS} answers before a tunnel.`);
+      }
       if (step !== undefined) return step;
     }
     return { type: 'waiting' };

@@ -13,6 +13,7 @@ import {
   VERSION_REQUEST,
 } from '../../../../src/core/protocols/pulse/auth-payload.ts';
 import { AVP_CODES, decodeAvps, eapAvp, encodeAvps, numberAvp, textAvp } from '../../../../src/core/protocols/pulse/avp.ts';
+import { ClientExchange } from '../../../../src/core/protocols/pulse/client-exchange.ts';
 import { configurationKind, parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/pulse/configuration.ts';
 import { decodeEap, EAP_CODES, EAP_METHODS, encodeEap } from '../../../../src/core/protocols/pulse/eap.ts';
 import { decodeFatalError, encodeFatalError } from '../../../../src/core/protocols/pulse/fatal-error.ts';
@@ -166,6 +167,21 @@ describe('a conversation', () => {
   it('knows its way of authentication only', () => {
     assert.equal(decodeAuth(hex('000a4c01')), undefined);
     assert.throws(() => decodeAuth(hex('000a4c02')), PeerMisbehavedError);
+  });
+});
+
+describe("a client's side of what is said before a tunnel", () => {
+  it('does not go on for ever: a gateway that only asks, and never reads, would fill the memory', () => {
+    const exchange = new ClientExchange({ userAgent: 'x', information: {} });
+    const gateway = new IftWriter();
+    let answers = 0;
+    assert.throws(() => {
+      for (; answers < 1000; answers++) {
+        exchange.push(gateway.packet(IFT_KINDS.versionResponse, Uint8Array.of(0, 0, 0, 2)));
+        assert.equal(exchange.next().type, 'send');
+      }
+    }, PeerMisbehavedError);
+    assert.equal(answers, 32);
   });
 });
 

@@ -48,3 +48,8 @@ export function tokenModeNotBuilt(mode: string): string {
 export function browserNotBuilt(protocol: string): string {
   return `--external-browser with --protocol=${protocol} ${NOT_YET}. There is --protocol=fortinet.`;
 }
+
+/** The program is not run: a gateway that wants no report takes the log-in all the same. */
+export function hostCheckNotBuilt(protocol: string): string {
+  return `WARNING: --csd-wrapper has no effect with --protocol=${protocol}: a host check of that protocol ${NOT_YET}.`;
+}

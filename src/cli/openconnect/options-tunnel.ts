@@ -198,7 +198,9 @@ export const TUNNEL_OPTIONS = [
     argument: 'PROGRAM',
     group: 'host-check',
     meaning: 'Program that reports on this computer to the gateway',
-    details: ['It is run in place of what the gateway offers, which is never run.'],
+    details: [
+      'It is run in place of what the gateway offers, which is never run. Of AnyConnect only: with other protocols a warning says so.',
+    ],
     platforms: 'unix',
     completes: { kind: 'executable' },
   },

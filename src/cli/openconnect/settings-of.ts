@@ -7,7 +7,7 @@ import type { Secret } from '../../core/secret.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { missingInsecureCiphers, tlsPolicy } from '../../node/tls-policy/tls-policy.ts';
 import { type Ending, failure } from './apply-option.ts';
-import { browserNotBuilt } from './not-built.ts';
+import { browserNotBuilt, hostCheckNotBuilt } from './not-built.ts';
 import type { ProfileHost } from './profile-host.ts';
 import { parseProxy } from './proxy-address.ts';
 import { parseServer, type ServerAddress, withUsergroup } from './server-address.ts';
@@ -39,6 +39,8 @@ export async function settingsOf(
   const token = tokenOf(wishes);
   if (token === 'invalid') return failure('Soft token string is invalid');
   if (wishes.externalBrowser !== undefined && wishes.protocol !== 'fortinet') return failure(browserNotBuilt(wishes.protocol));
+  if (wishes.hostCheckWrapper !== undefined && wishes.protocol !== 'anyconnect')
+    context.say('stderr', stamped(hostCheckNotBuilt(wishes.protocol)));
   const proxy = wishes.proxy === undefined ? undefined : parseProxy(wishes.proxy);
   if (proxy !== undefined && 'error' in proxy) return failure(stamped(proxy.error));
 

@@ -29,6 +29,22 @@ describe('settings', () => {
     assert.equal(trust.tls.minVersion, 'TLSv1.2');
   });
 
+  it('say that no program reports on this computer where the protocol has no host check here', async () => {
+    for (const [protocol, lines] of [
+      ['anyconnect', 0],
+      ['gp', 1],
+      ['array', 1],
+      ['pulse', 1],
+    ] as const) {
+      const world = fakeWorld();
+      const { type } = await readCommandLine([`--protocol=${protocol}`, '--csd-wrapper=W', HOST], world);
+      const said = world.said.filter(
+        ([stream, line]) => stream === 'stderr' && line.includes(`--csd-wrapper has no effect with --protocol=${protocol}`),
+      );
+      assert.deepEqual([type, said.length], ['connect', lines]);
+    }
+  });
+
   it('carry what each option says', async () => {
     const argv = '-u alice --authgroup=G -g path --no-passwd --non-inter --no-xmlpost -i tun7 -s cmd -S -m 1300 --base-mtu 1400 --no-dtls';
     const more = '--disable-ipv6 --passtos --force-dpd=30 -Q 16 --dtls-ciphers=A --dtls12-ciphers=B --dtls-local-port 5000 --sni name';

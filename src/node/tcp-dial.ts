@@ -11,6 +11,7 @@ import type { Logger } from '../core/log.ts';
 import { formatEndpoint, formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
 import { systemErrorCode, systemErrorText } from './system-error.ts';
+import { TCP_OPTIONS } from './tcp-options.ts';
 
 export interface DialOptions {
   readonly host: string;
@@ -32,7 +33,7 @@ const CONNECT_TIMEOUT_MS = 30_000;
 /** How many addresses of a name are tried. */
 const MAX_ADDRESSES = 16;
 
-/** Resolves with a connected socket without Nagle's delay. Rejects with {@link UnreachableError} or {@link CancelledError}. */
+/** Resolves with a connected socket with {@link TCP_OPTIONS}. Rejects with {@link UnreachableError} or {@link CancelledError}. */
 export async function dialTcp(options: DialOptions): Promise<Socket> {
   const addresses = await addressesOf(options);
   const failures: string[] = [];
@@ -79,7 +80,7 @@ async function lookUp(name: string, signal: AbortSignal): Promise<IpAddress[]> {
 function connectTo(host: string, port: number, signal: AbortSignal): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   if (signal.aborted) return Promise.reject(new CancelledError());
-  const socket = connect({ host, port, noDelay: true, timeout: CONNECT_TIMEOUT_MS });
+  const socket = connect({ host, port, ...TCP_OPTIONS, timeout: CONNECT_TIMEOUT_MS });
   const cancel = () => fail(new CancelledError());
   const expire = () => fail(new NetworkError('Connection timed out'));
   const fail = (error: Error) => {

@@ -9,6 +9,7 @@ import net, { type Server, type Socket } from 'node:net';
 import { NetworkError } from '../../core/errors.ts';
 import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
 import { systemErrorText } from '../../node/system-error.ts';
+import { TCP_OPTIONS } from '../../node/tcp-options.ts';
 import type { ListenConfig } from '../config/gateway-config.ts';
 
 /** Connections that wait in the kernel to be accepted. */
@@ -79,7 +80,7 @@ export class TcpDoor {
 
   async #listen(where: { readonly fd: number } | { readonly port: number } | { readonly path: string }, what: string): Promise<void> {
     // Paused: what a client sends is for the worker to read.
-    const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
+    const server = net.createServer({ pauseOnConnect: true, ...TCP_OPTIONS }, (socket) => this.#accept(socket));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once('error', (cause) => reject(new NetworkError(`Cannot listen on ${what}: ${systemErrorText(cause)}.`, { cause })));
     server.listen({ ...where, backlog: BACKLOG }, resolve);

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { silentLogger } from '../../../src/core/log.ts';
 import type { IpAddress } from '../../../src/core/wire/ip-address.ts';
 import { parseIp } from '../../../src/core/wire/ip-address.ts';
 import { Doors, type DoorsOptions } from '../../../src/gateway/main/doors.ts';
@@ -14,6 +15,7 @@ import { SessionTable } from '../../../src/gateway/main/session-table.ts';
 import { type Knock, TcpDoor } from '../../../src/gateway/main/tcp-door.ts';
 import { type Flow, UdpDoor } from '../../../src/gateway/main/udp-door.ts';
 import type { WorkerPool } from '../../../src/gateway/main/worker-pool.ts';
+import { dialTcp } from '../../../src/node/tcp-dial.ts';
 import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
 import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
 
@@ -41,6 +43,31 @@ describe('the door for TCP', { timeout: 10_000 }, () => {
     socket.resume();
     const [bytes] = (await once(socket, 'data')) as [Buffer];
     assert.equal(bytes.toString(), 'hello');
+    client.destroy();
+    socket.destroy();
+    door.close();
+  });
+
+  it('lets TCP ask after a silent client, as does who dials: not every protocol has signs of life', async (test) => {
+    if (process.platform !== 'linux') return test.skip('the timers of TCP are read as Linux shows them');
+    const { promise, resolve } = Promise.withResolvers<Knock>();
+    const door = await TcpDoor.open({ host: '127.0.0.1', tcpPort: await freePort() }, resolve);
+    const { signal } = new AbortController();
+    const options = { log: silentLogger, signal, overrides: new Map(), host: '127.0.0.1', port: door.port ?? 0 };
+    const client = await dialTcp(options);
+    const { socket } = await promise;
+    // proc_tcp: the column `tr` of a connection with a keepalive timer is 02.
+    const ports = [client.localPort, door.port].map((port) => (port ?? 0).toString(16).toUpperCase().padStart(4, '0'));
+    const ends = readFileSync('/proc/net/tcp', 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter(
+        ([, local = '', remote = '', state]) => state === '01' && [local, remote].every((end) => ports.includes(end.split(':')[1] ?? '')),
+      );
+    assert.deepEqual(
+      ends.map((columns) => columns[5]?.split(':')[0]),
+      ['02', '02'],
+    );
     client.destroy();
     socket.destroy();
     door.close();

@@ -174,8 +174,8 @@ describe('what does not exist yet', () => {
   });
 
   it('says so for protocols and token modes', async () => {
-    const { stderr } = await run(['--protocol=Pulse', 'vpn.example']);
-    assert.equal(stderr, '--protocol=pulse does not exist yet in Sallyport.\n');
+    const { stderr } = await run(['--protocol=NullPPP', 'vpn.example']);
+    assert.equal(stderr, '--protocol=nullppp does not exist yet in Sallyport.\n');
     for (const mode of ['rsa', 'YubiOATH']) assert.match((await run(['--token-mode', mode, 'x'])).stderr, /does not exist yet/);
   });
 

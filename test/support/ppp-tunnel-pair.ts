@@ -27,6 +27,8 @@ import { TestPath, TunnelEnd } from './tunnel-end.ts';
 const ip = (text: string) => parseIp(text) ?? assert.fail(text);
 const CLIENT_END: Endpoint = { address: ip('192.0.2.7'), port: 40_000 };
 const GATEWAY_END: Endpoint = { address: ip('198.51.100.1'), port: 443 };
+/** PPP takes a minute at most to come up or to give up, more than once if a link is that bad. */
+const MAX_ROUNDS = 30;
 const STREAM_DELAY: Millis = 10;
 const DOWN = new NetworkError('The network is down.');
 
@@ -84,6 +86,22 @@ export class PppTunnelPair {
   start(limit: Millis): string {
     this.clock.runUntil(() => this.client.up !== undefined && this.gateway?.up !== undefined, limit);
     return this.client.up?.kind ?? assert.fail();
+  }
+
+  /**
+   * What has come to the gateway of these packets of the client, sent 5 ms apart, again every few seconds until `enough` came: they may meet a change of ways,
+   * as the gateway has one path only, and PPP that begins anew. Less than enough if the client gives up.
+   */
+  carry(packets: readonly Uint8Array[], enough: number): readonly Uint8Array[] {
+    for (let round = 0; round < MAX_ROUNDS && this.client.closed === undefined; round++) {
+      for (const packet of packets) {
+        this.client.send(packet);
+        this.clock.advance(5);
+      }
+      this.clock.advance(5000);
+      if ((this.gateway?.delivered.length ?? 0) >= enough) break;
+    }
+    return this.gateway?.delivered ?? [];
   }
 
   breakStream(): void {

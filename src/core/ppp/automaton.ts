@@ -24,6 +24,9 @@ export type AutomatonState = 'initial' | 'req-sent' | 'ack-rcvd' | 'ack-sent' | 
 /** Collects a control packet for the peer. */
 export type SendControl = (protocol: number, packet: ControlPacket) => void;
 
+/** Why a negotiation has stopped that nothing came back to: the path's fault, not the peer's. */
+export const NO_ANSWER = 'The other side did not answer.';
+
 /** Numbers for packets that ask for an answer. Several protocols may share one (spec 5.4). */
 export class Identifiers {
   #last = 0;
@@ -118,7 +121,7 @@ export class Automaton {
   handleTimeout(now: Millis, send: SendControl): void {
     if (this.#dueAt === undefined || now < this.#dueAt) return;
     if (this.#tries === 0) {
-      this.#stop(this.#state === 'closing' ? undefined : 'The other side did not answer.');
+      this.#stop(this.#state === 'closing' ? undefined : NO_ANSWER);
     } else if (this.#state === 'closing') {
       this.#terminate(now, send);
     } else {

@@ -2,6 +2,7 @@
 import { NetworkError, UnsupportedError } from '../errors.ts';
 import type { CloseReason } from '../tunnel/machine.ts';
 import { fromUtf8, printable } from '../wire/text.ts';
+import { NO_ANSWER } from './automaton.ts';
 import { CODES, type ControlPacket } from './control-packet.ts';
 import { MAGIC_LENGTH } from './lcp.ts';
 import { MAX_TEXT } from './limits.ts';
@@ -26,7 +27,9 @@ export function timedOut(): CloseReason {
   return { kind: 'path-lost', message: error.message, error };
 }
 
+/** What negotiation came to. */
 export function unusable(message: string): CloseReason {
+  if (message === NO_ANSWER) return { kind: 'path-lost', message, error: new NetworkError(message) };
   const error = new UnsupportedError(message);
   return { kind: 'unusable', message, error };
 }

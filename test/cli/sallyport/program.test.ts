@@ -153,7 +153,7 @@ describe('the command line of sallyport', () => {
       [['connect', 'a', '--reconnect-timeout', '-1'], /Expected a number|argument missing/],
       [['connect', 'a', '--compression', 'gzip'], /Allowed choices are none, stateless, all/],
       [['connect', 'a', '--allow-legacy', 'ssl'], /Allowed: tls, dtls/],
-      [['connect', 'a', '--protocol', 'pulse'], /Allowed choices are auto, anyconnect, fortinet/],
+      [['connect', 'a', '--protocol', 'nullppp'], /Allowed choices are auto, anyconnect, fortinet/],
       [['connect', 'a', '--gruop', 'x'], /^Unknown option '--gruop'\n\(Did you mean --group\?\)/],
       [['conect', 'a'], /^Unknown command 'conect'\n\(Did you mean connect\?\)/],
       [['vpn.example.com'], /To connect: sallyport connect vpn\.example\.com/],

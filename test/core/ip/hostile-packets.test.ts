@@ -111,8 +111,7 @@ describe('hostile packets', () => {
       exchange(pair, 80, patternOf(100_000, seed), patternOf(50_000, seed), 600_000);
       pair.left.stack.listen(81);
       const client = pair.right.stack.connect({ address: LEFT, port: 81 }, pair.clock.now);
-      pair.advance(100);
-      assert.ok(client.isMade);
+      pair.runUntil(() => client.isMade, 60_000); // the link loses packets
       isReplaying = true;
       for (let i = 0; i < sized(4_000, 20_000); i++) {
         const packet = seen[random.uint32() % seen.length];

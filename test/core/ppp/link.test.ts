@@ -159,7 +159,8 @@ describe('a PPP link that is coming up', () => {
       for (let due = left.nextTimeout(); due !== undefined; due = left.nextTimeout()) left.handleTimeout(due, sink);
       assert.equal(sink.records.length, 10);
       assert.ok(left.state.name === 'closed');
-      assert.equal(left.state.reason.message, 'The other side did not answer.');
+      const { kind, message } = left.state.reason;
+      assert.deepEqual({ kind, message }, { kind: 'path-lost', message: 'The other side did not answer.' });
     }
   });
 

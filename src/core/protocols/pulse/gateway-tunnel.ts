@@ -13,7 +13,7 @@ import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSin
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
-import { renderConfiguration } from './configuration.ts';
+import { MAX_ROUTES, renderConfiguration } from './configuration.ts';
 import { encodeFatalError, FATAL_ERRORS } from './fatal-error.ts';
 import { IftChannel } from './ift-channel.ts';
 import { IFT_KINDS, type IftWriter } from './ift-packet.ts';
@@ -61,6 +61,8 @@ export class GatewayTunnel implements TunnelMachine {
       this.#close({ kind: 'unusable', message, error: error as SallyportError }, out);
       return;
     }
+    const routes = [...config.include, ...config.exclude].filter(({ address }) => address.family === 4).length;
+    if (routes > MAX_ROUTES) log.log('warn', 'routes left out', { count: routes - MAX_ROUTES });
     const sources = innerSources(terms);
     const filter = new SourceFilter(sources);
     const channel = new IftChannel({ writer, meaningOf, admits: (packet) => filter.allows(packet) });

@@ -15,14 +15,18 @@ import type {
 } from '../../../../src/core/protocols/gateway-protocol.ts';
 import { ClientTunnel } from '../../../../src/core/protocols/pulse/client-tunnel.ts';
 import { pulseGateway } from '../../../../src/core/protocols/pulse/gateway.ts';
+import { GatewayTunnel } from '../../../../src/core/protocols/pulse/gateway-tunnel.ts';
+import { IftWriter } from '../../../../src/core/protocols/pulse/ift-packet.ts';
 import { cookieOnWire } from '../../../../src/core/protocols/pulse/session-cookie.ts';
 import { upgradeHeaders } from '../../../../src/core/protocols/pulse/upgrade.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import type { CloseReason, TunnelEvent, TunnelMachine, TunnelSink } from '../../../../src/core/tunnel/machine.ts';
 import { packetBytes, packetOf } from '../../../../src/core/tunnel/packet.ts';
 import { toHex } from '../../../../src/core/wire/text.ts';
+import { RecordedLog } from '../../../support/forms.ts';
 import { FACTS } from '../../../support/gateway-door.ts';
 import { PlayedVisitor } from '../../../support/gateway-visitor.ts';
+import { PAIR_TERMS } from '../../../support/ppp-tunnel-pair.ts';
 
 const PATH = { kind: 'stream' } as const;
 const ENDS = { local: FACTS.remote, remote: FACTS.local, engine: false };
@@ -152,6 +156,18 @@ describe('a Pulse tunnel in memory', () => {
       assert.deepEqual(client.packets, [toHex(foreign)]);
     });
   }
+
+  it('carries 255 routes of IPv4, and says how many it has left out', () => {
+    const log = new RecordedLog();
+    const include = Array.from(
+      { length: 300 },
+      (_, i) => ({ address: { family: 4, bytes: Uint8Array.of(10, i >>> 8, i, 0) }, prefix: 24 }) as const,
+    );
+    const terms = { ...PAIR_TERMS, config: { ...PAIR_TERMS.config, include } };
+    const end = new End(new GatewayTunnel({ log, terms, writer: new IftWriter() }), () => undefined);
+    end.turn((machine, out) => machine.opened(PATH, ENDS, 0, out));
+    assert.ok(log.lines.includes('warn routes left out count=45'), log.lines.join('\n'));
+  });
 
   it('ends when the user leaves, with the session', async () => {
     const { client, gateway } = await pair(undefined, 100);

@@ -23,6 +23,7 @@ import { EAP_CODES, EAP_METHODS, type EapPacket } from './eap.ts';
 import { decodeFatalError } from './fatal-error.ts';
 import { IFT_KINDS, IftDeframer, IftWriter } from './ift-packet.ts';
 import { type Question, questionOf } from './question.ts';
+import { cookieValue, isCookieValue } from './session-cookie.ts';
 
 /** Packets that are answered without asking anybody: three or four open a connection, and a gateway that wants ever more never reads them. */
 const MAX_OWN_ANSWERS = 32;
@@ -119,6 +120,7 @@ export class ClientExchange {
     const cookie = avps.find(({ code }) => code === AVP_CODES.cookie);
     if (cookie === undefined) return { type: 'question', question: questionOf(avps) };
     this.#cookie = textOf(cookie);
+    if (!isCookieValue(cookieValue(this.#cookie))) throw new PeerMisbehavedError('The gateway gave a cookie that is none.');
     return send(this.answer([]));
   }
 

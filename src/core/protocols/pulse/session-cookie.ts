@@ -23,10 +23,15 @@ export function cookieValue(text: string): string {
   ).trim();
 }
 
+/** Whether it can be written where cookies are. */
+export function isCookieValue(value: string): boolean {
+  return value.length <= MAX_COOKIE_LENGTH && /^[\x21-\x7e]+$/.test(value);
+}
+
 /** Throws {@link MisuseError}, which does not show it, if there is no session in the text. */
 export function parseSessionCookie(cookie: Secret): Secret {
   const value = cookieValue(cookie.reveal());
-  if (value === '' || value.length > MAX_COOKIE_LENGTH || !/^[\x21-\x7e]+$/.test(value)) {
+  if (!isCookieValue(value)) {
     throw new MisuseError(`The cookie has no session in it: expected ${SESSION_COOKIE}=VALUE.`);
   }
   return new Secret(value);

@@ -171,6 +171,19 @@ describe('a conversation', () => {
 });
 
 describe("a client's side of what is said before a tunnel", () => {
+  it('takes no cookie that could not be written again: it goes into headers, and to programs', () => {
+    for (const text of ['', 'DSID=; x', 'a b', 'a\r\nX: y', 'x'.repeat(1025), 'é']) {
+      const exchange = new ClientExchange({ userAgent: 'x', information: {} });
+      const gateway = new IftWriter();
+      for (const avps of [[], [textAvp(AVP_CODES.cookie, text)]]) {
+        const packet = encodeAuth({ code: request, id: 1, method: conversation, data: encodeAvps(avps) });
+        exchange.push(gateway.packet(IFT_KINDS.authChallenge, packet));
+      }
+      assert.equal(exchange.next().type, 'send');
+      assert.throws(() => exchange.next(), PeerMisbehavedError, text);
+    }
+  });
+
   it('does not go on for ever: a gateway that only asks, and never reads, would fill the memory', () => {
     const exchange = new ClientExchange({ userAgent: 'x', information: {} });
     const gateway = new IftWriter();

@@ -9,8 +9,9 @@ import { fromUtf8, printable } from '../core/wire/text.ts';
 
 const SECRET_HEADERS = /^(?:cookie|authorization|proxy-authorization|x-dtls-master-secret|x-cstp-post-auth-xml)$/i;
 
-/** Elements of a gateway's documents whose text is as good as a password. */
-const SECRET_ELEMENTS = /(<(session-token|sso-token|host-scan-token|session_id|ur_z)\b[^>]*>)[^<]*/gi;
+/** Elements of gateways' documents whose text is as good as a password; `argument` is each line of GlobalProtect's answer to a log-in, `val` a key. */
+const SECRET_ELEMENTS =
+  /(<(session-token|sso-token|host-scan-token|session_id|ur_z|argument|val|prelogin-cookie|portal-(?:prelogon)?userauthcookie)\b[^>]*>)[^<]*/gi;
 
 export function dumpRequest(log: Logger, request: LoginRequest): void {
   log.log('trace', 'http sent', { line: `${request.method} ${shownTarget(request).path} HTTP/1.1` });

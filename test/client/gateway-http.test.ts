@@ -297,4 +297,16 @@ describe('HTTP to a gateway', { skip: missing('openssl'), timeout: 30_000 }, () 
     assert.match(lines, /<ur_Z>\[secret\]<\/ur_Z><Session_ID>\[secret\]<\/Session_ID><DNS0>10\.0\.0\.53</);
     assert.match(lines, /http sent line=GET \/saml\?id=… HTTP/);
   });
+
+  it("shows neither GlobalProtect's cookies nor its keys", async () => {
+    await using gateway = await open(() =>
+      ok(
+        '<r><argument>5E1F</argument><portal-userauthcookie>5E2F</portal-userauthcookie><portal-prelogonuserauthcookie>5E3F</portal-prelogonuserauthcookie><prelogin-cookie>5E4F</prelogin-cookie><ekey-c2s><bits>128</bits><val>5E5F</val></ekey-c2s></r>',
+      ),
+    );
+    await gateway.http.request(get(gateway.target));
+    const lines = gateway.log.lines.join('\n');
+    assert.doesNotMatch(lines, /5E\dF/);
+    assert.match(lines, /<bits>128<\/bits><val>\[secret\]<\/val>/);
+  });
 });

@@ -20,7 +20,7 @@ export interface LoadedCredentials {
 export function clientSettings(settings: Settings, credentials: LoadedCredentials): ClientSettings {
   const { server, protocol, trust, connection, tunnel, identity: client, login } = settings;
   const { identity, userIdentity, bearerToken } = credentials;
-  const { mobile, userAgent, chosenUserAgent, os, localHostname } = client;
+  const { mobile, userAgent, chosenUserAgent, chosenVersion, os, localHostname } = client;
   return {
     protocol,
     gateway: server,
@@ -32,6 +32,7 @@ export function clientSettings(settings: Settings, credentials: LoadedCredential
         localHostname,
         ...(mobile !== undefined && { mobile }),
         ...(chosenUserAgent !== undefined && { chosenUserAgent }),
+        ...(chosenVersion !== undefined && { chosenVersion }),
       },
       usesXml: login.xmlPost,
       httpAuth: schemes(login.httpAuth),

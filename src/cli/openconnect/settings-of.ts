@@ -164,7 +164,7 @@ function identityOf(wishes: Wishes, context: SettingsContext): IdentitySettings 
   const isMobile = os === 'android' || os === 'apple-ios';
   return {
     userAgent: wishes.userAgent ?? `Open AnyConnect VPN Agent ${OPENCONNECT_VERSION}`,
-    ...given({ chosenUserAgent: wishes.userAgent }),
+    ...given({ chosenUserAgent: wishes.userAgent, chosenVersion: wishes.versionString }),
     versionString: wishes.versionString ?? OPENCONNECT_VERSION,
     localHostname: wishes.localHostname ?? context.hostname,
     os,

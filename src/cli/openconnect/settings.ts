@@ -129,6 +129,8 @@ export interface IdentitySettings {
   /** What `--useragent` says. */
   readonly chosenUserAgent?: string;
   readonly versionString: string;
+  /** What `--version-string` says. */
+  readonly chosenVersion?: string;
   readonly localHostname: string;
   readonly os: OperatingSystem;
   readonly mobile?: { readonly platformVersion: string; readonly deviceType: string; readonly uniqueId: string };

@@ -86,6 +86,8 @@ export interface ClientIdentification {
   readonly chosenUserAgent?: string;
   /** `<version who="vpn">` of AnyConnect's documents. */
   readonly version: string;
+  /** What the user wants the client's version to be, whatever the vendor's habit is. */
+  readonly chosenVersion?: string;
   /** AnyConnect's `device-id`: `linux-64`, `win`, `mac-intel`, … */
   readonly os: string;
   readonly localHostname: string;

@@ -173,6 +173,7 @@ describe('settings', () => {
       userAgent: 'AnyConnect',
       chosenUserAgent: 'AnyConnect',
       versionString: '4.1',
+      chosenVersion: '4.1',
       localHostname: 'phone',
       os: 'android',
       mobile: { platformVersion: '1.0', deviceType: 'android', uniqueId: 'A'.repeat(40) },

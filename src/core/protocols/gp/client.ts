@@ -19,7 +19,7 @@ import { childText, XML_LIMITS } from './prelogin.ts';
 import { COOKIE_FIELDS, type CookieField, type CookieFields, parseSessionCookie, renderSessionCookie } from './session-cookie.ts';
 
 /** Gateways that ask for 6.1.4 or later are common (spec 9.1). */
-export const APP_VERSION = '6.3.3-619';
+const APP_VERSION = '6.3.3-619';
 
 const DEFAULT_DPD = 10_000;
 
@@ -73,7 +73,7 @@ export class GpClient implements ClientProtocol {
         ['client-type', '1'],
         ['protocol-version', 'p1'],
         ['internal', 'no'],
-        ['app-version', APP_VERSION],
+        ['app-version', client.chosenVersion ?? APP_VERSION],
       ] as const),
       ...([
         ['ipv6-support', wantsIpv6 ? 'yes' : 'no'],

@@ -36,14 +36,32 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     certificate = throwawayCertificate();
   });
 
-  async function open({ seed = 1, denial }: { readonly seed?: number; readonly denial?: HttpResponse } = {}) {
+  async function open({
+    seed = 1,
+    denial,
+    version,
+  }: {
+    readonly seed?: number;
+    readonly denial?: HttpResponse;
+    readonly version?: string;
+  } = {}) {
     const client = new GpClient({
-      ...{ crypto: new SeededCrypto(seed), log: silentLogger, client: CLIENT, usesXml: true, httpAuth: [], compression: 'none' },
+      ...{
+        crypto: new SeededCrypto(seed),
+        log: silentLogger,
+        client: { ...CLIENT, ...(version && { chosenVersion: version }) },
+        usesXml: true,
+        httpAuth: [],
+        compression: 'none',
+      },
       ...{ wantsIpv6: true, usesDatagrams: true, datagramCiphers: { allowsLegacy: false } },
     });
     const offer = { config: PAIR_TERMS.config, mtu: 1380, timeout: 600_000, user: 'alice', saysIpv6Routes: true };
     const io = new PlayedIo([
-      { sent: `POST /ssl-vpn/getconfig.esp ${PLAIN}&${ALGORITHMS}&${COOKIE}`, answer: reply(200, renderConfiguration(offer, 0)) },
+      {
+        sent: `POST /ssl-vpn/getconfig.esp ${PLAIN.replace('6.3.3-619', version ?? '6.3.3-619')}&${ALGORITHMS}&${COOKIE}`,
+        answer: reply(200, renderConfiguration(offer, 0)),
+      },
       {
         sent: `POST /ssl-vpn/hipreportcheck.esp client-role=global-protect-full&${COOKIE}&client-ip=10.77.0.50&client-ipv6=fd77%3A%3A2&md5=${LABEL}`,
         answer: reply(200, '<response><hip-report-needed>no</hip-report-needed></response>'),
@@ -72,6 +90,11 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     pair.gateway?.send(packet(2));
     pair.clock.advance(100);
     assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [[packet(1)], [packet(2)]]);
+  });
+
+  it('has the version that somebody chose', async () => {
+    const pair = await open({ version: '6.1.4' });
+    assert.equal(pair.start(5000), 'stream');
   });
 
   it('stays up while nothing is sent, and is opened anew a minute before its time', async () => {

@@ -7,11 +7,11 @@
 import type { SallyportError } from '../errors.ts';
 import { tooBig } from '../ip/too-big.ts';
 import type { Logger } from '../log.ts';
+import { AnswerLimit } from '../tunnel/answer-limit.ts';
 import type { TunnelConfig } from '../tunnel/config.ts';
 import type { LayerSink } from '../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../tunnel/packet.ts';
-import { AnswerLimit } from './answer-limit.ts';
 import type { PppCarrier } from './carrier.ts';
 import { HandOver } from './hand-over.ts';
 import type { PppTerms } from './link-options.ts';

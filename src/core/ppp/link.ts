@@ -9,12 +9,12 @@
  *                      └─ all others ─► Protocol-Reject
  */
 import { NetworkError, SallyportError } from '../errors.ts';
+import { AnswerLimit } from '../tunnel/answer-limit.ts';
 import { isIpPacket } from '../tunnel/inner-packet.ts';
 import { Keepalive, PEER_DEAD } from '../tunnel/keepalive.ts';
 import type { Layer, LayerSink } from '../tunnel/layer.ts';
 import type { CloseReason } from '../tunnel/machine.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
-import { AnswerLimit } from './answer-limit.ts';
 import { Automaton, Identifiers, type SendControl } from './automaton.ts';
 import { CODES, type ControlPacket, decodeControlPacket, encodeControlPacket, isAnswered, LAST_NCP_CODE } from './control-packet.ts';
 import { createDeframer } from './create-deframer.ts';

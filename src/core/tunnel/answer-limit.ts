@@ -1,5 +1,5 @@
-/** Bounds what a hostile peer can make a link do (spec "PPP", section 14): so many times in a period, and no more. */
-import type { Millis } from '../tunnel/packet.ts';
+/** Bounds what a hostile peer can make us do (spec "PPP", section 14, and others): so many times in a period, and no more. */
+import type { Millis } from './packet.ts';
 
 export class AnswerLimit {
   readonly #most: number;

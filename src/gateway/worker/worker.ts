@@ -206,7 +206,9 @@ export class Worker {
       ...{ facts, log, loginTime: config.limits.loginTime, startsTunnel: this.#vendors.startsTunnel },
       runs: ({ session, plan, early }: TunnelHandOver) => {
         const lease = (session as LeasedSession).lastLease; // the visitor below makes all sessions
-        if (lease !== undefined) tunnel = this.#tunnels.run(lease, plan, tls, early);
+        if (lease === undefined) return;
+        tunnel = this.#tunnels.run(lease, plan, tls, early);
+        tunnel.catch(() => undefined); // waited for below, unless what is said to the client fails first
       },
     });
     const issuer = this.#hosts.issuerOf(certificate);

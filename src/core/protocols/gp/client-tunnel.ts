@@ -44,8 +44,10 @@ export class GpClientTunnel implements TunnelMachine {
   readonly #options: GpClientTunnelOptions;
   readonly #parser = new ResponseParser();
   #state: TunnelState = { name: 'new' };
-  /** The beginning of an answer. */
+  /** The beginning of an answer that may be a yes. */
   #received: Uint8Array = new Uint8Array(0);
+  /** The answer is HTTP's. */
+  #isDenial = false;
   #startedAt: Millis = 0;
 
   constructor(options: GpClientTunnelOptions) {
@@ -157,11 +159,15 @@ export class GpClientTunnel implements TunnelMachine {
   }
 
   #answered(state: Extract<TunnelState, { name: 'asked' }>, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
+    if (this.#isDenial) {
+      this.#denied(bytes, out);
+      return;
+    }
     const received = new Uint8Array(this.#received.length + bytes.length);
     received.set(this.#received);
     received.set(bytes, this.#received.length);
-    const isSame = GRANTED.every((byte, i) => received[i] === undefined || received[i] === byte);
-    if (!isSame) {
+    this.#isDenial = !GRANTED.every((byte, i) => received[i] === undefined || received[i] === byte);
+    if (this.#isDenial) {
       this.#denied(received, out);
       return;
     }
@@ -182,10 +188,8 @@ export class GpClientTunnel implements TunnelMachine {
 
   /** Spec 8.1: 502 is a cookie that is not taken. The parser has limits of its own. */
   #denied(received: Uint8Array, out: TunnelSink): void {
-    this.#received = received;
     try {
       this.#parser.push(received);
-      this.#received = new Uint8Array(0);
       const answer = this.#parser.next()?.message;
       if (answer === undefined) return;
       const said = `${answer.status} ${printable(answer.reason)}`;

@@ -6,6 +6,7 @@
 import type { SallyportError } from '../../errors.ts';
 import { tooBig } from '../../ip/too-big.ts';
 import type { Logger } from '../../log.ts';
+import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { MIN_MTU_IPV4, MIN_MTU_IPV6 } from '../../tunnel/config.ts';
 import { commitBytes } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
@@ -17,6 +18,9 @@ import { StreamLink } from './stream-link.ts';
 
 /** Clients ask every ten seconds; of one that has been silent for two minutes appliances think that it is gone (spec 9.5). */
 const SILENCE: Millis = 60_000;
+
+/** Senders that are told of the tunnel's MTU, a second. */
+const MAX_ERRORS = 100;
 
 /** What TCP, TLS, IP and the frame add at worst, in round figures. */
 const OVERHEAD = 120;
@@ -30,6 +34,7 @@ export class GpGatewayTunnel implements TunnelMachine {
   readonly #terms: SessionTerms;
   readonly #mtu: number;
   #running: { readonly path: Path; readonly link: StreamLink; readonly cipherSuite: string | undefined } | undefined;
+  readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
   #isClosed = false;
 
   constructor(log: Logger, terms: SessionTerms) {
@@ -78,7 +83,7 @@ export class GpGatewayTunnel implements TunnelMachine {
     }
     const verdict = tooBig(packetBytes(packet), this.#mtu);
     if (verdict.type === 'fragments') for (const fragment of verdict.packets) link.send(packetOf(fragment), now, sink);
-    else if (verdict.type === 'answer') sink.packet(packetOf(verdict.packet));
+    else if (verdict.type === 'answer' && this.#errors.allows(now)) sink.packet(packetOf(verdict.packet));
   }
 
   nextTimeout(): Millis | undefined {

@@ -4,11 +4,10 @@
  * Read first: spec "GlobalProtect", sections 5.2, 5.3 and 5.5.
  */
 import type { Target } from '../../auth/login-io.ts';
-import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
+import { MisuseError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
 import { parseServer } from '../../http/url.ts';
 import { attribute, child, childrenNamed, textOf, type XmlElement } from '../../markup/xml.ts';
 import { Secret } from '../../secret.ts';
-import { printable } from '../../wire/text.ts';
 import { childText } from './prelogin.ts';
 
 export interface PortalGateway {
@@ -57,7 +56,13 @@ export function readPolicy(root: XmlElement, region: string | undefined): Portal
 
 /** A plain `host` or `host:port`: whatever else it is, no password goes there (spec 17). */
 function targetOf(name: string): Target | undefined {
-  return /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/.test(name) && printable(name) === name ? parseServer(name) : undefined;
+  if (!/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/.test(name)) return undefined;
+  try {
+    return parseServer(name);
+  } catch (error) {
+    if (!(error instanceof MisuseError)) throw error;
+    return undefined; // a port that there is not: the other gateways are as good as before
+  }
 }
 
 /** Spec 5.5: by the rules for where we are or anywhere, else its own. */

@@ -6,6 +6,7 @@
  * Simple clients never answer a keepalive, so anything that comes counts; and who answers none of its own has nobody to answer for ever.
  */
 import { NetworkError, SallyportError } from '../../errors.ts';
+import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { isIpPacket } from '../../tunnel/inner-packet.ts';
 import { Keepalive, PEER_DEAD } from '../../tunnel/keepalive.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
@@ -14,6 +15,9 @@ import { type Millis, type Packet, packetBytes } from '../../tunnel/packet.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
 import { FrameReader, MAX_PAYLOAD, writeFrame, writeKeepalive } from './frame.ts';
+
+/** Keepalives that are answered a second: who sends more than that need not read what comes back. */
+const MAX_ANSWERS = 10;
 
 export interface StreamLinkOptions {
   readonly dpd: Millis;
@@ -27,6 +31,7 @@ export class StreamLink {
   readonly #reader = new FrameReader();
   readonly #keepalive: Keepalive;
   readonly #filter: SourceFilter | undefined;
+  readonly #answers = new AnswerLimit(MAX_ANSWERS, 1000);
   /** We have asked, and whatever comes next answers. */
   #hasAsked = false;
 
@@ -40,7 +45,7 @@ export class StreamLink {
     this.#keepalive.heard(now);
     for (const payload of this.#cut(bytes)) {
       if (payload.length > 0) this.#deliver(payload, out);
-      else if (!this.#hasAsked) writeKeepalive(out);
+      else if (!this.#hasAsked && this.#answers.allows(now)) writeKeepalive(out);
       this.#hasAsked = false;
     }
   }

@@ -9,6 +9,7 @@ import { NetworkError, type SallyportError } from '../../errors.ts';
 import { renderResponse } from '../../http/render.ts';
 import { tooBig } from '../../ip/too-big.ts';
 import type { Logger } from '../../log.ts';
+import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { MIN_MTU_IPV4, type TunnelConfig } from '../../tunnel/config.ts';
 import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
@@ -22,6 +23,9 @@ import { END_REASONS, helloName, renderEnding, renderRecord, renderRecords, STAT
 
 /** What TLS or ESP, UDP and IP add to a packet at worst, in round figures: 1400 bytes pass where 1500 do. */
 const OVERHEAD = 100;
+
+/** Senders that are told of the tunnel's MTU, a second. */
+const MAX_ERRORS = 100;
 
 /** How long a client may take for what it has to say before packets. */
 const ANSWER_LIMIT: Millis = 60_000;
@@ -54,6 +58,7 @@ export class NcGatewayTunnel implements TunnelMachine {
   readonly #options: GatewayTunnelOptions;
   readonly #config: TunnelConfig;
   readonly #channel: OncpChannel;
+  readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
   #state: TunnelState = { name: 'new' };
   /** The client was told its configuration: it is up, for all it knows. */
   #isConfigured = false;
@@ -162,10 +167,10 @@ export class NcGatewayTunnel implements TunnelMachine {
   }
 
   /** We are the router in front of a link with an MTU of its own. */
-  #tooBig(packet: Packet, mtu: number, _now: Millis, out: LayerSink): void {
+  #tooBig(packet: Packet, mtu: number, now: Millis, out: LayerSink): void {
     const verdict = tooBig(packetBytes(packet), mtu);
     if (verdict.type === 'fragments') for (const fragment of verdict.packets) this.#channel.send(packetOf(fragment), out);
-    else if (verdict.type === 'answer') out.packet(packetOf(verdict.packet));
+    else if (verdict.type === 'answer' && this.#errors.allows(now)) out.packet(packetOf(verdict.packet));
   }
 
   #openOn(path: Path): OpenState | undefined {

@@ -167,6 +167,7 @@ describe('GlobalProtect documents', () => {
       entry('far.example', 'Far', rule('Any', 3)),
       entry('near.example:4443', 'Near', rule('XX', 1)),
       entry('user:secret@bad.example/path', 'Bad', rule('Any', 1)),
+      entry('bad.example:99999', 'No port', rule('Any', 1)),
     ].join('');
     const policy = `<policy><gateways><external><list>${list}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie>
       <portal-prelogonuserauthcookie>empty</portal-prelogonuserauthcookie></policy>`;

@@ -4,16 +4,23 @@ import { before, describe, it } from 'node:test';
 import type { HttpResponse } from '../../../../src/core/http/message.ts';
 import { silentLogger } from '../../../../src/core/log.ts';
 import { GpClient } from '../../../../src/core/protocols/gp/client.ts';
+import { GpClientTunnel } from '../../../../src/core/protocols/gp/client-tunnel.ts';
 import { renderConfiguration } from '../../../../src/core/protocols/gp/configuration.ts';
+import { writeKeepalive } from '../../../../src/core/protocols/gp/frame.ts';
 import { GpGatewayTunnel } from '../../../../src/core/protocols/gp/gateway-tunnel.ts';
+import { StreamLink } from '../../../../src/core/protocols/gp/stream-link.ts';
 import { Secret } from '../../../../src/core/secret.ts';
+import { parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
+import { CollectingSink } from '../../../support/collecting-sink.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
 import { PlayedIo, reply } from '../../../support/played-io.ts';
 import { PAIR_TERMS, PppTunnelPair } from '../../../support/ppp-tunnel-pair.ts';
 import { missing } from '../../../support/requirements.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { sized } from '../../../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../../../support/throwaway-certificate.ts';
+import { TestPath, TunnelEnd } from '../../../support/tunnel-end.ts';
 
 const RUNS = sized(12, 400);
 const COOKIE = 'authcookie=ab&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=laptop';
@@ -116,6 +123,31 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
       pair.clock.runUntil(() => pair.client.closed !== undefined, 5000);
       assert.equal(pair.client.closed?.kind, kind);
     }
+  });
+
+  it('is refused, however the answer is cut, and whatever stands in it', () => {
+    const clock = new FakeClock();
+    const request = new Uint8Array(1);
+    const config = PAIR_TERMS.config;
+    const tunnel = new GpClientTunnel({ log: silentLogger, request, config, mtuOf: () => 1380, dpd: 10_000 });
+    const client = new TunnelEnd(tunnel, clock, () => undefined);
+    const path = new TestPath('stream', client, () => undefined);
+    clock.advance(1);
+    client.add(path);
+    const end = { address: parseIp('192.0.2.7') ?? assert.fail(), port: 443 };
+    client.turn((machine, sink) => machine.opened(path, { local: end, remote: end, engine: false }, clock.now, sink));
+    for (const piece of ['HTTP/1.1 502 No\r\nContent-Length: 12\r\n\r\n', 'START_TUNNEL']) client.receive(path, Buffer.from(piece));
+    assert.equal(client.up, undefined);
+    assert.equal(client.closed?.kind, 'refused');
+  });
+
+  it('answers so many keepalives, and no more', () => {
+    const link = new StreamLink({ dpd: 10_000 }, 0);
+    const sink = new CollectingSink();
+    const asked = new CollectingSink();
+    writeKeepalive(asked);
+    for (let i = 0; i < 1000; i++) for (const bytes of asked.records) link.receive(bytes, 500, sink);
+    assert.equal(sink.records.length, 10);
   });
 
   it('is lost with its connection, at both ends', async () => {

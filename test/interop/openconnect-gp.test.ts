@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { gpGateway } from '../../src/core/protocols/gp/gateway.ts';
-import { cookieOfAuthcookie } from '../../src/core/protocols/gp/session-cookie.ts';
+import { cookieOffWire } from '../../src/core/protocols/hex-cookie.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { FrontServer } from '../support/front-server.ts';
 import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.ts';
@@ -36,7 +36,7 @@ describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missin
     const cookie = printed(run, 'COOKIE') ?? '';
     assert.match(cookie, /^authcookie=[0-9a-f]{64}&portal=sallyport&user=\w+&domain=%28empty_domain%29&computer=/);
     const [, authcookie = ''] = /authcookie=(\w+)/.exec(cookie) ?? [];
-    return visitor.sessions.get(cookieOfAuthcookie(authcookie)?.reveal() ?? '') ?? assert.fail('no session has this cookie');
+    return visitor.sessions.get(cookieOffWire(authcookie)?.reveal() ?? '') ?? assert.fail('no session has this cookie');
   }
 
   it('comes from the portal, which there is not, to the gateway, and logs in', async () => {

@@ -1,8 +1,8 @@
 /** Debian's openconnect 9.01 logs in at our gateway's Pulse front, over real TLS on loopback. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { cookieOffWire } from '../../src/core/protocols/base64url-cookie.ts';
 import { pulseGateway } from '../../src/core/protocols/pulse/gateway.ts';
-import { cookieOffWire } from '../../src/core/protocols/pulse/session-cookie.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { FrontServer } from '../support/front-server.ts';
 import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.ts';

@@ -1,7 +1,7 @@
 /** Frames with a length in front, out of a stream in any slices, or out of datagrams. */
 import { PeerMisbehavedError } from '../errors.ts';
 import type { FrameHeader } from '../tunnel/traffic.ts';
-import { copyOf } from '../wire/copy.ts';
+import { copyOf, joined } from '../wire/copy.ts';
 import { toHex } from '../wire/text.ts';
 import type { PppDeframer } from './deframer.ts';
 
@@ -27,14 +27,7 @@ export class PrefixDeframer implements PppDeframer {
 
   push(bytes: Uint8Array): void {
     const left = this.#pending.length - this.#at;
-    if (left === 0) {
-      this.#pending = bytes;
-    } else {
-      const joined = new Uint8Array(left + bytes.length);
-      joined.set(this.#pending.subarray(this.#at));
-      joined.set(bytes, left);
-      this.#pending = joined;
-    }
+    this.#pending = left === 0 ? bytes : joined(this.#pending.subarray(this.#at), bytes);
     this.#at = 0;
   }
 

@@ -1,4 +1,4 @@
-/** A gateway's cookie of 256 bits as it goes on the wire, hexadecimal, which no client spoils, and back. What two vendors have in common. */
+/** A gateway's cookie of 256 bits as it goes on the wire, hexadecimal, which no client spoils, and back. What several vendors have in common; a dialogue's id is of the same kind. */
 import { Secret } from '../secret.ts';
 import { fromBase64, fromHex, toBase64, toHex } from '../wire/text.ts';
 

@@ -1,15 +1,17 @@
 /**
- * A gateway's side of log-ins by forms of HTML: what a client posts, checked, for back ends that ask for one thing after the other. What two vendors have
- * in common.
+ * A gateway's side of log-ins by forms of HTML: what a client posts, checked, for back ends that ask for one thing after the other. What several vendors
+ * have in common.
  *
  * Read first: spec "Fortinet", section 9; spec "F5", section 9.
  */
-import type { AuthStep, LoginHints } from '../auth/dialogue.ts';
-import type { FormValues } from '../auth/form.ts';
+import { type AuthDialogue, type AuthStep, LOGIN_FIELDS, type LoginHints } from '../auth/dialogue.ts';
+import type { AuthField, AuthForm, FormValues } from '../auth/form.ts';
 import { PeerMisbehavedError } from '../errors.ts';
 import { parseForm } from '../http/form-urlencoded.ts';
 import { checkHttpLimit } from '../http/limits.ts';
 import { type HttpHeaders, type HttpRequest, headerValue } from '../http/message.ts';
+import type { Logger } from '../log.ts';
+import { Secret } from '../secret.ts';
 import { fromUtf8, utf8 } from '../wire/text.ts';
 import type { ClientFacts } from './gateway-protocol.ts';
 
@@ -40,6 +42,32 @@ export function parseLoginForm({ body }: Pick<HttpRequest, 'body'>, once: readon
     else if (once.includes(name)) throw new PeerMisbehavedError('The log-in form has a field twice.');
   }
   return fields;
+}
+
+/** What a back end says in the end to a client that brings a name and a password, or more, at once, where it asks for one thing after the other. */
+export async function answerInTurn(dialogue: AuthDialogue, first: AuthStep, given: readonly FormValues[]): Promise<AuthStep> {
+  let step = first;
+  for (const values of given) if (asksFor(step, values)) step = await dialogue.next(values);
+  return step;
+}
+
+/** One answer to whatever was asked: a password, a code, or a word. */
+export function replyOf(text: string): FormValues {
+  const secret = new Secret(text);
+  return { [LOGIN_FIELDS.password]: secret, [LOGIN_FIELDS.secondPassword]: secret };
+}
+
+/** What is asked in the middle of a log-in. Undefined: the client puts its own first question again, as a name or a password was wrong. */
+export function questionIn({ fields, error }: AuthForm): AuthField | undefined {
+  const [field, ...others] = fields.filter(({ kind }) => kind !== 'hidden');
+  const isFirst = field === undefined || others.length > 0 || field.kind === 'choice' || field.name === LOGIN_FIELDS.username;
+  return isFirst || error !== undefined ? undefined : field;
+}
+
+/** Tells the administrator how a log-in has ended; of a question it tells nothing. */
+export function logOutcome(log: Logger, step: AuthStep): void {
+  if (step.type === 'admitted') log.log('info', 'logged in', { user: step.user, group: step.group });
+  else if (step.type === 'refused') log.log('info', 'log-in refused', { reason: step.message });
 }
 
 /** Whether a step asks for any of these values, and nothing was wrong with the one before. */

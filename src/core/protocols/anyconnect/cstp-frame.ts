@@ -12,7 +12,7 @@
  */
 import { PeerMisbehavedError } from '../../errors.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
-import { copyOf } from '../../wire/copy.ts';
+import { copyOf, joined } from '../../wire/copy.ts';
 import { toHex } from '../../wire/text.ts';
 
 export const CSTP_TYPES = {
@@ -75,14 +75,7 @@ export class CstpDeframer {
 
   push(bytes: Uint8Array): void {
     const left = this.#partial.length - this.#at;
-    if (left === 0) {
-      this.#partial = bytes;
-    } else {
-      const joined = new Uint8Array(left + bytes.length);
-      joined.set(this.#partial.subarray(this.#at));
-      joined.set(bytes, left);
-      this.#partial = joined;
-    }
+    this.#partial = left === 0 ? bytes : joined(this.#partial.subarray(this.#at), bytes);
     this.#at = 0;
   }
 

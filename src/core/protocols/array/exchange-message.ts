@@ -9,7 +9,7 @@
  *   +--------+--------------+--------+----------
  */
 import { PeerMisbehavedError } from '../../errors.ts';
-import { copyOf } from '../../wire/copy.ts';
+import { copyOf, joined } from '../../wire/copy.ts';
 import { fromHex, fromUtf8, utf8 } from '../../wire/text.ts';
 
 const HEADER_LENGTH = 16;
@@ -54,10 +54,7 @@ class Collected {
   }
 
   push(bytes: Uint8Array): void {
-    const all = new Uint8Array(this.#bytes.length + bytes.length);
-    all.set(this.#bytes);
-    all.set(bytes, this.#bytes.length);
-    this.#bytes = all;
+    this.#bytes = joined(this.#bytes, bytes);
   }
 
   /** What stands behind the first `length` bytes; they are forgotten with it. */

@@ -5,12 +5,12 @@
  *
  *   uname, pwd, method, pwd2 ─► begin ─► next(uname) ─► next(pwd) ─► next(pwd2) ─► the cookie, or a page without it
  */
-import { type AuthStep, LOGIN_FIELDS } from '../../auth/dialogue.ts';
+import { LOGIN_FIELDS } from '../../auth/dialogue.ts';
 import type { FormValues } from '../../auth/form.ts';
 import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { Secret } from '../../secret.ts';
 import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
-import { asksFor, loginHints, parseLoginForm } from '../page-login.ts';
+import { answerInTurn, loginHints, logOutcome, parseLoginForm, replyOf } from '../page-login.ts';
 import { admitted, loginRefused } from './gateway-answer.ts';
 
 export async function answerLogin(request: HttpRequest, { facts }: GatewayConnection, visitor: Visitor): Promise<HttpResponse> {
@@ -18,20 +18,18 @@ export async function answerLogin(request: HttpRequest, { facts }: GatewayConnec
   const { host, log } = visitor;
   if (host.needsCertificate === true && facts.certificateChain === undefined) return loginRefused();
   const { dialogue, step: first } = await visitor.begin(loginHints(facts, request.headers, fields.get('method')));
-  let step: AuthStep = first;
   // Browsers bring a second factor along (spec 2.1).
   const code = fields.get('pwd2') || fields.get('authCode') || '';
   const given: readonly FormValues[] = [
     { [LOGIN_FIELDS.username]: fields.get('uname') ?? '' },
     { [LOGIN_FIELDS.password]: new Secret(fields.get('pwd') ?? '') },
-    ...(code === '' ? [] : [{ [LOGIN_FIELDS.password]: new Secret(code), [LOGIN_FIELDS.secondPassword]: new Secret(code) }]),
+    ...(code === '' ? [] : [replyOf(code)]),
   ];
-  for (const values of given) if (asksFor(step, values)) step = await dialogue.next(values);
-  if (step.type === 'admitted') {
-    log.log('info', 'logged in', { user: step.user, group: step.group });
-    return admitted(step.cookie);
+  const step = await answerInTurn(dialogue, first, given);
+  logOutcome(log, step);
+  if (step.type === 'admitted') return admitted(step.cookie);
+  if (step.type === 'ask') {
+    log.log('info', 'log-in refused', { reason: step.form.error ?? 'more is asked for than this protocol can ask' });
   }
-  const reason = step.type === 'refused' ? step.message : (step.form.error ?? 'more is asked for than this protocol can ask');
-  log.log('info', 'log-in refused', { reason });
   return loginRefused();
 }

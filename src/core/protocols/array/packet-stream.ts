@@ -8,7 +8,7 @@ import { PeerMisbehavedError } from '../../errors.ts';
 import { u16 } from '../../ip/byte-order.ts';
 import { commitBytes, type LayerSink, MAX_RESERVE } from '../../tunnel/layer.ts';
 import { type Packet, packetBytes } from '../../tunnel/packet.ts';
-import { copyOf } from '../../wire/copy.ts';
+import { copyOf, joined } from '../../wire/copy.ts';
 import { controlTypeAt, isReserved, renderControl } from './control-packet.ts';
 
 const MIN_HEADER: Readonly<Record<4 | 6, number>> = { 4: 20, 6: 40 };
@@ -72,11 +72,7 @@ export class PacketStream {
   }
 
   #joined(bytes: Uint8Array): Uint8Array {
-    if (this.#partial.length === 0) return bytes;
-    const joined = new Uint8Array(this.#partial.length + bytes.length);
-    joined.set(this.#partial);
-    joined.set(bytes, this.#partial.length);
-    return joined;
+    return this.#partial.length === 0 ? bytes : joined(this.#partial, bytes);
   }
 }
 

@@ -15,10 +15,11 @@ import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { queryValue } from '../../http/request-target.ts';
 import { Secret } from '../../secret.ts';
 import type { Millis } from '../../tunnel/packet.ts';
-import { fromBase64, fromHex, toBase64, toHex } from '../../wire/text.ts';
+import { toHex } from '../../wire/text.ts';
 import type { GatewayConnection, LeaseWishes, Visitor } from '../gateway-protocol.ts';
+import { cookieOffWire, cookieOnWire } from '../hex-cookie.ts';
 import { redirect } from '../page-gateway.ts';
-import { asksFor, type LoginFields, loginHints, parseLoginForm, userAgentOf } from '../page-login.ts';
+import { answerInTurn, type LoginFields, loginHints, logOutcome, parseLoginForm, questionIn, replyOf, userAgentOf } from '../page-login.ts';
 import { page, preliminaryCookies, sessionCookies } from './gateway-answer.ts';
 import { DOMAIN_FIELD, FORM_ID, type PageField, renderLoginPage } from './login-page.ts';
 import { PATHS } from './paths.ts';
@@ -73,35 +74,36 @@ export class GatewayLogin {
       { kind: 'text', name: USERNAME, value: '' },
       { kind: 'password', name: PASSWORD, value: '' },
       { kind: 'hidden', name: 'vhost', value: 'standard' },
-      { kind: 'hidden', name: STEP, value: onWire(dialogue.id) },
+      { kind: 'hidden', name: STEP, value: cookieOnWire(new Secret(dialogue.id)) },
     ];
     return this.#form(fields, message ?? this.#visitor.host.preLoginBanner);
   }
 
   async answer(request: HttpRequest): Promise<HttpResponse> {
     const fields = parseLoginForm(request, [USERNAME, PASSWORD, STEP]);
-    const dialogue = await this.#visitor.resume(offWire(fields.get(STEP) ?? ''));
+    const dialogue = await this.#resumed(fields);
     if (fields.has(USERNAME)) return this.#answerFirst(request, fields, dialogue);
     // A form of a log-in that is over, or of nobody's.
     if (dialogue === undefined) return this.firstPage(request, 'The log-in has taken too long.');
-    const secret = new Secret(fields.get(PASSWORD) ?? '');
-    return this.#show(request, dialogue, await dialogue.next({ [LOGIN_FIELDS.password]: secret, [LOGIN_FIELDS.secondPassword]: secret }));
+    return this.#show(request, dialogue, await dialogue.next(replyOf(fields.get(PASSWORD) ?? '')));
   }
 
   /** A name and a password at once, which back ends ask one after the other. Simple clients bring them without ever having seen the form. */
   async #answerFirst(request: HttpRequest, fields: LoginFields, resumed: AuthDialogue | undefined): Promise<HttpResponse> {
-    let dialogue = resumed;
-    let step: AuthStep | undefined;
-    if (dialogue === undefined) ({ dialogue, step } = await this.#begin(request));
     const domain = fields.get(DOMAIN_FIELD);
     const name: FormValues = {
       [LOGIN_FIELDS.username]: fields.get(USERNAME) ?? '',
       ...(domain !== undefined && { [LOGIN_FIELDS.group]: domain }),
     };
-    if (step === undefined || asksFor(step, name)) step = await dialogue.next(name);
     const password: FormValues = { [LOGIN_FIELDS.password]: new Secret(fields.get(PASSWORD) ?? '') };
-    if (asksFor(step, password)) step = await dialogue.next(password);
-    return this.#show(request, dialogue, step);
+    if (resumed !== undefined) return this.#show(request, resumed, await answerInTurn(resumed, await resumed.next(name), [password]));
+    const { dialogue, step } = await this.#begin(request);
+    return this.#show(request, dialogue, await answerInTurn(dialogue, step, [name, password]));
+  }
+
+  async #resumed(fields: LoginFields): Promise<AuthDialogue | undefined> {
+    const id = cookieOffWire(fields.get(STEP) ?? '');
+    return id && this.#visitor.resume(id.reveal());
   }
 
   #begin({ headers }: HttpRequest): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
@@ -109,13 +111,11 @@ export class GatewayLogin {
   }
 
   #show(request: HttpRequest, dialogue: AuthDialogue, step: AuthStep): Promise<HttpResponse> | HttpResponse {
-    const { log } = this.#visitor;
+    logOutcome(this.#visitor.log, step);
     switch (step.type) {
       case 'admitted':
-        log.log('info', 'logged in', { user: step.user, group: step.group });
         return this.#admitted(request, step.cookie);
       case 'refused':
-        log.log('info', 'log-in refused', { reason: step.message });
         return this.#form(
           [
             { kind: 'text', name: USERNAME, value: '' },
@@ -131,14 +131,12 @@ export class GatewayLogin {
   }
 
   #ask(request: HttpRequest, dialogue: AuthDialogue, form: AuthForm): Promise<HttpResponse> | HttpResponse {
-    const [field] = form.fields.filter(({ kind }) => kind !== 'hidden');
-    // Name and password were wrong: both are asked again, as appliances do.
-    const isAnew = field === undefined || field.kind === 'choice' || field.name === LOGIN_FIELDS.username || form.error !== undefined;
-    if (isAnew) return this.firstPage(request, form.error ?? form.message ?? 'The log-in was refused.');
+    const field = questionIn(form);
+    if (field === undefined) return this.firstPage(request, form.error ?? form.message ?? 'The log-in was refused.');
     return this.#form(
       [
         { kind: field.kind === 'text' ? 'text' : 'password', name: PASSWORD, value: '' },
-        { kind: 'hidden', name: STEP, value: onWire(dialogue.id) },
+        { kind: 'hidden', name: STEP, value: cookieOnWire(new Secret(dialogue.id)) },
       ],
       form.message ?? field.label,
     );
@@ -165,13 +163,4 @@ export class GatewayLogin {
     const html = renderLoginPage({ id: FORM_ID, title: TITLE, ...(message !== undefined && { message }), action: PATHS.policy, fields });
     return page(html, preliminaryCookies(toHex(this.#visitor.crypto.randomBytes(PRELIMINARY_ID_LENGTH))));
   }
-}
-
-/** The dialogue's id is base64; on the wire hexadecimal, which no client spoils. */
-function onWire(id: string): string {
-  return toHex(fromBase64(id));
-}
-
-function offWire(text: string): string {
-  return /^([0-9a-f]{2}){1,64}$/.test(text) ? toBase64(fromHex(text)) : '';
 }

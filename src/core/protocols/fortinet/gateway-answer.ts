@@ -5,11 +5,12 @@
  */
 import type { HttpHeaders, HttpResponse } from '../../http/message.ts';
 import type { Secret } from '../../secret.ts';
+import { cookieOnWire } from '../base64url-cookie.ts';
 import { CLOSES, clearedCookie, pageAnswer, redirect } from '../page-gateway.ts';
 import { type ChallengePage, renderChallengePage } from './challenge-page.ts';
 import { renderAccepted, renderCodeWanted, type TokenChallenge } from './login-answer.ts';
 import { PATHS } from './paths.ts';
-import { cookieOnWire, SESSION_COOKIE } from './session-cookie.ts';
+import { SESSION_COOKIE } from './session-cookie.ts';
 
 /** Takes the cookies of a session away (spec 2.3). */
 const NO_SESSION: HttpHeaders = [clearedCookie(SESSION_COOKIE)];

@@ -8,11 +8,12 @@
  *                                                                      └─► 405
  */
 import { type AuthDialogue, type AuthStep, LOGIN_FIELDS } from '../../auth/dialogue.ts';
-import type { AuthForm, FormValues } from '../../auth/form.ts';
+import type { AuthForm } from '../../auth/form.ts';
 import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { Secret } from '../../secret.ts';
+import { cookieOffWire, cookieOnWire } from '../base64url-cookie.ts';
 import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
-import { asksFor, type LoginFields, loginHints, parseLoginForm } from '../page-login.ts';
+import { answerInTurn, type LoginFields, loginHints, logOutcome, parseLoginForm, questionIn, replyOf } from '../page-login.ts';
 import { admitted, codeWanted, loginRefused, pageWanted } from './gateway-answer.ts';
 
 /** Where a challenge's two halves of the dialogue's id are cut: simple clients have 39 bytes for each. */
@@ -42,13 +43,11 @@ export class GatewayLogin {
     const { host } = this.#visitor;
     if (host.needsCertificate === true && this.#connection.facts.certificateChain === undefined) return loginRefused();
     const { dialogue, step: first } = await this.#visitor.begin(loginHints(this.#connection.facts, request.headers, fields.get('realm')));
-    let step = first;
-    const given: readonly FormValues[] = [
+    const given = [
       { [LOGIN_FIELDS.username]: fields.get('username') ?? '' },
       { [LOGIN_FIELDS.password]: new Secret(fields.get('credential') ?? '') },
     ];
-    for (const values of given) if (asksFor(step, values)) step = await dialogue.next(values);
-    return this.#show(dialogue, step);
+    return this.#show(dialogue, await answerInTurn(dialogue, first, given));
   }
 
   async #continue(fields: LoginFields, reply: string): Promise<HttpResponse> {
@@ -56,19 +55,16 @@ export class GatewayLogin {
     const dialogue = this.#asked?.id === id ? this.#asked : await this.#visitor.resume(id);
     // There is nobody here who could push a question to a telephone (spec 2.4).
     if (dialogue === undefined || fields.get('ftmpush') === '1') return loginRefused();
-    const secret = new Secret(reply);
-    return this.#show(dialogue, await dialogue.next({ [LOGIN_FIELDS.password]: secret, [LOGIN_FIELDS.secondPassword]: secret }));
+    return this.#show(dialogue, await dialogue.next(replyOf(reply)));
   }
 
   #show(dialogue: AuthDialogue, step: AuthStep): HttpResponse {
-    const { log } = this.#visitor;
+    logOutcome(this.#visitor.log, step);
     this.#asked = undefined;
     switch (step.type) {
       case 'admitted':
-        log.log('info', 'logged in', { user: step.user, group: step.group });
         return admitted(step.cookie);
       case 'refused':
-        log.log('info', 'log-in refused', { reason: step.message });
         return loginRefused();
       case 'ask':
         return this.#ask(dialogue, step.form);
@@ -78,15 +74,8 @@ export class GatewayLogin {
   }
 
   #ask(dialogue: AuthDialogue, form: AuthForm): HttpResponse {
-    const [field, ...others] = form.fields.filter(({ kind }) => kind !== 'hidden');
-    // The client puts its own first question again: a name, or a password that was wrong.
-    const isAnew =
-      field === undefined ||
-      others.length > 0 ||
-      field.kind === 'choice' ||
-      field.name === LOGIN_FIELDS.username ||
-      form.error !== undefined;
-    if (isAnew) return loginRefused();
+    const field = questionIn(form);
+    if (field === undefined) return loginRefused();
     this.#asked = dialogue;
     const message = form.message ?? field.label;
     const [reqid, magic] = halvesOf(dialogue.id);
@@ -110,13 +99,12 @@ export class GatewayLogin {
 
 /** The dialogue's id is base64 of 256 bits; on the wire without what needs an escape, in two halves. */
 function halvesOf(id: string): readonly [first: string, second: string] {
-  const text = id.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+  const text = cookieOnWire(new Secret(id));
   return [text.slice(0, HALF), text.slice(HALF)];
 }
 
 /** Empty for what is no half. */
 function idOf(first: string, second: string): string {
   if (first.length > HALF || second.length > HALF) return '';
-  const base64 = (first + second).replaceAll('-', '+').replaceAll('_', '/');
-  return base64 + '='.repeat((4 - (base64.length % 4)) % 4);
+  return cookieOffWire(first + second).reveal();
 }

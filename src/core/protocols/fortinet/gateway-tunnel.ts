@@ -9,9 +9,10 @@ import { PppLink } from '../../ppp/link.ts';
 import type { PppLinkOptions } from '../../ppp/link-options.ts';
 import { StreamCarrier } from '../../ppp/stream-carrier.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
+import { cookieOffWire } from '../base64url-cookie.ts';
 import type { DatagramFront } from '../gateway-protocol.ts';
 import { parseClientHello, renderServerHello } from './dtls-hello.ts';
-import { cookieOffWire, MAX_COOKIE_LENGTH } from './session-cookie.ts';
+import { MAX_COOKIE_LENGTH } from './session-cookie.ts';
 
 /** By UDP: the vendor's words are said, but for a hello that comes again, whose answer was lost. */
 export const datagramFront: DatagramFront = {

@@ -12,6 +12,7 @@ import { parseCookies } from '../../http/cookies.ts';
 import { encodeFormText, percentDecode } from '../../http/form-urlencoded.ts';
 import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '../../http/message.ts';
 import { pathOf } from '../../http/request-target.ts';
+import { cookieOffWire } from '../base64url-cookie.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
 import { granted, notFound, redirect, servePages } from '../page-gateway.ts';
 import { userAgentOf } from '../page-login.ts';
@@ -21,7 +22,7 @@ import { html, loggedOut, loginRefused, toLogin, tunnelRefused, xml } from './ga
 import { GatewayLogin } from './gateway-login.ts';
 import { datagramFront, streamTunnel } from './gateway-tunnel.ts';
 import { PATHS } from './paths.ts';
-import { cookieOffWire, MAX_COOKIE_LENGTH, SESSION_COOKIE } from './session-cookie.ts';
+import { MAX_COOKIE_LENGTH, SESSION_COOKIE } from './session-cookie.ts';
 
 /** Requests that a connection serves, and characters of a request's target. */
 const MAX_REQUESTS = 32;

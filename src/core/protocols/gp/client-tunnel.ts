@@ -13,6 +13,7 @@ import type { TunnelConfig } from '../../tunnel/config.ts';
 import { commitBytes } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
+import { joined } from '../../wire/copy.ts';
 import { printable, utf8 } from '../../wire/text.ts';
 import { START_TUNNEL } from './frame.ts';
 import { StreamLink } from './stream-link.ts';
@@ -163,9 +164,7 @@ export class GpClientTunnel implements TunnelMachine {
       this.#denied(bytes, out);
       return;
     }
-    const received = new Uint8Array(this.#received.length + bytes.length);
-    received.set(this.#received);
-    received.set(bytes, this.#received.length);
+    const received = joined(this.#received, bytes);
     this.#isDenial = !GRANTED.every((byte, i) => received[i] === undefined || received[i] === byte);
     if (this.#isDenial) {
       this.#denied(received, out);

@@ -7,7 +7,7 @@
  */
 import { PeerMisbehavedError } from '../../errors.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
-import { copyOf } from '../../wire/copy.ts';
+import { copyOf, joined } from '../../wire/copy.ts';
 
 export const HEADER_LENGTH = 16;
 const MAGIC = [0x1a, 0x2b, 0x3c, 0x4d] as const;
@@ -40,12 +40,7 @@ export class FrameReader {
 
   /** The packets of all frames that are whole now; an empty one is a keepalive. Views of `bytes` where they can be. Throws {@link PeerMisbehavedError}. */
   push(bytes: Uint8Array): readonly Uint8Array[] {
-    let input = bytes;
-    if (this.#rest.length > 0) {
-      input = new Uint8Array(this.#rest.length + bytes.length);
-      input.set(this.#rest);
-      input.set(bytes, this.#rest.length);
-    }
+    const input = this.#rest.length > 0 ? joined(this.#rest, bytes) : bytes;
     const packets: Uint8Array[] = [];
     let at = 0;
     while (input.length - at >= HEADER_LENGTH) {

@@ -8,6 +8,7 @@ import { parseForm } from '../../http/form-urlencoded.ts';
 import { type HttpRequest, type HttpResponse, headerValue } from '../../http/message.ts';
 import { pathOf } from '../../http/request-target.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
+import { cookieOffWire } from '../hex-cookie.ts';
 import { granted, notFound, servePages } from '../page-gateway.ts';
 import { parseLoginForm, userAgentOf } from '../page-login.ts';
 import { renderConfiguration } from './configuration.ts';
@@ -16,7 +17,6 @@ import { GatewayLogin } from './gateway-login.ts';
 import { GpGatewayTunnel, tunnelMtu } from './gateway-tunnel.ts';
 import { PATHS, USER_AGENT } from './paths.ts';
 import { NO_PORTAL, renderPrelogin } from './prelogin.ts';
-import { cookieOfAuthcookie } from './session-cookie.ts';
 
 /** Requests that a connection serves, and characters of a request's target, which holds a cookie (spec 17). */
 const MAX_REQUESTS = 32;
@@ -118,7 +118,7 @@ class Front {
 
   /** Whose cookie it is, if it comes with that user's name (spec 14). */
   async #session(fields: ReadonlyMap<string, string>): Promise<GatewaySession | undefined> {
-    const cookie = cookieOfAuthcookie(fields.get('authcookie') ?? '');
+    const cookie = cookieOffWire(fields.get('authcookie') ?? '');
     const session = cookie && (await this.#visitor.session(cookie));
     return session?.user === fields.get('user') ? session : undefined;
   }

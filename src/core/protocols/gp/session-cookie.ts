@@ -8,7 +8,6 @@
 import { MisuseError } from '../../errors.ts';
 import { encodeForm, parseForm } from '../../http/form-urlencoded.ts';
 import { Secret } from '../../secret.ts';
-import { fromBase64, fromHex, toBase64, toHex } from '../../wire/text.ts';
 
 /** In the order in which they are written. */
 export const COOKIE_FIELDS = ['authcookie', 'portal', 'user', 'domain', 'preferred-ip', 'preferred-ipv6', 'computer'] as const;
@@ -39,16 +38,4 @@ export function renderSessionCookie(fields: CookieFields): Secret {
       }),
     ),
   );
-}
-
-const ON_WIRE = /^[0-9a-f]{64}$/;
-
-/** A gateway's cookie, 256 bits in base64, in the hex digits that clients know. */
-export function authcookieOf(cookie: Secret): string {
-  return toHex(fromBase64(cookie.reveal()));
-}
-
-/** Undefined for what is none of ours. */
-export function cookieOfAuthcookie(authcookie: string): Secret | undefined {
-  return ON_WIRE.test(authcookie) ? new Secret(toBase64(fromHex(authcookie))) : undefined;
 }

@@ -5,9 +5,10 @@
  */
 import type { HttpHeaders, HttpResponse } from '../../http/message.ts';
 import type { Secret } from '../../secret.ts';
+import { cookieOnWire } from '../hex-cookie.ts';
 import { CLOSES, clearedCookie, pageAnswer, redirect } from '../page-gateway.ts';
 import { PATHS } from './paths.ts';
-import { cookieOnWire, FIRST_COOKIE, LAST_COOKIE, POLICY_COOKIE, SESSION_COOKIE, URL_COOKIE } from './session-cookie.ts';
+import { FIRST_COOKIE, LAST_COOKIE, POLICY_COOKIE, SESSION_COOKIE, URL_COOKIE } from './session-cookie.ts';
 
 export function page(body: string, more: HttpHeaders = []): HttpResponse {
   return pageAnswer(200, 'OK', 'text/html; charset=utf-8', body, more);

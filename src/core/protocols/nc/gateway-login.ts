@@ -12,9 +12,9 @@ import { type AuthDialogue, type AuthStep, LOGIN_FIELDS } from '../../auth/dialo
 import type { AuthForm, FormValues } from '../../auth/form.ts';
 import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { Secret } from '../../secret.ts';
-import { fromBase64, fromHex, toBase64, toHex } from '../../wire/text.ts';
 import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
-import { asksFor, type LoginFields, loginHints, parseLoginForm } from '../page-login.ts';
+import { cookieOffWire, cookieOnWire } from '../hex-cookie.ts';
+import { answerInTurn, type LoginFields, loginHints, logOutcome, parseLoginForm, questionIn, replyOf } from '../page-login.ts';
 import { admitted, page } from './gateway-answer.ts';
 import { CODE_FORM, LOGIN_FORM, type PageField, REALM_FIELD, renderLoginPage } from './login-page.ts';
 import { PATHS } from './paths.ts';
@@ -58,7 +58,7 @@ export class GatewayLogin {
         { kind: 'text', name: USERNAME, value: '' },
         { kind: 'password', name: PASSWORD, value: '' },
         ...choices,
-        { kind: 'hidden', name: STEP, value: onWire(dialogue.id) },
+        { kind: 'hidden', name: STEP, value: cookieOnWire(new Secret(dialogue.id)) },
       ],
       message ?? this.#visitor.host.preLoginBanner,
     );
@@ -66,28 +66,29 @@ export class GatewayLogin {
 
   async answer(request: HttpRequest): Promise<HttpResponse> {
     const fields = parseLoginForm(request, [USERNAME, PASSWORD, CODE, STEP]);
-    const dialogue = await this.#visitor.resume(offWire(fields.get(STEP) ?? ''));
+    const dialogue = await this.#resumed(fields);
     if (fields.has(USERNAME)) return this.#answerFirst(request, fields, dialogue);
     // A form of a log-in that is over, or of nobody's.
     if (dialogue === undefined) return this.firstPage(request, 'The log-in has taken too long.');
-    const secret = new Secret(fields.get(CODE) ?? '');
-    return this.#show(request, dialogue, await dialogue.next({ [LOGIN_FIELDS.password]: secret, [LOGIN_FIELDS.secondPassword]: secret }));
+    return this.#show(request, dialogue, await dialogue.next(replyOf(fields.get(CODE) ?? '')));
   }
 
   /** A name and a password at once, which back ends ask one after the other. */
   async #answerFirst(request: HttpRequest, fields: LoginFields, resumed: AuthDialogue | undefined): Promise<HttpResponse> {
-    let dialogue = resumed;
-    let step: AuthStep | undefined;
-    if (dialogue === undefined) ({ dialogue, step } = await this.#begin(request));
     const realm = fields.get(REALM_FIELD);
     const name: FormValues = {
       [LOGIN_FIELDS.username]: fields.get(USERNAME) ?? '',
       ...(realm !== undefined && { [LOGIN_FIELDS.group]: realm }),
     };
-    if (step === undefined || asksFor(step, name)) step = await dialogue.next(name);
     const password: FormValues = { [LOGIN_FIELDS.password]: new Secret(fields.get(PASSWORD) ?? '') };
-    if (asksFor(step, password)) step = await dialogue.next(password);
-    return this.#show(request, dialogue, step);
+    if (resumed !== undefined) return this.#show(request, resumed, await answerInTurn(resumed, await resumed.next(name), [password]));
+    const { dialogue, step } = await this.#begin(request);
+    return this.#show(request, dialogue, await answerInTurn(dialogue, step, [name, password]));
+  }
+
+  async #resumed(fields: LoginFields): Promise<AuthDialogue | undefined> {
+    const id = cookieOffWire(fields.get(STEP) ?? '');
+    return id && this.#visitor.resume(id.reveal());
   }
 
   #begin({ headers }: HttpRequest): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
@@ -95,13 +96,11 @@ export class GatewayLogin {
   }
 
   #show(request: HttpRequest, dialogue: AuthDialogue, step: AuthStep): Promise<HttpResponse> | HttpResponse {
-    const { log } = this.#visitor;
+    logOutcome(this.#visitor.log, step);
     switch (step.type) {
       case 'admitted':
-        log.log('info', 'logged in', { user: step.user, group: step.group });
         return admitted(step.cookie, this.#visitor.timeOfDay());
       case 'refused':
-        log.log('info', 'log-in refused', { reason: step.message });
         return form(
           LOGIN_FORM,
           [
@@ -118,15 +117,13 @@ export class GatewayLogin {
   }
 
   #ask(request: HttpRequest, dialogue: AuthDialogue, asked: AuthForm): Promise<HttpResponse> | HttpResponse {
-    const [field] = asked.fields.filter(({ kind }) => kind !== 'hidden');
-    // Name and password were wrong: both are asked again, as appliances do.
-    const isAnew = field === undefined || field.kind === 'choice' || field.name === LOGIN_FIELDS.username || asked.error !== undefined;
-    if (isAnew) return this.firstPage(request, asked.error ?? asked.message ?? 'The log-in was refused.');
+    const field = questionIn(asked);
+    if (field === undefined) return this.firstPage(request, asked.error ?? asked.message ?? 'The log-in was refused.');
     return form(
       CODE_FORM,
       [
         { kind: field.kind === 'text' ? 'text' : 'password', name: CODE, value: '' },
-        { kind: 'hidden', name: STEP, value: onWire(dialogue.id) },
+        { kind: 'hidden', name: STEP, value: cookieOnWire(new Secret(dialogue.id)) },
       ],
       asked.message ?? field.label,
     );
@@ -135,13 +132,4 @@ export class GatewayLogin {
 
 function form(id: string, fields: readonly PageField[], message: string | undefined): HttpResponse {
   return page(renderLoginPage({ kind: 'form', id, action: PATHS.login, fields, ...(message !== undefined && { message }) }));
-}
-
-/** The dialogue's id is base64; on the wire hexadecimal, which no client spoils. */
-function onWire(id: string): string {
-  return toHex(fromBase64(id));
-}
-
-function offWire(text: string): string {
-  return /^([0-9a-f]{2}){1,64}$/.test(text) ? toBase64(fromHex(text)) : '';
 }

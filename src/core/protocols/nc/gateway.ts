@@ -11,13 +11,14 @@ import { parseCookies } from '../../http/cookies.ts';
 import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '../../http/message.ts';
 import { pathOf } from '../../http/request-target.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
+import { cookieOffWire } from '../hex-cookie.ts';
 import { granted, notFound, servePages } from '../page-gateway.ts';
 import { userAgentOf } from '../page-login.ts';
 import { loggedOut, page, toWelcome, tunnelRefused } from './gateway-answer.ts';
 import { GatewayLogin } from './gateway-login.ts';
 import { NcGatewayTunnel } from './gateway-tunnel.ts';
 import { PATHS } from './paths.ts';
-import { cookieOffWire, SESSION_COOKIE } from './session-cookie.ts';
+import { SESSION_COOKIE } from './session-cookie.ts';
 
 /** Requests that a connection serves, and characters of a request's target. */
 const MAX_REQUESTS = 64;

@@ -9,7 +9,6 @@ import { MisuseError } from '../../errors.ts';
 import { type CookieJar, parseCookies } from '../../http/cookies.ts';
 import { isHeadText } from '../../http/tokens.ts';
 import { Secret } from '../../secret.ts';
-import { fromBase64, fromHex, toBase64, toHex } from '../../wire/text.ts';
 
 /** That it is there ends the log-in, whatever the page says. */
 export const SESSION_COOKIE = 'DSID';
@@ -49,14 +48,4 @@ export function parseSessionCookie(cookie: Secret): readonly (readonly [name: st
     throw new MisuseError(`The cookie has no session in it: expected ${SESSION_COOKIE}=VALUE.`);
   }
   return cookies.map(({ name, value }) => [name, new Secret(value)]);
-}
-
-/** A gateway's cookie of 256 bits as it goes on the wire, hexadecimal as clients know it, and back. */
-export function cookieOnWire(cookie: Secret): string {
-  return toHex(fromBase64(cookie.reveal()));
-}
-
-/** Undefined for what is none. */
-export function cookieOffWire(value: string): Secret | undefined {
-  return /^[0-9a-f]{64}$/.test(value) ? new Secret(toBase64(fromHex(value))) : undefined;
 }

@@ -13,13 +13,14 @@ import { PeerMisbehavedError } from '../../errors.ts';
 import { checkHttpLimit } from '../../http/limits.ts';
 import { Secret } from '../../secret.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
+import { cookieOffWire, cookieOnWire } from '../base64url-cookie.ts';
 import type { GatewayConnection, GatewaySession, Visitor } from '../gateway-protocol.ts';
-import { asksFor, loginHints } from '../page-login.ts';
+import { answerInTurn, asksFor, loginHints, logOutcome, replyOf } from '../page-login.ts';
 import { AVP_CODES, type Avp, eapAvp, numberAvp, numberOf, textAvp, textOf } from './avp.ts';
 import { decodeEap, EAP_CODES, EAP_METHODS } from './eap.ts';
 import type { GatewayConversation } from './gateway-conversation.ts';
 import { decodePasswordResponse, encodePasswordRequest, type PasswordRequest } from './password-method.ts';
-import { cookieOffWire, cookieOnWire, cookieValue, MAX_COOKIE_LENGTH } from './session-cookie.ts';
+import { cookieValue, MAX_COOKIE_LENGTH } from './session-cookie.ts';
 
 /** Questions of one log-in: wrong passwords have limits of their own, at the back end. */
 const MAX_QUESTIONS = 32;
@@ -112,18 +113,16 @@ export class GatewayLogin {
 
   async #lead(first: Turn): Promise<Admission | undefined> {
     const { visitor, conversation } = this.#parts;
-    const { log } = visitor;
     let turn: Turn | undefined = first;
     for (let questions = 0; turn !== undefined && questions < MAX_QUESTIONS; questions++) {
       const { dialogue, step }: Turn = turn;
+      logOutcome(visitor.log, step);
       switch (step.type) {
         case 'admitted': {
-          log.log('info', 'logged in', { user: step.user, group: step.group });
           const session = await visitor.session(step.cookie);
           return session && { session, cookie: cookieOnWire(step.cookie), userAgent: this.#userAgent };
         }
         case 'refused':
-          log.log('info', 'log-in refused', { reason: step.message });
           conversation.tell([this.#passwordAvp({ type: 'failed', text: step.message })]);
           return undefined;
         case 'ask':
@@ -161,16 +160,14 @@ export class GatewayLogin {
       return asksFor(step, { [LOGIN_FIELDS.username]: '' }) ? this.#give(anew.dialogue, {}, credentials) : anew;
     }
     const reply = await (field.kind === 'otp' ? this.#code(form, field) : this.#secondary(form, field));
-    const secret = new Secret(reply);
-    return { dialogue, step: await dialogue.next({ [LOGIN_FIELDS.password]: secret, [LOGIN_FIELDS.secondPassword]: secret }) };
+    return { dialogue, step: await dialogue.next(replyOf(reply)) };
   }
 
   /** A name and a password at once, which back ends ask one after the other. */
   async #give(dialogue: AuthDialogue, realm: FormValues, { username, password }: Credentials): Promise<Turn> {
     this.#username = username;
     const step = await dialogue.next({ ...realm, [LOGIN_FIELDS.username]: username });
-    const values = { [LOGIN_FIELDS.password]: password };
-    return { dialogue, step: asksFor(step, values) ? await dialogue.next(values) : step };
+    return { dialogue, step: await answerInTurn(dialogue, step, [{ [LOGIN_FIELDS.password]: password }]) };
   }
 
   /** The value of the group: asked for where there are several, and the URL has named none. */

@@ -13,6 +13,7 @@ import { percentDecode } from '../../http/form-urlencoded.ts';
 import { type HttpRequest, type HttpResponse, headerValues } from '../../http/message.ts';
 import { pathOf } from '../../http/request-target.ts';
 import { toHex } from '../../wire/text.ts';
+import { cookieOffWire } from '../base64url-cookie.ts';
 import type { GatewayConnection, GatewayProtocol, LeaseWishes, Visitor } from '../gateway-protocol.ts';
 import { granted, notFound, pageAnswer, servePages } from '../page-gateway.ts';
 import type { ClientInformation } from './auth-payload.ts';
@@ -21,7 +22,7 @@ import { ClientLeft, GatewayConversation } from './gateway-conversation.ts';
 import { type Admission, GatewayLogin } from './gateway-login.ts';
 import { GatewayTunnel } from './gateway-tunnel.ts';
 import { LOG_OUT_PATH } from './paths.ts';
-import { cookieOffWire, MAX_COOKIE_LENGTH, SESSION_COOKIE } from './session-cookie.ts';
+import { MAX_COOKIE_LENGTH, SESSION_COOKIE } from './session-cookie.ts';
 import { isUpgrade, SWITCHING } from './upgrade.ts';
 
 /** Requests that a connection serves, and characters of a request's target. */

@@ -13,7 +13,7 @@
  */
 import { PeerMisbehavedError } from '../../errors.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
-import { copyOf } from '../../wire/copy.ts';
+import { copyOf, joined } from '../../wire/copy.ts';
 
 export const IFT_HEADER_LENGTH = 16;
 /** Where the packet's length is. */
@@ -113,14 +113,7 @@ export class IftDeframer {
 
   push(bytes: Uint8Array): void {
     const left = this.#partial.length - this.#at;
-    if (left === 0) {
-      this.#partial = bytes;
-    } else {
-      const joined = new Uint8Array(left + bytes.length);
-      joined.set(this.#partial.subarray(this.#at));
-      joined.set(bytes, left);
-      this.#partial = joined;
-    }
+    this.#partial = left === 0 ? bytes : joined(this.#partial.subarray(this.#at), bytes);
     this.#at = 0;
   }
 

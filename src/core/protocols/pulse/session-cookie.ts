@@ -36,13 +36,3 @@ export function parseSessionCookie(cookie: Secret): Secret {
   }
   return new Secret(value);
 }
-
-/** A gateway's cookie of 256 bits as it goes on the wire, and back: base64url without padding, which needs no escape anywhere. */
-export function cookieOnWire(cookie: Secret): string {
-  return cookie.reveal().replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
-}
-
-export function cookieOffWire(value: string): Secret {
-  const base64 = value.replaceAll('-', '+').replaceAll('_', '/');
-  return new Secret(base64 + '='.repeat((4 - (base64.length % 4)) % 4));
-}

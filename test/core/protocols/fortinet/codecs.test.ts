@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { MisuseError, PeerMisbehavedError, SallyportError } from '../../../../src/core/errors.ts';
+import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/base64url-cookie.ts';
 import { parseChallengePage, renderChallengePage } from '../../../../src/core/protocols/fortinet/challenge-page.ts';
 import { parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/fortinet/configuration.ts';
 import {
@@ -12,12 +13,7 @@ import {
   renderServerHello,
 } from '../../../../src/core/protocols/fortinet/dtls-hello.ts';
 import { parseLoginAnswer, renderAccepted, renderCodeWanted, renderRefused } from '../../../../src/core/protocols/fortinet/login-answer.ts';
-import {
-  cookieOffWire,
-  cookieOnWire,
-  parseSessionCookie,
-  renderSessionCookie,
-} from '../../../../src/core/protocols/fortinet/session-cookie.ts';
+import { parseSessionCookie, renderSessionCookie } from '../../../../src/core/protocols/fortinet/session-cookie.ts';
 import { TunnelRequest } from '../../../../src/core/protocols/fortinet/tunnel-request.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp } from '../../../../src/core/wire/ip-address.ts';

@@ -10,12 +10,8 @@ import { wayOf } from '../../../../src/core/protocols/gp/login.ts';
 import { parseLoginAnswer, renderAdmission, renderChallenge } from '../../../../src/core/protocols/gp/login-answer.ts';
 import { readPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
 import { parsePrelogin, renderPrelogin } from '../../../../src/core/protocols/gp/prelogin.ts';
-import {
-  authcookieOf,
-  cookieOfAuthcookie,
-  parseSessionCookie,
-  renderSessionCookie,
-} from '../../../../src/core/protocols/gp/session-cookie.ts';
+import { parseSessionCookie, renderSessionCookie } from '../../../../src/core/protocols/gp/session-cookie.ts';
+import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { fromHex, toBase64, toHex } from '../../../../src/core/wire/text.ts';
@@ -225,9 +221,9 @@ describe('GlobalProtect cookies', () => {
 
   it('hold a gateway’s own, in hex digits', () => {
     const bytes = Uint8Array.from({ length: 32 }, (_, i) => 255 - i);
-    assert.equal(authcookieOf(new Secret(toBase64(bytes))), toHex(bytes));
-    assert.equal(cookieOfAuthcookie(toHex(bytes))?.reveal(), toBase64(bytes));
-    assert.equal(cookieOfAuthcookie('0123'), undefined);
+    assert.equal(cookieOnWire(new Secret(toBase64(bytes))), toHex(bytes));
+    assert.equal(cookieOffWire(toHex(bytes))?.reveal(), toBase64(bytes));
+    assert.equal(cookieOffWire('0123'), undefined);
   });
 });
 

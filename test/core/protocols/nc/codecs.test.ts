@@ -1,14 +1,16 @@
 /** The formats of Network Connect, with the bytes of the specification, both ways. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { MisuseError, PeerMisbehavedError, PeerRefusedError } from '../../../../src/core/errors.ts';
 import { CookieJar } from '../../../../src/core/http/cookies.ts';
+import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
 import { parseConfiguration, parseMtu, renderConfiguration, renderMtu } from '../../../../src/core/protocols/nc/configuration.ts';
 import { KMP_HEADER_LENGTH, parseAttributes, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
 import { formOf, type LoginPage, parseLoginPage, renderLoginPage } from '../../../../src/core/protocols/nc/login-page.ts';
 import { helloName, renderHello, renderRecord, renderRecords } from '../../../../src/core/protocols/nc/oncp-record.ts';
-import { cookieOffWire, cookieOnWire, parseSessionCookie, sessionIn } from '../../../../src/core/protocols/nc/session-cookie.ts';
+import { parseSessionCookie, sessionIn } from '../../../../src/core/protocols/nc/session-cookie.ts';
 import { renderTunnelRequest } from '../../../../src/core/protocols/nc/tunnel-request.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp } from '../../../../src/core/wire/ip-address.ts';

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { PeerMisbehavedError, SallyportError, UnsupportedError } from '../../../../src/core/errors.ts';
+import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/base64url-cookie.ts';
 import {
   agreedVersion,
   decodeAuth,
@@ -24,7 +25,7 @@ import {
   encodePasswordRequest,
   encodePasswordResponse,
 } from '../../../../src/core/protocols/pulse/password-method.ts';
-import { cookieOffWire, cookieOnWire, parseSessionCookie } from '../../../../src/core/protocols/pulse/session-cookie.ts';
+import { parseSessionCookie } from '../../../../src/core/protocols/pulse/session-cookie.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { fromHex, toHex, utf8 } from '../../../../src/core/wire/text.ts';

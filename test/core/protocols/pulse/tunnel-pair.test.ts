@@ -6,6 +6,7 @@ import type { HttpResponse } from '../../../../src/core/http/message.ts';
 import { renderResponse } from '../../../../src/core/http/render.ts';
 import { RequestParser } from '../../../../src/core/http/request-parser.ts';
 import { silentLogger } from '../../../../src/core/log.ts';
+import { cookieOnWire } from '../../../../src/core/protocols/base64url-cookie.ts';
 import type {
   ClientFacts,
   GatewayConnection,
@@ -17,7 +18,6 @@ import { ClientTunnel } from '../../../../src/core/protocols/pulse/client-tunnel
 import { pulseGateway } from '../../../../src/core/protocols/pulse/gateway.ts';
 import { GatewayTunnel } from '../../../../src/core/protocols/pulse/gateway-tunnel.ts';
 import { IftWriter } from '../../../../src/core/protocols/pulse/ift-packet.ts';
-import { cookieOnWire } from '../../../../src/core/protocols/pulse/session-cookie.ts';
 import { upgradeHeaders } from '../../../../src/core/protocols/pulse/upgrade.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import type { CloseReason, TunnelEvent, TunnelMachine, TunnelSink } from '../../../../src/core/tunnel/machine.ts';

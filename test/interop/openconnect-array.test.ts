@@ -3,17 +3,11 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { arrayGateway } from '../../src/core/protocols/array/gateway.ts';
 import { cookieOffWire } from '../../src/core/protocols/hex-cookie.ts';
-import { Secret } from '../../src/core/secret.ts';
-import { FrontServer } from '../support/front-server.ts';
-import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.ts';
-import { type OpenconnectOptions, type OpenconnectRun, printed, runOpenconnect } from '../support/openconnect-run.ts';
+import type { VisitorOptions } from '../support/gateway-visitor.ts';
+import { openFront, PEOPLE } from '../support/openconnect-front.ts';
+import { type OpenconnectOptions, printed } from '../support/openconnect-run.ts';
 import { missing } from '../support/requirements.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
-
-const USERS = {
-  alice: { password: 'right&one+%' },
-  bob: { password: 'right-one', code: '123456' },
-};
 
 describe("openconnect 9.01 at our gateway's Array front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
   let certificate: ThrowawayCertificate;
@@ -21,20 +15,15 @@ describe("openconnect 9.01 at our gateway's Array front", { skip: missing('openc
     certificate = throwawayCertificate();
   });
 
-  async function start(options: VisitorOptions = { users: USERS }) {
-    const visitor = new PlayedVisitor({ ...options, page: { certificate: certificate.der, ...options.page } });
-    const material = { certificates: [{ certificate: certificate.certificatePem, key: new Secret(certificate.keyPem) }] };
-    const server = await FrontServer.start(visitor, [material], { protocol: arrayGateway });
-    const run = ({ args = [], method = '', ...more }: OpenconnectOptions & { readonly method?: string }): Promise<OpenconnectRun> =>
-      runOpenconnect(
-        { authority: server.authority, certificate },
-        { ...more, args: ['--protocol=array', '--passwd-on-stdin', `--form-entry=form:method=${method}`, ...args] },
-      );
-    return { visitor, run, server, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
-  }
+  const start = async (visitor?: VisitorOptions) => {
+    const front = await openFront(arrayGateway, certificate, { ...(visitor && { visitor }) });
+    const run = ({ args = [], method = '', ...more }: OpenconnectOptions & { readonly method?: string }) =>
+      front.run({ ...more, args: [`--form-entry=form:method=${method}`, ...args] });
+    return { ...front, run };
+  };
 
   it('logs in with a password, and brings its method, which is a group or the default', async () => {
-    await using gateway = await start({ users: USERS, groups: [{ value: 'staff', label: 'Staff people' }] });
+    await using gateway = await start({ users: PEOPLE, groups: [{ value: 'staff', label: 'Staff people' }] });
     for (const method of ['staff', 'no such']) {
       const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n', method });
       assert.equal(run.exitCode, 0, run.stderr);
@@ -58,7 +47,7 @@ describe("openconnect 9.01 at our gateway's Array front", { skip: missing('openc
   });
 
   it('fails with status 1 where there is no lease', async () => {
-    await using gateway = await start({ users: USERS, noLease: 'There is no address.' });
+    await using gateway = await start({ users: PEOPLE, noLease: 'There is no address.' });
     const run = await gateway.run({ args: ['--user=alice', '--script-tun', '--script=true'], stdin: 'right&one+%\n' });
     assert.equal(run.exitCode, 1, run.stderr);
     assert.equal(gateway.server.handOvers.length, 0);

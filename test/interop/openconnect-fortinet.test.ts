@@ -3,18 +3,11 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { cookieOffWire } from '../../src/core/protocols/base64url-cookie.ts';
 import { fortinetGateway } from '../../src/core/protocols/fortinet/gateway.ts';
-import { Secret } from '../../src/core/secret.ts';
-import { FrontServer } from '../support/front-server.ts';
-import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.ts';
-import { type OpenconnectOptions, type OpenconnectRun, printed, runOpenconnect } from '../support/openconnect-run.ts';
+import type { PlayedVisitor, VisitorOptions } from '../support/gateway-visitor.ts';
+import { openFront, PEOPLE } from '../support/openconnect-front.ts';
+import { type OpenconnectRun, printed } from '../support/openconnect-run.ts';
 import { missing } from '../support/requirements.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
-
-const USERS = {
-  alice: { password: 'right&one+%' },
-  bob: { password: 'right-one', code: '123456' },
-  carol: { password: 'right-one', challenge: 'blue' },
-};
 
 describe("openconnect 9.01 at our gateway's Fortinet front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
   let certificate: ThrowawayCertificate;
@@ -22,17 +15,7 @@ describe("openconnect 9.01 at our gateway's Fortinet front", { skip: missing('op
     certificate = throwawayCertificate();
   });
 
-  async function start(options: VisitorOptions = { users: USERS }) {
-    const visitor = new PlayedVisitor({ ...options, page: { certificate: certificate.der, ...options.page } });
-    const material = { certificates: [{ certificate: certificate.certificatePem, key: new Secret(certificate.keyPem) }] };
-    const server = await FrontServer.start(visitor, [material], { protocol: fortinetGateway });
-    const run = ({ args = [], ...more }: OpenconnectOptions): Promise<OpenconnectRun> =>
-      runOpenconnect(
-        { authority: server.authority, certificate },
-        { ...more, args: ['--protocol=fortinet', '--passwd-on-stdin', ...args] },
-      );
-    return { visitor, run, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
-  }
+  const start = (visitor?: VisitorOptions) => openFront(fortinetGateway, certificate, { ...(visitor && { visitor }) });
 
   function sessionOf(visitor: PlayedVisitor, run: OpenconnectRun) {
     assert.equal(run.exitCode, 0, run.stderr);
@@ -68,7 +51,7 @@ describe("openconnect 9.01 at our gateway's Fortinet front", { skip: missing('op
   });
 
   it('brings its realm, which is a group or the default', async () => {
-    await using gateway = await start({ users: USERS, groups: [{ value: 'staff', label: 'Staff people' }] });
+    await using gateway = await start({ users: PEOPLE, groups: [{ value: 'staff', label: 'Staff people' }] });
     const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n', path: '/staff' });
     assert.equal(sessionOf(gateway.visitor, run).group, 'staff');
     const unknown = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n', path: '/no%2Bsuch' });
@@ -76,7 +59,7 @@ describe("openconnect 9.01 at our gateway's Fortinet front", { skip: missing('op
   });
 
   it('is refused with status 2 where there is no lease', async () => {
-    await using gateway = await start({ users: USERS, noLease: 'There is no address.' });
+    await using gateway = await start({ users: PEOPLE, noLease: 'There is no address.' });
     const run = await gateway.run({ args: ['--user=alice', '--script-tun', '--script=true'], stdin: 'right&one+%\n' });
     assert.equal(run.exitCode, 2, run.stderr);
   });

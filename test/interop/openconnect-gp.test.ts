@@ -3,18 +3,11 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { gpGateway } from '../../src/core/protocols/gp/gateway.ts';
 import { cookieOffWire } from '../../src/core/protocols/hex-cookie.ts';
-import { Secret } from '../../src/core/secret.ts';
-import { FrontServer } from '../support/front-server.ts';
-import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.ts';
-import { type OpenconnectOptions, type OpenconnectRun, printed, runOpenconnect } from '../support/openconnect-run.ts';
+import type { PlayedVisitor, VisitorOptions } from '../support/gateway-visitor.ts';
+import { openFront, PEOPLE } from '../support/openconnect-front.ts';
+import { type OpenconnectRun, printed } from '../support/openconnect-run.ts';
 import { missing } from '../support/requirements.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
-
-const USERS = {
-  alice: { password: 'right&one+%' },
-  bob: { password: 'right-one', code: '123456' },
-  carol: { password: 'right-one', challenge: 'blue' },
-};
 
 describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
   let certificate: ThrowawayCertificate;
@@ -22,14 +15,7 @@ describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missin
     certificate = throwawayCertificate();
   });
 
-  async function start(options: VisitorOptions = { users: USERS }) {
-    const visitor = new PlayedVisitor({ ...options, page: { certificate: certificate.der, ...options.page } });
-    const material = { certificates: [{ certificate: certificate.certificatePem, key: new Secret(certificate.keyPem) }] };
-    const server = await FrontServer.start(visitor, [material], { protocol: gpGateway });
-    const run = ({ args = [], ...more }: OpenconnectOptions): Promise<OpenconnectRun> =>
-      runOpenconnect({ authority: server.authority, certificate }, { ...more, args: ['--protocol=gp', '--passwd-on-stdin', ...args] });
-    return { visitor, run, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
-  }
+  const start = (visitor?: VisitorOptions) => openFront(gpGateway, certificate, { ...(visitor && { visitor }) });
 
   function sessionOf(visitor: PlayedVisitor, run: OpenconnectRun) {
     assert.equal(run.exitCode, 0, run.stderr);
@@ -62,14 +48,14 @@ describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missin
   });
 
   it('needs a certificate where the host wants one', async () => {
-    await using gateway = await start({ users: USERS, page: { needsCertificate: true } });
+    await using gateway = await start({ users: PEOPLE, page: { needsCertificate: true } });
     const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
     assert.notEqual(run.exitCode, 0);
     assert.equal(gateway.visitor.sessions.size, 0);
   });
 
   it('ends without a lease, and with status 2 for a cookie that is dead', async () => {
-    await using gateway = await start({ users: USERS, noLease: 'There is no address.' });
+    await using gateway = await start({ users: PEOPLE, noLease: 'There is no address.' });
     const tunnel = ['--script-tun', '--script=true'];
     const none = await gateway.run({ args: ['--user=alice', ...tunnel], stdin: 'right&one+%\n' });
     assert.notEqual(none.exitCode, 0);

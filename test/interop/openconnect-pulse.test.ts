@@ -3,18 +3,11 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { cookieOffWire } from '../../src/core/protocols/base64url-cookie.ts';
 import { pulseGateway } from '../../src/core/protocols/pulse/gateway.ts';
-import { Secret } from '../../src/core/secret.ts';
-import { FrontServer } from '../support/front-server.ts';
-import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.ts';
-import { type OpenconnectOptions, type OpenconnectRun, printed, runOpenconnect } from '../support/openconnect-run.ts';
+import type { PlayedVisitor, VisitorOptions } from '../support/gateway-visitor.ts';
+import { openFront, PEOPLE } from '../support/openconnect-front.ts';
+import { type OpenconnectRun, printed } from '../support/openconnect-run.ts';
 import { missing } from '../support/requirements.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
-
-const USERS = {
-  alice: { password: 'right&one+%' },
-  bob: { password: 'right-one', code: '123456' },
-  carol: { password: 'right-one', challenge: 'blue' },
-};
 
 describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
   let certificate: ThrowawayCertificate;
@@ -22,19 +15,10 @@ describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openc
     certificate = throwawayCertificate();
   });
 
-  async function start(options: VisitorOptions = { users: USERS }) {
-    const visitor = new PlayedVisitor({ ...options, page: { certificate: certificate.der, ...options.page } });
-    const material = { certificates: [{ certificate: certificate.certificatePem, key: new Secret(certificate.keyPem) }] };
-    const server = await FrontServer.start(visitor, [material], { protocol: pulseGateway });
-    const run = ({ args = [], ...more }: OpenconnectOptions): Promise<OpenconnectRun> =>
-      runOpenconnect({ authority: server.authority, certificate }, { ...more, args: ['--protocol=pulse', '--passwd-on-stdin', ...args] });
-    return {
-      visitor,
-      run,
-      onHandOver: (told: () => void) => Object.assign(server, { onHandOver: told }),
-      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-    };
-  }
+  const start = async (visitor?: VisitorOptions) => {
+    const front = await openFront(pulseGateway, certificate, { ...(visitor && { visitor }) });
+    return { ...front, onHandOver: (told: () => void) => Object.assign(front.server, { onHandOver: told }) };
+  };
 
   function sessionOf(visitor: PlayedVisitor, run: OpenconnectRun) {
     assert.equal(run.exitCode, 0, run.stderr);
@@ -74,7 +58,7 @@ describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openc
       { value: 'staff', label: 'Staff people' },
       { value: 'guests', label: 'Guests' },
     ];
-    await using gateway = await start({ users: USERS, groups });
+    await using gateway = await start({ users: PEOPLE, groups });
     const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n', path: '/staff' });
     assert.equal(sessionOf(gateway.visitor, run).group, 'staff');
     const chosen = await gateway.run({ args: ['--authenticate', '--user=alice', '--authgroup=Guests'], stdin: 'right&one+%\n' });
@@ -82,7 +66,7 @@ describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openc
   });
 
   it('reads a notice before it logs in', async () => {
-    await using gateway = await start({ users: USERS, page: { preLoginBanner: 'Be careful.' } });
+    await using gateway = await start({ users: PEOPLE, page: { preLoginBanner: 'Be careful.' } });
     const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
     assert.equal(sessionOf(gateway.visitor, run).user, 'alice');
   });
@@ -99,7 +83,7 @@ describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openc
   });
 
   it('is told that there is no lease, and with status 2 that a cookie is dead', async () => {
-    await using gateway = await start({ users: USERS, noLease: 'There is no address.' });
+    await using gateway = await start({ users: PEOPLE, noLease: 'There is no address.' });
     const run = await gateway.run({ args: ['--user=alice', '--script-tun', '--script=true'], stdin: 'right&one+%\n' });
     assert.equal(run.exitCode, 1, run.stderr);
     const dead = await gateway.run({ args: ['--cookie=abcdefgh', '--script-tun', '--script=true'], stdin: '\n' });

@@ -16,9 +16,10 @@ import { formatIp } from '../../wire/ip-address.ts';
 import { toHex } from '../../wire/text.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, Visitor } from '../gateway-protocol.ts';
 import { cookieOffWire, cookieOnWire } from '../hex-cookie.ts';
-import { granted, notFound, servePages } from '../page-gateway.ts';
+import { granted, notFound, type PageFront, servePages } from '../page-gateway.ts';
+import type { PagedLogin } from '../paged-login.ts';
 import { document, loggedOut, noSession, page, preliminaryCookies, toPolicy, tunnelRefused } from './gateway-answer.ts';
-import { GatewayLogin, wishesOf } from './gateway-login.ts';
+import { gatewayLogin, wishesOf } from './gateway-login.ts';
 import { datagramFront, streamTunnel } from './gateway-tunnel.ts';
 import { renderOptions } from './options-document.ts';
 import { PATHS } from './paths.ts';
@@ -42,27 +43,24 @@ export const f5Gateway: GatewayProtocol = {
     // openconnect calls itself here what it does with AnyConnect; then the host's default decides (spec 1.1).
     return /AnyConnect|F5|EdgeClient/.test(headerValue(first.headers, 'User-Agent') ?? '') ? 'certain' : 'likely';
   },
-  serve: (connection, visitor) => new Front(connection, visitor).serve(),
+  serve: (connection, visitor) => servePages(connection, visitor, new Front(connection, visitor)),
   datagrams: datagramFront,
 };
 
-class Front {
+class Front implements PageFront {
+  readonly maxRequests = MAX_REQUESTS;
+  readonly maxTargetLength = MAX_TARGET_LENGTH;
   readonly #connection: GatewayConnection;
   readonly #visitor: Visitor;
-  readonly #login: GatewayLogin;
+  readonly #login: PagedLogin;
 
   constructor(connection: GatewayConnection, visitor: Visitor) {
     this.#connection = connection;
     this.#visitor = visitor;
-    this.#login = new GatewayLogin(connection, visitor);
+    this.#login = gatewayLogin(connection, visitor);
   }
 
-  serve(): Promise<'close' | 'tunnel'> {
-    const route = (request: HttpRequest) => this.#route(request);
-    return servePages(this.#connection, this.#visitor, { maxRequests: MAX_REQUESTS, maxTargetLength: MAX_TARGET_LENGTH, route });
-  }
-
-  async #route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
+  async route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
     const path = pathOf(request.target);
     if (request.method === 'POST') return path === PATHS.policy ? this.#login.answer(request) : notFound();
     if (request.method !== 'GET') return notFound();

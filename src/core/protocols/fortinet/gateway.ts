@@ -14,7 +14,7 @@ import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '
 import { pathOf } from '../../http/request-target.ts';
 import { cookieOffWire } from '../base64url-cookie.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
-import { granted, notFound, redirect, servePages } from '../page-gateway.ts';
+import { granted, notFound, type PageFront, redirect, servePages } from '../page-gateway.ts';
 import { userAgentOf } from '../page-login.ts';
 import { USER_AGENT } from './client-http.ts';
 import { renderConfiguration } from './configuration.ts';
@@ -36,11 +36,13 @@ export const fortinetGateway: GatewayProtocol = {
     // The word by which portals know their clients: a tie-break, as the path is anybody's.
     return (headerValue(first.headers, 'User-Agent') ?? '').includes('SV1') ? 'certain' : 'likely';
   },
-  serve: (connection, visitor) => new Front(connection, visitor).serve(),
+  serve: (connection, visitor) => servePages(connection, visitor, new Front(connection, visitor)),
   datagrams: datagramFront,
 };
 
-class Front {
+class Front implements PageFront {
+  readonly maxRequests = MAX_REQUESTS;
+  readonly maxTargetLength = MAX_TARGET_LENGTH;
   readonly #connection: GatewayConnection;
   readonly #visitor: Visitor;
   readonly #login: GatewayLogin;
@@ -51,12 +53,7 @@ class Front {
     this.#login = new GatewayLogin(connection, visitor);
   }
 
-  serve(): Promise<'close' | 'tunnel'> {
-    const route = (request: HttpRequest) => this.#route(request);
-    return servePages(this.#connection, this.#visitor, { maxRequests: MAX_REQUESTS, maxTargetLength: MAX_TARGET_LENGTH, route });
-  }
-
-  async #route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
+  async route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
     const path = pathOf(request.target);
     if (request.method === 'POST') return path === PATHS.loginCheck ? this.#login.answer(request) : notFound();
     if (request.method !== 'GET') return notFound();

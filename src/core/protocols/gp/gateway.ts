@@ -9,7 +9,7 @@ import { type HttpRequest, type HttpResponse, headerValue } from '../../http/mes
 import { pathOf } from '../../http/request-target.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
 import { cookieOffWire } from '../hex-cookie.ts';
-import { granted, notFound, servePages } from '../page-gateway.ts';
+import { granted, notFound, type PageFront, servePages } from '../page-gateway.ts';
 import { parseLoginForm, userAgentOf } from '../page-login.ts';
 import { renderConfiguration } from './configuration.ts';
 import { failure, NO_ADDRESS, NO_SESSION, noReportNeeded, notByGet, success, tunnelRefused, xml } from './gateway-answer.ts';
@@ -36,10 +36,12 @@ export const gpGateway: GatewayProtocol = {
     if (path === PATHS.tunnel || path.startsWith('/ssl-vpn/') || path.startsWith('/global-protect/')) return 'certain';
     return (headerValue(first.headers, 'User-Agent') ?? '').startsWith(USER_AGENT) ? 'likely' : 'no';
   },
-  serve: (connection, visitor) => new Front(connection, visitor).serve(),
+  serve: (connection, visitor) => servePages(connection, visitor, new Front(connection, visitor)),
 };
 
-class Front {
+class Front implements PageFront {
+  readonly maxRequests = MAX_REQUESTS;
+  readonly maxTargetLength = MAX_TARGET_LENGTH;
   readonly #connection: GatewayConnection;
   readonly #visitor: Visitor;
   readonly #login: GatewayLogin;
@@ -50,12 +52,7 @@ class Front {
     this.#login = new GatewayLogin(connection, visitor);
   }
 
-  serve(): Promise<'close' | 'tunnel'> {
-    const route = (request: HttpRequest) => this.#route(request);
-    return servePages(this.#connection, this.#visitor, { maxRequests: MAX_REQUESTS, maxTargetLength: MAX_TARGET_LENGTH, route });
-  }
-
-  async #route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
+  async route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
     const path = pathOf(request.target);
     switch (path) {
       case PATHS.portalPrelogin:

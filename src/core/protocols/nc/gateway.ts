@@ -12,10 +12,11 @@ import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '
 import { pathOf } from '../../http/request-target.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
 import { cookieOffWire } from '../hex-cookie.ts';
-import { granted, notFound, servePages } from '../page-gateway.ts';
+import { granted, notFound, type PageFront, servePages } from '../page-gateway.ts';
 import { userAgentOf } from '../page-login.ts';
+import type { PagedLogin } from '../paged-login.ts';
 import { loggedOut, page, toWelcome, tunnelRefused } from './gateway-answer.ts';
-import { GatewayLogin } from './gateway-login.ts';
+import { gatewayLogin } from './gateway-login.ts';
 import { NcGatewayTunnel } from './gateway-tunnel.ts';
 import { PATHS } from './paths.ts';
 import { SESSION_COOKIE } from './session-cookie.ts';
@@ -37,26 +38,23 @@ export const ncGateway: GatewayProtocol = {
   },
   // Spec 5.1: it says that it has 256 bytes of body, and has none.
   startsTunnel: ({ method, target }) => method === 'POST' && pathOf(target) === PATHS.tunnel,
-  serve: (connection, visitor) => new Front(connection, visitor).serve(),
+  serve: (connection, visitor) => servePages(connection, visitor, new Front(connection, visitor)),
 };
 
-class Front {
+class Front implements PageFront {
+  readonly maxRequests = MAX_REQUESTS;
+  readonly maxTargetLength = MAX_TARGET_LENGTH;
   readonly #connection: GatewayConnection;
   readonly #visitor: Visitor;
-  readonly #login: GatewayLogin;
+  readonly #login: PagedLogin;
 
   constructor(connection: GatewayConnection, visitor: Visitor) {
     this.#connection = connection;
     this.#visitor = visitor;
-    this.#login = new GatewayLogin(connection, visitor);
+    this.#login = gatewayLogin(connection, visitor);
   }
 
-  serve(): Promise<'close' | 'tunnel'> {
-    const route = (request: HttpRequest) => this.#route(request);
-    return servePages(this.#connection, this.#visitor, { maxRequests: MAX_REQUESTS, maxTargetLength: MAX_TARGET_LENGTH, route });
-  }
-
-  async #route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
+  async route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
     const path = pathOf(request.target);
     if (request.method === 'POST') {
       if (path === PATHS.tunnel) return this.#tunnel(request);

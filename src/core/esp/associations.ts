@@ -7,8 +7,7 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import { REPLAY_WINDOW } from '../tunnel/replay-window.ts';
 import type { TrafficDescription } from '../tunnel/traffic.ts';
-import { copyOf } from '../wire/copy.ts';
-import { type EspKeys, EspReceiver, EspSender, MIN_SPI, NEXT_HEADER } from './packet.ts';
+import { type EspKeys, EspReceiver, EspSender, NEXT_HEADER } from './packet.ts';
 
 /** How long packets under the keys before are still taken (spec 5.6: five seconds at least). */
 const OLD_KEYS_LIFE: Millis = 10_000;
@@ -75,16 +74,3 @@ const FRAMING: TrafficDescription['framing'] = {
   sent: { ipv4: IPV4, ipv6: IPV6 },
   isData: { offset: 0, values: [IPV4, IPV6] },
 };
-
-/** First bytes that a record of DTLS or TLS can have (RFC 7983 §7, and what is to come). */
-const FIRST_TLS_TYPE = 20;
-const LAST_TLS_TYPE = 63;
-
-/** An SPI that `isTaken` does not know, and that nobody takes for the beginning of a DTLS record: a gateway has both on one port. */
-export function newSpi(crypto: CryptoProvider, isTaken: (spi: number) => boolean): number {
-  for (;;) {
-    const spi = new DataView(copyOf(crypto.randomBytes(4)).buffer).getUint32(0);
-    const type = spi >>> 24;
-    if (spi >= MIN_SPI && (type < FIRST_TLS_TYPE || type > LAST_TLS_TYPE) && !isTaken(spi)) return spi;
-  }
-}

@@ -31,9 +31,6 @@ export const NEXT_HEADER = { ipv4: 4, lzo: 5, ipv6: 41 } as const;
 export const ESP_KEY_LENGTHS: Readonly<Record<CbcCipher, number>> = { 'aes-128-cbc': 16, 'aes-256-cbc': 32 };
 export const ESP_MAC_KEY_LENGTHS: Readonly<Record<EspMac, number>> = { md5: 16, sha1: 20, sha256: 32 };
 
-/** The lowest SPI that is not reserved. */
-export const MIN_SPI = 0x100;
-
 const BLOCK = 16;
 const SEQUENCE_OFFSET = 4;
 const IV_OFFSET = 8;
@@ -54,11 +51,6 @@ export function espLength(payloadLength: number, mac: EspMac): number {
 /** The longest payload whose datagram is no longer than `datagramLength` (spec 7). */
 export function espCapacity(datagramLength: number, mac: EspMac): number {
   return Math.floor((datagramLength - PAYLOAD_OFFSET - MAC_LENGTHS[mac]) / BLOCK) * BLOCK - TRAILER;
-}
-
-/** The SPI of what may be an ESP packet; undefined for what is too short for one. */
-export function spiOf(datagram: Uint8Array): number | undefined {
-  return datagram.length < PAYLOAD_OFFSET + BLOCK ? undefined : readU32(datagram, 0);
 }
 
 /** Seals what leaves under one SA. */

@@ -81,7 +81,10 @@ export interface UpgradedStream {
 /** A tunnel that is about to run on a connection. */
 export interface TunnelPlan {
   readonly machine: TunnelMachine;
-  /** UDP flows whose first datagram carries this id (a DTLS hello's session or application id) are the machine's; undefined: it has none. */
+  /**
+   * UDP flows whose first datagram carries this id are the machine's: a DTLS hello's session or application id, or what the SPIs of its ESP have in common
+   * (core/esp/spi.ts). Undefined: it has none.
+   */
   readonly datagramId?: Uint8Array;
   /** What the client says behind its request, without waiting for an answer, is no reason to keep the connection from the packet engine. */
   readonly takesEarlyBytes?: boolean;

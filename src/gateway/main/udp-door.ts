@@ -4,7 +4,7 @@
  *
  * Read first: spec "AnyConnect", section 7.8. Nobody is answered from here but by a cookie, shorter than what asked for it: who guesses learns nothing, and nothing is amplified.
  *
- *   datagram ── a hello with a tunnel's id ───────────────► a new flow of that tunnel
+ *   datagram ── a hello, or ESP, with a tunnel's id ──────► a new flow of that tunnel
  *            ── anything else, from a client's address ───► a flow of its tunnel, if it has just one there: perhaps a NAT has changed the port
  *            ── another hello, where there are vendors whose clients come so ─► a cookie, and with it a flow of nobody's (a worker finds out)
  *            ── the rest ─────────────────────────────────► dropped
@@ -12,6 +12,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { associationId, readFirstHello } from '../../core/dtls/first-hello.ts';
 import { MisuseError, NetworkError, SallyportError, UnsupportedError } from '../../core/errors.ts';
+import { tunnelIdIn } from '../../core/esp/spi.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, formatIp, type IpAddress, parseIp } from '../../core/wire/ip-address.ts';
 import { toHex } from '../../core/wire/text.ts';
@@ -58,7 +59,7 @@ export interface Flow {
 /** A tunnel that datagrams can belong to. */
 export interface DatagramTunnel {
   readonly tunnel: number;
-  /** The id of its client's hellos. */
+  /** The id of its client's hellos; of ESP, of its SPIs. */
   readonly id: Uint8Array;
   /** Of its TLS connection, or of its proxy's: clients use the same addresses for UDP. Where the door has one address of its own, they come to that. */
   readonly local: IpAddress;
@@ -201,6 +202,8 @@ export class UdpDoor {
   }
 
   #saidBy(bytes: Uint8Array): DatagramTunnel | undefined {
+    const espId = tunnelIdIn(bytes);
+    if (espId !== undefined) return this.#byId.get(toHex(espId));
     const hello = readFirstHello(bytes);
     if (hello === undefined) return undefined;
     try {

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { CryptoProvider } from '../../../src/core/crypto/provider.ts';
-import { EspAssociations, type EspKeyPair, newSpi } from '../../../src/core/esp/associations.ts';
+import { EspAssociations, type EspKeyPair } from '../../../src/core/esp/associations.ts';
 import { EspChannel, type EspChannelOptions, type EspProbe } from '../../../src/core/esp/channel.ts';
 import { ESP_KEY_LENGTHS, ESP_MAC_KEY_LENGTHS, type EspKeys } from '../../../src/core/esp/packet.ts';
+import { newSpi } from '../../../src/core/esp/spi.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
 import { fromHex, toHex } from '../../../src/core/wire/text.ts';
@@ -29,7 +30,7 @@ function zeroProbe(role: 'client' | 'gateway'): EspProbe {
 }
 
 function newKeys(crypto: CryptoProvider, cipher: EspKeys['cipher'] = 'aes-256-cbc', mac: EspKeys['mac'] = 'sha256'): EspKeys {
-  const spi = newSpi(crypto, () => false);
+  const spi = newSpi(crypto);
   return { spi, cipher, mac, key: crypto.randomBytes(ESP_KEY_LENGTHS[cipher]), macKey: crypto.randomBytes(ESP_MAC_KEY_LENGTHS[mac]) };
 }
 

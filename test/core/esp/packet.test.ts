@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { newSpi } from '../../../src/core/esp/associations.ts';
-import { type EspKeys, EspReceiver, EspSender, espCapacity, espLength, spiOf } from '../../../src/core/esp/packet.ts';
+import { type EspKeys, EspReceiver, EspSender, espCapacity, espLength } from '../../../src/core/esp/packet.ts';
+import { newSpi, nextSpi, tunnelIdIn, tunnelIdOf } from '../../../src/core/esp/spi.ts';
 import { ReplayWindow } from '../../../src/core/tunnel/replay-window.ts';
 import { toHex } from '../../../src/core/wire/text.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
@@ -108,7 +108,7 @@ describe('ESP packets', () => {
       const receiver = new EspReceiver(new NodeCrypto(), sa);
       assert.equal(receiver.open(hex(packet)), true);
       assert.deepEqual([receiver.nextHeader, receiver.payload], [nextHeader, hex(payload)]);
-      assert.equal(spiOf(hex(packet)), sa.spi);
+      assert.deepEqual(tunnelIdIn(hex(packet)), tunnelIdOf(sa.spi));
       if (sequence > 3) return; // nobody counts as far as V4 here
       const sender = new EspSender(new ChosenIv(iv), sa);
       const room = new Uint8Array(200);
@@ -191,14 +191,24 @@ describe('ESP packets', () => {
 });
 
 describe('SPIs of our own', () => {
-  it('are not taken, not reserved, and no beginning of a DTLS record', () => {
+  it('are not reserved, and no beginning of a DTLS record', () => {
     const crypto = new NodeCrypto();
-    const taken = new Set<number>();
     for (let i = 0; i < 2000; i++) {
-      const spi = newSpi(crypto, (other) => taken.has(other));
-      assert.ok(spi >= 0x100 && (spi >>> 24 < 20 || spi >>> 24 > 63) && !taken.has(spi));
-      taken.add(spi);
+      const spi = newSpi(crypto);
+      assert.ok(spi >= 0x100 && (spi >>> 24 < 20 || spi >>> 24 > 63));
     }
+  });
+
+  it('of one tunnel differ in their last byte alone', () => {
+    assert.deepEqual([nextSpi(0xa1b2c3d4), nextSpi(0xa1b2c3ff), nextSpi(0xffffff00)], [0xa1b2c3d5, 0xa1b2c300, 0xffffff01]);
+    assert.deepEqual(tunnelIdOf(0xa1b2c3ff), Uint8Array.of(0xa1, 0xb2, 0xc3));
+  });
+
+  it('are looked for in nothing that is too short or a record of DTLS', () => {
+    const datagram = new Uint8Array(52).fill(0xa1);
+    assert.deepEqual(tunnelIdIn(datagram), Uint8Array.of(0xa1, 0xa1, 0xa1));
+    assert.equal(tunnelIdIn(datagram.subarray(0, 39)), undefined);
+    for (const type of [20, 22, 63]) assert.equal(tunnelIdIn(new Uint8Array(52).fill(type)), undefined);
   });
 });
 

@@ -6,6 +6,7 @@ import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { nextSpi, tunnelIdOf } from '../../../src/core/esp/spi.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import type { IpAddress } from '../../../src/core/wire/ip-address.ts';
 import { parseIp } from '../../../src/core/wire/ip-address.ts';
@@ -140,6 +141,24 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     door.admit({ ...tunnel, local: parseIp('192.0.2.9') ?? assert.fail() });
     door.arrived(hello, remote);
     assert.deepEqual(flows[0]?.flow.local.address, LOOPBACK);
+    flows[0]?.flow.socket.close();
+    client.close();
+    door.close();
+  });
+
+  it('makes a flow for ESP of a tunnel, whichever of its keys it is under', async () => {
+    const { door, flows, client, remote } = await scene();
+    const spi = 0xa1b2c3ff;
+    const esp = (number: number) => {
+      const bytes = Buffer.alloc(52);
+      bytes.writeUInt32BE(number);
+      return bytes;
+    };
+    door.admit({ ...tunnel, id: tunnelIdOf(spi), remote: { family: 4, bytes: Uint8Array.of(127, 0, 0, 2) } });
+    door.arrived(esp(0xa1b2c4ff), remote);
+    assert.equal(flows.length, 0, 'another tunnel’s');
+    door.arrived(esp(nextSpi(spi)), remote);
+    assert.equal(flows[0]?.tunnel, 7);
     flows[0]?.flow.socket.close();
     client.close();
     door.close();

@@ -6,6 +6,8 @@
  *
  *   probing ── answered (client), anything authentic (gateway) ──► up ── silence, 2 × DPD ──► dead
  */
+import { DecompressedPacket } from '../compress/compressor.ts';
+import { decodeLzo } from '../compress/lzo.ts';
 import { isIpPacket } from '../tunnel/inner-packet.ts';
 import { Keepalive } from '../tunnel/keepalive.ts';
 import type { Layer, LayerSink } from '../tunnel/layer.ts';
@@ -40,6 +42,8 @@ export interface EspChannelOptions {
   readonly tunnelMtu: number;
   /** Where the peer's packets may come from. Default: from anywhere. */
   readonly innerSources?: readonly Cidr[];
+  /** Packets that the peer has compressed are taken: Network Connect's gateways send such (spec 6). Default: they are dropped. */
+  readonly takesLzo?: boolean;
 }
 
 export type EspChannelState = { readonly name: 'probing' } | { readonly name: 'up' } | { readonly name: 'dead' };
@@ -50,6 +54,7 @@ export class EspChannel implements Layer<EspChannelState> {
   readonly #options: EspChannelOptions;
   #keepalive: Keepalive;
   readonly #filter: SourceFilter | undefined;
+  readonly #decompressed: DecompressedPacket | undefined;
   #state: EspChannelState = { name: 'probing' };
   #hasStarted = false;
   /** Of the keys that the engine has; undefined: it has none. */
@@ -60,6 +65,7 @@ export class EspChannel implements Layer<EspChannelState> {
     this.#options = options;
     this.#keepalive = new Keepalive({ dpd: options.dpd }, now);
     this.#filter = options.innerSources && new SourceFilter(options.innerSources);
+    this.#decompressed = options.takesLzo === true ? new DecompressedPacket() : undefined;
   }
 
   get state(): EspChannelState {
@@ -160,13 +166,20 @@ export class EspChannel implements Layer<EspChannelState> {
     else this.#deliver(payload, out);
   }
 
-  /** Spec 3, steps 11 and 12. */
+  /** Spec 3, steps 10 to 12. */
   #deliver({ bytes, nextHeader }: EspPayload, out: LayerSink): void {
-    const packet: Packet = { buffer: bytes, start: 0, end: bytes.length };
-    const version = (bytes[0] ?? 0) >>> 4;
-    const isOfItsKind = nextHeader === (version === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6);
-    if (isOfItsKind && isIpPacket(bytes, 0, bytes.length) && this.#filter?.allows(packet) !== false) out.packet(packet);
+    const packet = nextHeader === NEXT_HEADER.lzo ? this.#decompress(bytes) : { buffer: bytes, start: 0, end: bytes.length };
+    const { buffer, start, end } = packet;
+    const family = nextHeader === NEXT_HEADER.lzo ? NEXT_HEADER.ipv4 : nextHeader;
+    const isOfItsKind = family === ((buffer[start] ?? 0) >>> 4 === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6);
+    if (isOfItsKind && isIpPacket(buffer, start, end) && this.#filter?.allows(packet) !== false) out.packet(packet);
     else this.dropped++;
+  }
+
+  /** Empty where it cannot be, or shall not. */
+  #decompress(block: Uint8Array): Packet {
+    const room = this.#decompressed;
+    return room?.filled(Math.max(decodeLzo(block, room.room), 0)) ?? { buffer: block, start: 0, end: 0 };
   }
 
   #seal({ bytes, nextHeader }: EspPayload, now: Millis, out: LayerSink): void {

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { CryptoProvider } from '../../../src/core/crypto/provider.ts';
 import { EspAssociations, type EspKeyPair } from '../../../src/core/esp/associations.ts';
-import { EspChannel } from '../../../src/core/esp/channel.ts';
+import { EspChannel, type EspChannelOptions } from '../../../src/core/esp/channel.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
+import { fromHex, toHex } from '../../../src/core/wire/text.ts';
 import { CollectingSink } from '../../support/collecting-sink.ts';
 import { newKeys, numberedPacket, zeroProbe } from '../../support/esp-ends.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -23,13 +24,14 @@ class End {
   readonly channel: EspChannel;
   deliver: (bytes: Uint8Array) => void = () => {};
 
-  constructor(clock: FakeClock, crypto: CryptoProvider, keys: EspKeyPair, role: 'client' | 'gateway') {
+  constructor(clock: FakeClock, crypto: CryptoProvider, keys: EspKeyPair, role: 'client' | 'gateway', more: Partial<EspChannelOptions>) {
     this.associations = new EspAssociations(crypto, keys);
     const own = parseCidr('10.77.0.50/32');
     this.channel = new EspChannel(
       {
         ...{ associations: this.associations, probe: zeroProbe(role), tunnelMtu: 1400 },
         ...(role === 'client' ? { firstProbes: 2, dpd: DPD } : { firstProbes: 0, dpd: 0, innerSources: own === undefined ? [] : [own] }),
+        ...more,
       },
       clock.now,
     );
@@ -45,12 +47,12 @@ class End {
   }
 }
 
-function openPair(seed = 1, conditions: Partial<LinkConditions> = {}) {
+function openPair(seed = 1, conditions: Partial<LinkConditions> = {}, ofClient: Partial<EspChannelOptions> = {}) {
   const clock = new FakeClock();
   const crypto = new SeededCrypto(seed);
   const [up, down] = [newKeys(crypto), newKeys(crypto)];
-  const client = new End(clock, crypto, { outbound: up, inbound: down }, 'client');
-  const gateway = new End(clock, crypto, { outbound: down, inbound: up }, 'gateway');
+  const client = new End(clock, crypto, { outbound: up, inbound: down }, 'client', ofClient);
+  const gateway = new End(clock, crypto, { outbound: down, inbound: up }, 'gateway', {});
   const random = new SeededRandom(seed);
   const state = { isOpen: true };
   const link = (fork: number, to: End) => {
@@ -103,6 +105,30 @@ describe('ESP on a UDP flow', () => {
     clock.advance(50);
     assert.deepEqual(gateway.sink.packets, [numberedPacket(5)]);
     assert.equal(gateway.channel.dropped - dropped, 3 + 2 + 1);
+  });
+
+  it('delivers what Juniper has compressed where it is told to, and nothing that is compressed wrongly', () => {
+    const header = fromHex('4500007800014000400125bc0a4d00010a4d0032');
+    const compressed = (change: (block: Uint8Array) => void = () => {}): Uint8Array => {
+      const block = Uint8Array.of(0x21, ...header.subarray(0, 16), ...fromHex('4e00324120420000110000'));
+      change(block);
+      return block;
+    };
+    const blocks = [compressed(), compressed((block) => block.fill(0, -3)), compressed((block) => block.fill(0x65, 1, 2))];
+    for (const takesLzo of [true, false]) {
+      const { clock, client, gateway } = openPair(1, {}, { takesLzo });
+      clock.advance(50);
+      const { sender } = gateway.associations;
+      for (const block of blocks) {
+        const room = new Uint8Array(sender.lengthFor(block.length));
+        sender.seal(block, 5, room);
+        gateway.deliver(room);
+      }
+      clock.advance(50);
+      const packets = client.sink.packets.map((bytes) => toHex(bytes));
+      assert.deepEqual(packets, takesLzo ? [toHex(header) + '41'.repeat(100)] : []);
+      assert.equal(client.channel.dropped, takesLzo ? 2 : 3);
+    }
   });
 
   it('still opens what left under the keys before, and for a while only', () => {

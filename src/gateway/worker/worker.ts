@@ -10,17 +10,19 @@ import type { Socket } from 'node:net';
 import type { CertificateIdentity } from '../../core/crypto/provider.ts';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { ClientFacts } from '../../core/protocols/gateway-protocol.ts';
+import type { ClientFacts, TunnelPlan, Visitor } from '../../core/protocols/gateway-protocol.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
+import type { DatagramPath } from '../../node/datagram-path.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedTls } from '../../node/tls-acceptor.ts';
 import { adoptDatagramPath } from '../../node/udp-socket.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
-import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
+import type { Arrival, ClosingManner, DeskNotices, DeskService, Lease, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
 import { datagramIdentity, MAX_STRANGERS, receiveStranger } from './datagram-reception.ts';
 import type { DeviceSwitch } from './device-switch.ts';
+import { ExpectedTunnels } from './expected-tunnels.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
@@ -42,6 +44,12 @@ export interface WorkerOptions {
   readonly hasPortableTls: boolean;
 }
 
+/** A client that has come by UDP: whose it is, what its tunnel is, and its flow. */
+interface DatagramVisit extends TunnelPlan {
+  readonly lease: Lease;
+  readonly path: DatagramPath;
+}
+
 const now = () => performance.now();
 
 export class Worker {
@@ -49,6 +57,7 @@ export class Worker {
   readonly #crypto = new NodeCrypto();
   readonly #tunnels: TunnelHost;
   readonly #vendors = new VendorTable();
+  readonly #expected = new ExpectedTunnels(now);
   readonly #cancel = new AbortController();
   readonly #sockets = new Map<number, Socket>();
   #setup: WorkerSetup;
@@ -99,19 +108,13 @@ export class Worker {
   }
 
   /** Serves a client that has come by UDP, to the end of its tunnel. */
-  async serveStranger(arrival: Arrival, first: Uint8Array, socket: UdpSocket): Promise<void> {
-    const { connection } = arrival;
-    const { notify, log } = this.#options;
-    try {
-      const visit = await this.#greet(arrival, first, socket);
-      if (visit !== undefined) await this.#tunnels.runDatagrams(visit.lease, visit.machine, visit.path);
-    } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      log.log('debug', 'connection ended', { reason: error.message });
-    } finally {
-      this.#tunnels.forget(connection);
-      notify.disconnected(connection);
-    }
+  serveStranger(arrival: Arrival, first: Uint8Array, socket: UdpSocket): Promise<void> {
+    return this.#serveDatagrams(arrival, () => this.#greet(arrival, first, socket));
+  }
+
+  /** The same for one that was told the keys of its tunnel before. */
+  serveExpected(arrival: Arrival, datagramId: Uint8Array, first: Uint8Array, socket: UdpSocket): Promise<void> {
+    return this.#serveDatagrams(arrival, () => this.#meet(arrival, datagramId, first, socket));
   }
 
   /** Ends a connection that has no tunnel yet, without a word. */
@@ -143,10 +146,40 @@ export class Worker {
     if (accepted !== undefined) await this.#serveHttp(arrival, accepted); // else a health probe
   }
 
+  async #serveDatagrams({ connection }: Arrival, receive: () => Promise<DatagramVisit | undefined>): Promise<void> {
+    const { notify, log } = this.#options;
+    try {
+      const visit = await receive();
+      if (visit !== undefined) await this.#tunnels.runDatagrams(visit.lease, visit, visit.path);
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      log.log('debug', 'connection ended', { reason: error.message });
+    } finally {
+      this.#tunnels.forget(connection);
+      notify.disconnected(connection);
+    }
+  }
+
+  /** Undefined: it is not who was expected, and its flow is closed. */
+  async #meet(arrival: Arrival, datagramId: Uint8Array, first: Uint8Array, socket: UdpSocket): Promise<DatagramVisit | undefined> {
+    const { connection, remote = NOWHERE } = arrival;
+    const { log, engine, notify } = this.#options;
+    const [certificate = new Uint8Array(0)] = this.#datagramIdentity()?.chain ?? []; // it is not shown
+    const received = await this.#expected.receive(datagramId, first, this.#datagramVisitor(connection, certificate), log);
+    if (received === undefined) {
+      socket.close();
+      return undefined;
+    }
+    const { rates } = received.lease.terms;
+    const isLimited = rates.receive !== undefined || rates.send !== undefined;
+    const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
+    return { ...received, path: await adoptDatagramPath(socket, { remote, first, strayed }, isLimited ? undefined : engine) };
+  }
+
   /** Undefined: it is nobody's, and its flow is closed. */
-  async #greet({ connection, remote = NOWHERE }: Arrival, first: Uint8Array, socket: UdpSocket) {
-    const { desk, log, engine, notify } = this.#options;
-    const { config, serverName, helloSecret } = this.#setup;
+  async #greet({ connection, remote = NOWHERE }: Arrival, first: Uint8Array, socket: UdpSocket): Promise<DatagramVisit | undefined> {
+    const { log, engine, notify } = this.#options;
+    const { helloSecret } = this.#setup;
     const identity = this.#datagramIdentity();
     const [certificate] = identity?.chain ?? [];
     if (identity === undefined || certificate === undefined || this.#strangers >= MAX_STRANGERS) {
@@ -156,14 +189,21 @@ export class Worker {
     this.#strangers++;
     try {
       const path = await adoptDatagramPath(socket, { remote, first, strayed: (bytes, from) => notify.strayed(bytes, from) }, engine);
-      const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
-      const visitor = workerVisitor({ ...{ connection, desk, log, now, crypto: this.#crypto, host } });
+      const visitor = this.#datagramVisitor(connection, certificate);
       const fronts = this.#vendors.datagramFronts;
       const received = await receiveStranger(path, { crypto: this.#crypto, log, now, helloSecret, identity, fronts, visitor });
       return received && { ...received, path };
     } finally {
       this.#strangers--;
     }
+  }
+
+  /** Who comes by UDP alone names no host. */
+  #datagramVisitor(connection: number, certificate: Uint8Array): Visitor {
+    const { desk, log } = this.#options;
+    const { config, serverName } = this.#setup;
+    const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
+    return workerVisitor({ connection, desk, log, now, crypto: this.#crypto, host, expect: (flow) => this.#expected.expect(flow) });
   }
 
   /** Of the default host. Read once for each configuration: strangers are many, and a key may be kept under a password that takes long. */
@@ -215,6 +255,7 @@ export class Worker {
     const profile = material.profiles.find(({ path }) => path === host.login.profile)?.bytes;
     const visitor = workerVisitor({
       ...{ connection: arrival.connection, desk, log, now, crypto: this.#crypto },
+      expect: (flow) => this.#expected.expect(flow),
       host: hostPage(host, {
         ...{ serverName, certificate },
         ...(issuer !== undefined && { issuer }),

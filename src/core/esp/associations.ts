@@ -72,5 +72,11 @@ const IPV6 = Uint8Array.of(NEXT_HEADER.ipv6);
 const FRAMING: TrafficDescription['framing'] = {
   frame: { bytes: new Uint8Array(0), lengths: [] },
   sent: { ipv4: IPV4, ipv6: IPV6 },
-  isData: { offset: 0, values: [IPV4, IPV6] },
+  isData: {
+    offset: 0,
+    values: [
+      { bytes: IPV4, family: 4 },
+      { bytes: IPV6, family: 6 },
+    ],
+  },
 };

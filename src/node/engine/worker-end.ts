@@ -19,8 +19,11 @@ export interface WorkerEnd {
   carry(description: TrafficDescription | StreamTraffic | undefined): CarriedState | undefined;
   /** Where the next packet of a burst is to lie, with room for what becomes a record around it. */
   readonly packetPlace: number;
-  /** Seals the IP packet that lies at {@link packetPlace}. It leaves with {@link flush}, at the latest. */
-  addPacket(length: number): void;
+  /**
+   * Seals the IP packet that lies at {@link packetPlace}. It leaves with {@link flush}, at the latest. False: it is the machine's to send, and lies there
+   * as it was.
+   */
+  addPacket(length: number): boolean;
   /** The burst is over: what was sealed leaves. */
   flush(): void;
   /** Sends a datagram, or a record of a stream, as main gave it. */

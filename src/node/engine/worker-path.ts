@@ -12,7 +12,7 @@ import type { CarriedState } from '../datagram-path.ts';
 import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
-import { CarriedTraffic, type KeyUse, NOT_OPENED } from './carried-traffic.ts';
+import { CarriedTraffic, type KeyUse, NOT_OPENED, NOT_SEALED } from './carried-traffic.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
 import { NO_PACKET } from './packet-frames.ts';
@@ -128,17 +128,17 @@ export class WorkerPath implements WorkerEnd {
     return this.#context.burst.next + (this.#traffic?.prefixLength ?? 0);
   }
 
-  /** Seals the IP packet that lies at {@link packetPlace}. It leaves with {@link flush}, at the latest. */
-  addPacket(length: number): void {
+  addPacket(length: number): boolean {
     const traffic = this.#traffic;
     const { burst } = this.#context;
     const packet = this.packetPlace;
     const record = burst.next;
     const tos = this.#copiesDscp ? innerDscp(this.#context.arena.bytes, packet) : 0; // before it is sealed
-    const recordLength = traffic?.sealPacket(packet, length) ?? 0;
-    if (traffic === undefined || recordLength === 0) {
+    const recordLength = traffic?.sealPacket(packet, length) ?? NOT_SEALED.usedUp;
+    if (recordLength === NOT_SEALED.notOurs) return false;
+    if (traffic === undefined || recordLength === NOT_SEALED.usedUp) {
       this.#notSealed();
-      return;
+      return true;
     }
     this.#tellKeyUse('seal', traffic.sealing);
     if (this.#socket.typeOfService !== tos) {
@@ -149,6 +149,7 @@ export class WorkerPath implements WorkerEnd {
     countSentPacket(this.#counters, length);
     this.#hasSealed = true;
     if (burst.isFull) this.flush();
+    return true;
   }
 
   /** Sends what was sealed, for this path and others. */

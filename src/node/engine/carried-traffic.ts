@@ -71,6 +71,8 @@ export class CarriedTraffic {
   readonly prefixLength: number;
   /** Where the plaintext lies in a record. */
   readonly payloadOffset: number;
+  /** Bytes of the content type in front of an opened record: see {@link RecordForm}. */
+  readonly typeLength: 0 | 1;
   /** After {@link open}: how much of the datagram the record took, also if it did not open (0: all of it). */
   recordLength = 0;
 
@@ -100,6 +102,7 @@ export class CarriedTraffic {
     const { record } = description;
     this.#form = recordForm(record);
     this.payloadOffset = this.#form.payloadOffset;
+    this.typeLength = this.#form.typeLength;
     this.prefixLength = this.payloadOffset + this.#frames.sentLength;
     const { seal } = description;
     const keyLimits = { ...limits, sequence: Math.min(limits.sequence, this.#form.maxSequence) };

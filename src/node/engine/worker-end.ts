@@ -28,7 +28,7 @@ export interface WorkerEnd {
   flush(): void;
   /** Sends a datagram, or a record of a stream, as main gave it. */
   sendDatagram(source: Buffer, start: number, end: number): void;
-  /** Seals a record as main gave it: `[content type][plaintext]`. It leaves with {@link flush}, at the latest. */
+  /** Seals a record as main gave it: `[content type][plaintext]`, of ESP without a type. It leaves with {@link flush}, at the latest. */
   sendRecord(source: Buffer, start: number, end: number): void;
   /** Takes what has arrived, and says how many packets that may be. @param device where data goes; undefined: to main */
   receive(device: WorkerDevice | undefined): number;

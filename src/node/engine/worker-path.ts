@@ -16,6 +16,7 @@ import { CarriedTraffic, type KeyUse, NOT_OPENED, NOT_SEALED } from './carried-t
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
 import { NO_PACKET } from './packet-frames.ts';
+import { APPLICATION_DATA } from './record-form.ts';
 import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
@@ -167,24 +168,25 @@ export class WorkerPath implements WorkerEnd {
     this.#socket.send(outgoing, end - start, true);
   }
 
-  /** Seals a record as main gave it: `[content type][plaintext]`. Data leaves with {@link flush}, at the latest; what is none may be a probe, and leaves at once. */
+  /** Seals a record as main gave it: `[content type][plaintext]`, of ESP without a type. Data leaves with {@link flush}, at the latest; what is none may be a probe, and leaves at once. */
   sendRecord(source: Buffer, start: number, end: number): void {
     const traffic = this.#traffic;
-    const contentType = source[start];
-    if (traffic === undefined || contentType === undefined) {
+    if (traffic === undefined || end === start) {
       this.#notSealed();
       return;
     }
+    const contentType = traffic.typeLength === 0 ? APPLICATION_DATA : (source[start] ?? 0);
+    const plaintext = start + traffic.typeLength;
     const { arena, burst } = this.#context;
     if (this.#socket.typeOfService !== 0) {
       this.flush();
       this.#socket.setTypeOfService(0);
     }
     const record = burst.next;
-    source.copy(arena.bytes, record + traffic.payloadOffset, start + 1, end);
+    source.copy(arena.bytes, record + traffic.payloadOffset, plaintext, end);
     arena.bytes[record] = contentType; // as the sealed one will have it
-    const isData = traffic.packetOffset(record, end - start - 1) !== NO_PACKET;
-    const recordLength = traffic.sealRecord(record, contentType, end - start - 1);
+    const isData = traffic.packetOffset(record, end - plaintext) !== NO_PACKET;
+    const recordLength = traffic.sealRecord(record, contentType, end - plaintext);
     if (recordLength === 0) {
       this.#notSealed();
       return;
@@ -286,8 +288,8 @@ export class WorkerPath implements WorkerEnd {
       if (admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength, now)) device.add(packet, packetLength);
       return;
     }
-    bytes[plaintext - 1] = bytes[record] ?? 0; // the content type, in front of the plaintext: header and IV have been used
-    this.#deliver(ENTRY.record, plaintext - 1, plaintext + length);
+    if (traffic.typeLength > 0) bytes[plaintext - 1] = bytes[record] ?? 0; // in front of the plaintext: header and IV have been used
+    this.#deliver(ENTRY.record, plaintext - traffic.typeLength, plaintext + length);
   }
 
   #countNotOpened(traffic: CarriedTraffic, cause: number): void {

@@ -40,9 +40,9 @@ export interface DatagramPath extends Path {
   setTunnelMtu(mtu: number): Promise<void>;
   /**
    * What is carried on another path is carried on this one from now on, with its place among the device's routes, if `datagram`, which came by this path,
-   * opens with its keys. Resolves to whether it did.
+   * opens with its keys; undefined: in any case. Resolves to whether it did.
    */
-  takeOver(from: DatagramPath, datagram: Uint8Array): Promise<boolean>;
+  takeOver(from: DatagramPath, datagram: Uint8Array | undefined): Promise<boolean>;
   /** What has passed so far. */
   counters(): DatagramCounters;
   /** Sends what was given before, then ends the flow. Safe to call twice. */

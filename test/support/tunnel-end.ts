@@ -220,17 +220,18 @@ export class TunnelEnd implements Timed {
   }
 
   /** What the engine makes of it is known a moment later. */
-  #move(from: TestPath, to: TestPath, datagram: Uint8Array): void {
-    const opened = from.engine?.open(datagram);
-    if (opened !== undefined) {
+  #move(from: TestPath, to: TestPath, datagram: Uint8Array | undefined): void {
+    const opened = datagram && from.engine?.open(datagram);
+    const hasMoved = datagram === undefined ? from.engine !== undefined : opened !== undefined;
+    if (hasMoved) {
       const { engine, tunnelMtu, admits } = from;
       Object.assign(to, { engine, tunnelMtu, admits, heardAt: this.now });
       from.engine = undefined;
-      this.#deliverOpened(to, opened);
+      if (opened !== undefined) this.#deliverOpened(to, opened);
     }
     this.#clock.at(this.now, () => {
       if (!to.isOpen) return;
-      if (opened !== undefined) {
+      if (hasMoved) {
         this.turn((machine, sink) => machine.notice(to, { type: 'moved' }, this.now, sink));
         return;
       }

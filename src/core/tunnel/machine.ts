@@ -51,10 +51,10 @@ export type TunnelEvent =
   /** For the engine, of a path whose data it carries: packets up to this length are to leave by it. */
   | { readonly type: 'tunnel-mtu'; readonly path: Path; readonly mtu: number }
   /**
-   * For the engine: what it carries on one path it shall carry on the other, if this datagram of the other opens with its keys. The notice `moved` says
-   * that it did; else the other path is lost.
+   * For the engine: what it carries on one path it shall carry on the other: if this datagram of the other opens with its keys, or without any, where we
+   * have opened the other ourselves. The notice `moved` says that it does; else the other path is lost.
    */
-  | { readonly type: 'move'; readonly from: Path; readonly to: Path; readonly datagram: Uint8Array }
+  | { readonly type: 'move'; readonly from: Path; readonly to: Path; readonly datagram: Uint8Array | undefined }
   /** New keys for this stream, please, inside its TLS connection: where {@link TlsFacts.updatesKeys}. If that fails the path is lost. */
   | { readonly type: 'update-keys'; readonly path: Path }
   /** The tunnel is over. Paths close when what was committed has left. */

@@ -30,7 +30,7 @@ export class DatagramEnd implements Path, LayerSink {
   }
 
   /** See {@link DatagramPath.takeOver}. */
-  async takeOver(from: DatagramEnd, datagram: Uint8Array): Promise<boolean> {
+  async takeOver(from: DatagramEnd, datagram: Uint8Array | undefined): Promise<boolean> {
     this.isCarried = true;
     return await this.path.takeOver(from.path, datagram);
   }

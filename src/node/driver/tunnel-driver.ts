@@ -254,7 +254,7 @@ export class TunnelDriver {
     this.#track(end.carry(traffic).catch(failed));
   }
 
-  #move(from: DatagramEnd, to: DatagramEnd, datagram: Uint8Array): void {
+  #move(from: DatagramEnd, to: DatagramEnd, datagram: Uint8Array | undefined): void {
     const settled = (hasMoved: boolean) => {
       if (hasMoved) this.#turn((now) => this.#machine.notice(to, { type: 'moved' }, now, this.#sink));
       else this.#lost(to, new NetworkError('What came by this path does not open with the keys of the other.'));

@@ -59,7 +59,7 @@ export class DatagramCommands {
     this.#switch.setPath(id, new WorkerPath(this.#context, id, fd, counters, options));
   }
 
-  #move(from: number, to: number, datagram: Uint8Array): boolean {
+  #move(from: number, to: number, datagram: Uint8Array | undefined): boolean {
     const hasMoved = this.#pathAt(to).takeOver(this.#pathAt(from), datagram, this.#switch.liveDevice);
     if (hasMoved) this.#switch.moveNetworks(from, to);
     return hasMoved;

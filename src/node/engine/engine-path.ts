@@ -113,7 +113,7 @@ export class EnginePath implements DatagramPath {
     if (this.#closed === undefined) await this.#link.call('set-tunnel-mtu', { path: this.#id, mtu });
   }
 
-  async takeOver(from: DatagramPath, datagram: Uint8Array): Promise<boolean> {
+  async takeOver(from: DatagramPath, datagram: Uint8Array | undefined): Promise<boolean> {
     if (!(from instanceof EnginePath)) throw new MisuseError('only a path of the engine has traffic to take over');
     // At once, as in carry(): what the worker delivers unopened from here on goes back to it.
     this.#isCarried = true;

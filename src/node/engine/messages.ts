@@ -83,11 +83,11 @@ export interface EngineCommands extends StreamCommands {
     readonly answers: AdoptedFlow;
   };
   /**
-   * What is carried on one path is carried on the other from now on, with its networks, if this datagram, which came by the other, opens with it.
-   * False: it does not.
+   * What is carried on one path is carried on the other from now on, with its networks, if this datagram, which came by the other, opens with it;
+   * undefined: in any case. False: it does not.
    */
   'move-traffic': {
-    readonly takes: { readonly from: number; readonly to: number; readonly datagram: Uint8Array };
+    readonly takes: { readonly from: number; readonly to: number; readonly datagram: Uint8Array | undefined };
     readonly answers: boolean;
   };
   /** For the traffic that is carried on a UDP path. */

@@ -94,13 +94,22 @@ export class WorkerPath implements WorkerEnd {
   }
 
   /**
-   * Goes on with what another flow carries if a datagram that came by this one opens with it: its peer speaks from a new address. False: it does not,
-   * and nothing has changed.
+   * Goes on with what another flow carries: if a datagram that came by this one opens with it, so that its peer speaks from a new address, or without
+   * one. False: it does not, and nothing has changed.
    */
-  takeOver(from: WorkerPath, datagram: Uint8Array, device: WorkerDevice | undefined): boolean {
+  takeOver(from: WorkerPath, datagram: Uint8Array | undefined, device: WorkerDevice | undefined): boolean {
     const traffic = from.#traffic;
+    if (traffic === undefined || this.#traffic !== undefined) return false;
+    if (datagram !== undefined && !this.#opensWith(traffic, datagram, device)) return false;
+    this.#traffic = traffic;
+    this.#toldKeyUse = from.#toldKeyUse;
+    from.#traffic = undefined;
+    return true;
+  }
+
+  #opensWith(traffic: CarriedTraffic, datagram: Uint8Array, device: WorkerDevice | undefined): boolean {
+    if (datagram.length > MAX_PACKET_LENGTH) return false;
     const { slots, arena } = this.#context;
-    if (traffic === undefined || this.#traffic !== undefined || datagram.length > MAX_PACKET_LENGTH) return false;
     device?.flush(); // perhaps it lists packets that lie in the slots
     const place = slots.offset(0);
     arena.bytes.set(datagram, place);
@@ -109,9 +118,6 @@ export class WorkerPath implements WorkerEnd {
       this.#countNotOpened(traffic, opened);
       return false;
     }
-    this.#traffic = traffic;
-    this.#toldKeyUse = from.#toldKeyUse;
-    from.#traffic = undefined;
     this.#handleOpened(traffic, place, opened, device);
     device?.flush();
     return true;

@@ -204,6 +204,26 @@ inNamespace('a device that paths share', import.meta.filename, () => {
     elsewhere.close();
   });
 
+  it('moves without a datagram as well: this end has opened the other path itself', async () => {
+    await using t = await gateway(1);
+    const client = t.client(0);
+    await t.send(addressOf(0), 'here');
+    assert.equal(await nextText(client), 'here');
+    const elsewhere = await TrafficPeer.listen('aes-256-gcm');
+    const { path } = await t.open(elsewhere);
+    assert.equal(await path.takeOver(client.path, undefined), true);
+    await t.send(addressOf(0), 'there');
+    assert.equal(
+      client.peer
+        .open(await elsewhere.datagrams.next())
+        .plaintext.subarray(29)
+        .toString(),
+      'there',
+    );
+    assert.equal(await path.takeOver(client.path, undefined), false, 'there is nothing left to take');
+    elsewhere.close();
+  });
+
   it('adopts a flow’s bound socket, with what came before, and hands strays back', async () => {
     await using t = await gateway(1);
     const peer = await TrafficPeer.listen('aes-256-gcm');

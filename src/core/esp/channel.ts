@@ -1,6 +1,6 @@
 /**
- * ESP on one UDP flow, at either end: probes until the peer answers, packets both ways, and "are you there?" while it is silent. When to open a flow, and
- * what else there is beside it, is the vendor's machine's business.
+ * ESP, at either end: probes until the peer answers, packets both ways, and "are you there?" while it is silent. On which UDP flow is its owner's business
+ * (client-side.ts, gateway-side.ts): it speaks by the sink that it is given.
  *
  * Read first: spec "ESP", sections 3 and 5.
  *
@@ -52,12 +52,13 @@ export class EspChannel implements Layer<EspChannelState> {
   /** What was dropped: forged, seen before, from elsewhere, or nothing that we know. */
   dropped = 0;
   readonly #options: EspChannelOptions;
-  readonly #keepalive: Keepalive;
+  #keepalive: Keepalive;
   readonly #filter: SourceFilter | undefined;
   readonly #decompressed: DecompressedPacket | undefined;
   #state: EspChannelState = { name: 'probing' };
   #hasStarted = false;
-  #isHandedOver = false;
+  /** Of the keys that the engine has; undefined: it has none. */
+  #handedOver: number | undefined;
 
   /** `now`: when the flow was opened. */
   constructor(options: EspChannelOptions, now: Millis) {
@@ -71,19 +72,26 @@ export class EspChannel implements Layer<EspChannelState> {
     return this.#state;
   }
 
+  /** The engine seals and opens. */
+  get isHandedOver(): boolean {
+    return this.#handedOver !== undefined;
+  }
+
   /** No number is left under these keys. */
   get needsKeys(): boolean {
     return this.#options.associations.sender.isUsedUp;
   }
 
-  receive(datagram: Uint8Array, now: Millis, out: LayerSink): void {
-    if (this.#isHandedOver) {
+  /** Whether it was authentic. */
+  receive(datagram: Uint8Array, now: Millis, out: LayerSink): boolean {
+    if (this.isHandedOver) {
       this.#openedByEngine(datagram, now, out);
-      return;
+      return true;
     }
     const opened = this.#options.associations.open(datagram, now);
     if (opened === undefined) this.dropped++;
     else this.#take({ bytes: opened.payload, nextHeader: opened.nextHeader }, now, out);
+    return opened !== undefined;
   }
 
   send(packet: Packet, now: Millis, out: LayerSink): void {
@@ -93,7 +101,7 @@ export class EspChannel implements Layer<EspChannelState> {
   }
 
   notice(notice: PathNotice): void {
-    if (notice.type !== 'carried') return;
+    if (notice.type !== 'carried' || this.#state.name !== 'up') return;
     this.#keepalive.heard(notice.heardAt);
     this.#keepalive.sent(notice.sentAt);
   }
@@ -125,11 +133,21 @@ export class EspChannel implements Layer<EspChannelState> {
     this.#state = { name: 'dead' };
   }
 
-  /** For the packet engine, once up: the flow's data from now on. It brings what is no data to {@link receive} with the next header in front. */
+  /** Probes again, as in the beginning: on another flow, under the same keys. */
+  restart(now: Millis): void {
+    this.#state = { name: 'probing' };
+    this.#keepalive = new Keepalive({ dpd: this.#options.dpd }, now);
+    this.#hasStarted = false;
+  }
+
+  /**
+   * For the packet engine, once up and after each change of keys: the flow's data from now on. It brings what is no data to {@link receive} with the next
+   * header in front. Undefined: it knows.
+   */
   handOver(now: Millis): TrafficDescription | undefined {
-    if (this.#state.name !== 'up' || this.#isHandedOver) return undefined;
-    this.#isHandedOver = true;
     const { associations, tunnelMtu, innerSources } = this.#options;
+    if (this.#handedOver === associations.rekeys || (this.#state.name !== 'up' && !this.isHandedOver)) return undefined;
+    this.#handedOver = associations.rekeys;
     return { ...associations.handOver(now), tunnelMtu, ...(innerSources !== undefined && { innerSources }) };
   }
 
@@ -166,7 +184,7 @@ export class EspChannel implements Layer<EspChannelState> {
 
   #seal({ bytes, nextHeader }: EspPayload, now: Millis, out: LayerSink): void {
     this.#keepalive.sent(now);
-    if (this.#isHandedOver) {
+    if (this.isHandedOver) {
       const room = out.reserve(bytes.length + 1);
       room[0] = nextHeader;
       room.set(bytes, 1);

@@ -73,7 +73,8 @@ describe('a TUN device', OPTIONS, () => {
   it('that another program holds ends the session with code 1, and the other program’s stays', async () => {
     await using scene = await TunnelScene.open(DNS);
     const first = await scene.connect();
-    const between = await takeSnapshot(scene.client);
+    await first.program.waitFor(/script connect ended/);
+    const between = await scene.snapshotWithoutScripts();
     const second = await scene.start();
     const { code, output } = await second.program.finish();
     assert.equal(code, 1, output);

@@ -18,7 +18,7 @@ import { Lab } from '../support/lab.ts';
 import type { Namespace } from '../support/namespaces.ts';
 import { ALICE, Ocserv, type OcservOptions } from '../support/ocserv.ts';
 
-import { type Command, OpenConnect, type OpenConnectOptions } from '../support/openconnect.ts';
+import { type Command, OpenConnect, type OpenConnectOptions, VPNC_SCRIPT } from '../support/openconnect.ts';
 import { processIdentity } from '../support/process-identity.ts';
 import { Relay, type RelayStartOptions } from '../support/relay.ts';
 import { missing } from '../support/requirements.ts';
@@ -194,6 +194,15 @@ export class TunnelScene implements AsyncDisposable {
       const seen = this.client.file(folder);
       return existsSync(seen) ? readdirSync(seen).map((name) => `${folder}/${name}`) : [];
     });
+  }
+
+  /** What there is when no script is ending any more: it says its last word a moment before that. */
+  async snapshotWithoutScripts(): Promise<NetworkSnapshot> {
+    const hasScript = () => this.client.processes().some(({ command }) => command.includes(VPNC_SCRIPT));
+    for (const deadline = performance.now() + END_DEADLINE; hasScript(); await setTimeout(POLL)) {
+      assert.ok(performance.now() < deadline, `a script did not end within ${END_DEADLINE} ms`);
+    }
+    return takeSnapshot(this.client);
   }
 
   /** Ends everything that runs in the lab. */

@@ -25,6 +25,7 @@ async function datagramsBothWays(scene: TunnelScene, own: string | undefined, co
 describe('new keys', OPTIONS, () => {
   const REKEY_SECONDS = 3;
   const COUNT = sized(6_000, 60_000);
+  const MAX_LATE = 5;
 
   /** ocserv announces times up to 30 seconds as they are, longer ones with a random offset. */
   const streams: readonly { readonly name: string; readonly method: 'ssl' | 'new-tunnel'; readonly args: readonly string[] }[] = [
@@ -68,16 +69,19 @@ describe('new keys', OPTIONS, () => {
     { name: 'of DTLS by resumption', settings: { 'dtls-psk': false, 'dtls-legacy': true } },
   ];
   for (const { name, settings } of datagrams) {
-    it(`of a DTLS channel ${name} lose, damage and double nothing, and keep the order`, async () => {
+    it(`of a DTLS channel ${name} lose, damage and double nothing, and keep the order but for what is under way`, async () => {
       // ocserv's own X-DTLS-Rekey-Time comes later, and the first counts.
       const rekey = { 'rekey-time': 200, 'rekey-method': 'ssl', 'custom-header': [`X-DTLS-Rekey-Time: ${REKEY_SECONDS}`] } as const;
       await using scene = await TunnelScene.open({ settings: { ...settings, ...rekey } });
       const client = await scene.connect();
       await cipherOfDatagrams(client);
       const { ipv4 } = await client.configured();
-      const report = { received: COUNT, doubled: 0, late: 0, damaged: 0 };
-      assert.deepEqual(await datagramsBothWays(scene, ipv4, COUNT), [report, report]);
-      assert.match(client.program.output, /datagram rekey/);
+      for (const { late, ...report } of await datagramsBothWays(scene, ipv4, COUNT)) {
+        assert.deepEqual(report, { received: COUNT, doubled: 0, damaged: 0 });
+        // Two flows are two queues: what came last by the old one may be read after what came first by the new one.
+        const rekeys = client.program.output.match(/datagram rekey/g)?.length ?? 0;
+        assert.ok(rekeys >= 1 && late <= rekeys * MAX_LATE, `${late} late, ${rekeys} rekeys`);
+      }
       assert.doesNotMatch(client.program.output, /datagram down|script reconnect/);
       await scene.disconnect(client);
     });

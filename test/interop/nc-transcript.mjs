@@ -5,7 +5,7 @@
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
-import { hex, Talk } from './talk.mjs';
+import { echo, hex, pong, Talk } from './talk.mjs';
 
 const HELLO = '1300 0004000000 0600 6c6170746f70 bb0100000000';
 const SETTINGS = '2400 000000000000012f 01000000010000000000 0010 0006 0000000a 0002 00000004 00000578';
@@ -78,9 +78,9 @@ async function client(port, user, password) {
   const own = configuration.subarray(at + 6, at + 10);
   talk.socket.write(hex(SETTINGS));
   talk.sendPacket(echo(own, hex('0a630001'), 8), '01000000010000000000');
-  const pong = await talk.record();
-  assert.deepEqual(pong.subarray(2, 20), hex('000000000000012c 01000000000000000000'));
-  assert.deepEqual([pong[42], pong.subarray(50).toString()], [0, 'abcd']);
+  const answer = await talk.record();
+  assert.deepEqual(answer.subarray(2, 20), hex('000000000000012c 01000000000000000000'));
+  assert.deepEqual([answer[42], answer.subarray(50).toString()], [0, 'abcd']);
   talk.socket.end();
   const last = await open();
   assert.match(await get('/dana-na/auth/logout.cgi', last), /^HTTP\/1\.1 200 OK\r\n[\s\S]*Set-Cookie: DSID=;[\s\S]*\r\n\r\n[\s\S]+$/);
@@ -153,34 +153,7 @@ async function tunnel(talk) {
     assert.deepEqual(record.subarray(2, 20), hex('000000000000012c 01000000010000000000'));
     const packet = record.subarray(22);
     assert.equal(record.readUInt16BE(20), packet.length);
-    if (packet[9] !== 1 || packet[20] !== 8) continue;
-    const answer = Buffer.from(packet);
-    packet.copy(answer, 12, 16, 20);
-    packet.copy(answer, 16, 12, 16);
-    answer[20] = 0;
-    talk.sendPacket(summed(answer), '01000000000000000000');
+    const answer = pong(packet);
+    if (answer !== undefined) talk.sendPacket(answer, '01000000000000000000');
   }
-}
-
-function echo(from, to, type) {
-  const packet = hex('45 00 00 20 00 00 00 00 40 01 00 00 00 00 00 00 00 00 00 00  08 00 00 00 12 34 00 01 61 62 63 64');
-  from.copy(packet, 12);
-  to.copy(packet, 16);
-  packet[20] = type;
-  return summed(packet);
-}
-
-function summed(packet) {
-  packet.writeUInt16BE(0, 10);
-  packet.writeUInt16BE(checksum(packet.subarray(0, 20)), 10);
-  packet.writeUInt16BE(0, 22);
-  packet.writeUInt16BE(checksum(packet.subarray(20)), 22);
-  return packet;
-}
-
-function checksum(bytes) {
-  let sum = 0;
-  for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i] << 8) | (bytes[i + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }

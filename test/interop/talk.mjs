@@ -1,4 +1,4 @@
-// What the scripts that play a transcript share: bytes of a connection as they are waited for. Nothing of the project.
+// What the scripts that play a transcript share: bytes of a connection as they are waited for, and pings. Nothing of the project.
 export const hex = (text) => Buffer.from(text.replace(/\s/g, ''), 'hex');
 
 /** Bytes of one connection, by what is waited for. */
@@ -41,4 +41,38 @@ export class Talk {
     const length = Number(/^content-length: (\d+)\r$/im.exec(head)?.[1] ?? 0);
     return head + (length > 0 ? (await this.need((bytes) => (bytes.length >= length ? length : 0))).toString() : '');
   }
+}
+
+/** An echo of IPv4, type 8 a request and 0 an answer, with "abcd" in it. */
+export function echo(from, to, type) {
+  const packet = hex('45 00 00 20 00 00 00 00 40 01 00 00 00 00 00 00 00 00 00 00  08 00 00 00 12 34 00 01 61 62 63 64');
+  from.copy(packet, 12);
+  to.copy(packet, 16);
+  packet[20] = type;
+  return summed(packet);
+}
+
+/** What an echo is answered; undefined: it is none. */
+export function pong(packet) {
+  if (packet[9] !== 1 || packet[20] !== 8) return undefined;
+  const answer = Buffer.from(packet);
+  packet.copy(answer, 12, 16, 20);
+  packet.copy(answer, 16, 12, 16);
+  answer[20] = 0;
+  return summed(answer);
+}
+
+function summed(packet) {
+  packet.writeUInt16BE(0, 10);
+  packet.writeUInt16BE(checksum(packet.subarray(0, 20)), 10);
+  packet.writeUInt16BE(0, 22);
+  packet.writeUInt16BE(checksum(packet.subarray(20)), 22);
+  return packet;
+}
+
+function checksum(bytes) {
+  let sum = 0;
+  for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i] << 8) | (bytes[i + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
 }

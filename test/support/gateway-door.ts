@@ -30,6 +30,8 @@ export class Door implements GatewayConnection {
   ran: { readonly session: GatewaySession; readonly plan: TunnelPlan } | undefined;
   #pending: PromiseWithResolvers<HttpRequest | undefined> = Promise.withResolvers();
   #answered: PromiseWithResolvers<HttpResponse> = Promise.withResolvers();
+  /** Who speaks once HTTP was left. Default: nobody leaves HTTP by this door. */
+  upgraded: UpgradedStream | undefined;
 
   constructor(visitor: Visitor, facts: Partial<ClientFacts> = {}, { serve }: Pick<GatewayProtocol, 'serve'> = anyconnectGateway) {
     this.facts = { ...FACTS, ...facts };
@@ -66,7 +68,8 @@ export class Door implements GatewayConnection {
 
   upgrade(response: HttpResponse): UpgradedStream {
     this.#answered.resolve(response);
-    throw new MisuseError('Nobody leaves HTTP by this door.');
+    if (this.upgraded === undefined) throw new MisuseError('Nobody leaves HTTP by this door.');
+    return this.upgraded;
   }
 
   run(session: GatewaySession, plan: TunnelPlan): void {

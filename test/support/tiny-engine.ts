@@ -1,9 +1,11 @@
 /** A packet engine in forty lines, for tests: it seals and opens records with nothing but what stands in a traffic description. Slow; up to 65,536 records. */
 
 import { CbcProtection } from '../../src/core/dtls/cbc-protection.ts';
+import { isIpPacket } from '../../src/core/tunnel/inner-packet.ts';
 import type { TrafficDescription, TrafficKey } from '../../src/core/tunnel/traffic.ts';
 import { NodeCrypto } from '../../src/node/crypto/node-crypto.ts';
 
+const APPLICATION_DATA = 0x17;
 const NO_BYTES = new Uint8Array(0);
 const DTLS_1_2 = Uint8Array.of(0xfe, 0xfd);
 const TAG_LENGTH = 16;
@@ -62,6 +64,16 @@ export class TinyEngine {
     if (plaintext === undefined) return undefined;
     this.#opened.add(sequence);
     return Buffer.concat([record.subarray(0, 1), plaintext]);
+  }
+
+  /** The packet of a record that carries one as AnyConnect's do; undefined: it is the machine's. */
+  packetIn(opened: Uint8Array): Uint8Array | undefined {
+    return opened[0] === APPLICATION_DATA && opened[1] === 0 && isIpPacket(opened, 2, opened.length) ? opened.subarray(2) : undefined;
+  }
+
+  /** What {@link seal} takes for a packet. */
+  framed(packet: Uint8Array): Uint8Array {
+    return Uint8Array.of(APPLICATION_DATA, 0, ...packet);
   }
 
   #openAead(key: TrafficKey, record: Uint8Array, number: Uint8Array): Uint8Array | undefined {

@@ -4,16 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { NetworkError } from '../../src/core/errors.ts';
-import { isIpPacket } from '../../src/core/tunnel/inner-packet.ts';
 import { type LayerSink, MAX_RESERVE } from '../../src/core/tunnel/layer.ts';
 import type { CloseReason, Path, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../src/core/tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../../src/core/tunnel/packet.ts';
 import { SourceFilter } from '../../src/core/tunnel/source-filter.ts';
 import type { FakeClock, Timed } from './fake-clock.ts';
 import { TinyEngine } from './tiny-engine.ts';
-
-/** The offset of DTLS's application data in an opened record. */
-const APPLICATION_DATA = 0x17;
+import { TinyEspEngine } from './tiny-esp-engine.ts';
 
 /** One end of a connection or flow: what is written on it goes to `write`. */
 export class TestPath implements Path, LayerSink {
@@ -23,7 +20,7 @@ export class TestPath implements Path, LayerSink {
   #room: Uint8Array | undefined;
   isOpen = true;
   /** Carries the path's data from the moment that the machine describes it. */
-  engine: TinyEngine | undefined;
+  engine: TinyEngine | TinyEspEngine | undefined;
   sentAt: Millis = 0;
   heardAt: Millis = 0;
   tunnelMtu = 0;
@@ -61,7 +58,7 @@ export class TestPath implements Path, LayerSink {
   /** As the engine does it: a packet of the device, sealed without asking the machine. */
   carry(packet: Uint8Array): void {
     const engine = this.engine ?? assert.fail('the engine does not carry this path');
-    this.#send(engine.seal(Uint8Array.of(APPLICATION_DATA, 0, ...packet)));
+    this.#send(engine.seal(engine.framed(packet)));
   }
 
   #send(bytes: Uint8Array): void {
@@ -167,8 +164,9 @@ export class TunnelEnd implements Timed {
 
   /** As the engine does it: data go to the device, past the machine. False: it is not data. */
   #deliverOpened(path: TestPath, opened: Uint8Array): boolean {
-    if (opened[0] !== APPLICATION_DATA || opened[1] !== 0 || !isIpPacket(opened, 2, opened.length)) return false;
-    const packet = packetOf(opened.subarray(2));
+    const inner = path.engine?.packetIn(opened);
+    if (inner === undefined) return false;
+    const packet = packetOf(inner);
     if (path.admits(packet)) this.deliver(new Uint8Array(packetBytes(packet)));
     return true;
   }
@@ -207,10 +205,14 @@ export class TunnelEnd implements Timed {
     const path = event.path as TestPath;
     assert.ok(this.#paths.has(path), 'traffic of a path that is gone');
     if (path.kind === 'stream') return; // only noted: the machine can do it as well
-    assert.equal(path.engine, undefined, 'the traffic of a path is described once');
     const traffic = event.traffic ?? assert.fail('withdrawn, but never described');
     assert.ok('seal' in traffic, 'a flow carries records');
-    path.engine = new TinyEngine(traffic);
+    if (traffic.record.kind === 'esp') {
+      path.engine = new TinyEspEngine(traffic, path.engine as TinyEspEngine | undefined);
+    } else {
+      assert.equal(path.engine, undefined, 'the traffic of a path is described once');
+      path.engine = new TinyEngine(traffic);
+    }
     path.tunnelMtu = traffic.tunnelMtu;
     const { innerSources } = traffic;
     if (innerSources !== undefined) {

@@ -26,6 +26,7 @@ export class EspAssociations {
   #sender: EspSender;
   #receiver: EspReceiver;
   #old: { readonly receiver: EspReceiver; readonly until: Millis } | undefined;
+  #rekeys = 0;
 
   constructor(crypto: CryptoProvider, { outbound, inbound }: EspKeyPair) {
     this.#crypto = crypto;
@@ -39,8 +40,14 @@ export class EspAssociations {
     return this.#sender;
   }
 
+  /** How often keys have changed. */
+  get rekeys(): number {
+    return this.#rekeys;
+  }
+
   /** Other keys for one direction or both. The numbers begin again with them. */
   rekey({ outbound, inbound }: Partial<EspKeyPair>, now: Millis): void {
+    this.#rekeys++;
     if (outbound !== undefined) this.#sender = new EspSender(this.#crypto, outbound);
     if (inbound === undefined) return;
     this.#old = { receiver: this.#receiver, until: now + OLD_KEYS_LIFE };

@@ -1,11 +1,13 @@
 /**
- * ESP on one UDP flow, at either end: probes until the peer answers, packets both ways, and "are you there?" while it is silent. When to open a flow, and
- * what else there is beside it, is the vendor's machine's business.
+ * ESP, at either end: probes until the peer answers, packets both ways, and "are you there?" while it is silent. On which UDP flow is its owner's business
+ * (client-side.ts, gateway-side.ts): it speaks by the sink that it is given.
  *
  * Read first: spec "ESP", sections 3 and 5.
  *
  *   probing ── answered (client), anything authentic (gateway) ──► up ── silence, 2 × DPD ──► dead
  */
+import { DecompressedPacket } from '../compress/compressor.ts';
+import { decodeLzo } from '../compress/lzo.ts';
 import { isIpPacket } from '../tunnel/inner-packet.ts';
 import { Keepalive } from '../tunnel/keepalive.ts';
 import type { Layer, LayerSink } from '../tunnel/layer.ts';
@@ -40,6 +42,8 @@ export interface EspChannelOptions {
   readonly tunnelMtu: number;
   /** Where the peer's packets may come from. Default: from anywhere. */
   readonly innerSources?: readonly Cidr[];
+  /** Packets that the peer has compressed are taken: Network Connect's gateways send such (spec 6). Default: they are dropped. */
+  readonly takesLzo?: boolean;
 }
 
 export type EspChannelState = { readonly name: 'probing' } | { readonly name: 'up' } | { readonly name: 'dead' };
@@ -48,21 +52,29 @@ export class EspChannel implements Layer<EspChannelState> {
   /** What was dropped: forged, seen before, from elsewhere, or nothing that we know. */
   dropped = 0;
   readonly #options: EspChannelOptions;
-  readonly #keepalive: Keepalive;
+  #keepalive: Keepalive;
   readonly #filter: SourceFilter | undefined;
+  readonly #decompressed: DecompressedPacket | undefined;
   #state: EspChannelState = { name: 'probing' };
   #hasStarted = false;
-  #isHandedOver = false;
+  /** Of the keys that the engine has; undefined: it has none. */
+  #handedOver: number | undefined;
 
   /** `now`: when the flow was opened. */
   constructor(options: EspChannelOptions, now: Millis) {
     this.#options = options;
     this.#keepalive = new Keepalive({ dpd: options.dpd }, now);
     this.#filter = options.innerSources && new SourceFilter(options.innerSources);
+    this.#decompressed = options.takesLzo === true ? new DecompressedPacket() : undefined;
   }
 
   get state(): EspChannelState {
     return this.#state;
+  }
+
+  /** The engine seals and opens. */
+  get isHandedOver(): boolean {
+    return this.#handedOver !== undefined;
   }
 
   /** No number is left under these keys. */
@@ -70,14 +82,16 @@ export class EspChannel implements Layer<EspChannelState> {
     return this.#options.associations.sender.isUsedUp;
   }
 
-  receive(datagram: Uint8Array, now: Millis, out: LayerSink): void {
-    if (this.#isHandedOver) {
+  /** Whether it was authentic. */
+  receive(datagram: Uint8Array, now: Millis, out: LayerSink): boolean {
+    if (this.isHandedOver) {
       this.#openedByEngine(datagram, now, out);
-      return;
+      return true;
     }
     const opened = this.#options.associations.open(datagram, now);
     if (opened === undefined) this.dropped++;
     else this.#take({ bytes: opened.payload, nextHeader: opened.nextHeader }, now, out);
+    return opened !== undefined;
   }
 
   send(packet: Packet, now: Millis, out: LayerSink): void {
@@ -87,7 +101,7 @@ export class EspChannel implements Layer<EspChannelState> {
   }
 
   notice(notice: PathNotice): void {
-    if (notice.type !== 'carried') return;
+    if (notice.type !== 'carried' || this.#state.name !== 'up') return;
     this.#keepalive.heard(notice.heardAt);
     this.#keepalive.sent(notice.sentAt);
   }
@@ -119,11 +133,21 @@ export class EspChannel implements Layer<EspChannelState> {
     this.#state = { name: 'dead' };
   }
 
-  /** For the packet engine, once up: the flow's data from now on. It brings what is no data to {@link receive} with the next header in front. */
+  /** Probes again, as in the beginning: on another flow, under the same keys. */
+  restart(now: Millis): void {
+    this.#state = { name: 'probing' };
+    this.#keepalive = new Keepalive({ dpd: this.#options.dpd }, now);
+    this.#hasStarted = false;
+  }
+
+  /**
+   * For the packet engine, once up and after each change of keys: the flow's data from now on. It brings what is no data to {@link receive} with the next
+   * header in front. Undefined: it knows.
+   */
   handOver(now: Millis): TrafficDescription | undefined {
-    if (this.#state.name !== 'up' || this.#isHandedOver) return undefined;
-    this.#isHandedOver = true;
     const { associations, tunnelMtu, innerSources } = this.#options;
+    if (this.#handedOver === associations.rekeys || (this.#state.name !== 'up' && !this.isHandedOver)) return undefined;
+    this.#handedOver = associations.rekeys;
     return { ...associations.handOver(now), tunnelMtu, ...(innerSources !== undefined && { innerSources }) };
   }
 
@@ -142,18 +166,25 @@ export class EspChannel implements Layer<EspChannelState> {
     else this.#deliver(payload, out);
   }
 
-  /** Spec 3, steps 11 and 12. */
+  /** Spec 3, steps 10 to 12. */
   #deliver({ bytes, nextHeader }: EspPayload, out: LayerSink): void {
-    const packet: Packet = { buffer: bytes, start: 0, end: bytes.length };
-    const version = (bytes[0] ?? 0) >>> 4;
-    const isOfItsKind = nextHeader === (version === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6);
-    if (isOfItsKind && isIpPacket(bytes, 0, bytes.length) && this.#filter?.allows(packet) !== false) out.packet(packet);
+    const packet = nextHeader === NEXT_HEADER.lzo ? this.#decompress(bytes) : { buffer: bytes, start: 0, end: bytes.length };
+    const { buffer, start, end } = packet;
+    const family = nextHeader === NEXT_HEADER.lzo ? NEXT_HEADER.ipv4 : nextHeader;
+    const isOfItsKind = family === ((buffer[start] ?? 0) >>> 4 === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6);
+    if (isOfItsKind && isIpPacket(buffer, start, end) && this.#filter?.allows(packet) !== false) out.packet(packet);
     else this.dropped++;
+  }
+
+  /** Empty where it cannot be, or shall not. */
+  #decompress(block: Uint8Array): Packet {
+    const room = this.#decompressed;
+    return room?.filled(Math.max(decodeLzo(block, room.room), 0)) ?? { buffer: block, start: 0, end: 0 };
   }
 
   #seal({ bytes, nextHeader }: EspPayload, now: Millis, out: LayerSink): void {
     this.#keepalive.sent(now);
-    if (this.#isHandedOver) {
+    if (this.isHandedOver) {
       const room = out.reserve(bytes.length + 1);
       room[0] = nextHeader;
       room.set(bytes, 1);

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { CryptoProvider } from '../../../src/core/crypto/provider.ts';
 import { EspAssociations, type EspKeyPair } from '../../../src/core/esp/associations.ts';
-import { EspChannel, type EspProbe } from '../../../src/core/esp/channel.ts';
-import { ESP_KEY_LENGTHS, ESP_MAC_KEY_LENGTHS, type EspKeys } from '../../../src/core/esp/packet.ts';
-import { newSpi } from '../../../src/core/esp/spi.ts';
+import { EspChannel, type EspChannelOptions } from '../../../src/core/esp/channel.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
+import { fromHex, toHex } from '../../../src/core/wire/text.ts';
 import { CollectingSink } from '../../support/collecting-sink.ts';
+import { newKeys, numberedPacket, zeroProbe } from '../../support/esp-ends.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FaultyLink, type LinkConditions, LinkModel, PERFECT_LINK } from '../../support/link-model.ts';
 import { SeededCrypto } from '../../support/scripted-crypto.ts';
@@ -17,28 +17,6 @@ import { sized } from '../../support/size.ts';
 
 const RUNS = sized(12, 10_000);
 const DPD = 10_000;
-const ZERO = { bytes: Uint8Array.of(0), nextHeader: 4 };
-
-/** The simplest probe: one byte, which one end asks with and the other answers with. */
-function zeroProbe(role: 'client' | 'gateway'): EspProbe {
-  const isProbe = (bytes: Uint8Array) => bytes.length === 1 && bytes[0] === 0;
-  return {
-    request: () => ZERO,
-    read: ({ bytes }) => (!isProbe(bytes) ? 'data' : role === 'client' ? 'answer' : { answer: ZERO }),
-  };
-}
-
-function newKeys(crypto: CryptoProvider, cipher: EspKeys['cipher'] = 'aes-256-cbc', mac: EspKeys['mac'] = 'sha256'): EspKeys {
-  const spi = newSpi(crypto);
-  return { spi, cipher, mac, key: crypto.randomBytes(ESP_KEY_LENGTHS[cipher]), macKey: crypto.randomBytes(ESP_MAC_KEY_LENGTHS[mac]) };
-}
-
-function packet(number: number, length = 100): Uint8Array {
-  const bytes = new Uint8Array(length);
-  bytes.set([0x45, 0, length >>> 8, length & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, 10, 77, 0, 50, 10, 77, 0, 1]);
-  new DataView(bytes.buffer).setUint32(20, number);
-  return bytes;
-}
 
 class End {
   readonly sink = new CollectingSink();
@@ -46,13 +24,14 @@ class End {
   readonly channel: EspChannel;
   deliver: (bytes: Uint8Array) => void = () => {};
 
-  constructor(clock: FakeClock, crypto: CryptoProvider, keys: EspKeyPair, role: 'client' | 'gateway') {
+  constructor(clock: FakeClock, crypto: CryptoProvider, keys: EspKeyPair, role: 'client' | 'gateway', more: Partial<EspChannelOptions>) {
     this.associations = new EspAssociations(crypto, keys);
     const own = parseCidr('10.77.0.50/32');
     this.channel = new EspChannel(
       {
         ...{ associations: this.associations, probe: zeroProbe(role), tunnelMtu: 1400 },
         ...(role === 'client' ? { firstProbes: 2, dpd: DPD } : { firstProbes: 0, dpd: 0, innerSources: own === undefined ? [] : [own] }),
+        ...more,
       },
       clock.now,
     );
@@ -68,12 +47,12 @@ class End {
   }
 }
 
-function openPair(seed = 1, conditions: Partial<LinkConditions> = {}) {
+function openPair(seed = 1, conditions: Partial<LinkConditions> = {}, ofClient: Partial<EspChannelOptions> = {}) {
   const clock = new FakeClock();
   const crypto = new SeededCrypto(seed);
   const [up, down] = [newKeys(crypto), newKeys(crypto)];
-  const client = new End(clock, crypto, { outbound: up, inbound: down }, 'client');
-  const gateway = new End(clock, crypto, { outbound: down, inbound: up }, 'gateway');
+  const client = new End(clock, crypto, { outbound: up, inbound: down }, 'client', ofClient);
+  const gateway = new End(clock, crypto, { outbound: down, inbound: up }, 'gateway', {});
   const random = new SeededRandom(seed);
   const state = { isOpen: true };
   const link = (fork: number, to: End) => {
@@ -94,10 +73,10 @@ describe('ESP on a UDP flow', () => {
     assert.equal(client.channel.state.name, 'probing');
     clock.advance(50);
     assert.deepEqual([client.channel.state.name, gateway.channel.state.name], ['up', 'up']);
-    send(client, packet(1));
-    send(gateway, packet(2));
+    send(client, numberedPacket(1));
+    send(gateway, numberedPacket(2));
     clock.advance(20);
-    assert.deepEqual([gateway.sink.packets, client.sink.packets], [[packet(1)], [packet(2)]]);
+    assert.deepEqual([gateway.sink.packets, client.sink.packets], [[numberedPacket(1)], [numberedPacket(2)]]);
   });
 
   it('asks a silent peer, and gives it up after twice the time', () => {
@@ -115,31 +94,55 @@ describe('ESP on a UDP flow', () => {
     const { clock, client, gateway, send } = openPair(1, { duplication: 1 });
     clock.advance(50);
     const dropped = gateway.channel.dropped;
-    const spoofed = packet(3);
+    const spoofed = numberedPacket(3);
     spoofed[15] = 51;
-    const cut = packet(4).subarray(0, 50);
+    const cut = numberedPacket(4).subarray(0, 50);
     const forged = new Uint8Array(100).fill(7);
     send(client, spoofed);
     send(client, cut);
-    send(client, packet(5));
+    send(client, numberedPacket(5));
     gateway.turn(() => gateway.channel.receive(forged, clock.now, gateway.sink));
     clock.advance(50);
-    assert.deepEqual(gateway.sink.packets, [packet(5)]);
+    assert.deepEqual(gateway.sink.packets, [numberedPacket(5)]);
     assert.equal(gateway.channel.dropped - dropped, 3 + 2 + 1);
+  });
+
+  it('delivers what Juniper has compressed where it is told to, and nothing that is compressed wrongly', () => {
+    const header = fromHex('4500007800014000400125bc0a4d00010a4d0032');
+    const compressed = (change: (block: Uint8Array) => void = () => {}): Uint8Array => {
+      const block = Uint8Array.of(0x21, ...header.subarray(0, 16), ...fromHex('4e00324120420000110000'));
+      change(block);
+      return block;
+    };
+    const blocks = [compressed(), compressed((block) => block.fill(0, -3)), compressed((block) => block.fill(0x65, 1, 2))];
+    for (const takesLzo of [true, false]) {
+      const { clock, client, gateway } = openPair(1, {}, { takesLzo });
+      clock.advance(50);
+      const { sender } = gateway.associations;
+      for (const block of blocks) {
+        const room = new Uint8Array(sender.lengthFor(block.length));
+        sender.seal(block, 5, room);
+        gateway.deliver(room);
+      }
+      clock.advance(50);
+      const packets = client.sink.packets.map((bytes) => toHex(bytes));
+      assert.deepEqual(packets, takesLzo ? [toHex(header) + '41'.repeat(100)] : []);
+      assert.equal(client.channel.dropped, takesLzo ? 2 : 3);
+    }
   });
 
   it('still opens what left under the keys before, and for a while only', () => {
     const { clock, crypto, client, gateway, send } = openPair(1, { delay: 2000 });
     clock.advance(10_000);
-    send(client, packet(1));
+    send(client, numberedPacket(1));
     const renewed = newKeys(crypto);
     client.associations.rekey({ outbound: renewed }, clock.now);
     gateway.associations.rekey({ inbound: renewed }, clock.now);
-    send(client, packet(2));
+    send(client, numberedPacket(2));
     clock.advance(3000);
-    assert.deepEqual(gateway.sink.packets, [packet(1), packet(2)]);
+    assert.deepEqual(gateway.sink.packets, [numberedPacket(1), numberedPacket(2)]);
     const late = openPair(2, { delay: 11_000 });
-    late.send(late.client, packet(1));
+    late.send(late.client, numberedPacket(1));
     late.gateway.associations.rekey({ inbound: newKeys(late.crypto) }, late.clock.now);
     late.clock.advance(12_000);
     assert.deepEqual(late.gateway.sink.packets, []);
@@ -154,10 +157,10 @@ describe('ESP on a UDP flow', () => {
     assert.equal(client.channel.handOver(clock.now), undefined);
     const unsealed: Uint8Array[] = [];
     client.deliver = (bytes) => unsealed.push(bytes);
-    send(client, packet(1));
-    assert.deepEqual(unsealed, [Uint8Array.of(4, ...packet(1))]);
-    client.turn(() => client.channel.receive(Uint8Array.of(4, ...packet(2)), clock.now, client.sink));
-    assert.deepEqual(client.sink.packets, [packet(2)]);
+    send(client, numberedPacket(1));
+    assert.deepEqual(unsealed, [Uint8Array.of(4, ...numberedPacket(1))]);
+    client.turn(() => client.channel.receive(Uint8Array.of(4, ...numberedPacket(2)), clock.now, client.sink));
+    assert.deepEqual(client.sink.packets, [numberedPacket(2)]);
   });
 
   it(`comes up over links that lose, repeat and mix up, and delivers nothing altered or twice, ${RUNS} times`, () => {
@@ -174,13 +177,13 @@ describe('ESP on a UDP flow', () => {
           client.associations.rekey({ outbound: renewed }, clock.now);
           gateway.associations.rekey({ inbound: renewed }, clock.now);
         }
-        send(client, packet(number));
+        send(client, numberedPacket(number));
         clock.advance(5);
       }
       clock.advance(1000);
       const numbers = gateway.sink.packets.map((bytes) => {
         const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(20);
-        assert.deepEqual(bytes, packet(number), `seed ${seed}`);
+        assert.deepEqual(bytes, numberedPacket(number), `seed ${seed}`);
         return number;
       });
       assert.equal(new Set(numbers).size, numbers.length, `seed ${seed}`);

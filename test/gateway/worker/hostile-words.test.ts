@@ -8,11 +8,24 @@ import type { HttpRequest } from '../../../src/core/http/message.ts';
 import { arrayGateway } from '../../../src/core/protocols/array/gateway.ts';
 import { f5Gateway } from '../../../src/core/protocols/f5/gateway.ts';
 import { fortinetGateway } from '../../../src/core/protocols/fortinet/gateway.ts';
-import type { GatewayProtocol } from '../../../src/core/protocols/gateway-protocol.ts';
+import type { GatewayProtocol, UpgradedStream } from '../../../src/core/protocols/gateway-protocol.ts';
 import { gpGateway } from '../../../src/core/protocols/gp/gateway.ts';
 import { ncGateway } from '../../../src/core/protocols/nc/gateway.ts';
+import {
+  decodeAuth,
+  encodeAuth,
+  IDENTITY,
+  renderClientInformation,
+  VERSION_REQUEST,
+} from '../../../src/core/protocols/pulse/auth-payload.ts';
+import { AVP_CODES, type Avp, decodeAvps, eapAvp, encodeAvps, textAvp } from '../../../src/core/protocols/pulse/avp.ts';
+import { decodeEap, EAP_CODES, EAP_METHODS, type EapPacket } from '../../../src/core/protocols/pulse/eap.ts';
+import { pulseGateway } from '../../../src/core/protocols/pulse/gateway.ts';
+import { IFT_KINDS, IftDeframer, IftWriter } from '../../../src/core/protocols/pulse/ift-packet.ts';
+import { encodePasswordResponse } from '../../../src/core/protocols/pulse/password-method.ts';
+import { upgradeHeaders } from '../../../src/core/protocols/pulse/upgrade.ts';
 import { Secret } from '../../../src/core/secret.ts';
-import { toBase64 } from '../../../src/core/wire/text.ts';
+import { toBase64, utf8 } from '../../../src/core/wire/text.ts';
 import { RemoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
 import { type DeskService, WORKER_GUARDS } from '../../../src/gateway/processes/worker-contract.ts';
 import { workerVisitor } from '../../../src/gateway/worker/worker-visitor.ts';
@@ -23,15 +36,21 @@ const ID = toBase64(new Uint8Array(32));
 const QUESTION: AuthStep = { type: 'ask', form: { id: 'main', fields: [{ kind: 'password', name: 'password', label: 'Password:' }] } };
 
 /** A worker's end of the channel, and main's guards at the other. */
-function guardedWorker() {
+function guardedWorker(question = QUESTION) {
   let calls = 0;
+  const faults: unknown[] = [];
   const passed = (name: string, args: readonly unknown[]) => {
     calls++;
-    return (WORKER_GUARDS[name] ?? assert.fail(name))(args);
+    try {
+      return (WORKER_GUARDS[name] ?? assert.fail(name))(args);
+    } catch (error) {
+      faults.push(error);
+      throw error;
+    }
   };
   const answers: Partial<Record<keyof DeskService, unknown>> = {
-    begin: { dialogue: ID, step: QUESTION },
-    answer: QUESTION,
+    begin: { dialogue: ID, step: question },
+    answer: question,
     knows: true,
     session: { id: 's', user: 'alice' },
     endSession: undefined,
@@ -58,7 +77,60 @@ function guardedWorker() {
   const log = new RemoteLogger({ notify }, 9);
   const host = { serverName: '', certificate: new Uint8Array(0), headers: [], cookieTimeout: 0, needsCertificate: false };
   const visitor = workerVisitor({ ...{ connection: 1, desk, host, log }, crypto: new NodeCrypto(), now: () => 0 });
-  return { visitor, log, lines, calls: () => calls };
+  return { visitor, log, lines, faults, calls: () => calls };
+}
+
+/** Answers every question with words of its list, as all that they could be, until there are none left. */
+class PulseTalker implements UpgradedStream {
+  readonly #words: string[];
+  readonly #writer = new IftWriter();
+  readonly #said: Uint8Array[];
+
+  constructor(words: readonly string[]) {
+    this.#words = [...words];
+    const hostname = { hostname: words[0] ?? '' };
+    this.#said = [
+      this.#writer.packet(IFT_KINDS.versionRequest, VERSION_REQUEST),
+      this.#writer.packet(IFT_KINDS.clientInformation, renderClientInformation(hostname)),
+    ];
+  }
+
+  async read(): Promise<Uint8Array | undefined> {
+    return this.#said.shift();
+  }
+
+  unread(): void {
+    assert.fail('there is no tunnel');
+  }
+
+  write(bytes: Uint8Array): void {
+    const deframer = new IftDeframer();
+    deframer.push(bytes);
+    assert.ok(deframer.next());
+    if (deframer.kind !== IFT_KINDS.authChallenge) return;
+    const question = decodeAuth(deframer.payload);
+    if (question === undefined) this.#respond({ code: EAP_CODES.response, id: 1, method: EAP_METHODS.identity, data: IDENTITY });
+    else if (question.method === EAP_METHODS.conversation) this.#answer(question.id, decodeAvps(question.data));
+  }
+
+  #answer(id: number, question: readonly Avp[]): void {
+    const word = this.#words.shift();
+    if (word === undefined) return;
+    const inner = question.find(({ code }) => code === AVP_CODES.eapMessage);
+    const method = inner && decodeEap(inner.data).method;
+    const password = encodePasswordResponse({ password: word.slice(0, 100) });
+    const data = method === EAP_METHODS.password ? password : utf8(word);
+    const avps = [
+      ...[AVP_CODES.userAgent, AVP_CODES.username, AVP_CODES.realm].map((code) => textAvp(code, word.slice(0, 1500))),
+      textAvp(AVP_CODES.cookie, word.slice(0, method === undefined ? 8000 : 0)),
+      ...(method === undefined ? [] : [eapAvp({ code: EAP_CODES.response, id: 1, method, data: data.subarray(0, 9000) })]),
+    ];
+    this.#respond({ code: EAP_CODES.response, id, method: EAP_METHODS.conversation, data: encodeAvps(avps) });
+  }
+
+  #respond(packet: EapPacket): void {
+    this.#said.push(this.#writer.packet(IFT_KINDS.authResponse, encodeAuth(packet)));
+  }
 }
 
 async function served(request: HttpRequest, vendor?: GatewayProtocol): Promise<number> {
@@ -162,6 +234,28 @@ describe('what a worker tells main of its clients', () => {
       );
     });
   }
+
+  it('passes the guards, whatever a client says that has left HTTP', async () => {
+    let calls = 0;
+    const form = fc.constantFrom('username', 'password', 'code').map((name): AuthStep => {
+      const kind = name === 'code' ? 'otp' : name === 'username' ? 'text' : 'password';
+      return { type: 'ask', form: { id: 'main', fields: [{ kind, name, label: name }] } };
+    });
+    const path = value.map((own) => encodeURIComponent(own).slice(0, 1000));
+    await fc.assert(
+      fc.asyncProperty(form, path, fc.array(value, { minLength: 1, maxLength: 7 }), async (question, group, words) => {
+        const guarded = guardedWorker(question);
+        const door = new Door(guarded.visitor, FACTS, pulseGateway);
+        door.upgraded = new PulseTalker(words);
+        await door.exchange(get(`/${group}`, upgradeHeaders('vpn.example', 'x')));
+        assert.equal(await door.end, 'close');
+        assert.deepEqual(guarded.faults, []);
+        calls += guarded.calls();
+      }),
+      { numRuns: 300 },
+    );
+    assert.ok(calls > 100, `only ${calls} messages were looked at`);
+  });
 
   it('has no name of a field longer than any that is asked for', async () => {
     const name = 'x'.repeat(1_400);

@@ -18,7 +18,8 @@ import {
   VERSION_REQUEST,
 } from './auth-payload.ts';
 import { AVP_CODES, type Avp, decodeAvps, encodeAvps, textAvp, textOf } from './avp.ts';
-import { configurationKind, type PulseConfiguration, parseConfiguration } from './configuration.ts';
+import { type PulseConfiguration, parseConfiguration } from './configuration.ts';
+import { configurationKind } from './container.ts';
 import { EAP_CODES, EAP_METHODS, type EapPacket } from './eap.ts';
 import { decodeFatalError } from './fatal-error.ts';
 import { IFT_KINDS, IftDeframer, IftWriter } from './ift-packet.ts';

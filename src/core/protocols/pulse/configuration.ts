@@ -1,9 +1,9 @@
 /**
  * The configuration of a Pulse tunnel, both ways: addresses, routes, names, sizes.
  *
- * Read first: spec "Pulse", sections 8.1 to 8.3. The container's header counts from the IF-T header on; here are payloads, which begin behind that.
+ * Read first: spec "Pulse", sections 8.2 and 8.3.
  *
- *   16 zeros | signature | 0 | length of all this | [leading blocks] | routes | length, 03000000, attributes
+ *   container (container.ts) | [leading blocks] | routes | length, 03000000, attributes
  */
 import { PeerMisbehavedError, UnsupportedError } from '../../errors.ts';
 import { type InterfaceAddress, MIN_MTU_IPV4, MIN_MTU_IPV6, type TunnelConfig } from '../../tunnel/config.ts';
@@ -12,16 +12,9 @@ import { ByteReader } from '../../wire/byte-reader.ts';
 import { ByteWriter } from '../../wire/byte-writer.ts';
 import { type Cidr, formatIp, type IpAddress, netmaskOf } from '../../wire/ip-address.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
+import { container, readContainer, SIGNATURES } from './container.ts';
 import { IFT_HEADER_LENGTH, MAX_IFT_PACKET } from './ift-packet.ts';
 
-const SIGNATURES = {
-  main: 0x2c20_f000,
-  /** From 9.1R14 on, with leading blocks. */
-  mainWithBlocks: 0x2e20_f000,
-  esp: 0x2120_2400,
-} as const;
-
-const CONTAINER_LENGTH = 28;
 const ROUTES_TAG = 0x2e00;
 const LAST_BLOCK_TAG = 0x2c00;
 const ATTRIBUTES_TAG = 0x0300_0000;
@@ -53,13 +46,6 @@ const MAX_DOMAINS_LENGTH = 4096;
 export interface PulseConfiguration {
   readonly config: TunnelConfig;
   readonly warnings: readonly ConfigWarning[];
-}
-
-/** What a configuration packet is about; undefined: something that nobody knows. Throws {@link PeerMisbehavedError} for a container that is none. */
-export function configurationKind(payload: Uint8Array): 'main' | 'esp' | undefined {
-  const { signature } = readContainer(payload);
-  if (signature === SIGNATURES.main || signature === SIGNATURES.mainWithBlocks) return 'main';
-  return signature === SIGNATURES.esp ? 'esp' : undefined;
 }
 
 /** Throws {@link PeerMisbehavedError} for what is none, {@link UnsupportedError} where it lacks an address or the MTU. */
@@ -106,7 +92,7 @@ export interface ConfigurationOffer {
   readonly gatewayIpv4?: IpAddress;
 }
 
-/** In the form of before 9.1R14, which every client reads. Routes of IPv4 beyond {@link MAX_ROUTES} have no place in it. */
+/** In the form of before 9.1R14, which every client reads. Routes of IPv4 beyond {@link MAX_ROUTES} have no place in it. Throws {@link UnsupportedError} for what no packet holds. */
 export function renderConfiguration({ config, gatewayIpv4 }: ConfigurationOffer): Uint8Array {
   const { ipv4, ipv6 } = config;
   const ofFamily = (family: 4 | 6, networks: readonly Cidr[]) => networks.filter(({ address }) => address.family === family);
@@ -141,24 +127,6 @@ export function renderConfiguration({ config, gatewayIpv4 }: ConfigurationOffer)
     .u32(ATTRIBUTES_TAG)
     .bytes(attributes.finish());
   return container(SIGNATURES.main, body.finish());
-}
-
-function container(signature: number, body: Uint8Array): Uint8Array {
-  const length = CONTAINER_LENGTH + body.length;
-  if (IFT_HEADER_LENGTH + length > MAX_IFT_PACKET) throw new UnsupportedError('The session’s routes and names do not fit one packet.');
-  return new ByteWriter().bytes(new Uint8Array(16)).u32(signature).u32(0).u32(length).bytes(body).finish();
-}
-
-/** Spec 8.1: all of it is checked. */
-function readContainer(payload: Uint8Array): { readonly signature: number; readonly body: Uint8Array } {
-  const reader = new ByteReader(payload);
-  const zeros = reader.bytes(16, 'configuration header');
-  const signature = reader.u32('configuration signature');
-  const zero = reader.u32('configuration header');
-  const length = reader.u32('configuration length');
-  if (zero !== 0 || zeros.some((byte) => byte !== 0)) throw new PeerMisbehavedError('configuration header: expected zeros');
-  if (length !== payload.length) throw new PeerMisbehavedError(`configuration length: expected ${payload.length}, got ${length}`);
-  return { signature, body: reader.rest() };
 }
 
 /** Blocks of attributes that are of no use to us, up to the one that is the last. */

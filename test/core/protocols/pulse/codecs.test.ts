@@ -15,8 +15,10 @@ import {
 } from '../../../../src/core/protocols/pulse/auth-payload.ts';
 import { AVP_CODES, decodeAvps, eapAvp, encodeAvps, numberAvp, textAvp } from '../../../../src/core/protocols/pulse/avp.ts';
 import { ClientExchange } from '../../../../src/core/protocols/pulse/client-exchange.ts';
-import { configurationKind, parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/pulse/configuration.ts';
+import { parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/pulse/configuration.ts';
+import { configurationKind } from '../../../../src/core/protocols/pulse/container.ts';
 import { decodeEap, EAP_CODES, EAP_METHODS, encodeEap } from '../../../../src/core/protocols/pulse/eap.ts';
+import { decodeEspOffer, decodeEspReply, encodeEspOffer, encodeEspReply } from '../../../../src/core/protocols/pulse/esp-configuration.ts';
 import { decodeFatalError, encodeFatalError } from '../../../../src/core/protocols/pulse/fatal-error.ts';
 import { IFT_KINDS, IftDeframer, IftWriter, MAX_IFT_PACKET } from '../../../../src/core/protocols/pulse/ift-packet.ts';
 import {
@@ -260,6 +262,47 @@ describe('a configuration', () => {
 const ip = (text: string) => parseIp(text) ?? assert.fail(text);
 const BARE = { dns: [], nbns: [], searchDomains: [], splitDns: [], include: [], exclude: [], vendorOptions: [] };
 
+describe("ESP's keys", () => {
+  const block = Uint8Array.from({ length: 64 }, (_, i) => i);
+  const offer = hex(`00000a4c 00000001 00000080 00000007 00000000000000000000000000000000
+    21202400 00000000 00000070 00000054 01000000 d4c3b2a1 0040
+    000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f
+    000000000000`);
+
+  it('are offered with the bytes of the specification, their SPI the other way round', () => {
+    const spi = 0xa1b2c3d4;
+    assert.equal(toHex(writerAt(7).packet(IFT_KINDS.configuration, encodeEspOffer({ spi, bytes: block }))), toHex(offer));
+    const { payload } = packetIn(offer);
+    assert.equal(configurationKind(payload), 'esp');
+    assert.deepEqual(decodeEspOffer(payload), { spi, bytes: block });
+  });
+
+  it('are answered with those of the client, and the gateway’s again', () => {
+    const own = { spi: 0xa752e26a, bytes: block.toReversed() };
+    const echo = { spi: 0xa1b2c3d4, bytes: block };
+    const payload = encodeEspReply({ own, echo });
+    const head = '00000a4c 00000001 000000c0 00000003 00000000000000000000000000000000 21202400 00000000 000000b0 00000094 01000000';
+    const blocks = `6ae252a7 0040 ${toHex(own.bytes)} d4c3b2a1 0040 ${toHex(block)}`;
+    assert.equal(toHex(writerAt(3).packet(IFT_KINDS.configuration, payload)), toHex(hex(`${head} ${blocks}`)));
+    assert.deepEqual(decodeEspReply(payload), { own, echo });
+  });
+
+  it('are nothing else, and of no other length', () => {
+    const { payload } = packetIn(offer);
+    for (const [at, byte] of [
+      [16, 0x2c], // the signature
+      [31, 0x55], // a length
+      [32, 0x02], // the mark
+      [41, 0x41], // the block's length
+    ] as const) {
+      const changed = payload.slice();
+      changed[at] = byte;
+      assert.throws(() => decodeEspOffer(changed), PeerMisbehavedError, String(at));
+    }
+    assert.throws(() => decodeEspReply(payload), SallyportError);
+  });
+});
+
 describe('the last word and the cookie', () => {
   it('says why a session is over', () => {
     assert.deepEqual(decodeFatalError(utf8('errorType=8 errorString=it+was%20idle\n')), { type: 8, text: 'it was idle' });
@@ -285,12 +328,16 @@ describe('every parser', () => {
       decodePasswordResponse,
       parseConfiguration,
       configurationKind,
+      decodeEspOffer,
+      decodeEspReply,
       agreedVersion,
       decodeFatalError,
     ];
     const config = renderConfiguration({ config: { ...BARE, mtu: 1400, ipv4: { address: ip('10.99.0.2'), prefix: 24 } } });
-    const nearly = fc.tuple(fc.nat(config.length - 1), fc.nat(255)).map(([at, byte]) => {
-      const bytes = config.slice();
+    const keys = { spi: 0xa1b2c3d4, bytes: new Uint8Array(64) };
+    const whole = fc.constantFrom(config, encodeEspOffer(keys), encodeEspReply({ own: keys, echo: keys }));
+    const nearly = fc.tuple(whole, fc.nat(config.length - 1), fc.nat(255)).map(([of, at, byte]) => {
+      const bytes = of.slice();
       bytes[at] = byte;
       return bytes;
     });

@@ -1,0 +1,189 @@
+/**
+ * The gateway's ESP of one client: which of the flows that come is the client's, and whether packets leave by it.
+ *
+ * Read first: spec "ESP", sections 5.1, 5.5 and 9; {@link EspChannel} for what is said on a flow.
+ *
+ *   arriving: a flow that has not said anything authentic yet; what it says waits here until there are keys
+ *   current:  the flow of the newest authentic packet
+ *
+ *   inactive ── anything authentic by ESP ──► active ── a packet by the stream, or silence ──► inactive
+ */
+import type { SallyportError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Path, PathFacts, PathNotice, PathStatus, TunnelSink } from '../tunnel/machine.ts';
+import type { Millis, Packet } from '../tunnel/packet.ts';
+import type { EspKeyPair } from './associations.ts';
+import { EspChannel, type EspChannelOptions } from './channel.ts';
+
+/** Datagrams that wait for keys. */
+const MAX_HELD = 4;
+
+/** Without anything authentic by ESP for this long packets leave by the stream, where the vendor's machine names no other time. */
+const SILENCE: Millis = 120_000;
+
+export interface EspGatewayTerms extends Omit<EspChannelOptions, 'firstProbes' | 'dpd'> {
+  /** In words, for people. */
+  readonly cipherSuite: string;
+}
+
+interface Flow {
+  readonly path: Path;
+  /** The engine can carry it. */
+  readonly engine: boolean;
+}
+
+export class EspGatewaySide {
+  readonly #log: Logger;
+  readonly #silence: Millis;
+  #terms: EspGatewayTerms | undefined;
+  #channel: EspChannel | undefined;
+  #arriving: (Flow & { readonly held: Uint8Array[] }) | undefined;
+  #current: Flow | undefined;
+  /** Where the engine is asked to move to. */
+  #moving: Flow | undefined;
+  #isActive = false;
+  #wasUp = false;
+  #heardAt: Millis = 0;
+  /** When the client last sent a packet by the stream. */
+  #streamAt: Millis = 0;
+
+  /** `silence`: without anything authentic for this long packets leave by the stream. */
+  constructor(log: Logger, silence: Millis = SILENCE) {
+    this.#log = log;
+    this.#silence = silence;
+  }
+
+  /** The keys of both directions are there. What has come under them is opened now. */
+  begin(terms: EspGatewayTerms, now: Millis, out: TunnelSink): void {
+    this.#terms = terms;
+    this.#channel = new EspChannel({ ...terms, firstProbes: 0, dpd: 0 }, now);
+    const { path, held } = this.#arriving ?? { path: undefined, held: [] };
+    if (path !== undefined) for (const bytes of held) this.receive(path, bytes, now, out);
+  }
+
+  /** Other keys, from now on. The client may use those before for a while. */
+  rekey(keys: Partial<EspKeyPair>, now: Millis): void {
+    this.#terms?.associations.rekey(keys, now);
+  }
+
+  /** The path that packets leave by; undefined while they leave by the stream. */
+  get path(): Path | undefined {
+    return this.#isActive && this.#channel?.needsKeys === false ? this.#current?.path : undefined;
+  }
+
+  /** A new flow, of which nothing is known but that it may be this client's. */
+  opened(path: Path, { engine }: PathFacts, out: TunnelSink): void {
+    if (this.#arriving !== undefined) out.event({ type: 'drop', path: this.#arriving.path });
+    this.#arriving = { path, engine, held: [] };
+  }
+
+  receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
+    const arriving = this.#arriving;
+    if (path === this.#current?.path) {
+      if (this.#channel?.receive(bytes, now, out.on(path)) === true) this.#heard(now);
+    } else if (path === arriving?.path) {
+      if (this.#channel !== undefined) this.#arrived(arriving, this.#channel, bytes, now, out);
+      else if (arriving.held.length < MAX_HELD) arriving.held.push(Uint8Array.from(bytes));
+    }
+  }
+
+  /** The client sent a packet by the stream: so it does not trust UDP now. */
+  heardOnStream(now: Millis): void {
+    this.#isActive = false;
+    this.#streamAt = now;
+  }
+
+  /** False: it is for the stream. */
+  send(packet: Packet, now: Millis, out: TunnelSink): boolean {
+    const { path } = this;
+    if (path === undefined || this.#terms === undefined || packet.end - packet.start > this.#terms.tunnelMtu) return false;
+    this.#channel?.send(packet, now, out.on(path));
+    return true;
+  }
+
+  lost(path: Path, why: SallyportError): void {
+    if (path === this.#arriving?.path) this.#arriving = undefined;
+    if (path === this.#moving?.path) this.#moving = undefined;
+    if (path !== this.#current?.path) return;
+    this.#current = undefined;
+    this.#log.log('info', 'datagram down', { reason: why.message });
+  }
+
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
+    if (notice.type === 'moved' && path === this.#moving?.path) {
+      const flow = this.#moving;
+      this.#moving = undefined;
+      this.#follow(flow, now, out);
+    } else if (notice.type === 'carried' && path === this.#current?.path) {
+      this.#channel?.notice(notice);
+      if (notice.heardAt > this.#heardAt) this.#heard(notice.heardAt);
+    }
+  }
+
+  nextTimeout(): Millis | undefined {
+    return this.#isActive ? this.#heardAt + this.#silence : undefined;
+  }
+
+  handleTimeout(now: Millis): void {
+    if (this.#isActive && now >= this.#heardAt + this.#silence) this.#isActive = false;
+  }
+
+  /** To be called after everything else: draws the conclusions. True: whether packets leave by it has changed. */
+  settle(now: Millis, out: TunnelSink): boolean {
+    const flow = this.#current;
+    if (flow?.engine === true) {
+      const traffic = this.#channel?.handOver(now);
+      if (traffic !== undefined) out.event({ type: 'traffic', path: flow.path, traffic });
+    }
+    const isUp = this.path !== undefined;
+    const hasChanged = isUp !== this.#wasUp;
+    this.#wasUp = isUp;
+    if (hasChanged) this.#log.log('info', isUp ? 'datagram up' : 'datagram rests', { cipherSuite: this.#terms?.cipherSuite });
+    return hasChanged;
+  }
+
+  /** For good. */
+  stop(out: TunnelSink): void {
+    for (const flow of [this.#arriving, this.#current, this.#moving]) if (flow !== undefined) out.event({ type: 'drop', path: flow.path });
+    this.#arriving = undefined;
+    this.#current = undefined;
+    this.#moving = undefined;
+    this.#isActive = false;
+    this.#channel = undefined;
+  }
+
+  status(): PathStatus {
+    const { cipherSuite } = this.#terms ?? {};
+    if (cipherSuite === undefined || this.#current === undefined) return { state: 'down' };
+    return { state: this.#isActive ? 'established' : 'connected', cipherSuite };
+  }
+
+  /** What opens under the client's keys is the client's, wherever it comes from: perhaps a NAT has changed the port. */
+  #arrived(arriving: Flow, channel: EspChannel, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
+    const { path, engine } = arriving;
+    this.#arriving = undefined;
+    if (!channel.isHandedOver) {
+      if (channel.receive(bytes, now, out.on(path))) this.#follow(arriving, now, out);
+      else out.event({ type: 'drop', path });
+      return;
+    }
+    // Only the engine can tell whether it opens: it has the keys, and the numbers that were seen.
+    if (!engine || this.#moving !== undefined || this.#current === undefined) {
+      out.event({ type: 'drop', path });
+      return;
+    }
+    this.#moving = arriving;
+    out.event({ type: 'move', from: this.#current.path, to: path, datagram: bytes });
+  }
+
+  #follow(flow: Flow, now: Millis, out: TunnelSink): void {
+    if (this.#current !== undefined) out.event({ type: 'drop', path: this.#current.path });
+    this.#current = flow;
+    this.#heard(now);
+  }
+
+  #heard(at: Millis): void {
+    this.#heardAt = at;
+    if (at >= this.#streamAt) this.#isActive = true;
+  }
+}

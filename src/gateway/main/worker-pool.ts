@@ -5,6 +5,7 @@
  */
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
+import type { MovedAssociation } from '../../core/dtls/state.ts';
 import type { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
@@ -92,6 +93,13 @@ export class WorkerPool {
     const child = this.#members[worker]?.child;
     if (child === undefined) socket.close();
     else child.rpc.notify('flow', [tunnel, local, remote, first], socket, () => socket.close());
+  }
+
+  /** The same where hands were shaken. */
+  greeted(worker: number, tunnel: number, { socket, remote }: Pick<Flow, 'socket' | 'remote'>, dtls: MovedAssociation): void {
+    const child = this.#members[worker]?.child;
+    if (child === undefined) socket.close();
+    else child.rpc.notify('greeted', [tunnel, remote, dtls], socket, () => socket.close());
   }
 
   /** A client that came by UDP, and has not said yet who it is. */

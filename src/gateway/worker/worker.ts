@@ -8,18 +8,19 @@
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import type { CertificateIdentity } from '../../core/crypto/provider.ts';
+import { MovedServer } from '../../core/dtls/moved-association.ts';
+import type { MovedAssociation } from '../../core/dtls/state.ts';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { ClientFacts, TunnelPlan, Visitor } from '../../core/protocols/gateway-protocol.ts';
+import type { ClientFacts, Visitor } from '../../core/protocols/gateway-protocol.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
-import type { DatagramPath } from '../../node/datagram-path.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import type { AcceptedTls } from '../../node/tls-acceptor.ts';
 import { adoptDatagramPath } from '../../node/udp-socket.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 import type { DisconnectReason } from '../processes/auth-service.ts';
-import type { Arrival, ClosingManner, DeskNotices, DeskService, Lease, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
+import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
 import { datagramIdentity, MAX_STRANGERS, receiveStranger } from './datagram-reception.ts';
 import type { DeviceSwitch } from './device-switch.ts';
 import { ExpectedTunnels } from './expected-tunnels.ts';
@@ -42,12 +43,6 @@ export interface WorkerOptions {
   readonly log: Logger;
   /** TLS by node:tls, whatever else there is. */
   readonly hasPortableTls: boolean;
-}
-
-/** A client that has come by UDP: whose it is, what its tunnel is, and its flow. */
-interface DatagramVisit extends TunnelPlan {
-  readonly lease: Lease;
-  readonly path: DatagramPath;
 }
 
 const now = () => performance.now();
@@ -97,9 +92,7 @@ export class Worker {
       await this.#serve(arrival, socket);
     } catch (error) {
       socket.destroy();
-      const reason = error instanceof Error ? error.message : String(error);
-      if (error instanceof SallyportError) log.log('debug', 'connection ended', { reason });
-      else log.log('error', 'connection failed', { reason });
+      logEnd(log, error);
     } finally {
       this.#sockets.delete(connection);
       this.#tunnels.forget(connection);
@@ -109,12 +102,26 @@ export class Worker {
 
   /** Serves a client that has come by UDP, to the end of its tunnel. */
   serveStranger(arrival: Arrival, first: Uint8Array, socket: UdpSocket): Promise<void> {
-    return this.#serveDatagrams(arrival, () => this.#greet(arrival, first, socket));
+    const { desk, log } = this.#options;
+    return this.#whileHere(arrival, async () => {
+      const visit = await this.#greet(arrival, first, socket);
+      if (visit?.kind === 'tunnel') await this.#tunnels.runDatagrams(visit.lease, visit, visit.path);
+      else if (visit !== undefined && !(await desk.greeted(arrival.connection, visit.greetingId, visit.dtls)))
+        log.log('info', 'a client has come by UDP for a tunnel that is not there');
+    });
   }
 
   /** The same for one that was told the keys of its tunnel before. */
   serveExpected(arrival: Arrival, datagramId: Uint8Array, first: Uint8Array, socket: UdpSocket): Promise<void> {
-    return this.#serveDatagrams(arrival, () => this.#meet(arrival, datagramId, first, socket));
+    return this.#whileHere(arrival, async () => {
+      const visit = await this.#meet(arrival, datagramId, first, socket);
+      if (visit !== undefined) await this.#tunnels.runDatagrams(visit.lease, visit, visit.path);
+    });
+  }
+
+  /** A new flow of a tunnel, whose client another worker, or this one, has shaken hands with. */
+  greeted(tunnel: number, remote: Endpoint, dtls: MovedAssociation, socket: UdpSocket): Promise<void> {
+    return this.#tunnels.flow(tunnel, remote, new MovedServer(this.#crypto, dtls), socket);
   }
 
   /** Ends a connection that has no tunnel yet, without a word. */
@@ -146,14 +153,13 @@ export class Worker {
     if (accepted !== undefined) await this.#serveHttp(arrival, accepted); // else a health probe
   }
 
-  async #serveDatagrams({ connection }: Arrival, receive: () => Promise<DatagramVisit | undefined>): Promise<void> {
+  /** A client by UDP is a connection like any other to main. */
+  async #whileHere({ connection }: Arrival, serve: () => Promise<void>): Promise<void> {
     const { notify, log } = this.#options;
     try {
-      const visit = await receive();
-      if (visit !== undefined) await this.#tunnels.runDatagrams(visit.lease, visit, visit.path);
+      await serve();
     } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      log.log('debug', 'connection ended', { reason: error.message });
+      logEnd(log, error);
     } finally {
       this.#tunnels.forget(connection);
       notify.disconnected(connection);
@@ -161,7 +167,7 @@ export class Worker {
   }
 
   /** Undefined: it is not who was expected, and its flow is closed. */
-  async #meet(arrival: Arrival, datagramId: Uint8Array, first: Uint8Array, socket: UdpSocket): Promise<DatagramVisit | undefined> {
+  async #meet(arrival: Arrival, datagramId: Uint8Array, first: Uint8Array, socket: UdpSocket) {
     const { connection, remote = NOWHERE } = arrival;
     const { log, engine, notify } = this.#options;
     const [certificate = new Uint8Array(0)] = this.#datagramIdentity()?.chain ?? []; // it is not shown
@@ -177,9 +183,9 @@ export class Worker {
   }
 
   /** Undefined: it is nobody's, and its flow is closed. */
-  async #greet({ connection, remote = NOWHERE }: Arrival, first: Uint8Array, socket: UdpSocket): Promise<DatagramVisit | undefined> {
+  async #greet({ connection, remote = NOWHERE }: Arrival, first: Uint8Array, socket: UdpSocket) {
     const { log, engine, notify } = this.#options;
-    const { helloSecret } = this.#setup;
+    const { config, helloSecret } = this.#setup;
     const identity = this.#datagramIdentity();
     const [certificate] = identity?.chain ?? [];
     if (identity === undefined || certificate === undefined || this.#strangers >= MAX_STRANGERS) {
@@ -191,7 +197,9 @@ export class Worker {
       const path = await adoptDatagramPath(socket, { remote, first, strayed: (bytes, from) => notify.strayed(bytes, from) }, engine);
       const visitor = this.#datagramVisitor(connection, certificate);
       const fronts = this.#vendors.datagramFronts;
-      const received = await receiveStranger(path, { crypto: this.#crypto, log, now, helloSecret, identity, fronts, visitor });
+      const allowsLegacy = config.hosts.some(({ policy }) => policy.allowsLegacyDtls);
+      const options = { crypto: this.#crypto, log, now, helloSecret, identity, fronts, allowsLegacy, visitor };
+      const received = await receiveStranger(path, first, options);
       return received && { ...received, path };
     } finally {
       this.#strangers--;
@@ -270,6 +278,13 @@ export class Worker {
       await connection.close();
     }
   }
+}
+
+/** One client's connection is not worth all the others', whatever has happened to it. */
+function logEnd(log: Logger, error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (error instanceof SallyportError) log.log('debug', 'connection ended', { reason });
+  else log.log('error', 'connection failed', { reason });
 }
 
 /** A unix socket has no address. */

@@ -114,12 +114,12 @@ describe('the desk of the sessions', { timeout: 10_000 }, () => {
     assert.deepEqual([...scene.expected], ['s']);
     await through(scene, lease(scene, first.id, 's'));
     assert.equal(scene.expected.size, 0);
-    await scene.desk.opened(WORKER, first.id, undefined);
+    await scene.desk.opened(WORKER, first.id, undefined, undefined);
     await scene.desk.expects(WORKER, second.id, 's', Uint8Array.of(2));
     assert.deepEqual(scene.ended, [], 'a tunnel that is no such one goes on');
     const third = scene.connect('s');
     await through(scene, lease(scene, third.id, 's'));
-    await scene.desk.opened(WORKER, third.id, Uint8Array.of(2));
+    await scene.desk.opened(WORKER, third.id, Uint8Array.of(2), undefined);
     await scene.desk.expects(WORKER, second.id, 's', Uint8Array.of(3));
     assert.deepEqual(scene.ended, [first.id, third.id], 'its keys are good no more');
     await scene.desk.endSession(WORKER, second.id, 's');
@@ -152,7 +152,7 @@ describe('the desk of the sessions', { timeout: 10_000 }, () => {
     const scene = makeDesk();
     const first = scene.connect('s');
     const { terms } = await through(scene, lease(scene, first.id, 's'));
-    await scene.desk.opened(WORKER, first.id, undefined);
+    await scene.desk.opened(WORKER, first.id, undefined, undefined);
     scene.desk.disconnected(WORKER, first.id);
     assert.deepEqual([scene.table.connectionCount, scene.table.tunnelCount], [0, 0]);
     const again = scene.connect('s');

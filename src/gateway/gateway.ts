@@ -11,6 +11,7 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { answerStranger } from '../core/dtls/hello-cookie.ts';
+import type { MovedAssociation } from '../core/dtls/state.ts';
 import { NetworkError, type SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { greetsStrangers } from '../core/protocols/registry.ts';
@@ -270,6 +271,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
         desk.disconnected(worker, id);
       },
       forward: (worker: number, packets: readonly Uint8Array[]) => exchange.forward(worker, packets),
+      greeted: (worker, id: number, greetingId: Uint8Array, dtls: MovedAssociation) => doors.greeted(worker, id, greetingId, dtls),
       strayed: (_worker, datagram, from) => doors.strayed(datagram, from),
       log: (_worker, level, event, fields) => workerLog.log(level, event, fields),
     },

@@ -134,8 +134,8 @@ export type DatagramCounters = Readonly<Record<DatagramCounter, number>>;
 /** A client's flow, on a socket that another process has made for it. */
 export interface HandedFlow {
   readonly remote: Endpoint;
-  /** What the client said before the socket was there. */
-  readonly first: Uint8Array;
+  /** What the client said before the socket was there; undefined: what it said was heard elsewhere. */
+  readonly first?: Uint8Array;
   /** Takes what somebody else has said to the socket before it was connected. */
   readonly strayed: (bytes: Uint8Array, from: Endpoint) => void;
 }

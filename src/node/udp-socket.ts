@@ -28,13 +28,9 @@ export function openDatagramPath(options: DatagramPathOptions, engine?: PacketEn
 }
 
 /** The same on a bound socket that another process has made; it is the path's from here on. */
-export function adoptDatagramPath(
-  socket: Socket,
-  { remote, first, strayed }: HandedFlow,
-  engine?: Pick<PacketEngine, 'adoptUdp'>,
-): Promise<DatagramPath> {
-  if (engine !== undefined) return engine.adoptUdp(socket, { remote, first, strayed });
-  return PortableUdpSocket.adopt(socket, remote, first, strayed);
+export function adoptDatagramPath(socket: Socket, flow: HandedFlow, engine?: Pick<PacketEngine, 'adoptUdp'>): Promise<DatagramPath> {
+  if (engine !== undefined) return engine.adoptUdp(socket, flow);
+  return PortableUdpSocket.adopt(socket, flow.remote, flow.first, flow.strayed);
 }
 
 /** Bytes in front of a UDP payload in an IP packet without options. */
@@ -98,7 +94,7 @@ export class PortableUdpSocket implements DatagramPath {
   static async adopt(
     socket: Socket,
     remote: Endpoint,
-    first: Uint8Array,
+    first: Uint8Array | undefined,
     strayed: (bytes: Uint8Array, from: Endpoint) => void,
   ): Promise<PortableUdpSocket> {
     takeOver(socket, remote.address.family);
@@ -117,7 +113,7 @@ export class PortableUdpSocket implements DatagramPath {
     }
     socket.removeAllListeners('error').off('message', keep);
     const path = new PortableUdpSocket(socket, remote, strayed);
-    path.#receive(first);
+    if (first !== undefined) path.#receive(first);
     for (const [bytes, from] of arrived) path.#sort(bytes, from);
     return path;
   }

@@ -10,7 +10,7 @@ import type { HttpRequest, HttpResponse } from '../../src/core/http/message.ts';
 import { renderResponse } from '../../src/core/http/render.ts';
 import { RequestParser } from '../../src/core/http/request-parser.ts';
 import { silentLogger } from '../../src/core/log.ts';
-import type { DatagramFront } from '../../src/core/protocols/gateway-protocol.ts';
+import type { SessionFront } from '../../src/core/protocols/gateway-protocol.ts';
 import type { PathFacts, PathPlan, TunnelMachine } from '../../src/core/tunnel/machine.ts';
 import { type Millis, packetBytes, packetOf } from '../../src/core/tunnel/packet.ts';
 import type { SessionTerms } from '../../src/core/tunnel/session-terms.ts';
@@ -48,7 +48,7 @@ export interface PairVendor {
   /** The gateway's tunnel for a request on a stream, which is looked at. */
   readonly serve: (request: HttpRequest) => TunnelMachine;
   /** Absent: the client asks for no UDP. */
-  readonly front?: DatagramFront;
+  readonly front?: SessionFront;
 }
 
 export interface PairOptions {
@@ -185,7 +185,7 @@ export class PppTunnelPair {
 /** A DTLS association at the gateway, until it is known whose it is; then its tunnel's path. */
 class Stranger {
   readonly #clock: FakeClock;
-  readonly #front: DatagramFront;
+  readonly #front: SessionFront;
   readonly #dtls: DtlsServer;
   readonly #send: (bytes: Uint8Array) => void;
   readonly #serve: (machine: TunnelMachine) => TestPath;
@@ -195,7 +195,7 @@ class Stranger {
 
   constructor(
     clock: FakeClock,
-    front: DatagramFront,
+    front: SessionFront,
     certificate: ThrowawayCertificate,
     send: (bytes: Uint8Array) => void,
     serve: (machine: TunnelMachine) => TestPath,

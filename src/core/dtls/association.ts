@@ -28,7 +28,8 @@ import type { HandshakeRole } from './handshake-role.ts';
 import { CONTENT_TYPES, type Epoch } from './record.ts';
 import { RecordReader } from './record-reader.ts';
 import { RecordWriter } from './record-writer.ts';
-import { type CounterStore, type DtlsCounters, type DtlsSession, type DtlsState, newCounters } from './state.ts';
+import { type CounterStore, type DtlsCounters, type DtlsSession, type DtlsState, type MovedAssociation, newCounters } from './state.ts';
+import type { SuiteRecordProtection } from './suite-protection.ts';
 
 /** What the engine is told besides keys. */
 export interface HandOverOptions {
@@ -43,6 +44,12 @@ export interface EngineProgress {
   readonly nextToSeal: number;
   /** One more than the highest number of a record that was opened. What is below and did not come counts as lost. */
   readonly nextToOpen: number;
+}
+
+/** What {@link DtlsAssociation} goes on with that did not shake hands itself. */
+export interface ProtectedDirections extends EngineProgress {
+  readonly seal: SuiteRecordProtection;
+  readonly open: SuiteRecordProtection;
 }
 
 export class DtlsAssociation implements Layer<DtlsState> {
@@ -130,22 +137,46 @@ export class DtlsAssociation implements Layer<DtlsState> {
    * only this layer can number.
    */
   handOver(options: HandOverOptions): TrafficDescription {
-    const isConfirmed = this.#state.name === 'up' && this.#state.confirmed;
-    if (!isConfirmed) throw new MisuseError('DTLS traffic can be handed over once the peer has our Finished.');
-    if (this.#isHandedOver) throw new MisuseError('The DTLS traffic has been handed over already.');
-    const seal = this.#writer.protection;
-    const open = this.#reader.protection;
-    if (seal === undefined || open === undefined) throw new MisuseError('DTLS traffic without keys.'); // not while it is up
+    const { seal, open, layout } = this.#exportedKeys();
     this.#isHandedOver = true;
-    const epoch: Epoch = 1;
     return {
-      record: seal.layout,
-      seal: { id: epoch, ...seal.exportKeys(), nextSequence: this.#writer.next(epoch) },
-      open: [{ id: epoch, ...open.exportKeys(), nextSequence: this.#reader.next }],
+      ...{ record: layout, seal, open: [open] },
       replayWindow: REPLAY_WINDOW,
       framing: options.framing,
       tunnelMtu: options.tunnelMtu,
     };
+  }
+
+  /** Ends it here, without a word: it goes on where this is taken to (`moved-association.ts`). Throws {@link MisuseError} as {@link handOver} does. */
+  moveAway(): MovedAssociation {
+    const { session, seal, open } = this.#exportedKeys();
+    this.#end({ name: 'closed', by: 'us' });
+    return { session: { ...session, suite: session.suite.id }, seal, open };
+  }
+
+  #exportedKeys() {
+    const state = this.#state;
+    if (state.name !== 'up' || !state.confirmed) throw new MisuseError('DTLS traffic can be handed over once the peer has our Finished.');
+    if (this.#isHandedOver) throw new MisuseError('The DTLS traffic has been handed over already.');
+    const seal = this.#writer.protection;
+    const open = this.#reader.protection;
+    if (seal === undefined || open === undefined) throw new MisuseError('DTLS traffic without keys.'); // not while it is up
+    const epoch: Epoch = 1;
+    return {
+      ...{ session: state.session, layout: seal.layout },
+      seal: { id: epoch, ...seal.exportKeys(), nextSequence: this.#writer.next(epoch) },
+      open: { id: epoch, ...open.exportKeys(), nextSequence: this.#reader.next },
+    };
+  }
+
+  /** Goes on where the association was left that had these keys. */
+  protected goOn(session: DtlsSession, keys: ProtectedDirections): void {
+    this.#writer.protect(keys.seal);
+    this.#writer.skipTo(1, keys.nextToSeal);
+    this.#reader.protect(keys.open);
+    this.#reader.moveTo(keys.nextToOpen);
+    this.#goUp(session);
+    this.#confirm(session);
   }
 
   /**

@@ -2,6 +2,7 @@
 import type { SallyportError } from '../errors.ts';
 import type { CipherSuite } from '../tls-messages/cipher-suites.ts';
 import type { Millis } from '../tunnel/packet.ts';
+import type { TrafficKey } from '../tunnel/traffic.ts';
 import type { DtlsVersion } from './dialect.ts';
 
 /**
@@ -29,6 +30,14 @@ export interface DtlsSession {
   readonly hasExtendedMasterSecret: boolean;
   /** The largest plaintext that the peer takes in one record. */
   readonly maxPlaintext: number;
+}
+
+/** An association on its way to another process, in plain data. */
+export interface MovedAssociation {
+  /** `suite` is its IANA id. */
+  readonly session: Omit<DtlsSession, 'suite'> & { readonly suite: number };
+  readonly seal: TrafficKey;
+  readonly open: TrafficKey;
 }
 
 /** Records, and packets that became none, by their fate. On the packet path nothing is thrown: it is counted here. */

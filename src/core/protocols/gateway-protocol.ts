@@ -29,11 +29,24 @@ export interface GatewayProtocol {
 }
 
 /** Nobody knows whose such an association is before its first record says so. */
-export interface DatagramFront {
+export type DatagramFront = SessionFront | FlowFront;
+
+/** The association is the session's tunnel from then on. */
+export interface SessionFront {
+  readonly kind: 'tunnel';
   /** Whose session the record is for, and how it is answered; undefined: it is none of this vendor's. */
   greet(record: Uint8Array, crypto: CryptoProvider): Greeting | undefined;
   /** The session's tunnel, on the association that was accepted. */
   tunnel(parts: DatagramTunnelParts): TunnelMachine;
+}
+
+/** The association is a path of a tunnel that runs already, whose machine answers the record: it is opened with {@link PathFacts.dtls}. */
+export interface FlowFront {
+  readonly kind: 'flow';
+  /** Its clients may speak DTLS 1.0, where the administrator lets them. */
+  readonly speaksLegacy: boolean;
+  /** What names the tunnel, as its plan has it ({@link TunnelPlan.greetingId}); undefined: the record is none of this vendor's. */
+  greet(record: Uint8Array, crypto: CryptoProvider): Uint8Array | undefined;
 }
 
 export interface Greeting {
@@ -86,6 +99,8 @@ export interface TunnelPlan {
    * (core/esp/spi.ts). Undefined: it has none.
    */
   readonly datagramId?: Uint8Array;
+  /** Its {@link FlowFront} has this for the first record of its client's associations: up to 32 bytes that are no secret. Undefined: there are none. */
+  readonly greetingId?: Uint8Array;
   /** What the client says behind its request, without waiting for an answer, is no reason to keep the connection from the packet engine. */
   readonly takesEarlyBytes?: boolean;
   /** Keying material that the machine needs of the connection (RFC 5705, RFC 8446 §7.5). */

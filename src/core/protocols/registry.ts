@@ -47,7 +47,7 @@ const VENDORS: Readonly<Record<ProtocolId, Vendor>> = {
     client: async (settings) => new (await import('./array/client.ts')).ArrayClient(settings),
     gateway: async () => (await import('./array/gateway.ts')).arrayGateway,
     recogniser: async () => (await import('./array/recognition.ts')).arrayRecogniser,
-    greetsStrangers: false,
+    greetsStrangers: true,
   },
   pulse: {
     client: async (settings) => new (await import('./pulse/client.ts')).PulseClient(settings),

@@ -2,6 +2,7 @@
  * The machine of one tunnel owns its paths (a TLS stream, a UDP flow), because they are coupled: it asks for them, and says by which of them
  * packets leave. One driver runs every vendor's machine, the client's and the gateway's.
  */
+import type { DtlsAssociation } from '../dtls/association.ts';
 import type { SallyportError } from '../errors.ts';
 import type { Endpoint, IpAddress } from '../wire/ip-address.ts';
 import type { TunnelConfig } from './config.ts';
@@ -74,6 +75,8 @@ export interface PathFacts {
   /** A traffic description will be used. */
   readonly engine: boolean;
   readonly tls?: TlsFacts;
+  /** Of a flow that comes to a gateway's tunnel with its hands shaken, after its client has said whose it is (`FlowFront`): up. */
+  readonly dtls?: DtlsAssociation;
 }
 
 /** None of these ends a path. */

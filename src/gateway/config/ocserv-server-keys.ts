@@ -204,7 +204,14 @@ export const TLS_KEYS = [
     reload: 'yes',
     meaning: "openconnect's DTLS by a key of the TLS session",
   },
-  { name: 'dtls-legacy', type: 'flag', default: 'true', scope: 'host', reload: 'yes', meaning: "Cisco's DTLS by resumption" },
+  {
+    name: 'dtls-legacy',
+    type: 'flag',
+    default: 'true',
+    scope: 'host',
+    reload: 'yes',
+    meaning: "Cisco's DTLS by resumption, Array's DTLS 1.0",
+  },
   {
     name: 'cisco-client-compat',
     aliases: ['always-require-cert'],

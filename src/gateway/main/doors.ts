@@ -1,6 +1,8 @@
 /** The ways in, TCP and UDP together: open, shut for a while, closed. What comes in by them goes to the workers. */
+import type { MovedAssociation } from '../../core/dtls/state.ts';
 import { SallyportError } from '../../core/errors.ts';
-import { type Endpoint, parseIp } from '../../core/wire/ip-address.ts';
+import { type Endpoint, type IpAddress, parseIp, sameIp } from '../../core/wire/ip-address.ts';
+import { toHex } from '../../core/wire/text.ts';
 import { libc } from '../../node/ffi/libc.ts';
 import { inNetworkNamespace } from '../../node/ffi/network-namespace.ts';
 import { openSharedUdpSocket, openTcpListener } from '../../node/ffi/sockets.ts';
@@ -35,6 +37,8 @@ const THIS_MACHINE: Endpoint = { address: { family: 4, bytes: Uint8Array.of(127,
 export class Doors {
   readonly #options: DoorsOptions;
   readonly #datagrams = new Map<Tunnel, DatagramTunnel>();
+  /** By what their clients say first. */
+  readonly #greetings = new Map<string, Tunnel>();
   readonly #queue: Knock[] = [];
   /** Who came before the gateway was ready, and waits for it; undefined: it has been open. */
   #early: Knock[] | undefined = [];
@@ -104,9 +108,10 @@ export class Doors {
     this.#udp?.close();
   }
 
-  /** Datagrams of this tunnel are let in from now on, if it has any. */
+  /** Datagrams of this tunnel are let in from now on, if it has any. Of two whose clients call themselves the same the newer has the name. */
   admit(tunnel: Tunnel): void {
-    const { datagramId: id, connection } = tunnel;
+    const { datagramId: id, greetingId, connection } = tunnel;
+    if (greetingId !== undefined) this.#greetings.set(toHex(greetingId), tunnel);
     if (id === undefined || connection.remote === undefined || connection.local === undefined) return;
     const admitted = { tunnel: tunnel.id, id, local: connection.local.address, remote: connection.remote.address };
     this.#datagrams.set(tunnel, admitted);
@@ -114,10 +119,22 @@ export class Doors {
   }
 
   dismiss(tunnel: Tunnel): void {
+    const greeting = toHex(tunnel.greetingId ?? new Uint8Array(0));
+    if (this.#greetings.get(greeting) === tunnel) this.#greetings.delete(greeting);
     const admitted = this.#datagrams.get(tunnel);
     if (admitted === undefined) return;
     this.#datagrams.delete(tunnel);
     this.#udp?.dismiss(admitted);
+  }
+
+  /** A client that a worker has shaken hands with belongs to this tunnel, so its flow does: whichever worker runs it. False: to none. */
+  greeted(worker: number, id: number, greetingId: Uint8Array, dtls: MovedAssociation): boolean {
+    const { table, pool } = this.#options;
+    const { remote } = table.connectionOf(worker, id);
+    const tunnel = this.#greetings.get(toHex(greetingId));
+    if (tunnel === undefined || remote === undefined || !mayComeFrom(tunnel, remote.address)) return false;
+    this.#udp?.flowTo(remote, (flow) => pool().greeted(tunnel.connection.worker, tunnel.id, flow, dtls));
+    return true;
   }
 
   /** A datagram that came to another client's socket. */
@@ -181,6 +198,11 @@ export class Doors {
     };
     pool.connect(worker, arrival, socket);
   }
+}
+
+/** As with its cookie (`deny-roaming`). */
+function mayComeFrom({ policy, connection }: Tunnel, remote: IpAddress): boolean {
+  return !policy.denyRoaming || (connection.remote !== undefined && sameIp(connection.remote.address, remote));
 }
 
 /** Throws {@link SallyportError} for a namespace that is not there, and for ports that are taken in it. */

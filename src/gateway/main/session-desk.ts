@@ -95,11 +95,12 @@ export class SessionDesk {
     });
   }
 
-  async opened(worker: number, id: number, datagramId: Uint8Array | undefined): Promise<void> {
+  async opened(worker: number, id: number, datagramId: Uint8Array | undefined, greetingId: Uint8Array | undefined): Promise<void> {
     const { auth, admit, events, network, log, now } = this.#world;
     const tunnel = this.#world.table.tunnelOf(worker, id);
     if (tunnel.isOpen) throw new MisuseError(`tunnel ${id} is open already`);
     tunnel.datagramId = datagramId;
+    tunnel.greetingId = greetingId;
     tunnel.isOpen = true;
     admit(tunnel);
     const { session, lease, device, wishes } = tunnel;
@@ -147,7 +148,7 @@ export class SessionDesk {
       endSession: (worker, id: number, session: string) => this.endSession(worker, id, session),
       preview: (worker, id: number, session: string, wishes: LeaseWishes) => this.preview(worker, id, session, wishes),
       lease: (worker, id: number, session: string, wishes: LeaseWishes) => this.lease(worker, id, session, wishes),
-      opened: (worker, id: number, datagramId: Uint8Array | undefined) => this.opened(worker, id, datagramId),
+      opened: (worker, id: number, datagramId?: Uint8Array, greetingId?: Uint8Array) => this.opened(worker, id, datagramId, greetingId),
       reported: (worker, id: number, usage: SessionUsage) => this.reported(worker, id, usage),
       closed: (worker, id: number, end: TunnelEnd) => this.closed(worker, id, end),
     };
@@ -221,7 +222,7 @@ export class SessionDesk {
     const terms = this.#terms(opening, lease);
     table.open({
       ...{ id: connection.id, connection, session: known, policy, lease, terms, wishes, device: network.device },
-      ...{ datagramId: undefined, isOpen: false },
+      ...{ datagramId: undefined, greetingId: undefined, isOpen: false },
     });
     const owner = { session: known.id, ...(isRestricted(policy) && { rules: accessRules(policy) }) };
     return { tunnel: connection.id, terms, limits: limitsOf(policy, terms, known.createdAt, now()), owner };

@@ -45,6 +45,8 @@ export interface Tunnel {
   readonly device: string;
   /** The id of its client's datagrams; undefined: none, or not yet. */
   datagramId: Uint8Array | undefined;
+  /** What its client's associations say first; undefined: the same. */
+  greetingId: Uint8Array | undefined;
   /** Its client was answered. */
   isOpen: boolean;
 }

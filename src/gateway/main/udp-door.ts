@@ -176,16 +176,24 @@ export class UdpDoor {
   }
 
   #strangerArrived(bytes: Uint8Array, remote: Endpoint): void {
-    // Where the door hears on all addresses, the way back chooses the one that answers.
-    const any = { family: remote.address.family, bytes: new Uint8Array(remote.address.bytes.length) };
-    this.#openFlow(any, bytes, remote, (flow) => this.#options.strangers?.onFlow(flow));
+    this.#openFlow(anyAddress(remote.address.family), bytes, remote, (flow) => this.#options.strangers?.onFlow(flow));
+  }
+
+  /** A socket for a client that a worker has heard and let go. As everywhere here, one that cannot be had is not. */
+  flowTo(remote: Endpoint, take: (flow: Omit<Flow, 'first'>) => void): void {
+    this.#isRecent(remote); // what it says until then is dropped
+    this.#makeSocket(anyAddress(remote.address.family), (socket, local) => take({ socket, local, remote }));
   }
 
   #openFlow(address: IpAddress, bytes: Uint8Array, remote: Endpoint, take: (flow: Flow) => void): void {
     if (this.#isRecent(remote)) return;
+    this.#makeSocket(address, (socket, local) => take({ socket, local, remote, first: Uint8Array.from(bytes) }));
+  }
+
+  #makeSocket(address: IpAddress, take: (socket: Socket, local: Endpoint) => void): void {
     try {
       const local: Endpoint = { address: this.#ownAddress() ?? address, port: this.port };
-      const hand = (socket: Socket) => take({ socket, local, remote, first: Uint8Array.from(bytes) });
+      const hand = (socket: Socket) => take(socket, local);
       const socket = nativeSocketFor(local, this.#options.within);
       if (socket !== undefined) hand(socket);
       else portableSocketFor(local, hand);
@@ -242,6 +250,11 @@ export class UdpDoor {
     this.#recent.set(key, now);
     return false;
   }
+}
+
+/** Where the door hears on all addresses, the way back chooses the one that answers. */
+function anyAddress(family: 4 | 6): IpAddress {
+  return { family, bytes: new Uint8Array(family === 4 ? 4 : 16) };
 }
 
 /** A socket with the door's port, for one client: whoever gets it connects it. Undefined where native calls cannot be had. */

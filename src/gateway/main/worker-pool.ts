@@ -4,6 +4,7 @@
  * What a worker says is checked (`WORKER_GUARDS`) and limited to what is its own (`session-desk.ts`): it parses what anybody on the network sends.
  */
 import type { Socket } from 'node:net';
+import type { MovedAssociation } from '../../core/dtls/state.ts';
 import type { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
@@ -91,6 +92,13 @@ export class WorkerPool {
     const child = this.#members[worker]?.child;
     if (child === undefined) socket.close();
     else child.rpc.notify('flow', [tunnel, local, remote, first], socket, () => socket.close());
+  }
+
+  /** The same where hands were shaken. */
+  greeted(worker: number, tunnel: number, { socket, remote }: Pick<Flow, 'socket' | 'remote'>, dtls: MovedAssociation): void {
+    const child = this.#members[worker]?.child;
+    if (child === undefined) socket.close();
+    else child.rpc.notify('greeted', [tunnel, remote, dtls], socket, () => socket.close());
   }
 
   /** A client that came by UDP, and has not said yet who it is. */

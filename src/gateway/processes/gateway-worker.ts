@@ -5,6 +5,7 @@
  */
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
+import type { MovedAssociation } from '../../core/dtls/state.ts';
 import { MisuseError, UnsupportedError } from '../../core/errors.ts';
 import type { NatLimits } from '../../core/nat/limits.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
@@ -60,6 +61,8 @@ function main(): void {
       stranger: (arrival: Arrival, first: Uint8Array, socket: UdpSocket) => running().serveStranger(arrival, first, socket),
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>
         running().flow(tunnel, remote, first, socket),
+      greeted: (tunnel: number, remote: Endpoint, dtls: MovedAssociation, socket: UdpSocket) =>
+        running().greeted(tunnel, remote, dtls, socket),
       packets: (packets: readonly Uint8Array[]) => running().deliver(packets),
       network: (network: InnerNetwork) => started?.nat?.configure(network),
     },

@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import type { AuthStep, LoginHints } from '../../core/auth/dialogue.ts';
 import type { FormValues } from '../../core/auth/form.ts';
+import type { MovedAssociation } from '../../core/dtls/state.ts';
 import { PeerMisbehavedError } from '../../core/errors.ts';
 import type { NatOwner } from '../../core/nat/session.ts';
 import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
@@ -52,6 +53,8 @@ export interface WorkerNotices {
   connection(arrival: Arrival): void;
   /** With a connected UDP socket: a new flow of that tunnel, and what it said first. */
   flow(tunnel: number, local: Endpoint, remote: Endpoint, first: Uint8Array): void;
+  /** With a connected UDP socket: a new flow of that tunnel, whose client has shaken hands with a worker and named the tunnel. */
+  greeted(tunnel: number, remote: Endpoint, dtls: MovedAssociation): void;
   /** With a UDP socket: a client whose DTLS hello has brought back its cookie; `first` is that hello. */
   stranger(arrival: Arrival, first: Uint8Array): void;
   /** Packets for clients of this worker that another worker has read from its queue of the device. */
@@ -107,8 +110,10 @@ export interface DeskService {
   rebound(connection: number, session: string, key: Uint8Array): Promise<void>;
   /** Ends a session, its cookie included. */
   endSession(connection: number, session: string): Promise<void>;
-  /** The tunnel is about to be answered: from now on datagrams with this id are its own. */
-  opened(tunnel: number, datagramId: Uint8Array | undefined): Promise<void>;
+  /** The tunnel is about to be answered: from now on datagrams with this id are its own, and associations in which this is said first. */
+  opened(tunnel: number, datagramId: Uint8Array | undefined, greetingId: Uint8Array | undefined): Promise<void>;
+  /** A client that came by UDP has named a tunnel. The worker has let go of its flow. False: it is nobody's. */
+  greeted(connection: number, greetingId: Uint8Array, dtls: MovedAssociation): Promise<boolean>;
   /** For interim accounting. */
   reported(tunnel: number, usage: SessionUsage): Promise<void>;
 }
@@ -175,6 +180,7 @@ const MAX_FORWARDED = 256;
 const MAX_PACKET = 65_535;
 const MAX_DATAGRAM_ID = 32;
 const MAX_KEY = 512;
+const MAX_TRAFFIC_KEY = 64;
 
 const text = z.string().max(MAX_TEXT);
 const number = z.number().int().nonnegative();
@@ -223,6 +229,17 @@ const end = z.object({
   keepsCookie: z.boolean(),
 });
 
+const trafficKey = z.object({
+  ...{ id: number, key: bytes(MAX_TRAFFIC_KEY), iv: bytes(MAX_TRAFFIC_KEY), mac: bytes(MAX_TRAFFIC_KEY).optional(), nextSequence: number },
+});
+const association = z.object({
+  session: z.object({
+    ...{ version: z.enum(['1.2', '1.0']), suite: number, isResumed: z.boolean(), hasExtendedMasterSecret: z.boolean() },
+    maxPlaintext: number,
+  }),
+  ...{ seal: trafficKey, open: trafficKey },
+});
+
 /** Fields of {@link LoginHints} and {@link LeaseWishes}. */
 const OWN_FIELDS: ReadonlySet<string> = new Set([...Object.keys(hints.shape), ...Object.keys(wishes.shape)]);
 
@@ -245,7 +262,8 @@ const SCHEMAS = {
   session: z.tuple([number, secret(MAX_COOKIE)]),
   preview: z.tuple([number, text, wishes]),
   lease: z.tuple([number, text, wishes]),
-  opened: z.tuple([number, bytes(MAX_DATAGRAM_ID).optional()]),
+  opened: z.tuple([number, bytes(MAX_DATAGRAM_ID).optional(), bytes(MAX_DATAGRAM_ID).optional()]),
+  greeted: z.tuple([number, bytes(MAX_DATAGRAM_ID), association]),
   rebound: z.tuple([number, text, bytes(MAX_KEY)]),
   endSession: z.tuple([number, text]),
   reported: z.tuple([number, z.object(usage)]),

@@ -7,6 +7,7 @@
  *
  * What the packet engine carries, it carries past all of this, and counts; a tunnel with a rate is not carried.
  */
+import type { DtlsAssociation } from '../../core/dtls/association.ts';
 import { SallyportError } from '../../core/errors.ts';
 import type { NatOwner } from '../../core/nat/session.ts';
 import type { CloseReason, TunnelMachine } from '../../core/tunnel/machine.ts';
@@ -129,8 +130,8 @@ export class RunningTunnel {
     this.#watch();
   }
 
-  flowArrived(path: DatagramPath): void {
-    this.#driver.datagramArrived(path);
+  flowArrived(path: DatagramPath, dtls?: DtlsAssociation): void {
+    this.#driver.datagramArrived(path, dtls);
   }
 
   /** Its packets are counted against a rate, one by one: no engine may carry them. */

@@ -2,6 +2,7 @@
  * The tunnels of one worker, by number: where they begin, get their UDP flows, are asked and end.
  */
 import type { Socket } from 'node:dgram';
+import type { DtlsAssociation } from '../../core/dtls/association.ts';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { TunnelPlan } from '../../core/protocols/gateway-protocol.ts';
@@ -45,7 +46,7 @@ export class TunnelHost {
     const { desk } = this.#options;
     try {
       // Before the client is answered: its first datagram follows the answer at once (spec "AnyConnect", section 7.7).
-      await desk.opened(lease.tunnel, plan.datagramId);
+      await desk.opened(lease.tunnel, plan.datagramId, plan.greetingId);
     } catch (error) {
       connection.destroy();
       throw error;
@@ -63,7 +64,7 @@ export class TunnelHost {
   /** The same for a tunnel whose one path is a UDP flow that has come already. */
   async runDatagrams(lease: Lease, machine: TunnelMachine, path: DatagramPath): Promise<void> {
     try {
-      await this.#options.desk.opened(lease.tunnel, undefined);
+      await this.#options.desk.opened(lease.tunnel, undefined, undefined);
     } catch (error) {
       await path.close();
       throw error;
@@ -109,16 +110,18 @@ export class TunnelHost {
     this.#doomed.delete(id);
   }
 
-  /** A new flow of a tunnel, or of one that has gone meanwhile. */
-  async flow(id: number, remote: Endpoint, first: Uint8Array, socket: Socket): Promise<void> {
+  /** A new flow of a tunnel, or of one that has gone meanwhile. @param said what came first, or the association in which hands were shaken */
+  async flow(id: number, remote: Endpoint, said: Uint8Array | DtlsAssociation, socket: Socket): Promise<void> {
     const { notify, engine, log } = this.#options;
     const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
+    const [first, dtls] = said instanceof Uint8Array ? [said, undefined] : [undefined, said];
     try {
       const isCarried = this.#tunnels.get(id)?.isLimited !== true;
-      const path = await adoptDatagramPath(socket, { remote, first, strayed }, isCarried ? engine : undefined);
+      const flow = { remote, ...(first !== undefined && { first }), strayed };
+      const path = await adoptDatagramPath(socket, flow, isCarried ? engine : undefined);
       const tunnel = this.#tunnels.get(id);
       if (tunnel === undefined) await path.close();
-      else tunnel.flowArrived(path);
+      else tunnel.flowArrived(path, dtls);
     } catch (error) {
       if (!(error instanceof SallyportError)) throw error;
       log.log('info', 'a UDP flow could not be opened', { reason: error.message }); // the client stays on TLS

@@ -8,6 +8,8 @@
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import type { CertificateIdentity } from '../../core/crypto/provider.ts';
+import { MovedServer } from '../../core/dtls/moved-association.ts';
+import type { MovedAssociation } from '../../core/dtls/state.ts';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ClientFacts } from '../../core/protocols/gateway-protocol.ts';
@@ -88,9 +90,7 @@ export class Worker {
       await this.#serve(arrival, socket);
     } catch (error) {
       socket.destroy();
-      const reason = error instanceof Error ? error.message : String(error);
-      if (error instanceof SallyportError) log.log('debug', 'connection ended', { reason });
-      else log.log('error', 'connection failed', { reason });
+      logEnd(log, error);
     } finally {
       this.#sockets.delete(connection);
       this.#tunnels.forget(connection);
@@ -101,17 +101,23 @@ export class Worker {
   /** Serves a client that has come by UDP, to the end of its tunnel. */
   async serveStranger(arrival: Arrival, first: Uint8Array, socket: UdpSocket): Promise<void> {
     const { connection } = arrival;
-    const { notify, log } = this.#options;
+    const { desk, notify, log } = this.#options;
     try {
       const visit = await this.#greet(arrival, first, socket);
-      if (visit !== undefined) await this.#tunnels.runDatagrams(visit.lease, visit.machine, visit.path);
+      if (visit?.kind === 'tunnel') await this.#tunnels.runDatagrams(visit.lease, visit.machine, visit.path);
+      else if (visit !== undefined && !(await desk.greeted(connection, visit.greetingId, visit.dtls)))
+        log.log('info', 'a client has come by UDP for a tunnel that is not there');
     } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      log.log('debug', 'connection ended', { reason: error.message });
+      logEnd(log, error);
     } finally {
       this.#tunnels.forget(connection);
       notify.disconnected(connection);
     }
+  }
+
+  /** A new flow of a tunnel, whose client another worker, or this one, has shaken hands with. */
+  greeted(tunnel: number, remote: Endpoint, dtls: MovedAssociation, socket: UdpSocket): Promise<void> {
+    return this.#tunnels.flow(tunnel, remote, new MovedServer(this.#crypto, dtls), socket);
   }
 
   /** Ends a connection that has no tunnel yet, without a word. */
@@ -159,7 +165,9 @@ export class Worker {
       const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
       const visitor = workerVisitor({ ...{ connection, desk, log, now, crypto: this.#crypto, host } });
       const fronts = this.#vendors.datagramFronts;
-      const received = await receiveStranger(path, { crypto: this.#crypto, log, now, helloSecret, identity, fronts, visitor });
+      const allowsLegacy = config.hosts.some(({ policy }) => policy.allowsLegacyDtls);
+      const options = { crypto: this.#crypto, log, now, helloSecret, identity, fronts, allowsLegacy, visitor };
+      const received = await receiveStranger(path, first, options);
       return received && { ...received, path };
     } finally {
       this.#strangers--;
@@ -229,6 +237,13 @@ export class Worker {
       await connection.close();
     }
   }
+}
+
+/** One client's connection is not worth all the others', whatever has happened to it. */
+function logEnd(log: Logger, error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (error instanceof SallyportError) log.log('debug', 'connection ended', { reason });
+  else log.log('error', 'connection failed', { reason });
 }
 
 /** A unix socket has no address. */

@@ -9,6 +9,7 @@
  * Each turn of the machine ends with its events being performed in order and the timer armed anew. Only `traffic` and `move` are performed at once: from
  * there on the engine alone seals the path, and what the machine commits later in the same turn must find it so; and a datagram is only lent.
  */
+import type { DtlsAssociation } from '../../core/dtls/association.ts';
 import { MisuseError, NetworkError, SallyportError } from '../../core/errors.ts';
 import type { CloseReason, Path, PathFacts, PathPlan, TunnelEvent, TunnelMachine, TunnelSink } from '../../core/tunnel/machine.ts';
 import type { Millis, Packet } from '../../core/tunnel/packet.ts';
@@ -71,9 +72,9 @@ export class TunnelDriver {
     if (rest.length > 0 && end !== undefined) this.#turn((now) => this.#machine.receive(end, rest, now, this.#sink));
   }
 
-  /** A flow that came by itself. */
-  datagramArrived(path: DatagramPath): void {
-    this.#openedDatagram(path);
+  /** A flow that came by itself. @param dtls where its hands are shaken */
+  datagramArrived(path: DatagramPath, dtls?: DtlsAssociation): void {
+    this.#openedDatagram(path, dtls);
   }
 
   /** Packets flow between this device and the tunnel from now on. Its `start` has been or will be called by the owner, with {@link send}. */
@@ -215,7 +216,7 @@ export class TunnelDriver {
     this.#turn((now) => this.#machine.opened(end, facts, now, this.#sink));
   }
 
-  #openedDatagram(path: DatagramPath): void {
+  #openedDatagram(path: DatagramPath, dtls?: DtlsAssociation): void {
     if (this.#isClosed) {
       this.#track(path.close());
       return;
@@ -231,7 +232,8 @@ export class TunnelDriver {
       problem: (problem) => this.#problem(end, problem),
     });
     const { local, remote, pathMtu, canCarry } = path;
-    const facts: PathFacts = { local, remote, ...(pathMtu !== undefined && { pathMtu }), engine: canCarry };
+    const known = { ...(pathMtu !== undefined && { pathMtu }), ...(dtls !== undefined && { dtls }) };
+    const facts: PathFacts = { local, remote, ...known, engine: canCarry };
     if (!this.#isConnected) this.#connected(remote, local);
     this.#turn((now) => this.#machine.opened(end, facts, now, this.#sink));
   }

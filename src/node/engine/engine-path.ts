@@ -51,7 +51,7 @@ export class EnginePath implements DatagramPath {
     const { local, pathMtu, early, strays } = await link.call('adopt-path', { path: id, fd, remote });
     for (const { datagram, from } of strays) strayed(datagram, from);
     const path = new EnginePath(link, id, remote, { local, pathMtu }, onClosed);
-    for (const bytes of [first, ...early]) path.#keepEarly(false, bytes);
+    for (const bytes of first === undefined ? early : [first, ...early]) path.#keepEarly(false, bytes);
     return path;
   }
 

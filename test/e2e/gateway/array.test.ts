@@ -1,7 +1,7 @@
 /**
  * Our gateway as an Array gateway, beside AnyConnect on the same port: Debian's openconnect 9.01 with `--protocol=array`, and our own client in its place.
  *
- * Read first: spec "Array", sections 4, 5 and 7.
+ * Read first: spec "Array", sections 4 to 7.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -11,34 +11,63 @@ import { sized } from '../../support/size.ts';
 import { INSIDE, skip } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const SETTINGS = { 'vpn-protocols': 'array anyconnect' };
+/** Its UDP is DTLS 1.0, which an administrator has to allow. */
+const SETTINGS = { 'vpn-protocols': 'array anyconnect', 'dtls-legacy': true };
+/** A dead path is noticed within five seconds. */
+const SOON = { dpd: 2 };
+const LONG_TRANSFER = { up: sized(30e6, 100e6), down: sized(30e6, 100e6) };
 const ARGS = ['--protocol=array', '--form-entry=form:method='];
+const ESTABLISHED = /Established DTLS connection/;
+const DEAD = /DTLS Dead Peer Detection detected dead peer/;
 const AMOUNTS = { up: sized(4e6, 100e6), down: sized(4e6, 100e6) };
 
-for (const { name, command } of [
-  { name: 'openconnect', command: OPENCONNECT },
-  { name: 'our client', command: DROP_IN },
+for (const { name, command, ways } of [
+  { name: 'openconnect', command: OPENCONNECT, ways: ['TLS', 'DTLS'] },
+  { name: 'our client', command: DROP_IN, ways: ['TLS'] },
 ]) {
   describe(`${name} with --protocol=array at our gateway`, { skip, concurrency: 2, timeout: sized(240_000, 1_800_000) }, () => {
-    it('has a tunnel by which every byte passes, also after a reconnect, beside AnyConnect, until it logs out', async () => {
-      await using scene = await openGateway({ settings: SETTINGS });
-      const [client, anyconnect] = await Promise.all([
-        scene.connect({ command, args: ARGS }),
-        scene.connect({ command, namespace: scene.lab.router }),
-      ]);
-      const { ipv4 } = await client.configured();
-      await anyconnect.disconnect();
-      await scene.assertAnswers(INSIDE.ipv4);
-      await scene.transfer(INSIDE.ipv4, AMOUNTS);
-      const [user] = await scene.ocserv.control.users();
-      assert.deepEqual([user?.Username, user?.IPv4], ['alice', ipv4]);
-      const before = client.program.output.length;
-      client.program.signal('SIGUSR2');
-      await client.program.waitFor(/^script reconnect ended with 0$/m, { after: before });
-      await scene.assertAnswers(INSIDE.ipv4);
-      await scene.disconnect(client);
-      assert.deepEqual([await scene.ocserv.control.users(), await scene.ocserv.control.sessions()], [[], []]);
-    });
+    for (const way of ways) {
+      it(`has a tunnel over ${way} by which every byte passes, also after a reconnect, beside AnyConnect, until it logs out`, async () => {
+        await using scene = await openGateway({ settings: SETTINGS });
+        const [client, anyconnect] = await Promise.all([
+          scene.connect({ command, args: way === 'TLS' ? [...ARGS, '--no-dtls'] : ARGS }),
+          scene.connect({ command, namespace: scene.lab.router }),
+        ]);
+        const { ipv4 } = await client.configured();
+        await anyconnect.disconnect();
+        if (way === 'DTLS') await client.program.waitFor(ESTABLISHED);
+        await scene.assertAnswers(INSIDE.ipv4);
+        await scene.transfer(INSIDE.ipv4, AMOUNTS);
+        const [user] = await scene.ocserv.control.users();
+        assert.deepEqual([user?.Username, user?.IPv4, user?.['DTLS cipher'] !== undefined], ['alice', ipv4, way === 'DTLS']);
+        const before = client.program.output.length;
+        client.program.signal('SIGUSR2');
+        await client.program.waitFor(/^script reconnect ended with 0$/m, { after: before });
+        await scene.assertAnswers(INSIDE.ipv4);
+        await scene.disconnect(client);
+        assert.deepEqual([await scene.ocserv.control.users(), await scene.ocserv.control.sessions()], [[], []]);
+      });
+    }
+
+    // It takes as long as a dead path takes to be noticed.
+    if (sized(false, true) && ways.includes('DTLS')) {
+      it('loses UDP in the middle of a transfer, gets every byte by TLS, and the next ones by DTLS when it is back', async () => {
+        await using scene = await openGateway({ settings: { ...SETTINGS, ...SOON } });
+        const client = await scene.connect({ command, args: ARGS });
+        await client.program.waitFor(ESTABLISHED);
+        const mark = client.program.output.length;
+        const transfer = scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
+        await scene.carried('tun0', 5e6);
+        await scene.faults.block({ protocol: 'udp' });
+        await client.program.waitFor(DEAD, { after: mark });
+        await scene.carried('tun0', 2e6);
+        await scene.faults.clear();
+        await client.program.waitFor(ESTABLISHED, { after: mark });
+        await transfer;
+        await scene.transfer(INSIDE.ipv4, AMOUNTS);
+        await scene.disconnect(client);
+      });
+    }
 
     it('ends with status 1 if its cookie is dead', async () => {
       await using scene = await openGateway({ settings: SETTINGS });

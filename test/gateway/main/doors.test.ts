@@ -6,13 +6,15 @@ import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import type { MovedAssociation } from '../../../src/core/dtls/state.ts';
+import { MisuseError } from '../../../src/core/errors.ts';
 import { nextSpi, tunnelIdOf } from '../../../src/core/esp/spi.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import type { IpAddress } from '../../../src/core/wire/ip-address.ts';
 import { parseIp } from '../../../src/core/wire/ip-address.ts';
 import { Doors, type DoorsOptions } from '../../../src/gateway/main/doors.ts';
 import type { LoginDesk } from '../../../src/gateway/main/login-desk.ts';
-import { SessionTable } from '../../../src/gateway/main/session-table.ts';
+import { SessionTable, type Tunnel } from '../../../src/gateway/main/session-table.ts';
 import { type Knock, TcpDoor } from '../../../src/gateway/main/tcp-door.ts';
 import { type Flow, UdpDoor } from '../../../src/gateway/main/udp-door.ts';
 import type { WorkerPool } from '../../../src/gateway/main/worker-pool.ts';
@@ -255,5 +257,45 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     doors.close();
     client.destroy();
     late.destroy();
+  });
+
+  it('give a flow to the tunnel that its client has named, whoever shook hands with it, and to the newest of two of a name', async () => {
+    const table = new SessionTable();
+    const given: [worker: number, tunnel: number, port: number][] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const greeted: WorkerPool['greeted'] = (worker, tunnel, { socket, remote }) => {
+      given.push([worker, tunnel, remote.port]);
+      socket.close();
+      resolve();
+    };
+    const doors = await Doors.make({
+      ...{ listen: { host: '127.0.0.1', tcpPort: 0, udpPort: 0, proxyProtocol: false }, table, now: Date.now },
+      limits: () => assert.fail('not asked'),
+      logins: () => assert.fail('not asked'),
+      greetStranger: () => undefined,
+      pool: () => ({ greeted }) as unknown as WorkerPool,
+    });
+    const remote = { address: LOOPBACK, port: 40_000 };
+    const elsewhere = { address: parseIp('127.0.0.2') ?? assert.fail(), port: 40_000 };
+    const greetingId = new Uint8Array(32).fill(1);
+    const tunnelOn = (worker: number, denyRoaming: boolean) => {
+      const connection = table.connect(worker, remote, undefined, 0);
+      return { id: connection.id, connection, policy: { denyRoaming }, greetingId } as unknown as Tunnel;
+    };
+    const [older, newer] = [tunnelOn(3, false), tunnelOn(4, true)];
+    const [stranger, far] = [table.connect(5, remote, undefined, 0), table.connect(5, elsewhere, undefined, 0)];
+    const dtls = {} as MovedAssociation;
+    assert.equal(doors.greeted(5, stranger.id, greetingId, dtls), false);
+    doors.admit(older);
+    doors.admit(newer);
+    doors.dismiss(older);
+    assert.equal(doors.greeted(5, far.id, greetingId, dtls), false, 'it may not roam');
+    assert.equal(doors.greeted(5, stranger.id, greetingId, dtls), true);
+    await promise;
+    assert.deepEqual(given, [[4, newer.id, 40_000]]);
+    assert.throws(() => doors.greeted(4, stranger.id, greetingId, dtls), MisuseError, 'not its connection');
+    doors.dismiss(newer);
+    assert.equal(doors.greeted(5, stranger.id, greetingId, dtls), false);
+    doors.close();
   });
 });

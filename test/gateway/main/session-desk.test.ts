@@ -119,7 +119,7 @@ describe('the desk of the sessions', { timeout: 10_000 }, () => {
     const scene = makeDesk();
     const first = scene.connect('s');
     const { terms } = await through(scene, lease(scene, first.id, 's'));
-    await scene.desk.opened(WORKER, first.id, undefined);
+    await scene.desk.opened(WORKER, first.id, undefined, undefined);
     scene.desk.disconnected(WORKER, first.id);
     assert.deepEqual([scene.table.connectionCount, scene.table.tunnelCount], [0, 0]);
     const again = scene.connect('s');

@@ -14,6 +14,10 @@ const HINTS = { remote: HERE, local: HERE, userAgent: 'AnyConnect' };
 const WISHES = { wantsIpv4: true, wantsIpv6: false, isMobile: false, userAgent: '' };
 const END = { received: 1, sent: 2, duration: 3, reason: 'unspecified', keepsCookie: true };
 
+const KEYS = { id: 1, key: new Uint8Array(32), iv: new Uint8Array(0), mac: new Uint8Array(20), nextSequence: 1 };
+const SHAKEN = { version: '1.0', suite: 0xc014, isResumed: false, hasExtendedMasterSecret: false, maxPlaintext: 16_384 };
+const ASSOCIATION = { session: SHAKEN, seal: KEYS, open: KEYS };
+
 /** What an honest worker says, of each kind. */
 const HONEST: Readonly<Record<string, readonly unknown[]>> = {
   admits: [1, HERE, HERE],
@@ -23,7 +27,8 @@ const HONEST: Readonly<Record<string, readonly unknown[]>> = {
   session: [1, new Secret('cookie')],
   preview: [1, 'session', WISHES],
   lease: [1, 'session', WISHES],
-  opened: [1, new Uint8Array(32)],
+  opened: [1, new Uint8Array(32), new Uint8Array(32)],
+  greeted: [1, new Uint8Array(32), ASSOCIATION],
   rebound: [1, 'session', new Uint8Array(91)],
   endSession: [1, 'session'],
   reported: [1, { received: 1, sent: 2, duration: 3 }],
@@ -56,6 +61,9 @@ const LIES: readonly (readonly [what: string, name: string, args: unknown])[] = 
   ['a host name of 100 kB', 'lease', [1, 'session', { ...WISHES, hostname: LONG }]],
   ['an id of 100 kB', 'opened', [1, new Uint8Array(100_000)]],
   ['an id that is text', 'opened', [1, 'id']],
+  ['a greeting of 100 kB', 'greeted', [1, new Uint8Array(100_000), ASSOCIATION]],
+  ['a version that nobody shakes hands in', 'greeted', [1, new Uint8Array(32), { ...ASSOCIATION, session: { ...SHAKEN, version: '0.9' } }]],
+  ['a traffic key of 100 kB', 'greeted', [1, new Uint8Array(32), { ...ASSOCIATION, seal: { ...KEYS, mac: new Uint8Array(100_000) } }]],
   ['a key of 100 kB', 'rebound', [1, 'session', new Uint8Array(100_000)]],
   ['bytes below nothing', 'reported', [1, { received: -1, sent: 0, duration: 0 }]],
   ['endless bytes', 'reported', [1, { received: Number.POSITIVE_INFINITY, sent: 0, duration: 0 }]],

@@ -3,7 +3,11 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { describe, it } from 'node:test';
 import { DtlsClient } from '../../../src/core/dtls/client.ts';
+import type { DtlsVersion } from '../../../src/core/dtls/dialect.ts';
 import { answerStranger } from '../../../src/core/dtls/hello-cookie.ts';
+import { MovedServer } from '../../../src/core/dtls/moved-association.ts';
+import { arrayGateway } from '../../../src/core/protocols/array/gateway.ts';
+import { renderHello } from '../../../src/core/protocols/array/speed-tunnel.ts';
 import { parseServerHello, renderClientHello } from '../../../src/core/protocols/fortinet/dtls-hello.ts';
 import { datagramFront } from '../../../src/core/protocols/fortinet/gateway-tunnel.ts';
 import type { Visitor } from '../../../src/core/protocols/gateway-protocol.ts';
@@ -27,13 +31,18 @@ const now = () => performance.now();
 describe('a client that comes by UDP alone', { skip: missing('openssl'), timeout: 30_000 }, () => {
   const certificate = throwawayCertificate();
   const log = new RecordedLog();
+  const fronts = [datagramFront, arrayGateway.datagrams ?? assert.fail()];
   const identity = datagramIdentity(
     { certificates: [{ certificate: certificate.certificatePem, key: new Secret(certificate.keyPem) }] },
     log,
   );
 
   /** Plays a client with this cookie to a gateway that knows one. */
-  async function visit(cookie: string): Promise<{ received: Received | undefined; answers: (string | undefined)[]; flows: number }> {
+  async function visit({
+    hello,
+    version = '1.2',
+    allowsLegacy = false,
+  }: Visit): Promise<{ received: Received | undefined; answers: (string | undefined)[]; flows: number }> {
     const helloSecret = crypto.randomBytes(32);
     const came = Promise.withResolvers<Flow>();
     let flows = 0;
@@ -48,12 +57,21 @@ describe('a client that comes by UDP alone', { skip: missing('openssl'), timeout
       },
     });
     const answers: (string | undefined)[] = [];
-    const client = new Client(door.port, cookie, certificate.der, (record) => answers.push(parseServerHello(record)));
+    const client = new Client(door.port, { hello, version }, certificate.der, (record) => answers.push(parseServerHello(record)));
     try {
       const { socket, remote, first } = await came.promise;
       const path = await PortableUdpSocket.adopt(socket, remote, first, () => undefined);
-      const received = await receiveStranger(path, {
-        ...{ crypto, log, now, helloSecret, identity: identity ?? assert.fail(), fronts: [datagramFront], visitor: visitorWith(KNOWN) },
+      const received = await receiveStranger(path, first, {
+        ...{
+          crypto,
+          log,
+          now,
+          helloSecret,
+          identity: identity ?? assert.fail(),
+          fronts,
+          allowsLegacy,
+          visitor: visitorWith(KNOWN),
+        },
       });
       if (received === undefined) await client.settled;
       await path.close();
@@ -65,17 +83,40 @@ describe('a client that comes by UDP alone', { skip: missing('openssl'), timeout
   }
 
   it('is known by its cookie, and gets its lease when its tunnel begins', async () => {
-    const { received, answers, flows } = await visit(KNOWN);
-    assert.deepEqual([received?.lease.tunnel, flows], [7, 1]);
+    const { received, answers, flows } = await visit({ hello: renderClientHello(KNOWN) });
+    assert.deepEqual([received?.kind === 'tunnel' && received.lease.tunnel, flows], [7, 1]);
     assert.equal(answers[0], 'ok');
   });
 
   it('is refused where its cookie is nobody’s', async () => {
-    const { received, answers } = await visit('x'.repeat(43));
+    const { received, answers } = await visit({ hello: renderClientHello('x'.repeat(43)) });
     assert.equal(received, undefined);
     assert.deepEqual(answers, ['fail']);
   });
+
+  it('is let go, with all that its association is, where it names a tunnel that runs somewhere', async () => {
+    const hello = renderHello('86C74593-AA49-B019-6F32-125E464018A5');
+    for (const version of ['1.0', '1.2'] as const) {
+      const { received } = await visit({ hello, version, allowsLegacy: true });
+      assert.ok(received?.kind === 'flow');
+      assert.deepEqual(received.greetingId, crypto.hash('sha256', hello.subarray(0, -2)), 'the id itself stays here');
+      const moved = new MovedServer(crypto, received.dtls);
+      assert.equal(moved.state.name === 'up' && moved.state.session.version, version);
+    }
+  });
+
+  it('is not heard in DTLS 1.0 by a gateway that does not want it', async () => {
+    const hello = renderHello('86C74593-AA49-B019-6F32-125E464018A5');
+    assert.equal((await visit({ hello, version: '1.0' })).received, undefined);
+  });
 });
+
+/** A client, and what the gateway allows. */
+interface Visit {
+  readonly hello: Uint8Array;
+  readonly version?: DtlsVersion;
+  readonly allowsLegacy?: boolean;
+}
 
 function visitorWith(known: string): Visitor {
   const visitor = new PlayedVisitor();
@@ -90,7 +131,7 @@ function visitorWith(known: string): Visitor {
 
 /** Shakes hands, says hello, and begins its tunnel when that is accepted. */
 class Client {
-  /** An answer that is no yes has come. */
+  /** An answer that is no yes has come, or the end. */
   readonly settled: Promise<void>;
   readonly #socket: Socket = createSocket('udp4');
   readonly #port: number;
@@ -98,11 +139,11 @@ class Client {
   readonly #timer: NodeJS.Timeout;
   readonly #room = new Uint8Array(16_384);
 
-  constructor(port: number, cookie: string, expected: Uint8Array, onRecord: (record: Uint8Array) => void) {
+  constructor(port: number, { hello, version = '1.2' }: Visit, expected: Uint8Array, onRecord: (record: Uint8Array) => void) {
     this.#port = port;
     const faultOf = ([leaf]: readonly Uint8Array[]) =>
       leaf !== undefined && Buffer.compare(leaf, expected) === 0 ? undefined : 'another one';
-    this.#dtls = new DtlsClient({ crypto, version: '1.2', credentials: { kind: 'certificate', faultOf } });
+    this.#dtls = new DtlsClient({ crypto, version, credentials: { kind: 'certificate', faultOf } });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.settled = promise;
     let hasGreeted = false;
@@ -114,9 +155,10 @@ class Client {
       packet: (packet: Parameters<typeof packetBytes>[0]) => void opened.push(packetBytes(packet).slice()),
     };
     const follow = () => {
+      if (this.#dtls.state.name === 'failed') resolve();
       if (this.#dtls.state.name === 'up' && !hasGreeted) {
         hasGreeted = true;
-        send(renderClientHello(cookie));
+        send(hello);
       }
       for (const record of opened.splice(0)) {
         onRecord(record);

@@ -19,14 +19,18 @@ export const CONTROL_TYPES = {
   datagramGone: 5,
 } as const;
 
-const LENGTH = 20;
+const HEADER_LENGTH = 16;
+const NO_PAYLOAD = new Uint8Array(4);
 const PROTOCOL_OFFSET = 9;
 const PROTOCOL = 0xff;
 const TYPE_OFFSET = 12;
 
-/** One without payload. */
-export function renderControl(type: number): Uint8Array {
-  return Uint8Array.of(0x45, 0, 0, LENGTH, 0, 0, 0, 0, 0, PROTOCOL, 0, 0, type >>> 8, type, 0, 0, 0, 0, 0, 0);
+export function renderControl(type: number, payload: Uint8Array = NO_PAYLOAD): Uint8Array {
+  const length = HEADER_LENGTH + payload.length;
+  const bytes = new Uint8Array(length);
+  bytes.set([0x45, 0, length >>> 8, length & 0xff, 0, 0, 0, 0, 0, PROTOCOL, 0, 0, type >>> 8, type & 0xff]);
+  bytes.set(payload, HEADER_LENGTH);
+  return bytes;
 }
 
 /** The type of a control packet; undefined for packets of users. @param start where a whole packet begins */

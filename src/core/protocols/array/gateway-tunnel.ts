@@ -1,9 +1,11 @@
 /**
  * The gateway's tunnel, from the answer to its request to packets. The twin of `client-tunnel.ts`.
  *
- * Read first: spec "Array", sections 3, 4, 5.3, 9 and 10.
+ * Read first: spec "Array", sections 3, 4, 5.3, 6, 9 and 10.
  *
  *   new ── the connection whose request was read ──► asked for options ──► asked for settings ──► up ──► closed
+ *
+ * While it is up an association may join it (`gateway-datagrams.ts`). The stream stays, and the tunnel ends with it.
  */
 import { NetworkError, SallyportError } from '../../errors.ts';
 import { renderResponse } from '../../http/render.ts';
@@ -12,7 +14,7 @@ import type { Logger } from '../../log.ts';
 import { innerSources } from '../../ppp/gateway-terms.ts';
 import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { PEER_DEAD } from '../../tunnel/keepalive.ts';
-import { commitBytes } from '../../tunnel/layer.ts';
+import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
@@ -20,7 +22,9 @@ import { SourceFilter } from '../../tunnel/source-filter.ts';
 import { renderOptions, renderSettings, TUNNEL_MTU } from './configuration.ts';
 import { CONTROL_TYPES } from './control-packet.ts';
 import { MESSAGE_TYPES, RequestReader, renderAnswer } from './exchange-message.ts';
+import { GatewayDatagrams } from './gateway-datagrams.ts';
 import { PacketStream } from './packet-stream.ts';
+import { renderAnswer as renderDatagramAnswer } from './speed-tunnel.ts';
 
 /** How long a client may take for each question (spec 9). */
 const QUESTION_LIMIT: Millis = 10_000;
@@ -34,6 +38,8 @@ const MAX_ERRORS = 100;
 export interface ArrayGatewayTunnelOptions {
   readonly log: Logger;
   readonly terms: SessionTerms;
+  /** The UDP port that the client is told of; absent: there is no tunnel by UDP. */
+  readonly datagramPort?: number;
 }
 
 type TunnelState =
@@ -49,28 +55,36 @@ export class ArrayGatewayTunnel implements TunnelMachine {
   readonly #keepalive: Millis;
   readonly #requests = new RequestReader();
   readonly #stream: PacketStream;
+  readonly #datagramPort: number | undefined;
+  readonly #datagrams: GatewayDatagrams;
   readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
   #state: TunnelState = { name: 'new' };
   #cipherSuite: string | undefined;
   #quietSince: Millis = 0;
+  /** By which packets leave. */
+  #out: Path | undefined;
+  /** The client has said by the stream that UDP is gone. */
+  #isDatagramGone = false;
 
-  constructor({ log, terms }: ArrayGatewayTunnelOptions) {
+  constructor({ log, terms, datagramPort }: ArrayGatewayTunnelOptions) {
     const { ipv6: _, ...config } = terms.config;
     this.#log = log;
     this.#config = config;
     this.#keepalive = terms.times.dpd ?? DEFAULT_KEEPALIVE;
     const filter = new SourceFilter(innerSources({ ...terms, config }));
-    this.#stream = new PacketStream({
-      admits: (packet) => filter.allows(packet),
-      control: (type, out) => {
-        if (type === CONTROL_TYPES.keepalive) this.#stream.sendControl(type, out);
-        // Nothing was offered: a client that asks all the same waits for an answer, which without a payload is a no (spec 6.1).
-        if (type === CONTROL_TYPES.datagram) this.#stream.sendControl(type, out);
-      },
-    });
+    const admits = (packet: Packet) => filter.allows(packet);
+    const { linkMtu, switchToStreamAfter } = terms;
+    this.#datagramPort = datagramPort;
+    this.#datagrams = new GatewayDatagrams({ log, admits, linkMtu, ...(switchToStreamAfter !== undefined && { switchToStreamAfter }) });
+    this.#stream = new PacketStream({ admits, control: (type, out) => this.#control(type, out) });
   }
 
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
+    if (path.kind === 'datagram' && this.#state.name === 'up' && this.#datagramPort !== undefined) {
+      this.#datagrams.opened(path, facts, now, out);
+      this.#route(out);
+      return;
+    }
     if (this.#state.name !== 'new' || path.kind !== 'stream') {
       out.event({ type: 'drop', path });
       return;
@@ -83,11 +97,17 @@ export class ArrayGatewayTunnel implements TunnelMachine {
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const state = this.#state;
+    if (state.name === 'up' && path.kind === 'datagram') {
+      if (this.#datagrams.receive(path, bytes, now, out)) this.#quietSince = now;
+      this.#route(out);
+      return;
+    }
     if ((state.name !== 'asked' && state.name !== 'up') || state.path !== path) return;
     this.#quietSince = now;
     try {
       if (state.name === 'asked') this.#asked(bytes, now, out);
       else this.#stream.receive(bytes, out.on(path));
+      if (this.#isDatagramGone) this.#dropDatagrams(now, out);
     } catch (error) {
       if (!(error instanceof SallyportError)) throw error;
       this.#end({ kind: 'misbehaved', message: error.message, error }, out);
@@ -98,42 +118,61 @@ export class ArrayGatewayTunnel implements TunnelMachine {
     const state = this.#state;
     const isOurs = (state.name === 'asked' || state.name === 'up') && state.path === path;
     if (isOurs) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
+    this.#datagrams.lost(path, why);
+    this.#route(out);
   }
 
-  notice(_path: Path, _notice: PathNotice): void {
-    // A stream that no engine carries has nothing to tell.
+  notice(path: Path, notice: PathNotice): void {
+    this.#datagrams.notice(path, notice);
   }
 
   /** A client that gets packets has no reason to ask: silence counts from the last packet either way. */
   send(packet: Packet, now: Millis, out: TunnelSink): void {
     if (this.#state.name !== 'up') return;
-    const sink = out.on(this.#state.path);
     this.#quietSince = now;
     if (packet.end - packet.start <= TUNNEL_MTU) {
-      this.#stream.send(packet, sink);
+      this.#sendWhole(packet, this.#state.path, now, out);
       return;
     }
     // We are the router in front of a link with an MTU of its own.
     const verdict = tooBig(packetBytes(packet), TUNNEL_MTU);
-    if (verdict.type === 'fragments') for (const fragment of verdict.packets) this.#stream.send(packetOf(fragment), sink);
-    else if (verdict.type === 'answer' && this.#errors.allows(now)) sink.packet(packetOf(verdict.packet));
+    if (verdict.type === 'fragments') {
+      for (const fragment of verdict.packets) this.#sendWhole(packetOf(fragment), this.#state.path, now, out);
+    } else if (verdict.type === 'answer' && this.#errors.allows(now)) {
+      out.on(this.#state.path).packet(packetOf(verdict.packet));
+    }
+  }
+
+  #sendWhole(packet: Packet, stream: Path, now: Millis, out: TunnelSink): void {
+    if (!this.#datagrams.send(packet, now, out)) this.#stream.send(packet, out.on(stream));
   }
 
   nextTimeout(): Millis | undefined {
     const state = this.#state;
     if (state.name === 'asked') return state.dueAt;
-    return state.name === 'up' ? this.#quietSince + PATIENCE * this.#keepalive : undefined;
+    if (state.name !== 'up') return undefined;
+    return Math.min(this.#deadAt, this.#datagrams.nextTimeout() ?? Number.POSITIVE_INFINITY);
+  }
+
+  get #deadAt(): Millis {
+    return this.#quietSince + PATIENCE * this.#keepalive;
   }
 
   handleTimeout(now: Millis, out: TunnelSink): void {
-    const due = this.nextTimeout();
+    const state = this.#state;
+    if (state.name === 'up') {
+      this.#datagrams.handleTimeout(now);
+      this.#route(out);
+    }
+    const due = state.name === 'asked' ? state.dueAt : state.name === 'up' ? this.#deadAt : undefined;
     if (due === undefined || now < due) return;
     const error = new NetworkError('The client no longer answers.', { code: PEER_DEAD });
     this.#end({ kind: 'path-lost', message: error.message, error }, out);
   }
 
   /** No word of it is known: a client whose stream ends comes back, and hears then that there is no session (spec 7). */
-  close(reason: CloseReason, _now: Millis, out: TunnelSink): void {
+  close(reason: CloseReason, now: Millis, out: TunnelSink): void {
+    if (this.#state.name === 'up') this.#datagrams.drop(now, out);
     this.#end(reason, out);
   }
 
@@ -144,8 +183,39 @@ export class ArrayGatewayTunnel implements TunnelMachine {
         state: name === 'up' ? 'connected' : name === 'closed' ? 'down' : 'connecting',
         ...(this.#cipherSuite !== undefined && { cipherSuite: this.#cipherSuite }),
       },
-      datagram: { state: 'disabled' },
+      datagram: this.#datagramPort === undefined ? { state: 'disabled' } : this.#datagrams.status(),
     };
+  }
+
+  #control(type: number, out: LayerSink): void {
+    switch (type) {
+      case CONTROL_TYPES.keepalive:
+        this.#stream.sendControl(type, out);
+        break;
+      case CONTROL_TYPES.datagram:
+        // A client that asks waits for an answer, which without a payload is a no (spec 6.1).
+        if (this.#datagramPort === undefined) this.#stream.sendControl(type, out);
+        else commitBytes(out, renderDatagramAnswer(this.#datagramPort));
+        break;
+      case CONTROL_TYPES.datagramGone:
+        this.#isDatagramGone = true;
+        break;
+    }
+  }
+
+  #dropDatagrams(now: Millis, out: TunnelSink): void {
+    this.#isDatagramGone = false;
+    this.#datagrams.drop(now, out);
+    this.#route(out);
+  }
+
+  /** Says by which path packets leave from now on, if it is another. */
+  #route(out: TunnelSink): void {
+    if (this.#state.name !== 'up') return;
+    const path = this.#datagrams.path ?? this.#state.path;
+    if (path === this.#out) return;
+    this.#out = path;
+    out.event({ type: 'up', path });
   }
 
   /** A client asks the second question when it has read the first one's answer; one that does not wait is served all the same. */
@@ -163,7 +233,10 @@ export class ArrayGatewayTunnel implements TunnelMachine {
   }
 
   #tellOptions(path: Path, now: Millis, out: TunnelSink): void {
-    const answer = renderAnswer(MESSAGE_TYPES.optionsAnswer, renderOptions({ hasDatagrams: false, keepalive: this.#keepalive }));
+    const answer = renderAnswer(
+      MESSAGE_TYPES.optionsAnswer,
+      renderOptions({ hasDatagrams: this.#datagramPort !== undefined, keepalive: this.#keepalive }),
+    );
     if (answer !== undefined) commitBytes(out.on(path), answer);
     this.#state = { name: 'asked', path, stage: 'settings', dueAt: now + QUESTION_LIMIT };
   }
@@ -183,7 +256,7 @@ export class ArrayGatewayTunnel implements TunnelMachine {
     this.#quietSince = now;
     log.log('info', 'stream up', { mtu: TUNNEL_MTU });
     out.event({ type: 'config', config: { ...config, mtu: TUNNEL_MTU } });
-    out.event({ type: 'up', path });
+    this.#route(out);
   }
 
   #end(reason: CloseReason, out: TunnelSink): void {

@@ -8,24 +8,38 @@
  *            ├─ /vpntunnel ─────► the connection is the tunnel's
  *            └─ …/logout ───────► the session is over
  */
+import type { CryptoProvider } from '../../crypto/provider.ts';
 import { parseCookies } from '../../http/cookies.ts';
 import { type HttpRequest, type HttpResponse, headerValue, headerValues } from '../../http/message.ts';
 import { pathOf } from '../../http/request-target.ts';
-import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
+import type { SessionTerms } from '../../tunnel/session-terms.ts';
+import { utf8 } from '../../wire/text.ts';
+import type { FlowFront, GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
 import { cookieOffWire } from '../hex-cookie.ts';
 import { granted, notFound, redirect, servePages } from '../page-gateway.ts';
 import { userAgentOf } from '../page-login.ts';
+import { isClientId } from './client-id.ts';
 import { loggedOut, loginPage, page, tunnelRefused } from './gateway-answer.ts';
 import { answerLogin } from './gateway-login.ts';
 import { ArrayGatewayTunnel } from './gateway-tunnel.ts';
 import { OWN_PAGES, PATHS } from './paths.ts';
 import { isSessionCookie, SESSION_COOKIE } from './session-cookie.ts';
+import { parseHello } from './speed-tunnel.ts';
 
 /** Requests that a connection serves, and characters of a request's target. */
 const MAX_REQUESTS = 32;
 const MAX_TARGET_LENGTH = 1024;
 
 const MAX_HOSTNAME_LENGTH = 64;
+
+const datagramFront: FlowFront = {
+  kind: 'flow',
+  speaksLegacy: true,
+  greet: (record, crypto) => {
+    const clientId = parseHello(record);
+    return clientId === undefined ? undefined : greetingId(clientId, crypto);
+  },
+};
 
 export const arrayGateway: GatewayProtocol = {
   id: 'array',
@@ -38,6 +52,7 @@ export const arrayGateway: GatewayProtocol = {
     const route = (request: HttpRequest) => answer(request, connection, visitor);
     return servePages(connection, visitor, { maxRequests: MAX_REQUESTS, maxTargetLength: MAX_TARGET_LENGTH, route });
   },
+  datagrams: datagramFront,
 };
 
 async function answer(request: HttpRequest, connection: GatewayConnection, visitor: Visitor): Promise<HttpResponse | 'tunnel'> {
@@ -62,12 +77,28 @@ async function answer(request: HttpRequest, connection: GatewayConnection, visit
 }
 
 async function startTunnel(request: HttpRequest, connection: GatewayConnection, visitor: Visitor): Promise<HttpResponse | 'tunnel'> {
-  const { log } = visitor;
+  const { log, crypto } = visitor;
   const session = await sessionOf(request, visitor);
   const terms = session && (await granted(session, () => session.lease(wishesOf(request)), log));
   if (session === undefined || terms === undefined) return tunnelRefused();
-  connection.run(session, { machine: new ArrayGatewayTunnel({ log, terms }), takesEarlyBytes: true });
+  const clientId = headerValue(request.headers, 'clientid') ?? '';
+  const port = isClientId(clientId) ? datagramPortOf(terms) : undefined;
+  connection.run(session, {
+    machine: new ArrayGatewayTunnel({ log, terms, ...(port !== undefined && { datagramPort: port }) }),
+    ...(port !== undefined && { greetingId: greetingId(clientId, crypto) }),
+    takesEarlyBytes: true,
+  });
   return 'tunnel';
+}
+
+/** Its clients have nothing newer than DTLS 1.0, which an administrator has to want (spec 6.2). */
+function datagramPortOf({ datagram }: SessionTerms): number | undefined {
+  return datagram?.certificate === true && datagram.allowsLegacy ? datagram.port : undefined;
+}
+
+/** The id itself is what lets a client in: it stays where it was said. */
+function greetingId(clientId: string, crypto: CryptoProvider): Uint8Array {
+  return crypto.hash('sha256', utf8(clientId));
 }
 
 async function sessionOf(request: HttpRequest, visitor: Visitor): Promise<GatewaySession | undefined> {

@@ -17,7 +17,8 @@ const EMPTY = new Uint8Array(0);
 export interface PacketStreamOptions {
   /** Which of the peer's packets come up. Default: all. */
   readonly admits?: (packet: Packet) => boolean;
-  readonly control: (type: number, out: LayerSink) => void;
+  /** `packet`: all of it, lent for the call. */
+  readonly control: (type: number, out: LayerSink, packet: Uint8Array) => void;
 }
 
 export class PacketStream {
@@ -61,7 +62,7 @@ export class PacketStream {
   #take(bytes: Uint8Array, start: number, end: number, out: LayerSink): void {
     const control = controlTypeAt(bytes, start);
     if (control !== undefined) {
-      this.#options.control(control, out);
+      this.#options.control(control, out, bytes.subarray(start, end));
       return;
     }
     this.#packet.buffer = bytes;

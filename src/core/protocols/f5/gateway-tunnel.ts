@@ -11,7 +11,7 @@ import type { GatewayNetwork, PppLinkOptions } from '../../ppp/link-options.ts';
 import type { PrologueResult, StreamPrologue } from '../../ppp/prologue.ts';
 import { StreamCarrier } from '../../ppp/stream-carrier.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
-import type { DatagramFront } from '../gateway-protocol.ts';
+import type { SessionFront } from '../gateway-protocol.ts';
 import { authorised, tunnelWishes } from './tunnel-claim.ts';
 import { renderTunnelAnswer, renderTunnelRefusal, requestIn, type TunnelAnswer, type TunnelWish } from './tunnel-request.ts';
 
@@ -38,7 +38,8 @@ export function streamTunnel(parts: GatewayTunnelParts): PppGatewayTunnel {
 }
 
 /** By UDP: the same request and answer, a record each. */
-export const datagramFront: DatagramFront = {
+export const datagramFront: SessionFront = {
+  kind: 'tunnel',
   greet: (record, crypto) => {
     const request = requestIn(record);
     const known = request && authorised(request, crypto);

@@ -10,12 +10,13 @@ import type { PppLinkOptions } from '../../ppp/link-options.ts';
 import { StreamCarrier } from '../../ppp/stream-carrier.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { cookieOffWire } from '../base64url-cookie.ts';
-import type { DatagramFront } from '../gateway-protocol.ts';
+import type { SessionFront } from '../gateway-protocol.ts';
 import { parseClientHello, renderServerHello } from './dtls-hello.ts';
 import { MAX_COOKIE_LENGTH } from './session-cookie.ts';
 
 /** By UDP: the vendor's words are said, but for a hello that comes again, whose answer was lost. */
-export const datagramFront: DatagramFront = {
+export const datagramFront: SessionFront = {
+  kind: 'tunnel',
   greet: (record) => {
     const cookie = parseClientHello(record);
     if (cookie === undefined || cookie.length > MAX_COOKIE_LENGTH) return undefined;

@@ -82,7 +82,7 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
           assert.deepEqual([request.target, request.headers], ['/ssl-tunnel-connect.sslvpn?authcookie=ab&user=alice', []]);
           return new GpGatewayTunnel(silentLogger, PAIR_TERMS);
         },
-        front: { greet: () => assert.fail('no UDP'), tunnel: () => assert.fail('no UDP') },
+        front: { kind: 'tunnel', greet: () => assert.fail('no UDP'), tunnel: () => assert.fail('no UDP') },
       },
       { seed, certificate, ...(denial !== undefined && { denial }) },
     );

@@ -27,7 +27,10 @@ export interface DatagramPath extends Path {
   start(handler: DatagramHandler): void;
   /** The handler hears no more: what arrives waits for another. */
   stop(): void;
-  /** Sends one datagram, or, while carried, seals one record: `[content type][plaintext]`. Drops and counts when full. Copies the bytes. */
+  /**
+   * Sends one datagram, or, while carried, seals one record: `[content type][plaintext]`, of ESP `[next header][payload]`. Drops and counts when full.
+   * Copies the bytes.
+   */
   send(bytes: Uint8Array): void;
   /**
    * From the call on the engine alone seals and opens this path; undefined takes that back. Resolves when it has happened: with where sealing and
@@ -53,7 +56,7 @@ export interface DatagramPath extends Path {
 export interface DatagramHandler {
   /** One datagram as it came. */
   datagram(bytes: Uint8Array): void;
-  /** While carried: an opened record that is not data, `[content type][plaintext]`. Also data, where no device takes it. */
+  /** While carried: an opened record that is not data, as {@link DatagramPath.send} takes one. Also data, where no device takes it. */
   record(bytes: Uint8Array): void;
   problem(problem: DatagramProblem): void;
 }

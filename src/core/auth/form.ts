@@ -61,6 +61,11 @@ export function isShown(field: AuthField, taken: (field: string) => string | und
 
 export type FormValues = Readonly<Record<string, string | Secret>>;
 
+/** A field's value, if there is one: gateways choose the names, and one may be called `constructor`. */
+export function valueIn(values: FormValues, name: string): string | Secret | undefined {
+  return Object.hasOwn(values, name) ? values[name] : undefined;
+}
+
 export type FormAnswer =
   | { readonly type: 'submit'; readonly values: FormValues }
   /** Ask the gateway for that group's form: the value of a choice of the group field. */

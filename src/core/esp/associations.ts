@@ -6,7 +6,7 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import { REPLAY_WINDOW } from '../tunnel/replay-window.ts';
-import type { TrafficDescription } from '../tunnel/traffic.ts';
+import type { DataMatch, PacketException, TrafficDescription } from '../tunnel/traffic.ts';
 import { type EspKeys, EspReceiver, EspSender, NEXT_HEADER } from './packet.ts';
 
 /** How long packets under the keys before are still taken (spec 5.6: five seconds at least). */
@@ -17,6 +17,13 @@ export interface EspKeyPair {
   readonly outbound: EspKeys;
   /** What the peer sends with. */
   readonly inbound: EspKeys;
+}
+
+/** Of the packets on a flow: which of them a packet engine carries. */
+export interface CarriedPackets {
+  /** Of those that it sends. */
+  readonly families: readonly (4 | 6)[] | undefined;
+  readonly exceptions: readonly PacketException[] | undefined;
 }
 
 export class EspAssociations {
@@ -62,22 +69,29 @@ export class EspAssociations {
   }
 
   /** For the packet engine. From then on it alone seals and opens: these machines' numbers stand still. */
-  handOver(now: Millis): Omit<TrafficDescription, 'tunnelMtu'> {
+  handOver(now: Millis, { families = [4, 6], exceptions = [] }: CarriedPackets): Omit<TrafficDescription, 'tunnelMtu'> {
     const old = this.#old !== undefined && now < this.#old.until ? [this.#old.receiver.exportKey()] : [];
     return {
       record: { kind: 'esp', cipher: this.#cipher, mac: this.#macName },
       seal: this.#sender.exportKey(),
       open: [this.#receiver.exportKey(), ...old],
       replayWindow: REPLAY_WINDOW,
-      framing: FRAMING,
+      framing: {
+        frame: { bytes: new Uint8Array(0), lengths: [] },
+        sent: { ...(families.includes(4) && { ipv4: IPV4 }), ...(families.includes(6) && { ipv6: IPV6 }) },
+        isData: DATA,
+        exceptions,
+      },
     };
   }
 }
 
 const IPV4 = Uint8Array.of(NEXT_HEADER.ipv4);
 const IPV6 = Uint8Array.of(NEXT_HEADER.ipv6);
-const FRAMING: TrafficDescription['framing'] = {
-  frame: { bytes: new Uint8Array(0), lengths: [] },
-  sent: { ipv4: IPV4, ipv6: IPV6 },
-  isData: { offset: 0, values: [IPV4, IPV6] },
+const DATA: DataMatch = {
+  offset: 0,
+  values: [
+    { bytes: IPV4, family: 4 },
+    { bytes: IPV6, family: 6 },
+  ],
 };

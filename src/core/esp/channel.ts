@@ -14,7 +14,7 @@ import type { Layer, LayerSink } from '../tunnel/layer.ts';
 import type { PathNotice } from '../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes } from '../tunnel/packet.ts';
 import { SourceFilter } from '../tunnel/source-filter.ts';
-import type { TrafficDescription } from '../tunnel/traffic.ts';
+import type { PacketException, TrafficDescription } from '../tunnel/traffic.ts';
 import type { Cidr } from '../wire/ip-address.ts';
 import type { EspAssociations } from './associations.ts';
 import { NEXT_HEADER } from './packet.ts';
@@ -24,12 +24,23 @@ export interface EspPayload {
   readonly nextHeader: number;
 }
 
+/** Whether a packet goes by ESP, as long as it is short enough. */
+export function goesByEsp(
+  { buffer, start, end }: Packet,
+  { tunnelMtu, families }: Pick<EspChannelOptions, 'tunnelMtu' | 'families'>,
+): boolean {
+  const family = (buffer[start] ?? 0) >>> 4 === 4 ? 4 : 6;
+  return end - start <= tunnelMtu && families?.includes(family) !== false;
+}
+
 /** What a vendor's ends ask and answer. */
 export interface EspProbe {
   /** @param number from 1 */
   request(number: number): EspPayload;
   /** What came: `data` is the device's; an answer; or a request, with what it is answered. The bytes are lent. */
   read(payload: EspPayload): 'data' | 'answer' | { readonly answer: EspPayload };
+  /** How those look that are IP packets themselves, where the packet engine carries the flow: it leaves such packets to us, both ways. */
+  readonly exceptions?: readonly PacketException[];
 }
 
 export interface EspChannelOptions {
@@ -40,6 +51,8 @@ export interface EspChannelOptions {
   /** Silence after which the peer is asked. 0: it is not, as it asks itself. */
   readonly dpd: Millis;
   readonly tunnelMtu: number;
+  /** Of the packets that we send by ESP; others are the stream's. Default: both. */
+  readonly families?: readonly (4 | 6)[];
   /** Where the peer's packets may come from. Default: from anywhere. */
   readonly innerSources?: readonly Cidr[];
   /** Packets that the peer has compressed are taken: Network Connect's gateways send such (spec 6). Default: they are dropped. */
@@ -145,10 +158,13 @@ export class EspChannel implements Layer<EspChannelState> {
    * header in front. Undefined: it knows.
    */
   handOver(now: Millis): TrafficDescription | undefined {
-    const { associations, tunnelMtu, innerSources } = this.#options;
+    const { associations, tunnelMtu, innerSources, families, probe } = this.#options;
     if (this.#handedOver === associations.rekeys || (this.#state.name !== 'up' && !this.isHandedOver)) return undefined;
     this.#handedOver = associations.rekeys;
-    return { ...associations.handOver(now), tunnelMtu, ...(innerSources !== undefined && { innerSources }) };
+    return {
+      ...associations.handOver(now, { families, exceptions: probe.exceptions }),
+      ...{ tunnelMtu, ...(innerSources !== undefined && { innerSources }) },
+    };
   }
 
   #openedByEngine(record: Uint8Array, now: Millis, out: LayerSink): void {

@@ -16,7 +16,7 @@ import type { Path, PathFacts, PathNotice, PathStatus, TunnelSink } from '../tun
 import type { Millis, Packet } from '../tunnel/packet.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { EspKeyPair } from './associations.ts';
-import { EspChannel, type EspChannelOptions } from './channel.ts';
+import { EspChannel, type EspChannelOptions, goesByEsp } from './channel.ts';
 
 /** While nobody answers they are said again: the flow may lose some, and peers answer each. */
 const PROBE_INTERVAL: Millis = 3_000;
@@ -96,7 +96,7 @@ export class EspClientSide {
   /** False: it is for the stream. */
   send(packet: Packet, now: Millis, out: TunnelSink): boolean {
     const { path } = this;
-    if (path === undefined || packet.end - packet.start > this.#options.tunnelMtu) return false;
+    if (path === undefined || !goesByEsp(packet, this.#options)) return false;
     this.#channel.send(packet, now, out.on(path));
     return true;
   }

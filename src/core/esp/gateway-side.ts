@@ -13,7 +13,7 @@ import type { Logger } from '../log.ts';
 import type { Path, PathFacts, PathNotice, PathStatus, TunnelSink } from '../tunnel/machine.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
 import type { EspKeyPair } from './associations.ts';
-import { EspChannel, type EspChannelOptions } from './channel.ts';
+import { EspChannel, type EspChannelOptions, goesByEsp } from './channel.ts';
 
 /** Datagrams that wait for keys. */
 const MAX_HELD = 4;
@@ -96,7 +96,7 @@ export class EspGatewaySide {
   /** False: it is for the stream. */
   send(packet: Packet, now: Millis, out: TunnelSink): boolean {
     const { path } = this;
-    if (path === undefined || this.#terms === undefined || packet.end - packet.start > this.#terms.tunnelMtu) return false;
+    if (path === undefined || this.#terms === undefined || !goesByEsp(packet, this.#terms)) return false;
     this.#channel?.send(packet, now, out.on(path));
     return true;
   }

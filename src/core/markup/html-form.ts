@@ -66,6 +66,9 @@ const MAX_CELLS = 64;
 const MAX_LINKS = 256;
 const MAX_ATTRIBUTE_LENGTH = 8192;
 
+/** Elements that are open at once, also as nobody has closed them: the parser looks through all of them for each that is closed. */
+const MAX_DEPTH = 1000;
+
 /** Throws {@link PeerMisbehavedError} for a page or a form that is too large; nothing else is wrong with HTML. */
 export function parseHtmlPage(html: string, maxLength: number = MAX_PAGE_LENGTH): HtmlPage {
   if (html.length > maxLength) throw new PeerMisbehavedError(`the gateway's page has more than ${maxLength} characters`);
@@ -108,8 +111,10 @@ class PageReader implements Partial<Handler> {
   #bolds = 0;
   #text = '';
   #bold = '';
+  #depth = 0;
 
   onopentag(name: string, attributes: Readonly<Record<string, string>>): void {
+    if (++this.#depth > MAX_DEPTH) throw new PeerMisbehavedError(`the gateway's page has more than ${MAX_DEPTH} elements in each other`);
     if (name === 'form' && this.#form === undefined) {
       const { id, name: formName, method = 'get', action } = attributes;
       this.#form = {
@@ -143,6 +148,7 @@ class PageReader implements Partial<Handler> {
   }
 
   onclosetag(name: string): void {
+    this.#depth--;
     if (name === 'form') this.#isInForm = false;
     if (name === 'select') this.#select = undefined;
     if (name === 'td') this.#cell = undefined;

@@ -153,7 +153,9 @@ export class PppLink implements Layer<PppState> {
     if (this.#state.name !== 'up' || framing.kind !== 'prefixed') return undefined;
     const families = this.#networks().filter(({ isOpened }) => isOpened);
     const sent = families.map(({ family }) => [family === 4 ? 'ipv4' : 'ipv6', this.#writer.dataHeader(family)] as const);
-    const values = families.flatMap(({ family }) => pppHeaders(family === 4 ? PPP_PROTOCOLS.ipv4 : PPP_PROTOCOLS.ipv6));
+    const values = families.flatMap(({ family }) =>
+      pppHeaders(family === 4 ? PPP_PROTOCOLS.ipv4 : PPP_PROTOCOLS.ipv6).map((bytes) => ({ bytes, family })),
+    );
     return {
       framing: { frame: framing.prefix, sent: Object.fromEntries(sent), isData: { offset: framing.prefix.bytes.length, values } },
       received: this.#deframer.takePartial(),

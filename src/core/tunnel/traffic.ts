@@ -55,35 +55,66 @@ export interface TrafficKey {
  *   +--------------+------+-----------
  *   | frame header | sent | IP packet        what is sent; what is received may have another of the marks of {@link isData} in the middle
  *   +--------------+------+-----------
+ *
+ * What is described here goes past the machine. All else is the machine's: frames that are no data, and packets of the device that have no place in it.
  */
 export interface PacketFraming {
   /** In front of everything, data or not. Records that need none have no bytes here. */
   readonly frame: FrameHeader;
-  /** What stands between that and a packet that is sent, by the packet's family, equally long for both; packets of a family that is absent are dropped. */
-  readonly sent: { readonly ipv4?: Uint8Array; readonly ipv6?: Uint8Array };
+  readonly sent: SentMarks;
   readonly isData: DataMatch;
+  /** Packets that are the machine's all the same, both ways. */
+  readonly exceptions?: readonly PacketException[];
 }
 
-/** Fixed bytes, but for lengths. */
+/** Fixed bytes, but for lengths, and for marks that lie in them. */
 export interface FrameHeader {
   readonly bytes: Uint8Array;
   readonly lengths: readonly LengthField[];
+  /** Bytes that are sent as they stand here, and may be any in what is received. */
+  readonly unread?: readonly ByteRange[];
 }
 
-/** A length, big endian, of all that follows the frame header, plus `add`. */
+/** A length of all that follows the frame header, plus `add`; big endian unless said otherwise. */
 export interface LengthField {
   readonly offset: number;
   readonly width: 2 | 4;
   readonly add: number;
+  readonly isLittleEndian?: true;
+}
+
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What tells the family of a packet that is sent, equally long for both. A family that is absent is not the engine's to send. */
+export interface SentMarks {
+  readonly ipv4?: Uint8Array;
+  readonly ipv6?: Uint8Array;
+  /** Where in the frame header they stand, instead of the bytes there. Absent: behind it. */
+  readonly at?: number;
 }
 
 /**
  * Data is what has one of `values` at `offset` from the frame header's start, which may lie in the header itself; the IP packet follows both. No value
- * begins with another.
+ * begins with another, but that two may be the same for two families; they are empty where everything is data.
  */
 export interface DataMatch {
   readonly offset: number;
-  readonly values: readonly Uint8Array[];
+  readonly values: readonly DataMark[];
+}
+
+export interface DataMark {
+  readonly bytes: Uint8Array;
+  /** Of the packet behind it: what does not begin as such a packet is no data. Absent: the device judges what is a packet. */
+  readonly family?: 4 | 6;
+}
+
+/** A packet of this family in which all of these bytes stand, counted from its first. */
+export interface PacketException {
+  readonly family: 4 | 6;
+  readonly bytes: readonly { readonly offset: number; readonly value: Uint8Array }[];
 }
 
 /** Of records whose first byte tells what they are: `mark` that they are data. */
@@ -92,7 +123,7 @@ export function framingByMark(mark: number): PacketFraming {
   return {
     frame: { bytes: new Uint8Array(0), lengths: [] },
     sent: { ipv4: value, ipv6: value },
-    isData: { offset: 0, values: [value] },
+    isData: { offset: 0, values: [{ bytes: value }] },
   };
 }
 
@@ -102,8 +133,7 @@ export function framingByMark(mark: number): PacketFraming {
  */
 export interface StreamTraffic {
   readonly record: { readonly kind: 'tls-stream' };
-  /** Its frame header says at least one length. */
-  readonly framing: PacketFraming;
+  readonly framing: StreamFraming;
   /** The most that may follow a frame header. */
   readonly maxPayload: number;
   /** Largest inner IP packet in bytes. */
@@ -112,4 +142,24 @@ export interface StreamTraffic {
   readonly innerSources?: readonly Cidr[];
   /** What has come of the frames so far and was not cut: the engine begins with it. */
   readonly received: Uint8Array;
+}
+
+/**
+ * The frame header says at least one length, or has no bytes: then the stream is IP packets one behind the other, each as long as it says itself.
+ *
+ * A sender may put more into a frame than we do:
+ *
+ *   +--------------+--------+--------+-------------------+--------
+ *   | frame header | packet | packet | its part that     | packet       a frame is data if all in it is
+ *   |     :  part  |        |        | comes again       |
+ *   +--------------+--------+--------+-------------------+--------
+ */
+export interface StreamFraming extends PacketFraming {
+  /**
+   * Where in the frame header the part begins that comes again. Lengths before it are of all that follows the frame header, those in it of what follows
+   * up to the next such part. Absent: none does.
+   */
+  readonly repeatedFrom?: number;
+  /** Packets of one family may follow each other, each as long as it says itself. */
+  readonly holdsSeveral?: true;
 }

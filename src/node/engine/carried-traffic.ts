@@ -24,7 +24,8 @@ import type { CarriedState } from '../datagram-path.ts';
 import type { Arena } from '../ffi/arena.ts';
 import { sourceFilterOf } from './carried-packets.ts';
 import { checkDescription } from './check-description.ts';
-import { MAX_HEADER_LENGTH, NO_PACKET, PacketFrames } from './packet-frames.ts';
+import { MAX_HEADER_LENGTH } from './check-framing.ts';
+import { NO_PACKET, PacketFrames } from './packet-frames.ts';
 import type { RecordCipher } from './record-cipher.ts';
 import { APPLICATION_DATA, MAX_PAYLOAD_OFFSET, type RecordForm, recordForm } from './record-form.ts';
 import { ReplayWindow } from './replay-window.ts';
@@ -53,6 +54,9 @@ const WARNING_SHARE = 15 / 16;
 /** The most that stands in front of an IP packet: record header, nonce or IV, the description's header. */
 export const MAX_PREFIX_LENGTH: number = MAX_PAYLOAD_OFFSET + MAX_HEADER_LENGTH;
 
+/** What {@link CarriedTraffic.sealPacket} answers instead of a length. `notOurs`: the packet is the machine's to send, and nothing has changed. */
+export const NOT_SEALED = { usedUp: 0, notOurs: -1 } as const;
+
 /** What {@link CarriedTraffic.open} answers instead of a length. */
 export const NOT_OPENED = { malformed: -1, unknownEpoch: -2, replayed: -3, badTag: -4 } as const;
 
@@ -67,6 +71,8 @@ export class CarriedTraffic {
   readonly prefixLength: number;
   /** Where the plaintext lies in a record. */
   readonly payloadOffset: number;
+  /** Bytes of the content type in front of an opened record: see {@link RecordForm}. */
+  readonly typeLength: 0 | 1;
   /** After {@link open}: how much of the datagram the record took, also if it did not open (0: all of it). */
   recordLength = 0;
 
@@ -96,6 +102,7 @@ export class CarriedTraffic {
     const { record } = description;
     this.#form = recordForm(record);
     this.payloadOffset = this.#form.payloadOffset;
+    this.typeLength = this.#form.typeLength;
     this.prefixLength = this.payloadOffset + this.#frames.sentLength;
     const { seal } = description;
     const keyLimits = { ...limits, sequence: Math.min(limits.sequence, this.#form.maxSequence) };
@@ -126,12 +133,9 @@ export class CarriedTraffic {
     return this.#openers.some((opener) => opener.isUsedUp) ? 'over' : 'fresh';
   }
 
-  /**
-   * Makes the IP packet at `packet` a record that starts {@link prefixLength} before it. Returns the record's length; 0: the key is used up, or
-   * packets of its family are not sent.
-   */
+  /** Makes the IP packet at `packet` a record that starts {@link prefixLength} before it. Returns the record's length, or one of {@link NOT_SEALED}. */
   sealPacket(packet: number, length: number): number {
-    if (!this.#frames.writeHeader(this.#arena.bytes, packet, length)) return 0;
+    if (!this.#frames.writeHeader(this.#arena.bytes, packet, length)) return NOT_SEALED.notOurs;
     return this.#seal(packet - this.prefixLength, APPLICATION_DATA, this.#frames.sentLength + length);
   }
 

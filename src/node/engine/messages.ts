@@ -28,7 +28,7 @@ export const ENTRY = {
   devicePacket: 0,
   /** A datagram as it is on the wire; of a stream what has come; from main, one record. */
   datagram: 1,
-  /** `[content type][plaintext]`: an opened record for main; from main, one to seal. Of a carried stream: what is not data. */
+  /** `[content type][plaintext]`, of ESP without a type: an opened record for main; from main, one to seal. Of a carried stream: what is not data. */
   record: 2,
   /** To the worker: a datagram, or bytes of a stream, that it delivered before it had the description. */
   received: 3,

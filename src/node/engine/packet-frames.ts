@@ -6,13 +6,8 @@
  *   | frame header | sent | IP packet…      the frame header is the description's, but for lengths and marks that lie in it
  *   +--------------+------+-----------
  */
-import { MisuseError } from '../../core/errors.ts';
-import type { LengthField, PacketFraming } from '../../core/tunnel/traffic.ts';
-
-/** Limits of what a description may ask for. */
-export const MAX_HEADER_LENGTH = 32;
-const MAX_LENGTH_FIELDS = 4;
-const MAX_MARKS = 16;
+import type { DataMark, FrameHeader, LengthField, PacketException, PacketFraming } from '../../core/tunnel/traffic.ts';
+import { checkFraming } from './check-framing.ts';
 
 /** What {@link PacketFrames.measure} answers instead of a length. */
 export const NOT_A_FRAME = { cutShort: 0, garbage: -1 } as const;
@@ -22,91 +17,199 @@ export const NO_PACKET = -1;
 
 const NOTHING = new Uint8Array(0);
 
+// The description's own fields, copied below so that the code for each packet sees one shape of object only, whoever made the description.
+interface Length {
+  readonly offset: number;
+  readonly width: number;
+  readonly add: number;
+  /** Of the byte that counts least, and what is to be added to come to the next. */
+  readonly first: number;
+  readonly step: 1 | -1;
+}
+
+interface Mark {
+  readonly bytes: Uint8Array;
+  /** 0: any. */
+  readonly family: number;
+}
+
+/** All bytes of an exception, with where they stand. */
+interface Exception {
+  readonly family: number;
+  readonly offsets: readonly number[];
+  readonly bytes: readonly number[];
+}
+
 export class PacketFrames {
   /** Bytes in front of a packet that is sent. */
   readonly sentLength: number;
   /** Of the frame header alone. */
-  readonly #frameLength: number;
-  // The description's own fields, so that the code for each packet sees one shape of object only, whoever made the description.
+  readonly frameLength: number;
+  /** Where in it a part begins that comes again. Its length: none does. */
+  readonly repeatedFrom: number;
   readonly #ipv4: Uint8Array;
   readonly #ipv6: Uint8Array;
   readonly #hasIpv4: boolean;
   readonly #hasIpv6: boolean;
-  readonly #fields: readonly LengthField[];
+  /** Those of all that follows the frame header, and those of a part that comes again. */
+  readonly #lengths: readonly Length[];
+  readonly #partLengths: readonly Length[];
   /** Of a frame header: 1 for bytes that are always the same. */
   readonly #isFixed: Uint8Array;
   readonly #frame: Uint8Array;
   readonly #markOffset: number;
-  readonly #marks: readonly Uint8Array[];
+  readonly #marks: readonly Mark[];
+  readonly #exceptions: readonly Exception[];
 
   /** @throws MisuseError if the description is not one that this engine can carry */
-  constructor({ frame, sent, isData }: PacketFraming) {
-    checkFraming({ frame, sent, isData });
+  constructor(framing: PacketFraming, repeatedFrom: number = framing.frame.bytes.length) {
+    checkFraming(framing);
+    const { frame, sent, isData, exceptions = [] } = framing;
     this.#frame = Uint8Array.from(frame.bytes);
-    this.#frameLength = frame.bytes.length;
+    this.frameLength = frame.bytes.length;
     this.#hasIpv4 = sent.ipv4 !== undefined;
     this.#hasIpv6 = sent.ipv6 !== undefined;
-    this.#ipv4 = Uint8Array.from([...frame.bytes, ...(sent.ipv4 ?? NOTHING)]);
-    this.#ipv6 = Uint8Array.from([...frame.bytes, ...(sent.ipv6 ?? NOTHING)]);
+    this.#ipv4 = headerOf(frame, sent.ipv4 ?? NOTHING, sent.at);
+    this.#ipv6 = headerOf(frame, sent.ipv6 ?? NOTHING, sent.at);
     this.sentLength = Math.max(this.#ipv4.length, this.#ipv6.length);
-    this.#fields = frame.lengths.map(({ offset, width, add }) => ({ offset, width, add }));
-    const marksLength = isData.values[0]?.length ?? 0;
-    this.#isFixed = this.#frame.map((_, i) => {
-      const isLength = frame.lengths.some(({ offset, width }) => i >= offset && i < offset + width);
-      return isLength || (i >= isData.offset && i < isData.offset + marksLength) ? 0 : 1;
-    });
+    this.repeatedFrom = repeatedFrom;
+    const lengths = frame.lengths.map(lengthOf);
+    this.#lengths = lengths.filter(({ offset }) => offset < repeatedFrom);
+    this.#partLengths = lengths.filter(({ offset }) => offset >= repeatedFrom);
+    this.#isFixed = fixedBytes(framing);
     this.#markOffset = isData.offset;
-    this.#marks = isData.values.map((value) => Uint8Array.from(value));
+    this.#marks = isData.values.map(markOf);
+    this.#exceptions = exceptions.map(exceptionOf);
   }
 
-  /** Puts in front of a packet what belongs there. False: packets of its family are not sent. */
+  /** Puts in front of a packet what belongs there. False: it is not the engine's to send. */
   writeHeader(bytes: Uint8Array, packet: number, length: number): boolean {
     const isIpv6 = (bytes[packet] ?? 0) >>> 4 === 6;
     if (isIpv6 ? !this.#hasIpv6 : !this.#hasIpv4) return false;
+    if (this.isException(bytes, packet, packet + length)) return false;
     const header = isIpv6 ? this.#ipv6 : this.#ipv4;
     const at = packet - this.sentLength;
     for (let i = 0; i < header.length; i++) bytes[at + i] = header[i] ?? 0;
-    const following = header.length - this.#frameLength + length;
-    for (const { offset, width, add } of this.#fields) {
-      for (let i = at + offset + width - 1, left = following + add; i >= at + offset; i--, left >>>= 8) bytes[i] = left;
-    }
+    const following = header.length - this.frameLength + length;
+    for (const field of this.#lengths) writeLength(bytes, at, field, following);
+    for (const field of this.#partLengths) writeLength(bytes, at, field, following);
     return true;
   }
 
   /** Length of the whole frame that starts at `at`, if all of it is there and at most `most` follow its header; else one of {@link NOT_A_FRAME}. */
   measure(bytes: Uint8Array, at: number, available: number, most: number): number {
-    const known = Math.min(available, this.#frameLength);
-    for (let i = 0; i < known; i++) {
-      if (this.#isFixed[i] === 1 && bytes[at + i] !== this.#frame[i]) return NOT_A_FRAME.garbage;
-    }
-    if (known < this.#frameLength) return NOT_A_FRAME.cutShort;
-    let following = -1;
-    for (const { offset, width, add } of this.#fields) {
-      let length = -add;
-      for (let i = 0, unit = 256 ** (width - 1); i < width; i++, unit /= 256) length += (bytes[at + offset + i] ?? 0) * unit;
-      if (length < 0 || length > most || (following >= 0 && following !== length)) return NOT_A_FRAME.garbage;
-      following = length;
-    }
-    const whole = this.#frameLength + following;
-    return available < whole ? NOT_A_FRAME.cutShort : whole;
+    const known = Math.min(available, this.frameLength);
+    if (!this.#isHeader(bytes, at, 0, known)) return NOT_A_FRAME.garbage;
+    if (known < this.frameLength) return NOT_A_FRAME.cutShort;
+    const following = readLengths(bytes, at, this.#lengths);
+    if (following < 0 || following > most) return NOT_A_FRAME.garbage;
+    const whole = this.frameLength + following;
+    if (available < whole) return NOT_A_FRAME.cutShort;
+    return this.#partLengths.length > 0 && !this.#isFilled(bytes, at, at + whole) ? NOT_A_FRAME.garbage : whole;
+  }
+
+  /**
+   * Where in a frame that was measured, and is over at `end`, the part is over that belongs to the header at `header`. The next one's header would begin
+   * {@link repeatedFrom} before that.
+   */
+  partEnd(bytes: Uint8Array, header: number, end: number): number {
+    return this.#partLengths.length === 0 ? end : header + this.frameLength + readLengths(bytes, header, this.#partLengths);
   }
 
   /** Where in the frame from `at` to `end` an IP packet begins; {@link NO_PACKET} if it is not data, or nothing follows the mark. */
   packetOffset(bytes: Uint8Array, at: number, end: number): number {
     const mark = at + this.#markOffset;
-    for (const value of this.#marks) {
+    for (const { bytes: value, family } of this.#marks) {
       if (!hasMark(bytes, mark, value)) continue;
-      const packet = Math.max(this.#frameLength, this.#markOffset + value.length);
-      return at + packet < end ? packet : NO_PACKET;
+      const offset = Math.max(this.frameLength, this.#markOffset + value.length);
+      const packet = at + offset;
+      if (packet >= end) return NO_PACKET;
+      if (family !== 0 && (bytes[packet] ?? 0) >>> 4 !== family) continue; // another mark is the same for the other family
+      return this.isException(bytes, packet, end) ? NO_PACKET : offset;
     }
     return NO_PACKET;
   }
 
   /** The same for a record that is one frame, or none. */
   packetOffsetInRecord(bytes: Uint8Array, at: number, end: number): number {
-    if (this.#frameLength > 0 && this.measure(bytes, at, end - at, end - at) !== end - at) return NO_PACKET;
+    if (this.frameLength > 0 && this.measure(bytes, at, end - at, end - at) !== end - at) return NO_PACKET;
     return this.packetOffset(bytes, at, end);
   }
+
+  /** Whether the packet from `packet` to `end` is the machine's, though it looks like data. */
+  isException(bytes: Uint8Array, packet: number, end: number): boolean {
+    for (const exception of this.#exceptions) if (isOf(exception, bytes, packet, end)) return true;
+    return false;
+  }
+
+  /** The bytes from `from` to `to` of a frame header that begins at `at`, or would, are those of one. */
+  #isHeader(bytes: Uint8Array, at: number, from: number, to: number): boolean {
+    for (let i = from; i < to; i++) if (this.#isFixed[i] === 1 && bytes[at + i] !== this.#frame[i]) return false;
+    return true;
+  }
+
+  /** The last part of a frame is over where the frame is. */
+  #isFilled(bytes: Uint8Array, at: number, end: number): boolean {
+    let partEnd = at + this.repeatedFrom;
+    while (partEnd < end) {
+      const header = partEnd - this.repeatedFrom;
+      if (header + this.frameLength > end || !this.#isHeader(bytes, header, this.repeatedFrom, this.frameLength)) return false;
+      const following = readLengths(bytes, header, this.#partLengths);
+      if (following < 0) return false;
+      partEnd = header + this.frameLength + following;
+    }
+    return partEnd === end;
+  }
+}
+
+/** What stands in front of a packet of a family that is sent. */
+function headerOf(frame: FrameHeader, mark: Uint8Array, at: number | undefined): Uint8Array {
+  const header = Uint8Array.from([...frame.bytes, ...(at === undefined ? mark : NOTHING)]);
+  if (at !== undefined) header.set(mark, at);
+  return header;
+}
+
+function lengthOf({ offset, width, add, isLittleEndian }: LengthField): Length {
+  return isLittleEndian === true
+    ? { offset, width, add, first: offset, step: 1 }
+    : { offset, width, add, first: offset + width - 1, step: -1 };
+}
+
+function markOf({ bytes, family }: DataMark): Mark {
+  return { bytes: Uint8Array.from(bytes), family: family ?? 0 };
+}
+
+function exceptionOf({ family, bytes }: PacketException): Exception {
+  return {
+    family,
+    offsets: bytes.flatMap(({ offset, value }) => Array.from(value, (_, i) => offset + i)),
+    bytes: bytes.flatMap(({ value }) => [...value]),
+  };
+}
+
+function fixedBytes({ frame, sent, isData }: PacketFraming): Uint8Array {
+  const isFixed = new Uint8Array(frame.bytes.length).fill(1);
+  for (const { offset, width } of frame.lengths) isFixed.fill(0, offset, offset + width);
+  for (const { offset, length } of frame.unread ?? []) isFixed.fill(0, offset, offset + length);
+  isFixed.fill(0, isData.offset, isData.offset + (isData.values[0]?.bytes.length ?? 0));
+  if (sent.at !== undefined) isFixed.fill(0, sent.at, sent.at + (sent.ipv4 ?? sent.ipv6 ?? NOTHING).length);
+  return isFixed;
+}
+
+function writeLength(bytes: Uint8Array, at: number, { width, add, first, step }: Length, following: number): void {
+  for (let i = 0, left = following + add; i < width; i++, left >>>= 8) bytes[at + first + i * step] = left;
+}
+
+/** What all of them say that follows; negative if they differ, or it cannot be. */
+function readLengths(bytes: Uint8Array, at: number, fields: readonly Length[]): number {
+  let following = -1;
+  for (const { width, add, first, step } of fields) {
+    let length = -add;
+    for (let i = 0, unit = 1; i < width; i++, unit *= 256) length += (bytes[at + first + i * step] ?? 0) * unit;
+    if (length < 0 || (following >= 0 && following !== length)) return -1;
+    following = length;
+  }
+  return following;
 }
 
 function hasMark(bytes: Uint8Array, at: number, value: Uint8Array): boolean {
@@ -114,42 +217,11 @@ function hasMark(bytes: Uint8Array, at: number, value: Uint8Array): boolean {
   return true;
 }
 
-function checkFraming({ frame, sent, isData }: PacketFraming): void {
-  const must = (holds: boolean, what: string): void => {
-    if (!holds) throw new MisuseError(`traffic description: ${what}`);
-  };
-  const { bytes, lengths } = frame;
-  const isNatural = (value: number) => Number.isInteger(value) && value >= 0;
-  const families = [sent.ipv4, sent.ipv6].filter((header) => header !== undefined);
-  must(families.length > 0, 'no family is sent');
-  for (const header of families) {
-    must(header.length === families[0]?.length, 'the headers of the families differ in length');
-    must(
-      bytes.length + header.length <= MAX_HEADER_LENGTH,
-      `header of ${bytes.length + header.length} bytes; at most ${MAX_HEADER_LENGTH}`,
-    );
+function isOf({ family, offsets, bytes: wanted }: Exception, bytes: Uint8Array, packet: number, end: number): boolean {
+  if ((bytes[packet] ?? 0) >>> 4 !== family) return false;
+  for (let i = 0; i < offsets.length; i++) {
+    const at = packet + (offsets[i] ?? 0);
+    if (at >= end || bytes[at] !== wanted[i]) return false;
   }
-  must(lengths.length <= MAX_LENGTH_FIELDS, `${lengths.length} lengths in a header; at most ${MAX_LENGTH_FIELDS}`);
-  must(bytes.length === 0 || lengths.length > 0, 'a frame header without a length');
-  for (const { offset, width, add } of lengths) {
-    must(width === 2 || width === 4, `length of ${width} bytes`);
-    must(isNatural(offset) && offset + width <= bytes.length, `length at ${offset}`);
-    must(isNatural(add) && add <= MAX_HEADER_LENGTH, `length that is ${add} more`);
-  }
-  const { offset, values } = isData;
-  must(values.length > 0 && values.length <= MAX_MARKS, `${values.length} marks of data; 1 to ${MAX_MARKS} are possible`);
-  must(isNatural(offset) && offset <= bytes.length, `data mark at ${offset}`);
-  for (const value of values) must(value.length > 0 && offset + value.length <= MAX_HEADER_LENGTH, `data mark of ${value.length} bytes`);
-  must(
-    offset === bytes.length || values.every(({ length }) => length === values[0]?.length && offset + length <= bytes.length),
-    'data marks across the header',
-  );
-  must(
-    values.every((value, i) => values.every((other, k) => i === k || !beginsWith(other, value))),
-    'a data mark begins with another',
-  );
-}
-
-function beginsWith(bytes: Uint8Array, start: Uint8Array): boolean {
-  return bytes.length >= start.length && start.every((byte, i) => bytes[i] === byte);
+  return true;
 }

@@ -357,11 +357,8 @@ export class PacketSwitch {
     const { memory, slots } = this.#context;
     const place = carrier?.packetPlace ?? slots.offset(0);
     const length = device.segment(index, place);
-    if (carrier !== undefined && length <= carrier.tunnelMtu) {
-      carrier.addPacket(length);
-      return;
-    }
-    // Larger than the path carries: main's machine has another way for it, or none.
+    if (carrier !== undefined && length <= carrier.tunnelMtu && carrier.addPacket(length)) return;
+    // Larger than the path carries, or not of what it carries: main's machine has another way for it, or none.
     const tag = entryTag(ENTRY.devicePacket, 0);
     if (!this.#context.deliver(tag, place, place + length, DATAGRAM_RESERVE)) count(memory.deviceCounters, DEVICE.readDropped);
   }

@@ -9,7 +9,8 @@
  *   ESP              | SPI | sequence | IV 16 | payload | padding | padding length | next header | MAC
  *
  * ESP's plaintext, as everybody here sees it, is its payload with the next header in front: that stands in the IV's last byte before a packet is sealed and
- * after it was opened. Where DTLS has its content type ESP then has {@link APPLICATION_DATA}, as all it carries is of one kind.
+ * after it was opened. Where DTLS has its content type ESP then has {@link APPLICATION_DATA}, as all it carries is of one kind; between main and the worker
+ * it has none.
  */
 import { MAC_LENGTHS } from '../../core/tls-messages/cipher-suites.ts';
 import type { AeadCipher, DtlsMac, EspMac, RecordLayout } from '../../core/tunnel/traffic.ts';
@@ -39,6 +40,8 @@ export const MAX_TRAILER_LENGTH: number = MAC_LENGTHS.sha256 + BLOCK_LENGTH;
 export interface RecordForm {
   /** Where the plaintext lies in a record. */
   readonly payloadOffset: number;
+  /** Bytes of the content type in front of a plaintext, where main gives or gets an opened record. */
+  readonly typeLength: 0 | 1;
   /** The number that can no longer be. */
   readonly maxSequence: number;
   /** What {@link readHeader} found: the epoch or SPI, the record's number and its whole length. */
@@ -104,6 +107,7 @@ class CbcBody implements DtlsBody {
 
 class DtlsForm implements RecordForm {
   readonly payloadOffset: number;
+  readonly typeLength = 1;
   readonly maxSequence: number = 2 ** 48; // RFC 6347 §4.1: six bytes
   id = 0;
   sequence = 0;
@@ -143,6 +147,7 @@ class DtlsForm implements RecordForm {
 class EspForm implements RecordForm {
   /** Of the next header, in the IV's last byte. */
   readonly payloadOffset: number = ESP_HEADER_LENGTH + BLOCK_LENGTH - 1;
+  readonly typeLength = 0;
   readonly maxSequence: number = 2 ** 32; // RFC 4303 §3.3.3: the counter must not cycle
   id = 0;
   sequence = 0;

@@ -17,7 +17,7 @@ const TRAFFIC: StreamTraffic = {
   framing: {
     frame: { bytes: new Uint8Array(8), lengths: [{ offset: 4, width: 2, add: 0 }] },
     sent: { ipv4: new Uint8Array(0), ipv6: new Uint8Array(0) },
-    isData: { offset: 6, values: [Uint8Array.of(0)] },
+    isData: { offset: 6, values: [{ bytes: Uint8Array.of(0) }] },
   },
   maxPayload: 16_384,
   tunnelMtu: 1500,

@@ -19,13 +19,16 @@ export interface WorkerEnd {
   carry(description: TrafficDescription | StreamTraffic | undefined): CarriedState | undefined;
   /** Where the next packet of a burst is to lie, with room for what becomes a record around it. */
   readonly packetPlace: number;
-  /** Seals the IP packet that lies at {@link packetPlace}. It leaves with {@link flush}, at the latest. */
-  addPacket(length: number): void;
+  /**
+   * Seals the IP packet that lies at {@link packetPlace}. It leaves with {@link flush}, at the latest. False: it is the machine's to send, and lies there
+   * as it was.
+   */
+  addPacket(length: number): boolean;
   /** The burst is over: what was sealed leaves. */
   flush(): void;
   /** Sends a datagram, or a record of a stream, as main gave it. */
   sendDatagram(source: Buffer, start: number, end: number): void;
-  /** Seals a record as main gave it: `[content type][plaintext]`. It leaves with {@link flush}, at the latest. */
+  /** Seals a record as main gave it: `[content type][plaintext]`, of ESP without a type. It leaves with {@link flush}, at the latest. */
   sendRecord(source: Buffer, start: number, end: number): void;
   /** Takes what has arrived, and says how many packets that may be. @param device where data goes; undefined: to main */
   receive(device: WorkerDevice | undefined): number;

@@ -12,10 +12,11 @@ import type { CarriedState } from '../datagram-path.ts';
 import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
-import { CarriedTraffic, type KeyUse, NOT_OPENED } from './carried-traffic.ts';
+import { CarriedTraffic, type KeyUse, NOT_OPENED, NOT_SEALED } from './carried-traffic.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
 import { NO_PACKET } from './packet-frames.ts';
+import { APPLICATION_DATA } from './record-form.ts';
 import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
@@ -128,17 +129,17 @@ export class WorkerPath implements WorkerEnd {
     return this.#context.burst.next + (this.#traffic?.prefixLength ?? 0);
   }
 
-  /** Seals the IP packet that lies at {@link packetPlace}. It leaves with {@link flush}, at the latest. */
-  addPacket(length: number): void {
+  addPacket(length: number): boolean {
     const traffic = this.#traffic;
     const { burst } = this.#context;
     const packet = this.packetPlace;
     const record = burst.next;
     const tos = this.#copiesDscp ? innerDscp(this.#context.arena.bytes, packet) : 0; // before it is sealed
-    const recordLength = traffic?.sealPacket(packet, length) ?? 0;
-    if (traffic === undefined || recordLength === 0) {
+    const recordLength = traffic?.sealPacket(packet, length) ?? NOT_SEALED.usedUp;
+    if (recordLength === NOT_SEALED.notOurs) return false;
+    if (traffic === undefined || recordLength === NOT_SEALED.usedUp) {
       this.#notSealed();
-      return;
+      return true;
     }
     this.#tellKeyUse('seal', traffic.sealing);
     if (this.#socket.typeOfService !== tos) {
@@ -149,6 +150,7 @@ export class WorkerPath implements WorkerEnd {
     countSentPacket(this.#counters, length);
     this.#hasSealed = true;
     if (burst.isFull) this.flush();
+    return true;
   }
 
   /** Sends what was sealed, for this path and others. */
@@ -166,24 +168,25 @@ export class WorkerPath implements WorkerEnd {
     this.#socket.send(outgoing, end - start, true);
   }
 
-  /** Seals a record as main gave it: `[content type][plaintext]`. Data leaves with {@link flush}, at the latest; what is none may be a probe, and leaves at once. */
+  /** Seals a record as main gave it: `[content type][plaintext]`, of ESP without a type. Data leaves with {@link flush}, at the latest; what is none may be a probe, and leaves at once. */
   sendRecord(source: Buffer, start: number, end: number): void {
     const traffic = this.#traffic;
-    const contentType = source[start];
-    if (traffic === undefined || contentType === undefined) {
+    if (traffic === undefined || end === start) {
       this.#notSealed();
       return;
     }
+    const contentType = traffic.typeLength === 0 ? APPLICATION_DATA : (source[start] ?? 0);
+    const plaintext = start + traffic.typeLength;
     const { arena, burst } = this.#context;
     if (this.#socket.typeOfService !== 0) {
       this.flush();
       this.#socket.setTypeOfService(0);
     }
     const record = burst.next;
-    source.copy(arena.bytes, record + traffic.payloadOffset, start + 1, end);
+    source.copy(arena.bytes, record + traffic.payloadOffset, plaintext, end);
     arena.bytes[record] = contentType; // as the sealed one will have it
-    const isData = traffic.packetOffset(record, end - start - 1) !== NO_PACKET;
-    const recordLength = traffic.sealRecord(record, contentType, end - start - 1);
+    const isData = traffic.packetOffset(record, end - plaintext) !== NO_PACKET;
+    const recordLength = traffic.sealRecord(record, contentType, end - plaintext);
     if (recordLength === 0) {
       this.#notSealed();
       return;
@@ -285,8 +288,8 @@ export class WorkerPath implements WorkerEnd {
       if (admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength, now)) device.add(packet, packetLength);
       return;
     }
-    bytes[plaintext - 1] = bytes[record] ?? 0; // the content type, in front of the plaintext: header and IV have been used
-    this.#deliver(ENTRY.record, plaintext - 1, plaintext + length);
+    if (traffic.typeLength > 0) bytes[plaintext - 1] = bytes[record] ?? 0; // in front of the plaintext: header and IV have been used
+    this.#deliver(ENTRY.record, plaintext - traffic.typeLength, plaintext + length);
   }
 
   #countNotOpened(traffic: CarriedTraffic, cause: number): void {

@@ -21,7 +21,7 @@ import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD, NETWORK_ROOM } from '../ffi/openssl-tls-calls.ts';
 import { admitPacket, countSentPacket } from './carried-packets.ts';
 import { ENTRY, entryTag } from './messages.ts';
-import { NO_PACKET, NOT_A_FRAME } from './packet-frames.ts';
+import { NOT_A_FRAME } from './packet-frames.ts';
 import { ReturnWait } from './return-wait.ts';
 import { count, PATH } from './shared-memory.ts';
 import { StreamFrames } from './stream-frames.ts';
@@ -161,19 +161,17 @@ export class WorkerStream implements WorkerEnd {
     }
   }
 
-  addPacket(length: number): void {
+  addPacket(length: number): boolean {
     const frames = this.#frames;
     if (frames === undefined || this.#state !== 'open' || this.#output.errno !== undefined) {
       count(this.#counters, PATH.notSealed);
-      return;
+      return true;
     }
-    if (!frames.writeHeader(this.#context.arena.bytes, this.packetPlace, length)) {
-      count(this.#counters, PATH.notSealed);
-      return;
-    }
+    if (!frames.writeHeader(this.#context.arena.bytes, this.packetPlace, length)) return false;
     this.#write(this.packetPlace - frames.headerLength, frames.headerLength + length);
     countSentPacket(this.#counters, length);
     this.#output.hasPackets = true;
+    return true;
   }
 
   sendDatagram(source: Buffer, start: number, end: number): void {
@@ -329,9 +327,9 @@ export class WorkerStream implements WorkerEnd {
       if (length === NOT_A_FRAME.cutShort) return at;
       this.#isGarbage = length === NOT_A_FRAME.garbage;
       if (this.#isGarbage) break;
-      const offset = device === undefined ? NO_PACKET : frames.packetOffset(bytes, at, length);
-      if (device !== undefined && offset !== NO_PACKET) this.#pass(device, frames, at + offset, at + length);
-      else this.#deliver(at, at + length);
+      const packets = device === undefined ? 0 : frames.findPackets(bytes, at, length);
+      if (device === undefined || packets === 0) this.#deliver(at, at + length);
+      else for (let i = 0; i < packets; i++) this.#pass(device, frames, frames.packetStart(i), frames.packetEnd(i));
       at += length;
     }
     if (at < end) this.#deliver(at, end);

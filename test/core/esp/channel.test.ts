@@ -163,6 +163,20 @@ describe('ESP on a UDP flow', () => {
     assert.deepEqual(client.sink.packets, [numberedPacket(2)]);
   });
 
+  it('says which packets are the engine’s: of the families that go by ESP, and none that is a probe', () => {
+    const exceptions = [{ family: 4 as const, bytes: [{ offset: 9, value: Uint8Array.of(1) }] }];
+    const { clock, client } = openPair(1, {}, { families: [4], probe: { ...zeroProbe('client'), exceptions } });
+    clock.advance(50);
+    const { framing } = client.channel.handOver(clock.now) ?? assert.fail();
+    assert.deepEqual(framing.sent, { ipv4: Uint8Array.of(4) });
+    assert.deepEqual(framing.exceptions, exceptions);
+    const families = framing.isData.values.map(({ bytes, family }) => [bytes[0], family]);
+    assert.deepEqual(families, [
+      [4, 4],
+      [41, 6],
+    ]);
+  });
+
   it(`comes up over links that lose, repeat and mix up, and delivers nothing altered or twice, ${RUNS} times`, () => {
     for (let seed = 1; seed <= RUNS; seed++) {
       const { clock, crypto, client, gateway, send } = openPair(seed, { loss: 0.2, duplication: 0.1, jitter: 30, delay: 20 });

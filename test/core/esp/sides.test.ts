@@ -7,7 +7,7 @@ import { EspGatewaySide } from '../../../src/core/esp/gateway-side.ts';
 import { nextSpi } from '../../../src/core/esp/spi.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import type { Path, PathFacts, TunnelMachine, TunnelSink } from '../../../src/core/tunnel/machine.ts';
-import type { Millis } from '../../../src/core/tunnel/packet.ts';
+import { type Millis, packetOf } from '../../../src/core/tunnel/packet.ts';
 import { parseCidr, parseIp } from '../../../src/core/wire/ip-address.ts';
 import { newKeys, numberedPacket, zeroProbe } from '../../support/esp-ends.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -85,6 +85,8 @@ interface PairOptions {
   readonly conditions?: Partial<LinkConditions>;
   /** Whether the engine can carry the client's flows, and the gateway's. */
   readonly engines?: readonly [client: boolean, gateway: boolean];
+  /** Of the packets that go by ESP. */
+  readonly families?: readonly (4 | 6)[];
 }
 
 /** Flows that the client opens reach the gateway as flows of their own, and `move` gives them another port. */
@@ -110,7 +112,17 @@ class Pair {
     this.crypto = new SeededCrypto(options.seed ?? 1);
     this.keys = { outbound: newKeys(this.crypto), inbound: newKeys(this.crypto) };
     const associations = new EspAssociations(this.crypto, this.keys);
-    const options_ = { ...TERMS, associations, probe: zeroProbe('client'), firstProbes: 2, dpd: DPD, log: silentLogger, port: PORT };
+    const { families = [4, 6] } = options;
+    const options_ = {
+      ...TERMS,
+      families,
+      associations,
+      probe: zeroProbe('client'),
+      firstProbes: 2,
+      dpd: DPD,
+      log: silentLogger,
+      port: PORT,
+    };
     this.clientSide = new EspClientSide(options_, 0);
     this.gateway = new TunnelEnd(
       new EspOnly(this.gatewaySide, (now, out) => {
@@ -126,7 +138,8 @@ class Pair {
   #begin(now: Millis, out: TunnelSink): void {
     const { outbound, inbound } = this.keys;
     const associations = new EspAssociations(this.crypto, { outbound: inbound, inbound: outbound });
-    this.gatewaySide.begin({ ...TERMS, associations, probe: zeroProbe('gateway'), innerSources: OWN }, now, out);
+    const { families = [4, 6] } = this.#options;
+    this.gatewaySide.begin({ ...TERMS, families, associations, probe: zeroProbe('gateway'), innerSources: OWN }, now, out);
   }
 
   /** Other ports for the client's flows, as a NAT gives them that has forgotten. */
@@ -287,6 +300,24 @@ describe('ESP beside a stream', () => {
     gateway.receive(path, new Uint8Array(68).fill(0xa5));
     assert.equal(path.isOpen, false);
     assert.deepEqual(pair.exchange(0, 5), [ALL, ALL]);
+  });
+
+  it('leaves the stream packets of another family than go by ESP', () => {
+    const pair = new Pair({ families: [4] });
+    pair.clock.advance(100);
+    for (const [at, side] of [pair.clientSide, pair.gatewaySide].entries()) {
+      const end = at === 0 ? pair.client : pair.gateway;
+      const sent = (bytes: Uint8Array) => {
+        let isSent = false;
+        end.turn((_machine, out) => {
+          isSent = side.send(packetOf(bytes), pair.clock.now, out);
+        });
+        return isSent;
+      };
+      assert.ok(sent(numberedPacket(1)));
+      assert.ok(!sent(new Uint8Array(60).fill(0x60)));
+      assert.ok(!sent(numberedPacket(1, 1401)), 'longer than may be');
+    }
   });
 
   it('sends by the stream once the client does, until it hears of it by ESP again', () => {

@@ -165,7 +165,7 @@ for (const [name, functions] of [
         const framing: PacketFraming = {
           frame: { bytes: Uint8Array.of(0xf5, 0, 0, 0), lengths: [{ offset: 2, width: 2, add: 0 }] },
           sent: { ipv4: Uint8Array.of(0x21), ipv6: Uint8Array.of(0x57) },
-          isData: { offset: 4, values: [Uint8Array.of(0x21), Uint8Array.of(0, 0x21)] },
+          isData: { offset: 4, values: [{ bytes: Uint8Array.of(0x21) }, { bytes: Uint8Array.of(0, 0x21) }] },
         };
         const traffic = new CarriedTraffic(arena, make, { ...describing(out, [back]), framing });
         for (const [first, mark] of [
@@ -288,7 +288,7 @@ describe('traffic descriptions', () => {
       { replayWindow: 5000 },
       { framing: { ...framingByMark(0), sent: { ipv4: new Uint8Array(33) } } },
       { framing: { ...framingByMark(0), sent: {} } },
-      { framing: { ...framingByMark(0), isData: { offset: -1, values: [Uint8Array.of(0)] } } },
+      { framing: { ...framingByMark(0), isData: { offset: -1, values: [{ bytes: Uint8Array.of(0) }] } } },
       { tunnelMtu: 70_000 },
     ];
     for (const change of wrong) {

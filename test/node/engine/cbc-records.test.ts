@@ -14,7 +14,7 @@ import {
   type TrafficDescription,
 } from '../../../src/core/tunnel/traffic.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
-import { CarriedTraffic, type CipherMaker, NOT_OPENED } from '../../../src/node/engine/carried-traffic.ts';
+import { CarriedTraffic, type CipherMaker, NOT_OPENED, NOT_SEALED } from '../../../src/node/engine/carried-traffic.ts';
 import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
 import { NO_PACKET } from '../../../src/node/engine/packet-frames.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
@@ -55,17 +55,29 @@ const ipv4 = (length: number) => Buffer.concat([Buffer.of(0x45), randomBytes(len
 const ESP_FRAMING: PacketFraming = {
   frame: { bytes: NOTHING, lengths: [] },
   sent: { ipv4: Uint8Array.of(4), ipv6: Uint8Array.of(41) },
-  isData: { offset: 0, values: [Uint8Array.of(4), Uint8Array.of(41)] },
+  isData: {
+    offset: 0,
+    values: [
+      { bytes: Uint8Array.of(4), family: 4 },
+      { bytes: Uint8Array.of(41), family: 6 },
+    ],
+  },
 };
 
-function espTraffic(make: CipherMaker, out: ReferenceSa, back: ReferenceSa, nextSequence = 0): CarriedTraffic {
+function espTraffic(
+  make: CipherMaker,
+  out: ReferenceSa,
+  back: ReferenceSa,
+  nextSequence = 0,
+  exceptions: NonNullable<PacketFraming['exceptions']> = [],
+): CarriedTraffic {
   const key = ({ spi: id, key, macKey: mac }: ReferenceSa, next: number) => ({ id, key, iv: NOTHING, mac, nextSequence: next });
   return new CarriedTraffic(arena, make, {
     record: { kind: 'esp', cipher: out.cipher, mac: out.mac },
     seal: key(out, nextSequence),
     open: [key(back, 0)],
     replayWindow: 64,
-    framing: ESP_FRAMING,
+    framing: { ...ESP_FRAMING, exceptions },
     tunnelMtu: 1400,
   });
 }
@@ -181,9 +193,11 @@ for (const [name, functions] of [
             assert.deepEqual([opened.sequence, opened.nextHeader], [length - 20, length % 2 === 0 ? 4 : 41]);
             assert.ok(opened.padding < 16, 'minimal');
             ivs.add(opened.iv.toString('hex'));
-            const answer = sealEspReference(back, { sequence: length, iv: randomBytes(16), payload: bytes, nextHeader: 4 });
-            assert.deepEqual(open(traffic, answer), Buffer.concat([Buffer.of(4), bytes]));
-            assert.equal(traffic.packetOffset(incoming, bytes.length + 1), 1);
+            const isData = length % 10 !== 0; // else the packet is not what its header says
+            const nextHeader = (length % 2 === 0) === isData ? 4 : 41;
+            const answer = sealEspReference(back, { sequence: length, iv: randomBytes(16), payload: bytes, nextHeader });
+            assert.deepEqual(open(traffic, answer), Buffer.concat([Buffer.of(nextHeader), bytes]));
+            assert.equal(traffic.packetOffset(incoming, bytes.length + 1), isData ? 1 : NO_PACKET);
             assert.equal(traffic.recordLength, answer.length);
           }
           assert.equal(ivs.size, 100, 'a fresh one each');
@@ -218,6 +232,38 @@ for (const [name, functions] of [
         });
       }
     }
+
+    it('leaves the machine probes, and packets that it asked for', () => {
+      const sa = vectorSa('aes-128-cbc', 'sha1');
+      const echo = {
+        family: 4,
+        bytes: [
+          { offset: 9, value: Uint8Array.of(1) },
+          { offset: 16, value: Uint8Array.of(10, 99, 0, 1) },
+        ],
+      } as const;
+      const traffic = espTraffic(make, sa, sa, 0, [echo]);
+      const isData = (sequence: number, payload: Buffer, nextHeader = 4) => {
+        const opened = open(traffic, sealEspReference(sa, { sequence, iv: randomBytes(16), payload, nextHeader }));
+        assert.ok(typeof opened !== 'number');
+        assert.deepEqual(opened, Buffer.concat([Buffer.of(nextHeader), payload]));
+        return traffic.packetOffset(incoming, opened.length) !== NO_PACKET;
+      };
+      const asked = Buffer.concat([hex('4500002c47474000400127240a6300020a630001'), randomBytes(24)]);
+      const [other, udp] = [Buffer.from(asked), Buffer.from(asked)];
+      other[19] = 2;
+      udp[9] = 17;
+      assert.ok(!isData(0, Buffer.of(0)) && !isData(1, Buffer.of(0), 41), 'probes');
+      assert.ok(!isData(2, asked));
+      assert.ok(isData(3, other) && isData(4, udp));
+      assert.ok(isData(5, asked.subarray(0, 19)), 'it is over before');
+      assert.ok(!isData(6, udp, 5), 'compressed');
+      arena.bytes.set(asked, packet);
+      assert.equal(traffic.sealPacket(packet, asked.length), NOT_SEALED.notOurs);
+      assert.deepEqual(Buffer.from(arena.bytes.subarray(packet, packet + asked.length)), asked);
+      assert.equal(openEspReference(sa, sealPacket(traffic, other)).sequence, 0, 'and no number is used for it');
+      traffic.close();
+    });
 
     it('ends with its numbers', () => {
       const [sa] = [vectorSa('aes-128-cbc', 'sha1')];

@@ -121,7 +121,7 @@ describe('a framing that cannot be', () => {
   const good: PacketFraming = {
     frame: { bytes: new Uint8Array(4), lengths: [{ offset: 2, width: 2, add: 0 }] },
     sent: { ipv4: Uint8Array.of(0x21), ipv6: Uint8Array.of(0x57) },
-    isData: { offset: 4, values: [Uint8Array.of(0x21), Uint8Array.of(0x57)] },
+    isData: { offset: 4, values: [{ bytes: Uint8Array.of(0x21) }, { bytes: Uint8Array.of(0x57) }] },
   };
 
   it('is refused', () => {
@@ -134,10 +134,10 @@ describe('a framing that cannot be', () => {
       { frame: { bytes: new Uint8Array(4), lengths: [{ offset: 3, width: 2, add: 0 }] } },
       { frame: { bytes: new Uint8Array(4), lengths: [{ offset: 2, width: 2, add: -1 }] } },
       { isData: { offset: 4, values: [] } },
-      { isData: { offset: 5, values: [Uint8Array.of(1)] } },
-      { isData: { offset: 3, values: [Uint8Array.of(1, 2)] } },
-      { isData: { offset: 4, values: [Uint8Array.of(1), Uint8Array.of(1, 2)] } },
-      { isData: { offset: 4, values: [new Uint8Array(0)] } },
+      { isData: { offset: 5, values: [{ bytes: Uint8Array.of(1) }] } },
+      { isData: { offset: 3, values: [{ bytes: Uint8Array.of(1, 2) }] } },
+      { isData: { offset: 4, values: [{ bytes: Uint8Array.of(1) }, { bytes: Uint8Array.of(1, 2) }] } },
+      { isData: { offset: 4, values: [{ bytes: new Uint8Array(0) }] } },
     ];
     for (const change of wrong) assert.throws(() => new PacketFrames({ ...good, ...change }), SallyportError, JSON.stringify(change));
   });

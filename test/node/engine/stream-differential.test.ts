@@ -10,7 +10,9 @@ import { CollectingSink } from '../../support/collecting-sink.ts';
 import { inNamespace } from '../../support/namespace.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { sized } from '../../support/size.ts';
+import { Arrivals } from '../../support/traffic-peer.ts';
 import { FAR, isUdp, toInner } from './carry-scene.ts';
+import { STREAM_KINDS } from './stream-kinds.ts';
 import { frame, streamTunnel } from './stream-scene.ts';
 
 const OPTIONS = { timeout: sized(60_000, 300_000) };
@@ -75,5 +77,35 @@ inNamespace('both ways of a stream', import.meta.filename, () => {
       assert.equal(rest.packets.length, 0);
     }
     assert.equal(beside.dropped, portable.dropped);
+  });
+
+  for (const kind of STREAM_KINDS) {
+    it(`take packets of ${kind.name} past main, also where they come in one piece`, OPTIONS, async () => {
+      await using t = await streamTunnel();
+      await t.stream.carry(kind.traffic);
+      await t.engine.route(t.stream);
+      const bytes = new Arrivals<Buffer>();
+      t.peer.on('data', (chunk: Buffer) => bytes.push(chunk));
+      const texts = Array.from({ length: 100 }, (_, i) => `packet ${i} ${'x'.repeat(i)}`);
+      const all = Buffer.concat(kind.frames(texts.map((text) => toInner(t.inner, text))));
+      for (let at = 0; at < all.length; at += 1500) t.peer.write(all.subarray(at, at + 1500));
+      for (const text of texts) assert.equal(await t.innerArrivals.next(), text);
+      assert.equal(t.received.count, 0);
+
+      t.inner.send('back', 7, FAR);
+      const record = await bytes.next();
+      const sink = new CollectingSink();
+      kind.portable().send(packetOf(record.subarray(record.length - 32)), sink);
+      assert.deepEqual(record, Buffer.concat(sink.records));
+    });
+  }
+
+  it('leave a family that is not to be sent to main', OPTIONS, async () => {
+    await using t = await streamTunnel();
+    const traffic = streamTraffic(new Uint8Array(0));
+    await t.stream.carry({ ...traffic, framing: { ...traffic.framing, sent: { ipv6: new Uint8Array(0) } } });
+    await t.engine.route(t.stream);
+    t.inner.send('other', 7, FAR);
+    assert.equal((await t.devicePackets.next()).subarray(28).toString(), 'other');
   });
 });

@@ -7,7 +7,7 @@
  *         ├─ wants a certificate, another group, a host scan: init again
  *         └─ not understood: GET, the same forms without the XML envelope (legacy)
  */
-import type { FormValues } from '../../auth/form.ts';
+import { type FormValues, valueIn } from '../../auth/form.ts';
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { CancelledError, PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import { encodeForm } from '../../http/form-urlencoded.ts';
@@ -290,7 +290,7 @@ class Login {
 /** The values of a form's inputs, in their order. */
 function answered(inputs: LoginForm['inputs'], values: FormValues): (readonly [string, string | Secret])[] {
   return inputs.flatMap(({ type, name }) => {
-    const value = Object.hasOwn(values, name) ? values[name] : undefined; // a field may be called `constructor`
+    const value = valueIn(values, name);
     if (value === undefined) return [];
     // Whoever answers may have forgotten that it is one: the body is shown in logs.
     return [[name, type === 'password' ? new Secret(revealed(value)) : value] as const];

@@ -198,7 +198,7 @@ export function streamTraffic(received: Uint8Array): StreamTraffic {
     framing: {
       frame: { bytes, lengths: [{ ...CSTP_LENGTH_FIELD, add: 0 }] },
       sent: { ipv4: NO_BYTES, ipv6: NO_BYTES },
-      isData: { offset: CSTP_TYPE_OFFSET, values: [Uint8Array.of(CSTP_TYPES.data)] },
+      isData: { offset: CSTP_TYPE_OFFSET, values: [{ bytes: Uint8Array.of(CSTP_TYPES.data) }] },
     },
     maxPayload: MAX_CSTP_PAYLOAD,
     tunnelMtu: MAX_SENT_PAYLOAD,

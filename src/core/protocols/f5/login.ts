@@ -7,7 +7,7 @@
  *                  ▲               ├─ another form ─────────┐
  *                  └───────────────┴─ the same form again ──┘ three times
  */
-import type { FormValues } from '../../auth/form.ts';
+import { type FormValues, valueIn } from '../../auth/form.ts';
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { CancelledError, PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import { encodeForm } from '../../http/form-urlencoded.ts';
@@ -98,7 +98,7 @@ class F5Login {
   async #submit(page: LoginPage, values: FormValues): Promise<HttpResponse> {
     const target = resolveLocation(this.#http.place, page.action ?? '');
     const fields = page.fields.map((field): readonly [string, string | Secret] => {
-      const given = values[field.name];
+      const given = valueIn(values, field.name);
       if (field.kind !== 'choice') return [field.name, given ?? field.value];
       const chosen = field.choices.find(({ isSelected }) => isSelected) ?? field.choices[0];
       return [field.name, given ?? (field.name === DOMAIN_FIELD ? this.#group : undefined) ?? chosen?.value ?? ''];

@@ -171,7 +171,7 @@ export class NcClientTunnel implements TunnelMachine {
     const { config, warnings } = parseConfiguration(payload, previous);
     for (const { problem, field, text } of warnings) log.log('warn', 'configuration value', { problem, field, text });
     this.#config = config;
-    commitBytes(out, renderRecord(renderMtu('client', config.mtu)));
+    commitBytes(out, renderRecord(renderMtu(config.mtu)));
     return undefined;
   }
 

@@ -6,35 +6,12 @@
 import { PeerMisbehavedError } from '../../errors.ts';
 import { MIN_MTU_IPV4, type TunnelConfig } from '../../tunnel/config.ts';
 import { ConfigReader, type ConfigWarning, MAX_DNS_SERVERS, MAX_NBNS_SERVERS, MAX_SEARCH_DOMAINS } from '../../tunnel/config-values.ts';
-import { ByteReader } from '../../wire/byte-reader.ts';
 import { ByteWriter } from '../../wire/byte-writer.ts';
 import { type Cidr, formatIp, type IpAddress, netmaskOf } from '../../wire/ip-address.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
-import { KMP_TYPES, type KmpAttribute, type KmpSide, parseAttributes, renderKmp } from './kmp-message.ts';
-
-/** Group and attribute in one number, as in the specification's table: 0x0601 is 6/1. */
-const SETTINGS = {
-  address: 0x0101,
-  netmask: 0x0102,
-  gatewayAddress: 0x0103,
-  dns: 0x0201,
-  domains: 0x0202,
-  include: 0x0303,
-  exclude: 0x0304,
-  nbns: 0x0401,
-  mtu: 0x0602,
-} as const;
-
-/** Bytes of those that have one length only. */
-const LENGTHS: Readonly<Record<number, number>> = {
-  [SETTINGS.address]: 4,
-  [SETTINGS.netmask]: 4,
-  [SETTINGS.dns]: 4,
-  [SETTINGS.include]: 8,
-  [SETTINGS.exclude]: 8,
-  [SETTINGS.nbns]: 4,
-  [SETTINGS.mtu]: 4,
-};
+import { type EspOffer, espOfferIn, espSwitchIn, renderEspOffer } from './esp-terms.ts';
+import { ATTRIBUTES, type KmpAttribute, KmpAttributes, renderKmp } from './kmp-attributes.ts';
+import { KMP_TYPES } from './kmp-message.ts';
 
 /** Largest MTU that is believed: what a client's buffer takes (spec 5.2). */
 const MAX_MTU = 16_384;
@@ -47,54 +24,44 @@ const MAX_SERVERS = 3;
 
 export interface ReceivedConfiguration {
   readonly config: TunnelConfig;
+  /** Undefined: no ESP is offered, or none that this end speaks. */
+  readonly esp: EspOffer | undefined;
   readonly warnings: readonly ConfigWarning[];
 }
 
 /** @param previous the configuration so far: a gateway may leave the address out on a reconnect. Throws {@link PeerMisbehavedError}. */
 export function parseConfiguration(payload: Uint8Array, previous: TunnelConfig | undefined): ReceivedConfiguration {
-  const attributes = parseAttributes(payload);
-  const valuesOf = (key: number) => attributes.filter((each) => keyOf(each) === key).map(({ value }) => value);
-  for (const attribute of attributes) checkLength(attribute);
+  const attributes = new KmpAttributes(payload);
   const reader = new ConfigReader();
-  const [address] = valuesOf(SETTINGS.address);
-  const [netmask] = valuesOf(SETTINGS.netmask);
+  const address = attributes.bytes(ATTRIBUTES.address);
+  const netmask = attributes.bytes(ATTRIBUTES.netmask);
   const ipv4 =
     address === undefined
       ? previous?.ipv4
       : reader.interfaceAddress('address', ipText(address), netmask === undefined ? undefined : ipText(netmask));
   if (ipv4 === undefined) throw new PeerMisbehavedError('The gateway has given no IPv4 address.');
-  const networks = (key: number) => valuesOf(key).map((value) => `${ipText(value.subarray(0, 4))}/${ipText(value.subarray(4))}`);
-  const include = reader.routes('split include', networks(SETTINGS.include));
-  const domains = valuesOf(SETTINGS.domains).map((value) => fromUtf8(value));
+  const networks = (key: number) => attributes.all(key).map((value) => `${ipText(value.subarray(0, 4))}/${ipText(value.subarray(4))}`);
+  const include = reader.routes('split include', networks(ATTRIBUTES.include));
+  const domains = attributes.all(ATTRIBUTES.domains).map((value) => fromUtf8(value));
   return {
     config: {
-      ...{ mtu: mtuIn(valuesOf(SETTINGS.mtu)), ipv4 },
-      dns: reader.addresses('DNS server', valuesOf(SETTINGS.dns).map(ipText), MAX_DNS_SERVERS),
-      nbns: reader.addresses('WINS server', valuesOf(SETTINGS.nbns).map(ipText), MAX_NBNS_SERVERS),
+      ...{ mtu: mtuIn(attributes), ipv4 },
+      dns: reader.addresses('DNS server', attributes.all(ATTRIBUTES.dns).map(ipText), MAX_DNS_SERVERS),
+      nbns: reader.addresses('WINS server', attributes.all(ATTRIBUTES.nbns).map(ipText), MAX_NBNS_SERVERS),
       searchDomains: reader.domains('search domain', domains, MAX_SEARCH_DOMAINS),
       splitDns: [],
       include: include.some(({ prefix }) => prefix === 0) ? [] : include, // 0.0.0.0/0 among them: everything
-      exclude: reader.routes('split exclude', networks(SETTINGS.exclude)),
+      exclude: reader.routes('split exclude', networks(ATTRIBUTES.exclude)),
       vendorOptions: [],
     },
+    esp: espOfferIn(attributes),
     warnings: reader.warnings,
   };
 }
 
-function keyOf({ group, attribute }: KmpAttribute): number {
-  return group > 0xff || attribute > 0xff ? -1 : (group << 8) | attribute;
-}
-
-function checkLength(attribute: KmpAttribute): void {
-  const expected = LENGTHS[keyOf(attribute)];
-  const { length } = attribute.value;
-  if (expected === undefined || length === expected) return;
-  throw new PeerMisbehavedError(`KMP attribute ${attribute.group}/${attribute.attribute} has ${length} bytes in place of ${expected}`);
-}
-
-function mtuIn([value]: readonly Uint8Array[]): number {
-  if (value === undefined) throw new PeerMisbehavedError('The gateway has not said the MTU of the tunnel.');
-  const mtu = new ByteReader(value).u32('MTU');
+function mtuIn(attributes: KmpAttributes): number {
+  const mtu = attributes.number(ATTRIBUTES.mtu);
+  if (mtu === undefined) throw new PeerMisbehavedError('The gateway has not said the MTU of the tunnel.');
   if (mtu < MIN_MTU_IPV4 || mtu > MAX_MTU) throw new PeerMisbehavedError(`The gateway has given an MTU of ${mtu}.`);
   return mtu;
 }
@@ -104,57 +71,59 @@ function ipText(bytes: Uint8Array): string {
 }
 
 /** A gateway's. What of it is IPv6 is left out: the protocol has none. */
-export function renderConfiguration(config: TunnelConfig, gateway: IpAddress | undefined): Uint8Array {
+export function renderConfiguration(config: TunnelConfig, gateway: IpAddress | undefined, esp?: EspOffer): Uint8Array {
   const { ipv4, mtu } = config;
   const isIpv4 = ({ family }: IpAddress) => family === 4;
   const own =
     ipv4 === undefined
       ? []
       : [
-          attribute(SETTINGS.address, ipv4.address.bytes),
-          attribute(SETTINGS.netmask, netmaskOf(4, ipv4.prefix ?? 32).bytes),
-          ...(gateway !== undefined && isIpv4(gateway) ? [attribute(SETTINGS.gatewayAddress, gateway.bytes)] : []),
+          { key: ATTRIBUTES.address, value: ipv4.address.bytes },
+          { key: ATTRIBUTES.netmask, value: netmaskOf(4, ipv4.prefix ?? 32).bytes },
+          ...(gateway !== undefined && isIpv4(gateway) ? [{ key: ATTRIBUTES.gatewayAddress, value: gateway.bytes }] : []),
         ];
   const servers = (key: number, all: readonly IpAddress[]) =>
     all
       .filter(isIpv4)
       .slice(0, MAX_SERVERS)
-      .map(({ bytes }) => attribute(key, bytes));
+      .map(({ bytes }) => ({ key, value: bytes }));
   const routes = (key: number, all: readonly Cidr[]) =>
     all
       .filter(({ address }) => isIpv4(address))
       .slice(0, MAX_SENT_ROUTES)
-      .map(({ address, prefix }) => attribute(key, Uint8Array.of(...address.bytes, ...netmaskOf(4, prefix).bytes)));
-  const domains = config.searchDomains.length === 0 ? [] : [attribute(SETTINGS.domains, utf8(config.searchDomains.join(',')))];
-  // Observed: openconnect 9.01 overlooks a last group of less than 26 bytes; the one with the address has as many (spec 6.3).
+      .map(({ address, prefix }) => ({ key, value: Uint8Array.of(...address.bytes, ...netmaskOf(4, prefix).bytes) }));
+  const domains = config.searchDomains.length === 0 ? [] : [{ key: ATTRIBUTES.domains, value: utf8(config.searchDomains.join(',')) }];
+  // Observed: openconnect 9.01 overlooks a last group of less than 26 bytes; the one with the address has as many, that of the keys more (spec 6.3).
   return renderKmp('gateway', KMP_TYPES.configuration, [
     mtuAttribute(mtu),
-    ...servers(SETTINGS.dns, config.dns),
+    ...servers(ATTRIBUTES.dns, config.dns),
     ...domains,
-    ...routes(SETTINGS.include, config.include),
-    ...routes(SETTINGS.exclude, config.exclude),
-    ...servers(SETTINGS.nbns, config.nbns),
+    ...routes(ATTRIBUTES.include, config.include),
+    ...routes(ATTRIBUTES.exclude, config.exclude),
+    ...servers(ATTRIBUTES.nbns, config.nbns),
     ...own,
+    ...(esp === undefined ? [] : renderEspOffer(esp)),
   ]);
 }
 
-/** A client's settings: the MTU as it was told. */
-export function renderMtu(side: KmpSide, mtu: number): Uint8Array {
-  return renderKmp(side, KMP_TYPES.settings, [mtuAttribute(mtu)]);
+/** What a client says of itself. */
+export interface ClientSettings {
+  readonly mtu: number | undefined;
+  /** Packets go by ESP from now on, or no longer. */
+  readonly usesEsp: boolean | undefined;
 }
 
-/** The MTU in a client's settings; undefined if they say none. Throws {@link PeerMisbehavedError}. */
-export function parseMtu(payload: Uint8Array): number | undefined {
-  const attributes = parseAttributes(payload);
-  for (const each of attributes) checkLength(each);
-  const value = attributes.find((each) => keyOf(each) === SETTINGS.mtu)?.value;
-  return value === undefined ? undefined : mtuIn([value]);
+/** The MTU as the client was told it. */
+export function renderMtu(mtu: number): Uint8Array {
+  return renderKmp('client', KMP_TYPES.settings, [mtuAttribute(mtu)]);
+}
+
+/** Throws {@link PeerMisbehavedError}. */
+export function parseSettings(payload: Uint8Array): ClientSettings {
+  const attributes = new KmpAttributes(payload);
+  return { mtu: attributes.number(ATTRIBUTES.mtu), usesEsp: espSwitchIn(attributes) };
 }
 
 function mtuAttribute(mtu: number): KmpAttribute {
-  return attribute(SETTINGS.mtu, new ByteWriter().u32(mtu).finish());
-}
-
-function attribute(key: number, value: Uint8Array): KmpAttribute {
-  return { group: key >>> 8, attribute: key & 0xff, value };
+  return { key: ATTRIBUTES.mtu, value: new ByteWriter().u32(mtu).finish() };
 }

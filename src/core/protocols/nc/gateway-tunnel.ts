@@ -16,7 +16,7 @@ import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelSta
 import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
-import { parseMtu, renderConfiguration } from './configuration.ts';
+import { parseSettings, renderConfiguration } from './configuration.ts';
 import { KMP_TYPES } from './kmp-message.ts';
 import { OncpChannel } from './oncp-channel.ts';
 import { END_REASONS, helloName, renderEnding, renderRecord, renderRecords, STATUS_OK } from './oncp-record.ts';
@@ -161,8 +161,7 @@ export class NcGatewayTunnel implements TunnelMachine {
       this.#options.log.log('debug', 'unknown message', { type });
       return undefined;
     }
-    const mtu = parseMtu(payload);
-    if (mtu !== undefined) this.#isSettled = true;
+    if (parseSettings(payload).mtu !== undefined) this.#isSettled = true;
     return undefined;
   }
 

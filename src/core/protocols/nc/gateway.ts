@@ -28,12 +28,11 @@ const MAX_TARGET_LENGTH = 2048;
 export const ncGateway: GatewayProtocol = {
   id: 'nc',
   claims: (first) => {
+    // Pulse's clients ask for an upgrade; they may have the same cookie (spec 11).
+    if (/^IF-T\/TLS\b/i.test(headerValue(first.headers, 'Upgrade') ?? '')) return 'no';
     const path = pathOf(first.target);
     if (/^\/dana(-na|-cached)?\//.test(path) || sessionOf(first) !== undefined) return 'certain';
-    // Its clients say so from their first request on; Pulse's ask for an upgrade (spec 11).
-    if (headerValue(first.headers, 'NCP-Version') !== undefined) {
-      return headerValue(first.headers, 'Upgrade') === undefined ? 'certain' : 'no';
-    }
+    if (headerValue(first.headers, 'NCP-Version') !== undefined) return 'certain'; // its clients say so from their first request on
     return first.method === 'GET' && path === '/' ? 'likely' : 'no';
   },
   // Spec 5.1: it says that it has 256 bytes of body, and has none.

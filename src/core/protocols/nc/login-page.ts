@@ -136,10 +136,15 @@ function fieldsOf({ inputs, selects }: HtmlForm, id: string): PageField[] {
     const kind = kindOf(input);
     return kind === undefined ? [] : [{ kind, name: input.name, value: input.value }];
   });
-  const all = [...choices.reverse(), ...others];
-  const named = all.filter(({ name }, i) => name !== '' && all.findIndex((other) => other.name === name) === i);
+  const first = ({ name }: PageField, i: number, all: readonly PageField[]) => all.findIndex((other) => other.name === name) === i;
+  const named = [...choices.filter(first).reverse(), ...others].filter(({ name }) => name !== '').filter(first);
   if (named.length > MAX_FIELDS) throw new PeerMisbehavedError(`the gateway's form has more than ${MAX_FIELDS} fields`);
   return named;
+}
+
+/** One code may follow another in it: a new one that is to be chosen, and the one after that. */
+export function isForCodes({ id }: FormPage): boolean {
+  return FORMS[id]?.hasCodes === true;
 }
 
 function shown(text: string): string {

@@ -8,7 +8,7 @@
  *                  │               ├─ another form ────────────┤
  *                  └───────────────┴─ the same form again ─────┘ three times
  */
-import type { FormValues } from '../../auth/form.ts';
+import { type FormValues, valueIn } from '../../auth/form.ts';
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { CancelledError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
 import { encodeForm } from '../../http/form-urlencoded.ts';
@@ -17,8 +17,18 @@ import { resolveLocation } from '../../http/url.ts';
 import { revealed, type Secret } from '../../secret.ts';
 import { fromUtf8, printable } from '../../wire/text.ts';
 import { PageHttp } from '../page-http.ts';
-import { type FormPage, formOf, type LoginPage, parseLoginPage, REALM_FIELD, ROLE_FIELD, type RolePage, roleForm } from './login-page.ts';
-import { sessionIn } from './session-cookie.ts';
+import {
+  type FormPage,
+  formOf,
+  isForCodes,
+  type LoginPage,
+  parseLoginPage,
+  REALM_FIELD,
+  ROLE_FIELD,
+  type RolePage,
+  roleForm,
+} from './login-page.ts';
+import { CHECK_COOKIE, sessionIn } from './session-cookie.ts';
 
 /** The same form in a row; forms of one log-in. */
 const MAX_TRIES = 3;
@@ -50,11 +60,11 @@ class NcLogin {
       const cookie = sessionIn(this.#http.jar);
       if (cookie !== undefined) return this.#credential(cookie);
       if (forms === MAX_FORMS) throw new PeerMisbehavedError(`The gateway asks for more than ${MAX_FORMS} forms.`);
-      const page = pageIn(answer);
+      const page = this.#pageIn(answer);
       if (page.kind === 'roles') {
         answer = await this.#takeRole(page);
       } else {
-        const isAgain = before?.kind === 'form' && isSame(page, before);
+        const isAgain = before?.kind === 'form' && isRefusal(page, before);
         tries = isAgain ? tries + 1 : 0;
         const error = isAgain ? (page.message ?? 'The gateway refused the log-in.') : undefined;
         if (error !== undefined) this.#io.log.log('info', 'log-in refused', { reason: error });
@@ -65,9 +75,9 @@ class NcLogin {
     }
   }
 
-  /** What has no fields for anybody is sent on as it is: a page between two servers, or whether another session may go on. */
+  /** What has nothing for anybody, to fill in or to read, is sent on as it is: a page between two servers, or whether another session may go on. */
   async #ask(page: FormPage, error: string | undefined): Promise<FormValues> {
-    if (page.fields.every(({ kind }) => kind === 'hidden')) return {};
+    if (page.message === undefined && page.fields.every(({ kind }) => kind === 'hidden')) return {};
     for (;;) {
       const answer = await this.#io.ask(formOf(page, error, this.#realm));
       if (answer.type === 'submit') return answer.values;
@@ -97,12 +107,25 @@ class NcLogin {
   async #submit(page: FormPage, values: FormValues): Promise<HttpResponse> {
     const target = resolveLocation(this.#http.place, page.action ?? this.#http.place.path);
     const fields = page.fields.map((field): readonly [string, string | Secret] => {
-      const given = values[field.name];
+      const given = valueIn(values, field.name);
       if (field.kind !== 'choice') return [field.name, given ?? field.value];
       const chosen = field.choices.find(({ isSelected }) => isSelected) ?? field.choices[0];
       return [field.name, given ?? (field.name === REALM_FIELD ? this.#realm : undefined) ?? chosen?.value ?? ''];
     });
     return this.#http.submit(target, encodeForm(fields), page.fields.map(({ name }) => `${name}=…`).join('&'));
+  }
+
+  #pageIn({ status, reason, body }: HttpResponse): LoginPage {
+    const said = `${status} ${printable(reason)}`;
+    if (status === 401 || status === 403) throw new PeerRefusedError(`The gateway refused the log-in (${said}).`);
+    if (status !== 200) throw new PeerMisbehavedError(`The gateway answered the log-in with ${said}.`);
+    const page = parseLoginPage(fromUtf8(body));
+    if (page !== undefined) return page;
+    if (this.#http.jar.get(CHECK_COOKIE) === undefined) throw new PeerMisbehavedError('The gateway’s page has no form for the log-in.');
+    // Spec 4.1: with that cookie it is where a browser would begin to check the machine.
+    throw new UnsupportedError(
+      'The gateway wants to check this machine before the log-in (Host Checker), which does not exist yet in Sallyport.',
+    );
   }
 
   #credential(cookie: Secret): Credential {
@@ -111,19 +134,8 @@ class NcLogin {
   }
 }
 
-function pageIn({ status, reason, body }: HttpResponse): LoginPage {
-  const said = `${status} ${printable(reason)}`;
-  if (status === 401 || status === 403) throw new PeerRefusedError(`The gateway refused the log-in (${said}).`);
-  if (status !== 200) throw new PeerMisbehavedError(`The gateway answered the log-in with ${said}.`);
-  const page = parseLoginPage(fromUtf8(body));
-  if (page !== undefined) return page;
-  // Spec 4.1: a page without a form is where a browser would begin to check the machine.
-  throw new UnsupportedError(
-    'The gateway wants to check this machine before the log-in (Host Checker), which does not exist yet in Sallyport.',
-  );
-}
-
-function isSame(a: FormPage, b: FormPage): boolean {
+/** The same form once more says that something was wrong with what it was answered; a form for codes only if it asks for the same one. */
+function isRefusal(page: FormPage, before: FormPage): boolean {
   const names = ({ fields }: FormPage) => fields.map(({ name }) => name).join('\n');
-  return a.id === b.id && names(a) === names(b);
+  return page.id === before.id && names(page) === names(before) && (!isForCodes(page) || page.message === before.message);
 }

@@ -73,13 +73,11 @@ export function renderHello(hostname: string): Uint8Array {
   return renderRecord(content);
 }
 
-/** The name in a hello's content, fit for a terminal. What stands around it is nobody's business. Throws {@link PeerMisbehavedError}. */
+/** The name in a hello's content, fit for a terminal. What stands around it is nobody's business, however much it is. Throws {@link PeerMisbehavedError}. */
 export function helloName(content: Uint8Array): string {
   const reader = new ByteReader(content);
   reader.bytes(HELLO_START.length, 'hello start');
   const length = reader.u8('hello name length') | (reader.u8('hello name length') << 8);
   if (length > MAX_NAME_LENGTH) throw new PeerMisbehavedError(`the hello's name has more than ${MAX_NAME_LENGTH} bytes`);
-  const name = reader.bytes(length, 'hello name');
-  if (reader.remaining !== HELLO_END.length) throw new PeerMisbehavedError('the hello does not end behind its name');
-  return printable(fromUtf8(name));
+  return printable(fromUtf8(reader.bytes(length, 'hello name')));
 }

@@ -16,6 +16,8 @@ export const FIRST_COOKIE = 'DSFirstAccess';
 export const LAST_COOKIE = 'DSLastAccess';
 export const POLICY_COOKIE = 'DSSIGNIN';
 export const URL_COOKIE = 'DSSignInURL';
+/** That a host check is to come, or has gone before. */
+export const CHECK_COOKIE = 'DSPREAUTH';
 
 /** What a tunnel client calls those that it is handed. */
 const SHORT_NAMES = [

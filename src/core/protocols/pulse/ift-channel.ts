@@ -115,7 +115,7 @@ function streamTraffic(tunnelMtu: number, received: Uint8Array): StreamTraffic {
     framing: {
       frame: { bytes, lengths: [IFT_LENGTH_FIELD] },
       sent: { ipv4: none, ipv6: none },
-      isData: { offset: 0, values: [bytes.slice(0, KIND_LENGTH)] },
+      isData: { offset: 0, values: [{ bytes: bytes.slice(0, KIND_LENGTH) }] },
     },
     ...{ maxPayload: MAX_PAYLOAD, tunnelMtu, received },
   };

@@ -70,7 +70,7 @@ describe('a tunnel whose stream the engine carries', () => {
     assert.ok('received' in traffic);
     assert.deepEqual(traffic.received, rest);
     assert.deepEqual(traffic.framing.frame, { bytes: frame(CSTP_TYPES.data), lengths: [{ offset: 4, width: 2, add: 0 }] });
-    assert.deepEqual(traffic.framing.isData, { offset: 6, values: [Uint8Array.of(0)] });
+    assert.deepEqual(traffic.framing.isData, { offset: 6, values: [{ bytes: Uint8Array.of(0) }] });
     assert.equal(stream.records.length, 0, 'the question comes again, from the engine');
   });
 

@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { MisuseError, PeerMisbehavedError, PeerRefusedError } from '../../../../src/core/errors.ts';
 import { CookieJar } from '../../../../src/core/http/cookies.ts';
 import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
-import { parseConfiguration, parseMtu, renderConfiguration, renderMtu } from '../../../../src/core/protocols/nc/configuration.ts';
-import { KMP_HEADER_LENGTH, parseAttributes, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
+import { parseConfiguration, parseSettings, renderConfiguration, renderMtu } from '../../../../src/core/protocols/nc/configuration.ts';
+import { keysIn, newKeyBlock, parseKeys, renderEspSwitch, renderKeys } from '../../../../src/core/protocols/nc/esp-terms.ts';
+import { KMP_HEADER_LENGTH, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
 import { formOf, type LoginPage, parseLoginPage, renderLoginPage } from '../../../../src/core/protocols/nc/login-page.ts';
 import { helloName, renderHello, renderRecord, renderRecords } from '../../../../src/core/protocols/nc/oncp-record.ts';
 import { parseSessionCookie, sessionIn } from '../../../../src/core/protocols/nc/session-cookie.ts';
@@ -16,8 +17,10 @@ import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp } from '../../../../src/core/wire/ip-address.ts';
 import { fromHex, fromUtf8, toBase64, toHex } from '../../../../src/core/wire/text.ts';
 import { toleratingOwnErrors } from '../../../support/own-errors.ts';
+import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { ipOf } from '../../ppp/linked.ts';
 
+const PROTECTION = { cipher: 'aes-128-cbc', mac: 'sha1' } as const;
 const hex = (text: string) => fromHex(text.replace(/\s/g, ''));
 
 /** Spec 10.2, all but the keys. */
@@ -75,8 +78,7 @@ describe('configuration', () => {
     assert.equal(typeAt(message, 0), 301);
     const payload = message.subarray(KMP_HEADER_LENGTH);
     assert.deepEqual(parseConfiguration(payload, undefined).config, config);
-    const last = parseAttributes(payload).filter(({ group }) => group === 1);
-    assert.ok(6 + last.reduce((sum, { value }) => sum + 6 + value.length, 0) >= 26);
+    // The group of the address: 26 bytes at least.
     assert.equal(toHex(payload.subarray(-36)), '00010000001e0001000000040a630002000200000004ffffff000003000000040a630001');
   });
 
@@ -97,27 +99,103 @@ describe('configuration', () => {
         bytes[at] = byte;
         toleratingOwnErrors(() => parseConfiguration(bytes, undefined));
         toleratingOwnErrors(() => parseConfiguration(more, undefined));
-        toleratingOwnErrors(() => parseMtu(more));
+        toleratingOwnErrors(() => parseSettings(more));
+        toleratingOwnErrors(() => parseKeys(more, PROTECTION));
       }),
       { numRuns: 500 },
     );
   });
 });
 
+describe('what is said of ESP', () => {
+  const block = { spi: 0xa1b2c3d4, bytes: Uint8Array.from({ length: 64 }, (_, i) => i) };
+
+  it('is read from a configuration as the specification has it', () => {
+    const { esp } = parseConfiguration(FULL, undefined);
+    assert.deepEqual(esp?.terms, { cipher: 'aes-128-cbc', mac: 'sha1', port: 4500, fallback: 15_000, lifetime: 1_200_000 });
+    assert.deepEqual(esp.keys, { spi: 0xa1b2c3d4, bytes: new Uint8Array(64).fill(0x5a) });
+  });
+
+  it('is as in the transcript of the specification, without what is not said there', () => {
+    const { config, esp } = parseConfiguration(
+      hex(`0006 0000000a 0002 00000004 00000578
+        0001 00000014 0001 00000004 0a630002 0002 00000004 ffffff00
+        0008 00000020 0001 00000001 02  0002 00000001 02  0004 00000002 1194  000a 00000004 00000001
+        0007 00000050 0001 00000004 a1b2c3d4 0002 00000040 ${toHex(block.bytes)}`),
+      undefined,
+    );
+    assert.deepEqual(esp, { terms: { ...PROTECTION, port: 4500, fallback: 60_000 }, keys: block });
+    const message = renderConfiguration(config, undefined, esp);
+    assert.deepEqual(parseConfiguration(message.subarray(KMP_HEADER_LENGTH), undefined).esp, esp);
+    // The last group is the one of 86 bytes.
+    assert.equal(toHex(message.subarray(-86, -64)), '000700000050000100000004a1b2c3d4000200000040');
+  });
+
+  it('is none where a part of it is missing, or is not known', () => {
+    const parts = {
+      cipher: '0008 00000007 0001 00000001 05',
+      mac: '0008 00000007 0002 00000001 01',
+      port: '0008 00000008 0004 00000002 1194',
+      keys: `0007 00000050 0001 00000004 a1b2c3d4 0002 00000040 ${toHex(block.bytes)}`,
+    };
+    const offerOf = (some: Readonly<Record<string, string>>) =>
+      parseConfiguration(hex(`${toHex(FULL.subarray(0, 52))} ${Object.values(some).join(' ')}`), undefined).esp?.terms;
+    assert.deepEqual(offerOf(parts), { cipher: 'aes-256-cbc', mac: 'md5', port: 4500, fallback: 60_000 });
+    for (const name of Object.keys(parts)) assert.equal(offerOf({ ...parts, [name]: '' }), undefined, name);
+    assert.equal(offerOf({ ...parts, cipher: '0008 00000007 0001 00000001 03' }), undefined);
+    assert.equal(offerOf({ ...parts, mac: '0008 00000007 0002 00000001 03' }), undefined);
+    assert.equal(offerOf({ ...parts, port: '0008 00000008 0004 00000002 0000' }), undefined);
+  });
+
+  it('has keys that lie side by side in a block', () => {
+    const { key, macKey } = keysIn(block, { cipher: 'aes-256-cbc', mac: 'md5' });
+    assert.deepEqual([toHex(key), toHex(macKey)], [toHex(block.bytes.subarray(0, 32)), toHex(block.bytes.subarray(32, 48))]);
+    const other = keysIn(block, PROTECTION);
+    assert.deepEqual([other.spi, toHex(other.macKey)], [0xa1b2c3d4, toHex(block.bytes.subarray(16, 36))]);
+    assert.equal(newKeyBlock(new SeededCrypto(1), 300).bytes.length, 64);
+  });
+
+  it('are other keys in a message of 106 bytes, which may change what they are for', () => {
+    const message = renderKeys('client', { ...block, spi: 0x56a1e6f7 });
+    assert.equal(
+      toHex(renderRecord(message).subarray(0, 44)),
+      toHex(
+        hex(`6a00
+      000000000000012e 01000000010000000000 0056   0007 00000050  0001 00000004 56a1e6f7 0002 00000040`),
+      ),
+    );
+    const payload = message.subarray(KMP_HEADER_LENGTH);
+    assert.deepEqual(parseKeys(payload, PROTECTION), { keys: { ...block, spi: 0x56a1e6f7 }, protection: PROTECTION });
+    const stronger = Uint8Array.of(...hex('0008 00000007 0001 00000001 05'), ...payload);
+    assert.deepEqual(parseKeys(stronger, PROTECTION).protection, { cipher: 'aes-256-cbc', mac: 'sha1' });
+    const unknown = Uint8Array.of(...hex('0008 00000007 0001 00000001 09'), ...payload);
+    assert.equal(parseKeys(unknown, PROTECTION).protection, undefined);
+    assert.throws(() => parseKeys(hex('0007 0000000a 0001 00000004 a1b2c3d4'), PROTECTION), PeerMisbehavedError);
+    assert.throws(() => parseKeys(payload.subarray(0, -1), PROTECTION), PeerMisbehavedError);
+  });
+
+  it('is on or off as a client says', () => {
+    const on = renderRecord(renderEspSwitch(true));
+    assert.deepEqual(on, hex('2100 000000000000012f 01000000010000000000 000d   0006 00000007  0001 00000001 01'));
+    for (const usesEsp of [true, false]) {
+      assert.deepEqual(parseSettings(renderEspSwitch(usesEsp).subarray(KMP_HEADER_LENGTH)), { mtu: undefined, usesEsp });
+    }
+  });
+});
+
 describe('records and messages', () => {
   it('are the bytes of the specification', () => {
     assert.deepEqual(renderHello('laptop'), hex('1300 0004000000 0600 6c6170746f70 bb0100000000'));
-    const settings = renderRecord(renderMtu('client', 1400));
+    const settings = renderRecord(renderMtu(1400));
     assert.deepEqual(settings, hex('2400 000000000000012f 01000000010000000000 0010 0006 0000000a 0002 00000004 00000578'));
-    assert.equal(parseMtu(settings.subarray(2 + KMP_HEADER_LENGTH)), 1400);
-    // ESP on: the settings say no MTU.
-    assert.equal(parseMtu(hex('0006 00000007 0001 00000001 01')), undefined);
+    assert.deepEqual(parseSettings(settings.subarray(2 + KMP_HEADER_LENGTH)), { mtu: 1400, usesEsp: undefined });
   });
 
   it('have a name in the hello, of a length that is looked at', () => {
     assert.equal(helloName(renderHello('laptop').subarray(2)), 'laptop');
     assert.equal(helloName(renderHello('x'.repeat(999)).subarray(2)).length, 255);
-    for (const bad of ['0004000000 0700 6c6170746f70 bb0100000000', '0004000000 ffff', '0004']) {
+    assert.equal(helloName(hex('0004000000 0600 6c6170746f70 aabb')), 'laptop'); // of other clients nobody knows what follows
+    for (const bad of ['0004000000 0d00 6c6170746f70 bb0100000000', '0004000000 ffff', '0004']) {
       assert.throws(() => helloName(hex(bad)), PeerMisbehavedError);
     }
   });

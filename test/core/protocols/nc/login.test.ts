@@ -106,6 +106,49 @@ describe('log-in at a Network Connect gateway', () => {
     await assert.rejects(run([...ENTRY, ASKED, wrong, ASKED, wrong, ASKED, wrong]), PeerRefusedError);
   });
 
+  it('takes another question in the same form for what it is', async () => {
+    const fields = '<input type="password" name="token_code"><input type="submit" name="btnAction" value="Go">';
+    const code = (text: string) => reply(200, form('name="frmDefender"', `<textarea name="sn-preauth-text">${text}</textarea>${fields}`));
+    const asked: PlayedStep = { asked: ['token_code', 'btnAction'], values: ['499218', 'Go'] };
+    const sent = `POST ${LOGIN} token_code=499218&btnAction=Go`;
+    const { io } = await run([
+      ...ENTRY,
+      ASKED,
+      { sent: POSTED, answer: code('A new PIN') },
+      ...['Once more', 'The next code', 'The code after it'].flatMap((text): PlayedStep[] => [asked, { sent, answer: code(text) }]),
+      asked,
+      { sent, answer: code('The code after it') },
+      asked,
+      { sent, answer: IN },
+      LANDED,
+    ]);
+    assert.deepEqual(
+      io.forms.map(({ error }) => error),
+      [undefined, undefined, undefined, undefined, undefined, 'The code after it'],
+    );
+  });
+
+  it('shows a notice that has to be accepted', async () => {
+    const notice = '<textarea name="sn-preauth-text">For staff only</textarea><input type="submit" name="sn-preauth-proceed" value="Go">';
+    const { io } = await run([
+      { sent: 'GET /', answer: reply(200, form('name="frmLogin"', notice, 'action="/dana-na/auth/x.cgi"')) },
+      { asked: ['sn-preauth-proceed'], values: ['Go'] },
+      { sent: 'POST /dana-na/auth/x.cgi sn-preauth-proceed=Go', answer: IN },
+      LANDED,
+    ]);
+    assert.equal(io.forms[0]?.message, 'For staff only');
+  });
+
+  it('hands on fields whatever they are called', async () => {
+    const names = ['constructor', '__proto__', 'toString'];
+    const inputs = names.map((name) => `<input type="hidden" name="${name}" value="1">`).join('');
+    await run([
+      { sent: 'GET /', answer: reply(200, form('name="hiddenform"', inputs, 'action="/a"')) },
+      { sent: 'POST /a constructor=1&__proto__=1&toString=1', answer: IN },
+      LANDED,
+    ]);
+  });
+
   it('does not go round for ever', async () => {
     const relay = (n: number) =>
       reply(200, form('name="hiddenform"', `<input type="hidden" name="n" value="${n}"><input type="hidden" name="n${n}">`, 'action="/a"'));
@@ -114,7 +157,9 @@ describe('log-in at a Network Connect gateway', () => {
   });
 
   it('says what it cannot do, and what was refused', async () => {
-    await assert.rejects(run([{ sent: 'GET /', answer: reply(200, '<html>applet</html>') }]), UnsupportedError);
+    const applet = reply(200, '<html>applet</html>', [['Set-Cookie', 'DSPREAUTH=1; path=/dana-na/']]);
+    await assert.rejects(run([{ sent: 'GET /', answer: applet }]), UnsupportedError);
+    await assert.rejects(run([{ sent: 'GET /', answer: reply(200, '<html>applet</html>') }]), PeerMisbehavedError);
     await assert.rejects(run([{ sent: 'GET /', answer: reply(403) }]), PeerRefusedError);
     await assert.rejects(run([{ sent: 'GET /', answer: reply(500) }]), PeerMisbehavedError);
   });

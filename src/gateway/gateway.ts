@@ -258,6 +258,8 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
       exchange.detach(tunnelNetworks(tunnel), tunnel.connection.worker);
       doors.dismiss(tunnel);
     },
+    expect: (session, worker, datagramId) => doors.expect(session, worker, datagramId),
+    unexpect: (session) => doors.unexpect(session),
   });
   const pool: WorkerPool = new WorkerPool({
     ...{ count: workers, queues: network.queues, log },

@@ -6,7 +6,7 @@ import type { AuthDialogue, AuthStep, LoginHints } from '../../src/core/auth/dia
 import type { AuthField, AuthForm, FormValues } from '../../src/core/auth/form.ts';
 import type { CryptoProvider } from '../../src/core/crypto/provider.ts';
 import { PeerRefusedError } from '../../src/core/errors.ts';
-import type { GatewaySession, HostPage, LeaseWishes, Visitor } from '../../src/core/protocols/gateway-protocol.ts';
+import type { ExpectedFlow, GatewaySession, HostPage, LeaseWishes, Visitor } from '../../src/core/protocols/gateway-protocol.ts';
 import { revealed, Secret } from '../../src/core/secret.ts';
 import type { CloseReason } from '../../src/core/tunnel/machine.ts';
 import type { SessionTerms } from '../../src/core/tunnel/session-terms.ts';
@@ -116,6 +116,7 @@ export class PlayedSession implements GatewaySession {
   readonly group?: string;
   boundKey?: Uint8Array;
   readonly wishes: LeaseWishes[] = [];
+  readonly expected: ExpectedFlow[] = [];
   ended: CloseReason | undefined;
   readonly #options: VisitorOptions;
 
@@ -138,6 +139,11 @@ export class PlayedSession implements GatewaySession {
     this.wishes.push(wishes);
     if (this.#options.noLease !== undefined) throw new PeerRefusedError(this.#options.noLease);
     return { ...PLAIN_TERMS, ...this.#options.terms };
+  }
+
+  async expect(flow: ExpectedFlow): Promise<boolean> {
+    this.expected.push(flow);
+    return true;
   }
 
   async end(reason: CloseReason): Promise<void> {

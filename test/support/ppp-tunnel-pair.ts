@@ -10,7 +10,7 @@ import type { HttpRequest, HttpResponse } from '../../src/core/http/message.ts';
 import { renderResponse } from '../../src/core/http/render.ts';
 import { RequestParser } from '../../src/core/http/request-parser.ts';
 import { silentLogger } from '../../src/core/log.ts';
-import type { SessionFront } from '../../src/core/protocols/gateway-protocol.ts';
+import type { ExpectedFlow, SessionFront } from '../../src/core/protocols/gateway-protocol.ts';
 import type { PathFacts, PathPlan, TunnelMachine } from '../../src/core/tunnel/machine.ts';
 import { type Millis, packetBytes, packetOf } from '../../src/core/tunnel/packet.ts';
 import type { SessionTerms } from '../../src/core/tunnel/session-terms.ts';
@@ -49,6 +49,8 @@ export interface PairVendor {
   readonly serve: (request: HttpRequest) => TunnelMachine;
   /** Absent: the client asks for no UDP. */
   readonly front?: SessionFront;
+  /** In its place, where the gateway knows its clients' UDP by keys. */
+  readonly expected?: ExpectedFlow;
 }
 
 export interface PairOptions {
@@ -71,6 +73,10 @@ export class PppTunnelPair {
   readonly #options: PairOptions;
   readonly #random: SeededRandom;
   readonly #conditions: LinkConditions;
+  /** The gateway's, where its paths are flows that were expected. */
+  #met: TunnelEnd | undefined;
+  #flows = 0;
+  #rebinds = 0;
   #stream: { readonly client: TestPath; gateway: TestPath | undefined } | undefined;
   #streamFreeAt: Millis = 0;
 
@@ -102,6 +108,11 @@ export class PppTunnelPair {
       if ((this.gateway?.delivered.length ?? 0) >= enough) break;
     }
     return this.gateway?.delivered ?? [];
+  }
+
+  /** The client's flows come from other ports from now on, as a NAT makes it. */
+  rebind(): void {
+    this.#rebinds++;
   }
 
   breakStream(): void {
@@ -155,6 +166,9 @@ export class PppTunnelPair {
   }
 
   #serve(machine: TunnelMachine, kind: 'stream' | 'datagram', write: (bytes: Uint8Array) => void, rest?: Uint8Array): TestPath {
+    // The newest tunnel of a session is the one that there is.
+    if (this.#met?.closed === undefined)
+      this.#met?.turn((before, sink) => before.close({ kind: 'replaced', message: '' }, this.clock.now, sink));
     const gateway = new TunnelEnd(machine, this.clock, () => assert.fail('a gateway opens nothing'));
     const path = new TestPath(kind, gateway, write);
     this.gateway = gateway;
@@ -167,18 +181,56 @@ export class PppTunnelPair {
 
   #openDatagram(): void {
     const { certificate } = this.#options;
-    const { front } = this.#vendor;
+    const { front, expected } = this.#vendor;
+    if (expected !== undefined) {
+      this.#openExpected(expected);
+      return;
+    }
     assert.ok(certificate !== undefined && front !== undefined, 'UDP was not expected');
-    const link = (fork: number, deliver: (bytes: Uint8Array) => void) => {
-      const faulty = new FaultyLink(this.clock, new LinkModel(this.#random.fork(fork), this.#conditions), deliver);
-      return (bytes: Uint8Array) => this.isUdpOpen && faulty.send(bytes);
-    };
     const path = new TestPath('datagram', this.client, (bytes) => up(bytes));
-    const down = link(2, (bytes) => this.client.receive(path, bytes));
+    const down = this.#link(2, (bytes) => this.client.receive(path, bytes));
     const stranger = new Stranger(this.clock, front, certificate, down, (machine) => this.#serve(machine, 'datagram', down));
-    const up = link(1, (bytes) => stranger.receive(bytes, (known) => this.gateway?.receive(known, bytes)));
+    const up = this.#link(1, (bytes) => stranger.receive(bytes, (known) => this.gateway?.receive(known, bytes)));
     this.client.add(path);
     this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
+  }
+
+  #link(fork: number, deliver: (bytes: Uint8Array) => void): (bytes: Uint8Array) => void {
+    const faulty = new FaultyLink(this.clock, new LinkModel(this.#random.fork(fork), this.#conditions), deliver);
+    return (bytes) => {
+      if (this.isUdpOpen) faulty.send(bytes);
+    };
+  }
+
+  #openExpected(expected: ExpectedFlow): void {
+    const fork = 2 * ++this.#flows;
+    let theirs: { readonly path: TestPath; readonly rebinds: number } | undefined;
+    const path = new TestPath('datagram', this.client, (bytes) => up(bytes));
+    const down = this.#link(fork, (bytes) => this.client.receive(path, bytes));
+    const up = this.#link(fork + 1, (bytes) => {
+      if (theirs === undefined || theirs.rebinds !== this.#rebinds) {
+        const flow = this.#flowOf(expected, bytes, down);
+        theirs = flow && { path: flow, rebinds: this.#rebinds };
+      }
+      if (theirs !== undefined) this.#met?.receive(theirs.path, bytes);
+    });
+    this.client.add(path);
+    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
+  }
+
+  /** Another flow of the tunnel that runs, or the first of the one that is expected: once. */
+  #flowOf(expected: ExpectedFlow, first: Uint8Array, down: (bytes: Uint8Array) => void): TestPath | undefined {
+    if (this.#met === undefined) {
+      if (this.#stream !== undefined || !expected.opens(first)) return undefined;
+      const path = this.#serve(expected.tunnel(PAIR_TERMS), 'datagram', down);
+      this.#met = this.gateway;
+      return path;
+    }
+    const path = new TestPath('datagram', this.#met, down);
+    if (this.#met.closed !== undefined) return undefined;
+    this.#met.add(path);
+    this.#met.turn((machine, sink) => machine.opened(path, facts(GATEWAY_END, CLIENT_END), this.clock.now, sink));
+    return path;
   }
 }
 

@@ -69,6 +69,19 @@ export interface DatagramTunnelParts {
   readonly early: readonly Uint8Array[];
 }
 
+/** A tunnel that its client may begin by UDP, without a connection of its own: what it says first is known beforehand by its keys. */
+export interface ExpectedFlow {
+  /** As {@link TunnelPlan.datagramId}. */
+  readonly datagramId: Uint8Array;
+  /** Shown again when it comes: the session may be over by then. */
+  readonly cookie: Secret;
+  readonly wishes: LeaseWishes;
+  /** Whether a first datagram is the client's. It is lent, and not to be changed. */
+  opens(datagram: Uint8Array): boolean;
+  /** The session's tunnel, whose first path is that datagram's flow. Once. */
+  tunnel(terms: SessionTerms): TunnelMachine;
+}
+
 /** A client's TLS connection while it speaks HTTP. */
 export interface GatewayConnection {
   readonly facts: ClientFacts;
@@ -187,5 +200,10 @@ export interface GatewaySession {
    * address, too many sessions, or the script says no.
    */
   lease(wishes: LeaseWishes): Promise<SessionTerms>;
+  /**
+   * The next tunnel may begin by UDP: for some minutes, until the next of these or until another tunnel begins. A tunnel that has begun so ends. False:
+   * there is no UDP, or another tunnel has that id.
+   */
+  expect(flow: ExpectedFlow): Promise<boolean>;
   end(reason: CloseReason): Promise<void>;
 }

@@ -15,6 +15,7 @@ export interface SessionTerms {
   readonly config: Omit<TunnelConfig, 'mtu'>;
   /** The gateway's own end of the link, where there is one. */
   readonly gatewayIpv4?: IpAddress;
+  readonly gatewayIpv6?: IpAddress;
   /** The largest outer IP packet that is sent, in bytes. */
   readonly linkMtu: number;
   /** What the client is told; `dpd` is the mobile one for mobile clients. */

@@ -128,6 +128,11 @@ export class FakeSession implements GatewaySession {
     return this.terms;
   }
 
+  /** It has no UDP. */
+  async expect(): Promise<boolean> {
+    return false;
+  }
+
   async end(): Promise<void> {
     this.#forget();
   }

@@ -7,6 +7,8 @@ import { libc } from '../../node/ffi/libc.ts';
 import { inNetworkNamespace } from '../../node/ffi/network-namespace.ts';
 import { openSharedUdpSocket, openTcpListener } from '../../node/ffi/sockets.ts';
 import type { LimitConfig, ListenConfig } from '../config/gateway-config.ts';
+import type { Arrival } from '../processes/worker-contract.ts';
+import { ExpectedFlows } from './expected-flows.ts';
 import type { LoginDesk } from './login-desk.ts';
 import type { SessionTable, Tunnel } from './session-table.ts';
 import { BACKLOG, type Knock, TcpDoor } from './tcp-door.ts';
@@ -37,6 +39,7 @@ const THIS_MACHINE: Endpoint = { address: { family: 4, bytes: Uint8Array.of(127,
 export class Doors {
   readonly #options: DoorsOptions;
   readonly #datagrams = new Map<Tunnel, DatagramTunnel>();
+  readonly #expected = new ExpectedFlows();
   /** By what their clients say first. */
   readonly #greetings = new Map<string, Tunnel>();
   readonly #queue: Knock[] = [];
@@ -60,6 +63,10 @@ export class Doors {
           ...(udpHost !== undefined && { host: udpHost }),
           ...(networkNamespace !== undefined && { within: <T>(make: () => T) => inNetworkNamespace(networkNamespace, make) }),
           onFlow: (tunnel, flow) => options.pool().flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
+          expected: {
+            workerOf: (datagramId) => doors.#expected.workerOf(datagramId, now()),
+            onFlow: (worker, datagramId, flow) => doors.#expectedCame(worker, datagramId, flow),
+          },
           strangers: {
             answer: (datagram, remote) => (doors.#isOpen ? options.greetStranger(datagram, remote) : undefined),
             onFlow: (flow) => doors.#strangerCame(flow),
@@ -127,6 +134,17 @@ export class Doors {
     this.#udp?.dismiss(admitted);
   }
 
+  /** The session's next tunnel may begin with a datagram of this id, for this worker. False: it cannot. */
+  expect(session: string, worker: number, datagramId: Uint8Array): boolean {
+    if (this.#udp?.knows(datagramId) !== false) return false;
+    return this.#expected.expect(session, worker, datagramId, this.#options.now());
+  }
+
+  /** The session has a tunnel, or is over. */
+  unexpect(session: string): void {
+    this.#expected.forget(session);
+  }
+
   /** A client that a worker has shaken hands with belongs to this tunnel, so its flow does: whichever worker runs it. False: to none. */
   greeted(worker: number, id: number, greetingId: Uint8Array, dtls: MovedAssociation): boolean {
     const { table, pool } = this.#options;
@@ -144,15 +162,24 @@ export class Doors {
 
   /** A client that comes by UDP alone is a connection like any other. */
   #strangerCame(flow: Flow): void {
-    const { table, now, logins, pool } = this.#options;
-    const { remote, local } = flow;
+    const { pool } = this.#options;
     const worker = pool().choose();
-    if (worker === undefined || !table.waiting.hasRoom(remote.address) || !logins().mayKnock(remote.address)) {
-      flow.socket.close();
-      return;
-    }
-    const { id } = table.connect(worker, remote, local, now());
-    pool().stranger(worker, { connection: id, remote, local, hasProxyHeader: false }, flow);
+    const arrival = worker === undefined ? undefined : this.#arrivalOf(worker, flow);
+    if (worker === undefined || arrival === undefined) flow.socket.close();
+    else pool().stranger(worker, arrival, flow);
+  }
+
+  #expectedCame(worker: number, datagramId: Uint8Array, flow: Flow): void {
+    const arrival = this.#arrivalOf(worker, flow);
+    if (arrival === undefined) flow.socket.close();
+    else this.#options.pool().expected(worker, arrival, datagramId, flow);
+  }
+
+  /** Undefined: there is no room for it, or it is not wanted. */
+  #arrivalOf(worker: number, { remote, local }: Flow): Arrival | undefined {
+    const { table, now, logins } = this.#options;
+    if (!table.waiting.hasRoom(remote.address) || !logins().mayKnock(remote.address)) return undefined;
+    return { connection: table.connect(worker, remote, local, now()).id, remote, local, hasProxyHeader: false };
   }
 
   /** Connections wait their turn while log-ins pile up (`rate-limit-ms`). */

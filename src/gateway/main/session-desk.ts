@@ -27,7 +27,7 @@ import {
 } from '../processes/auth-service.ts';
 import type { ClosingManner, Lease, SessionLimits, TunnelEnd } from '../processes/worker-contract.ts';
 import { DEFAULT_LINK_MTU, type GatewayNetwork } from './gateway-network.ts';
-import type { SessionEvents } from './session-events.ts';
+import { eventFacts, type SessionEvents } from './session-events.ts';
 import { addressOf, type Connection, knownBy, type SessionTable, type Tunnel } from './session-table.ts';
 import type { Statistics } from './statistics.ts';
 import { StepQueue } from './step-queue.ts';
@@ -47,6 +47,9 @@ export interface DeskWorld {
   /** Datagrams of this tunnel are let in, or not any more. */
   readonly admit: (tunnel: Tunnel) => void;
   readonly dismiss: (tunnel: Tunnel) => void;
+  /** The session's next tunnel may begin with a datagram of this id, for this worker, or not any more. False: it cannot. */
+  readonly expect: (session: string, worker: number, datagramId: Uint8Array) => boolean;
+  readonly unexpect: (session: string) => void;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -92,6 +95,15 @@ export class SessionDesk {
       const { lease, displaced } = await this.#world.network.sessions.reserve(openingOf(connection, opening).request);
       for (const other of displaced) this.#track(other, () => this.#endSession(other, 'unspecified'));
       return this.#terms(opening, lease);
+    });
+  }
+
+  /** A client that was told keys may come by UDP. Those of its tunnel of before are good no more: what comes to that one's port now is for the next. */
+  expects(worker: number, id: number, session: string, datagramId: Uint8Array): Promise<boolean> {
+    knownBy(this.#world.table, worker, id, session);
+    return this.#steps.run(session, async () => {
+      if (this.#world.table.ofSession(session)?.datagramId !== undefined) await this.#takeOver(session);
+      return this.#world.expect(session, worker, datagramId);
     });
   }
 
@@ -148,6 +160,7 @@ export class SessionDesk {
       endSession: (worker, id: number, session: string) => this.endSession(worker, id, session),
       preview: (worker, id: number, session: string, wishes: LeaseWishes) => this.preview(worker, id, session, wishes),
       lease: (worker, id: number, session: string, wishes: LeaseWishes) => this.lease(worker, id, session, wishes),
+      expects: (worker, id: number, session: string, datagramId: Uint8Array) => this.expects(worker, id, session, datagramId),
       opened: (worker, id: number, datagramId?: Uint8Array, greetingId?: Uint8Array) => this.opened(worker, id, datagramId, greetingId),
       reported: (worker, id: number, usage: SessionUsage) => this.reported(worker, id, usage),
       closed: (worker, id: number, end: TunnelEnd) => this.closed(worker, id, end),
@@ -180,6 +193,7 @@ export class SessionDesk {
   async #lease(connection: Connection, known: KnownSession, wishes: LeaseWishes): Promise<Lease> {
     const { table, network } = this.#world;
     const opening = await this.#openingFor(known, wishes);
+    this.#world.unexpect(known.id);
     await this.#takeOver(known.id);
     this.#checkRoom(known, opening.policy.maxSameClients);
     const giveBack = table.reserve(known.id, known.user);
@@ -284,7 +298,7 @@ export class SessionDesk {
 
   async #forgetSession(session: string, reason: DisconnectReason): Promise<void> {
     await this.#world.auth.closed(session, { ...NOTHING_USED, reason, keepsCookie: false });
-    this.#world.network.sessions.end(session);
+    this.#leaveNetwork(session);
   }
 
   #close(tunnel: Tunnel, end: TunnelEnd): void {
@@ -311,11 +325,16 @@ export class SessionDesk {
       await network.sessions.close(session.id, { received, sent, duration });
     } finally {
       if (!keepsCookie) {
-        network.sessions.end(session.id);
+        this.#leaveNetwork(session.id);
         this.#forgotten.add(tunnel);
       }
       if (tunnel.isOpen || !keepsCookie) await auth.closed(session.id, end);
     }
+  }
+
+  #leaveNetwork(session: string): void {
+    this.#world.unexpect(session);
+    this.#world.network.sessions.end(session);
   }
 
   /** A step that nobody waits for: that it failed is for the log. */
@@ -374,17 +393,5 @@ function limitsOf(policy: SessionPolicy, { config }: SessionTerms, createdAt: nu
     ...(config.idleTimeout !== undefined && { idleTimeout: config.idleTimeout }),
     ...(sessionTimeout !== undefined && { timeLeft: Math.max(createdAt + sessionTimeout - date, 0) }),
     ...(statisticsInterval !== undefined && { reportInterval: statisticsInterval }),
-  };
-}
-
-function eventFacts({ connection, session, lease }: Tunnel, at: number) {
-  const address = lease.ipv4?.address ?? lease.ipv6?.address;
-  return {
-    at,
-    id: connection.id,
-    user: session.user,
-    host: session.host ?? 'default',
-    remote: formatIp(addressOf(connection).address),
-    address: address === undefined ? '' : formatIp(address),
   };
 }

@@ -3,7 +3,9 @@
  *
  * Holds no timer: how long a watcher waits is said by its signal.
  */
+import { formatIp } from '../../core/wire/ip-address.ts';
 import type { EventPage, SessionEvent } from '../control/control-target.ts';
+import { addressOf, type Tunnel } from './session-table.ts';
 
 /** Events that are kept; a watcher that lags further behind is told how many it has missed. */
 export const MAX_KEPT_EVENTS = 1024;
@@ -43,4 +45,19 @@ export class SessionEvents {
     signal.addEventListener('abort', () => resolve(), { once: true });
     return promise.finally(() => this.#watchers.delete(resolve));
   }
+}
+
+type EventFacts = Pick<SessionEvent, 'at' | 'id' | 'user' | 'host' | 'remote' | 'address'>;
+
+/** What all events of a tunnel say. */
+export function eventFacts({ connection, session, lease }: Tunnel, at: number): EventFacts {
+  const address = lease.ipv4?.address ?? lease.ipv6?.address;
+  return {
+    at,
+    id: connection.id,
+    user: session.user,
+    host: session.host ?? 'default',
+    remote: formatIp(addressOf(connection).address),
+    address: address === undefined ? '' : formatIp(address),
+  };
 }

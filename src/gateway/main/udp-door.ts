@@ -5,6 +5,7 @@
  * Read first: spec "AnyConnect", section 7.8. Nobody is answered from here but by a cookie, shorter than what asked for it: who guesses learns nothing, and nothing is amplified.
  *
  *   datagram ── a hello, or ESP, with a tunnel's id ──────► a new flow of that tunnel
+ *            ── the same with an id that is expected ─────► a flow for the worker that expects it: perhaps a tunnel's first
  *            ── anything else, from a client's address ───► a flow of its tunnel, if it has just one there: perhaps a NAT has changed the port
  *            ── another hello, where there are vendors whose clients come so ─► a cookie, and with it a flow of nobody's (a worker finds out)
  *            ── the rest ─────────────────────────────────► dropped
@@ -38,8 +39,16 @@ export interface UdpDoorOptions {
   readonly now: () => Millis;
   /** A new flow: `socket` has the door's port and is not connected yet; it is the callee's. */
   readonly onFlow: (tunnel: number, flow: Flow) => void;
+  /** For tunnels that begin by UDP; undefined: there are none. */
+  readonly expected?: Expected;
   /** For clients that nobody knows before they have shaken hands; undefined: there are none. */
   readonly strangers?: Strangers;
+}
+
+export interface Expected {
+  /** Who expects datagrams of this id; undefined: nobody. */
+  workerOf(datagramId: Uint8Array): number | undefined;
+  onFlow(worker: number, datagramId: Uint8Array, flow: Flow): void;
 }
 
 export interface Strangers {
@@ -107,6 +116,11 @@ export class UdpDoor {
     else others.add(tunnel);
   }
 
+  /** Whether a tunnel has this id. */
+  knows(datagramId: Uint8Array): boolean {
+    return this.#byId.has(toHex(datagramId));
+  }
+
   /** The tunnel is gone. */
   dismiss(tunnel: DatagramTunnel): void {
     if (this.#byId.get(toHex(tunnel.id)) === tunnel) this.#byId.delete(toHex(tunnel.id));
@@ -163,10 +177,16 @@ export class UdpDoor {
 
   /** What came to this port. Also for datagrams that came to a flow's socket before it was connected, from somebody else. */
   arrived(bytes: Uint8Array, remote: Endpoint): void {
-    const known = this.#saidBy(bytes);
+    const id = datagramIdIn(bytes);
+    const known = id && this.#byId.get(toHex(id));
+    const worker = id === undefined || known !== undefined ? undefined : this.#options.expected?.workerOf(id);
+    if (id !== undefined && worker !== undefined) {
+      this.#firstArrived(bytes, remote, (flow) => this.#options.expected?.onFlow(worker, id, flow));
+      return;
+    }
     const answer = known === undefined ? this.#options.strangers?.answer(bytes, remote) : undefined;
     if (answer === undefined) this.#knownArrived(known ?? this.#onlyTunnelOf(remote.address), bytes, remote);
-    else if (answer === 'valid') this.#strangerArrived(bytes, remote);
+    else if (answer === 'valid') this.#firstArrived(bytes, remote, (flow) => this.#options.strangers?.onFlow(flow));
     else this.#reply(answer, remote);
   }
 
@@ -175,8 +195,9 @@ export class UdpDoor {
     this.#openFlow(tunnel.local, bytes, remote, (flow) => this.#options.onFlow(tunnel.tunnel, flow));
   }
 
-  #strangerArrived(bytes: Uint8Array, remote: Endpoint): void {
-    this.#openFlow(anyAddress(remote.address.family), bytes, remote, (flow) => this.#options.strangers?.onFlow(flow));
+  /** Of a tunnel that is none yet. */
+  #firstArrived(bytes: Uint8Array, remote: Endpoint, take: (flow: Flow) => void): void {
+    this.#openFlow(anyAddress(remote.address.family), bytes, remote, take);
   }
 
   /** A socket for a client that a worker has heard and let go. As everywhere here, one that cannot be had is not. */
@@ -209,19 +230,6 @@ export class UdpDoor {
     socket?.send(bytes, remote.port, formatIp(remote.address), () => undefined); // lost is lost: the client says hello again
   }
 
-  #saidBy(bytes: Uint8Array): DatagramTunnel | undefined {
-    const espId = tunnelIdIn(bytes);
-    if (espId !== undefined) return this.#byId.get(toHex(espId));
-    const hello = readFirstHello(bytes);
-    if (hello === undefined) return undefined;
-    try {
-      return this.#byId.get(toHex(associationId(hello)));
-    } catch (error) {
-      if (error instanceof SallyportError) return undefined; // an extension that is none
-      throw error;
-    }
-  }
-
   #onlyTunnelOf(remote: IpAddress): DatagramTunnel | undefined {
     const tunnels = this.#byRemote.get(formatIp(remote));
     const [tunnel] = tunnels?.size === 1 ? tunnels : [];
@@ -249,6 +257,20 @@ export class UdpDoor {
     if (this.#recent.has(key) || this.#recent.size >= MAX_RECENT) return true;
     this.#recent.set(key, now);
     return false;
+  }
+}
+
+/** The tunnel's id in a first datagram, where it has one. */
+function datagramIdIn(bytes: Uint8Array): Uint8Array | undefined {
+  const espId = tunnelIdIn(bytes);
+  if (espId !== undefined) return espId;
+  const hello = readFirstHello(bytes);
+  if (hello === undefined) return undefined;
+  try {
+    return associationId(hello);
+  } catch (error) {
+    if (error instanceof SallyportError) return undefined; // an extension that is none
+    throw error;
   }
 }
 

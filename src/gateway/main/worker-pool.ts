@@ -3,6 +3,7 @@
  *
  * What a worker says is checked (`WORKER_GUARDS`) and limited to what is its own (`session-desk.ts`): it parses what anybody on the network sends.
  */
+import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import type { MovedAssociation } from '../../core/dtls/state.ts';
 import type { SallyportError } from '../../core/errors.ts';
@@ -103,12 +104,21 @@ export class WorkerPool {
 
   /** A client that came by UDP, and has not said yet who it is. */
   stranger(worker: number, arrival: Arrival, { socket, first }: Flow): void {
+    this.#arrived(worker, 'stranger', [arrival, first], socket);
+  }
+
+  /** A client that came by UDP, as this worker expects. */
+  expected(worker: number, arrival: Arrival, datagramId: Uint8Array, { socket, first }: Flow): void {
+    this.#arrived(worker, 'expected', [arrival, datagramId, first], socket);
+  }
+
+  #arrived(worker: number, notice: string, args: readonly unknown[], socket: UdpSocket): void {
     const member = this.#members[worker];
     if (member?.child === undefined) {
       socket.close();
       return;
     }
-    member.child.rpc.notify('stranger', [arrival, first], socket, () => socket.close());
+    member.child.rpc.notify(notice, args, socket, () => socket.close());
     member.connections++;
   }
 

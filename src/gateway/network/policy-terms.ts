@@ -56,6 +56,7 @@ export function sessionTerms(facts: TermsFacts, moment: TermsMoment): SessionTer
   return {
     config: networkConfig(facts, moment),
     ...(facts.lease.ipv4?.local !== undefined && { gatewayIpv4: facts.lease.ipv4.local }),
+    ...(facts.lease.ipv6?.local !== undefined && { gatewayIpv6: facts.lease.ipv6.local }),
     linkMtu: policy.mtu ?? host.mtu,
     times: keepaliveTimes(policy, wishes, moment.random),
     rekeyMethod: policy.rekeyMethod,

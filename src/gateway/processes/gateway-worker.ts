@@ -59,6 +59,8 @@ function main(): void {
       natFigures: () => started?.nat?.figures,
       connection: (arrival: Arrival, socket: Socket) => running().serve(arrival, socket),
       stranger: (arrival: Arrival, first: Uint8Array, socket: UdpSocket) => running().serveStranger(arrival, first, socket),
+      expected: (arrival: Arrival, datagramId: Uint8Array, first: Uint8Array, socket: UdpSocket) =>
+        running().serveExpected(arrival, datagramId, first, socket),
       flow: (tunnel: number, _local: Endpoint, remote: Endpoint, first: Uint8Array, socket: UdpSocket) =>
         running().flow(tunnel, remote, first, socket),
       greeted: (tunnel: number, remote: Endpoint, dtls: MovedAssociation, socket: UdpSocket) =>

@@ -53,6 +53,8 @@ export interface WorkerNotices {
   connection(arrival: Arrival): void;
   /** With a connected UDP socket: a new flow of that tunnel, and what it said first. */
   flow(tunnel: number, local: Endpoint, remote: Endpoint, first: Uint8Array): void;
+  /** With a UDP socket: a client that the worker has told `expects` of; `first` is what it says. */
+  expected(arrival: Arrival, datagramId: Uint8Array, first: Uint8Array): void;
   /** With a connected UDP socket: a new flow of that tunnel, whose client has shaken hands with a worker and named the tunnel. */
   greeted(tunnel: number, remote: Endpoint, dtls: MovedAssociation): void;
   /** With a UDP socket: a client whose DTLS hello has brought back its cookie; `first` is that hello. */
@@ -106,6 +108,11 @@ export interface DeskService {
   preview(connection: number, session: string, wishes: LeaseWishes): Promise<SessionTerms>;
   /** Rejects with PeerRefusedError if there is none for it: `message` is for the client. */
   lease(connection: number, session: string, wishes: LeaseWishes): Promise<Lease>;
+  /**
+   * The session's next tunnel may begin with a datagram of this id, which is to come to this worker; one that has begun so ends. False: there is no UDP,
+   * or the id is another's.
+   */
+  expects(connection: number, session: string, datagramId: Uint8Array): Promise<boolean>;
   /** The session is bound to another key of its client's. */
   rebound(connection: number, session: string, key: Uint8Array): Promise<void>;
   /** Ends a session, its cookie included. */
@@ -262,6 +269,7 @@ const SCHEMAS = {
   session: z.tuple([number, secret(MAX_COOKIE)]),
   preview: z.tuple([number, text, wishes]),
   lease: z.tuple([number, text, wishes]),
+  expects: z.tuple([number, text, bytes(MAX_DATAGRAM_ID)]),
   opened: z.tuple([number, bytes(MAX_DATAGRAM_ID).optional(), bytes(MAX_DATAGRAM_ID).optional()]),
   greeted: z.tuple([number, bytes(MAX_DATAGRAM_ID), association]),
   rebound: z.tuple([number, text, bytes(MAX_KEY)]),

@@ -61,10 +61,10 @@ export class TunnelHost {
     await this.#run(lease, plan.machine, (tunnel) => tunnel.start(stream, exported, rest));
   }
 
-  /** The same for a tunnel whose one path is a UDP flow that has come already. */
-  async runDatagrams(lease: Lease, machine: TunnelMachine, path: DatagramPath): Promise<void> {
+  /** The same for a tunnel whose first path is a UDP flow that has come already; others follow where it has an id. */
+  async runDatagrams(lease: Lease, { machine, datagramId }: TunnelPlan, path: DatagramPath): Promise<void> {
     try {
-      await this.#options.desk.opened(lease.tunnel, undefined, undefined);
+      await this.#options.desk.opened(lease.tunnel, datagramId, undefined);
     } catch (error) {
       await path.close();
       throw error;

@@ -2,7 +2,7 @@
 import type { AuthDialogue } from '../../core/auth/dialogue.ts';
 import type { CryptoProvider } from '../../core/crypto/provider.ts';
 import type { Logger } from '../../core/log.ts';
-import type { GatewaySession, HostPage, LeaseWishes, Visitor } from '../../core/protocols/gateway-protocol.ts';
+import type { ExpectedFlow, GatewaySession, HostPage, LeaseWishes, Visitor } from '../../core/protocols/gateway-protocol.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { DeskService, Lease, WorkerSession } from '../processes/worker-contract.ts';
 
@@ -13,6 +13,8 @@ export interface WorkerVisitorOptions {
   readonly crypto: CryptoProvider;
   readonly log: Logger;
   readonly now: () => Millis;
+  /** Keeps what is expected. */
+  readonly expect: (flow: ExpectedFlow) => void;
 }
 
 /** A session, and the lease that it has got on this connection. */
@@ -20,7 +22,7 @@ export interface LeasedSession extends GatewaySession {
   readonly lastLease: Lease | undefined;
 }
 
-export function workerVisitor({ connection, desk, host, crypto, log, now }: WorkerVisitorOptions): Visitor {
+export function workerVisitor({ connection, desk, host, crypto, log, now, expect }: WorkerVisitorOptions): Visitor {
   const dialogueOf = (id: string): AuthDialogue => ({
     id,
     next: async (values) =>
@@ -36,12 +38,12 @@ export function workerVisitor({ connection, desk, host, crypto, log, now }: Work
     resume: async (id) => ((await desk.knows(connection, id)) ? dialogueOf(id) : undefined),
     session: async (cookie) => {
       const known = await desk.session(connection, cookie);
-      return known && new WorkerGatewaySession({ connection, desk, now }, known);
+      return known && new WorkerGatewaySession({ connection, desk, now, expect }, known);
     },
   };
 }
 
-type SessionWorld = Pick<WorkerVisitorOptions, 'connection' | 'desk' | 'now'>;
+type SessionWorld = Pick<WorkerVisitorOptions, 'connection' | 'desk' | 'now' | 'expect'>;
 
 class WorkerGatewaySession implements LeasedSession {
   readonly user: string;
@@ -73,6 +75,13 @@ class WorkerGatewaySession implements LeasedSession {
     const { desk, connection, now } = this.#world;
     this.lastLease = startingAt(await desk.lease(connection, this.#id, wishes), now());
     return this.lastLease.terms;
+  }
+
+  async expect(flow: ExpectedFlow): Promise<boolean> {
+    const { desk, connection, expect } = this.#world;
+    const isExpected = await desk.expects(connection, this.#id, flow.datagramId);
+    if (isExpected) expect(flow);
+    return isExpected;
   }
 
   async end(): Promise<void> {

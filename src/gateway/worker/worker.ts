@@ -12,7 +12,7 @@ import { MovedServer } from '../../core/dtls/moved-association.ts';
 import type { MovedAssociation } from '../../core/dtls/state.ts';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { ClientFacts } from '../../core/protocols/gateway-protocol.ts';
+import type { ClientFacts, Visitor } from '../../core/protocols/gateway-protocol.ts';
 import { type Endpoint, formatIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
@@ -23,6 +23,7 @@ import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
 import { datagramIdentity, MAX_STRANGERS, receiveStranger } from './datagram-reception.ts';
 import type { DeviceSwitch } from './device-switch.ts';
+import { ExpectedTunnels } from './expected-tunnels.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
@@ -51,6 +52,7 @@ export class Worker {
   readonly #crypto = new NodeCrypto();
   readonly #tunnels: TunnelHost;
   readonly #vendors = new VendorTable();
+  readonly #expected = new ExpectedTunnels(now);
   readonly #cancel = new AbortController();
   readonly #sockets = new Map<number, Socket>();
   #setup: WorkerSetup;
@@ -99,20 +101,22 @@ export class Worker {
   }
 
   /** Serves a client that has come by UDP, to the end of its tunnel. */
-  async serveStranger(arrival: Arrival, first: Uint8Array, socket: UdpSocket): Promise<void> {
-    const { connection } = arrival;
-    const { desk, notify, log } = this.#options;
-    try {
+  serveStranger(arrival: Arrival, first: Uint8Array, socket: UdpSocket): Promise<void> {
+    const { desk, log } = this.#options;
+    return this.#whileHere(arrival, async () => {
       const visit = await this.#greet(arrival, first, socket);
-      if (visit?.kind === 'tunnel') await this.#tunnels.runDatagrams(visit.lease, visit.machine, visit.path);
-      else if (visit !== undefined && !(await desk.greeted(connection, visit.greetingId, visit.dtls)))
+      if (visit?.kind === 'tunnel') await this.#tunnels.runDatagrams(visit.lease, visit, visit.path);
+      else if (visit !== undefined && !(await desk.greeted(arrival.connection, visit.greetingId, visit.dtls)))
         log.log('info', 'a client has come by UDP for a tunnel that is not there');
-    } catch (error) {
-      logEnd(log, error);
-    } finally {
-      this.#tunnels.forget(connection);
-      notify.disconnected(connection);
-    }
+    });
+  }
+
+  /** The same for one that was told the keys of its tunnel before. */
+  serveExpected(arrival: Arrival, datagramId: Uint8Array, first: Uint8Array, socket: UdpSocket): Promise<void> {
+    return this.#whileHere(arrival, async () => {
+      const visit = await this.#meet(arrival, datagramId, first, socket);
+      if (visit !== undefined) await this.#tunnels.runDatagrams(visit.lease, visit, visit.path);
+    });
   }
 
   /** A new flow of a tunnel, whose client another worker, or this one, has shaken hands with. */
@@ -149,10 +153,39 @@ export class Worker {
     if (accepted !== undefined) await this.#serveHttp(arrival, accepted); // else a health probe
   }
 
+  /** A client by UDP is a connection like any other to main. */
+  async #whileHere({ connection }: Arrival, serve: () => Promise<void>): Promise<void> {
+    const { notify, log } = this.#options;
+    try {
+      await serve();
+    } catch (error) {
+      logEnd(log, error);
+    } finally {
+      this.#tunnels.forget(connection);
+      notify.disconnected(connection);
+    }
+  }
+
+  /** Undefined: it is not who was expected, and its flow is closed. */
+  async #meet(arrival: Arrival, datagramId: Uint8Array, first: Uint8Array, socket: UdpSocket) {
+    const { connection, remote = NOWHERE } = arrival;
+    const { log, engine, notify } = this.#options;
+    const [certificate = new Uint8Array(0)] = this.#datagramIdentity()?.chain ?? []; // it is not shown
+    const received = await this.#expected.receive(datagramId, first, this.#datagramVisitor(connection, certificate), log);
+    if (received === undefined) {
+      socket.close();
+      return undefined;
+    }
+    const { rates } = received.lease.terms;
+    const isLimited = rates.receive !== undefined || rates.send !== undefined;
+    const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
+    return { ...received, path: await adoptDatagramPath(socket, { remote, first, strayed }, isLimited ? undefined : engine) };
+  }
+
   /** Undefined: it is nobody's, and its flow is closed. */
   async #greet({ connection, remote = NOWHERE }: Arrival, first: Uint8Array, socket: UdpSocket) {
-    const { desk, log, engine, notify } = this.#options;
-    const { config, serverName, helloSecret } = this.#setup;
+    const { log, engine, notify } = this.#options;
+    const { config, helloSecret } = this.#setup;
     const identity = this.#datagramIdentity();
     const [certificate] = identity?.chain ?? [];
     if (identity === undefined || certificate === undefined || this.#strangers >= MAX_STRANGERS) {
@@ -162,8 +195,7 @@ export class Worker {
     this.#strangers++;
     try {
       const path = await adoptDatagramPath(socket, { remote, first, strayed: (bytes, from) => notify.strayed(bytes, from) }, engine);
-      const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
-      const visitor = workerVisitor({ ...{ connection, desk, log, now, crypto: this.#crypto, host } });
+      const visitor = this.#datagramVisitor(connection, certificate);
       const fronts = this.#vendors.datagramFronts;
       const allowsLegacy = config.hosts.some(({ policy }) => policy.allowsLegacyDtls);
       const options = { crypto: this.#crypto, log, now, helloSecret, identity, fronts, allowsLegacy, visitor };
@@ -172,6 +204,14 @@ export class Worker {
     } finally {
       this.#strangers--;
     }
+  }
+
+  /** Who comes by UDP alone names no host. */
+  #datagramVisitor(connection: number, certificate: Uint8Array): Visitor {
+    const { desk, log } = this.#options;
+    const { config, serverName } = this.#setup;
+    const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
+    return workerVisitor({ connection, desk, log, now, crypto: this.#crypto, host, expect: (flow) => this.#expected.expect(flow) });
   }
 
   /** Of the default host. Read once for each configuration: strangers are many, and a key may be kept under a password that takes long. */
@@ -223,6 +263,7 @@ export class Worker {
     const profile = material.profiles.find(({ path }) => path === host.login.profile)?.bytes;
     const visitor = workerVisitor({
       ...{ connection: arrival.connection, desk, log, now, crypto: this.#crypto },
+      expect: (flow) => this.#expected.expect(flow),
       host: hostPage(host, {
         ...{ serverName, certificate },
         ...(issuer !== undefined && { issuer }),

@@ -166,6 +166,41 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     door.close();
   });
 
+  it('makes a flow for the worker that expects ESP under keys that it has told, and for the tunnel once there is one', async () => {
+    const taken: unknown[] = [];
+    const flows: Flow[] = [];
+    const id = tunnelIdOf(0xa1b2c300);
+    const door = await UdpDoor.open({
+      ...{ port: 0, host: '127.0.0.1', now: () => 0 },
+      onFlow: (number, flow) => {
+        taken.push(number);
+        flows.push(flow);
+      },
+      expected: {
+        workerOf: (other) => (Buffer.compare(other, id) === 0 ? 3 : undefined),
+        onFlow: (worker, datagramId, flow) => {
+          taken.push([worker, Buffer.from(datagramId).toString('hex')]);
+          flows.push(flow);
+        },
+      },
+    });
+    const esp = Buffer.alloc(52);
+    esp.writeUInt32BE(0xa1b2c305);
+    door.arrived(esp.fill(0x99, 0, 1), { address: LOOPBACK, port: 5000 });
+    esp.writeUInt32BE(0xa1b2c305);
+    door.arrived(esp.subarray(0, 20), { address: LOOPBACK, port: 5001 });
+    assert.deepEqual(taken, [], 'nobody’s, and too short');
+    door.arrived(esp, { address: LOOPBACK, port: 5002 });
+    assert.equal(door.knows(id), false);
+    door.admit({ ...tunnel, id });
+    assert.equal(door.knows(id), true);
+    door.arrived(esp, { address: LOOPBACK, port: 5003 });
+    assert.deepEqual(taken, [[3, 'a1b2c3'], 7]);
+    assert.deepEqual(flows[0]?.first, Uint8Array.from(esp));
+    for (const { socket } of flows) socket.close();
+    door.close();
+  });
+
   it('gives a client’s datagrams to its flow, which answers from the same port, and those of others back', async () => {
     const { door, flows, client, remote } = await scene();
     door.admit(tunnel);

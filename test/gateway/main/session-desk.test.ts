@@ -37,6 +37,7 @@ function makeDesk(policy: Partial<SessionPolicy> = {}) {
   const sessions = new SessionNetwork({ device, leases, routes, firewall, scripts });
   const closed: string[] = [];
   const ended: number[] = [];
+  const expected = new Set<string>();
   const host = sampleHost({ policy });
   const config = { ...sampleConfig({ ...host, pools: { ...host.pools, ipv4: cidr('10.77.0.0/24') } }) };
   const auth: Pick<AuthService, 'opened' | 'closed'> = {
@@ -55,6 +56,8 @@ function makeDesk(policy: Partial<SessionPolicy> = {}) {
       return Promise.resolve();
     },
     ...{ admit: () => undefined, dismiss: () => undefined },
+    expect: (session) => expected.add(session) !== undefined,
+    unexpect: (session) => void expected.delete(session),
   });
   /** A connection that has shown a session's cookie. */
   const connect = (session: string, user = 'alice') => {
@@ -62,7 +65,17 @@ function makeDesk(policy: Partial<SessionPolicy> = {}) {
     connection.known = { id: session, user, createdAt: NOW, userAgent: 'test' };
     return connection;
   };
-  return { table, desk, leases, connect, closed, ended, waiting, passes: () => void waiting.splice(0).forEach((go) => void go()) };
+  return {
+    table,
+    desk,
+    leases,
+    connect,
+    closed,
+    ended,
+    expected,
+    waiting,
+    passes: () => void waiting.splice(0).forEach((go) => void go()),
+  };
 }
 
 type Desk = ReturnType<typeof makeDesk>;
@@ -92,6 +105,26 @@ describe('the desk of the sessions', { timeout: 10_000 }, () => {
     assert.equal(scene.table.ofSession('s')?.connection, second);
     assert.equal(first.tunnel, undefined);
     assert.equal(scene.table.tunnelCount, 1);
+  });
+
+  it('expects a session’s client by UDP until its next tunnel begins, or it is over', async () => {
+    const scene = makeDesk();
+    const [first, second] = [scene.connect('s'), scene.connect('s')];
+    assert.equal(await scene.desk.expects(WORKER, first.id, 's', Uint8Array.of(1)), true);
+    assert.deepEqual([...scene.expected], ['s']);
+    await through(scene, lease(scene, first.id, 's'));
+    assert.equal(scene.expected.size, 0);
+    await scene.desk.opened(WORKER, first.id, undefined, undefined);
+    await scene.desk.expects(WORKER, second.id, 's', Uint8Array.of(2));
+    assert.deepEqual(scene.ended, [], 'a tunnel that is no such one goes on');
+    const third = scene.connect('s');
+    await through(scene, lease(scene, third.id, 's'));
+    await scene.desk.opened(WORKER, third.id, Uint8Array.of(2), undefined);
+    await scene.desk.expects(WORKER, second.id, 's', Uint8Array.of(3));
+    assert.deepEqual(scene.ended, [first.id, third.id], 'its keys are good no more');
+    await scene.desk.endSession(WORKER, second.id, 's');
+    assert.equal(scene.expected.size, 0);
+    assert.throws(() => scene.desk.expects(WORKER, first.id, 'another', Uint8Array.of(4)));
   });
 
   it('counts those whose tunnels are being set up (max-same-clients)', async () => {

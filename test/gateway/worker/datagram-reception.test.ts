@@ -123,6 +123,7 @@ function visitorWith(known: string): Visitor {
   const terms = PLAIN_TERMS;
   const session = {
     ...{ user: 'alice', rebind: async () => undefined, preview: async () => terms, lease: async () => terms, end: async () => undefined },
+    expect: async () => false,
     lastLease: { tunnel: 7, terms, limits: {} },
   };
   visitor.session = async (cookie) => (cookie.reveal().startsWith(known) ? session : undefined);

@@ -76,7 +76,7 @@ function guardedWorker(question = QUESTION) {
   };
   const log = new RemoteLogger({ notify }, 9);
   const host = { serverName: '', certificate: new Uint8Array(0), headers: [], cookieTimeout: 0, needsCertificate: false };
-  const visitor = workerVisitor({ ...{ connection: 1, desk, host, log }, crypto: new NodeCrypto(), now: () => 0 });
+  const visitor = workerVisitor({ ...{ connection: 1, desk, host, log }, crypto: new NodeCrypto(), now: () => 0, expect: () => undefined });
   return { visitor, log, lines, faults, calls: () => calls };
 }
 

@@ -13,7 +13,15 @@ function leasing(expiresAt: number | undefined) {
   const lease = { tunnel: 7, terms: { config }, limits: {} } as unknown as Lease;
   const desk = { session: async () => ({ id: 's', user: 'alice' }), lease: async () => lease } as unknown as DeskService;
   const host = { serverName: '', certificate: new Uint8Array(0), headers: [], cookieTimeout: 0, needsCertificate: false };
-  return workerVisitor({ connection: 7, desk, host, crypto: new NodeCrypto(), log: silentLogger, now: () => 5_000 });
+  return workerVisitor({
+    connection: 7,
+    desk,
+    host,
+    crypto: new NodeCrypto(),
+    log: silentLogger,
+    now: () => 5_000,
+    expect: () => undefined,
+  });
 }
 
 describe("a worker's visitor", () => {

@@ -1,129 +1,147 @@
 /**
- * The client's tunnel: one connection over TLS, a bare request, and frames.
+ * The client's tunnel: ESP if it is answered, else frames over TLS. Never both: a gateway forgets its ESP keys when it is asked for a tunnel over TLS.
  *
- * Read first: spec "GlobalProtect", sections 9.3 to 9.5 and 11.
+ * Read first: spec "GlobalProtect", sections 9.3, 10.3, 10.5 and 11.
  *
- *   new ── open ──► asked ── START_TUNNEL ──► up ── timeout - 60 s ──► closed (renew)
- *                     └── an answer of HTTP's ──► closed (refused)
+ *   new ─┬─ no ESP ───────────────────────────────────────────────────► stream ── timeout - 60 s ──► closed (renew)
+ *        └─ esp: probes ─┬─ nothing within 5 s ───────────────────────────►
+ *             ▲          └─ answered ──► packets leave by it ── timeout - 60 s ──► closed (renew)
+ *             └── silence: another flow, the same keys ──┘
  */
-import { NetworkError, PeerMisbehavedError, PeerRefusedError, SallyportError } from '../../errors.ts';
-import { ResponseParser } from '../../http/response-parser.ts';
+import type { CryptoProvider } from '../../crypto/provider.ts';
+import type { SallyportError } from '../../errors.ts';
+import { EspAssociations } from '../../esp/associations.ts';
+import { EspClientSide } from '../../esp/client-side.ts';
 import type { Logger } from '../../log.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
-import { commitBytes } from '../../tunnel/layer.ts';
-import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
+import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
-import { joined } from '../../wire/copy.ts';
-import { printable, utf8 } from '../../wire/text.ts';
-import { START_TUNNEL } from './frame.ts';
-import { StreamLink } from './stream-link.ts';
+import type { IpAddress } from '../../wire/ip-address.ts';
+import { ClientStream } from './client-stream.ts';
+import type { EspTerms } from './configuration.ts';
+import { cipherSuiteOf } from './ipsec.ts';
+import { clientProbe } from './magic-ping.ts';
 
 export interface GpClientTunnelOptions {
+  readonly crypto: CryptoProvider;
   readonly log: Logger;
   /** Holds the cookie. */
   readonly request: Uint8Array;
   readonly config: Omit<TunnelConfig, 'mtu' | 'expiresAt'>;
-  readonly mtuOf: (facts: PathFacts) => number;
+  readonly mtuOf: (facts: PathFacts, kind: Path['kind']) => number;
   readonly dpd: Millis;
   /** How long session and tunnel last, from the machine's start on. */
   readonly lifetime?: Millis;
   readonly renewAfter?: Millis;
+  /** Absent: TLS only. `address`: the gateway's. */
+  readonly esp?: EspTerms & { readonly address: IpAddress };
 }
 
-/** How long a gateway may take to answer the request. */
-const ANSWER_LIMIT: Millis = 60_000;
-const GRANTED = utf8(START_TUNNEL);
+/** How long probes wait for an answer before TLS is used instead, and how many they are (spec 10.3). */
+const PROBE_LIMIT: Millis = 5000;
+const PROBES = 3;
 
-type TunnelState =
+type Way =
   | { readonly name: 'new' }
-  | { readonly name: 'opening' }
-  | { readonly name: 'asked'; readonly path: Path; readonly facts: PathFacts; readonly until: Millis }
-  | { readonly name: 'up'; readonly path: Path; readonly facts: PathFacts; readonly link: StreamLink }
+  /** `until`: when probes have waited long enough; undefined: packets leave by it. */
+  | { readonly name: 'esp'; readonly side: EspClientSide; readonly until: Millis | undefined }
+  | { readonly name: 'stream-opening' }
+  | { readonly name: 'stream'; readonly path: Path; readonly facts: PathFacts; readonly stream: ClientStream }
   | { readonly name: 'closed' };
 
 export class GpClientTunnel implements TunnelMachine {
   readonly #options: GpClientTunnelOptions;
-  readonly #parser = new ResponseParser();
-  #state: TunnelState = { name: 'new' };
-  /** The beginning of an answer that may be a yes. */
-  #received: Uint8Array = new Uint8Array(0);
-  /** The answer is HTTP's. */
-  #isDenial = false;
+  #way: Way = { name: 'new' };
   #startedAt: Millis = 0;
+  /** Of the path that is up, or tried. */
+  #mtu = 0;
+  #toldMtu = 0;
 
   constructor(options: GpClientTunnelOptions) {
     this.#options = options;
-    this.#parser.expect('GET');
   }
 
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
-    if (path.kind !== 'stream' || this.#state.name !== 'opening') {
-      out.event({ type: 'drop', path });
-      return;
+    const way = this.#way;
+    if (path.kind === 'stream' && way.name === 'stream-opening') {
+      const { request, dpd } = this.#options;
+      this.#way = { name: 'stream', path, facts, stream: new ClientStream(request, dpd, now, out.on(path)) };
+    } else if (way.name === 'esp' && way.side.isOurs(path)) {
+      this.#mtu = this.#options.mtuOf(facts, 'datagram');
+      way.side.opened(path, facts, now, out);
+      this.#settle(now, out);
+    } else {
+      out.event({ type: 'drop', path }); // asked for in another time
     }
-    this.#state = { name: 'asked', path, facts, until: now + ANSWER_LIMIT };
-    commitBytes(out.on(path), this.#options.request);
   }
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
-    const state = this.#state;
-    if (state.name === 'asked' && state.path === path) {
-      this.#answered(state, bytes, now, out);
-    } else if (state.name === 'up' && state.path === path) {
-      state.link.receive(bytes, now, out.on(path));
-      if (state.link.ended !== undefined) this.#end(state.link.ended, out);
+    const way = this.#way;
+    if (way.name === 'esp') way.side.receive(path, bytes, now, out);
+    else if (way.name === 'stream' && way.path === path) {
+      way.stream.receive(bytes, now, out.on(path), () => {
+        this.#mtu = this.#options.mtuOf(way.facts, 'stream');
+        this.#up(path, out);
+      });
+    }
+    this.#settle(now, out);
+  }
+
+  lost(path: Path, why: SallyportError, now: Millis, out: TunnelSink): void {
+    const way = this.#way;
+    if (way.name === 'esp') way.side.lost(path, why, now);
+    const isStream = way.name === 'stream-opening' ? path.kind === 'stream' : way.name === 'stream' && way.path === path;
+    if (isStream) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
+    this.#settle(now, out);
+  }
+
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
+    if (this.#way.name !== 'esp') return;
+    if (notice.type === 'keys-used-up') this.#end(NEEDS_KEYS, out);
+    else this.#way.side.notice(path, notice, now, out);
+    this.#settle(now, out);
+  }
+
+  send(packet: Packet, now: Millis, out: TunnelSink): void {
+    const way = this.#way;
+    if (way.name === 'stream') way.stream.send(packet, now, out.on(way.path));
+    else if (way.name === 'esp') {
+      way.side.send(packet, now, out);
+      this.#settle(now, out);
     }
   }
 
-  lost(path: Path, why: SallyportError, _now: Millis, out: TunnelSink): void {
-    const state = this.#state;
-    const isOurs = state.name === 'opening' ? path.kind === 'stream' : 'path' in state && state.path === path;
-    if (isOurs) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
-  }
-
-  notice(): void {}
-
-  send(packet: Packet, now: Millis, out: TunnelSink): void {
-    const state = this.#state;
-    if (state.name === 'up') state.link.send(packet, now, out.on(state.path));
-  }
-
   nextTimeout(): Millis | undefined {
-    const state = this.#state;
-    switch (state.name) {
+    const way = this.#way;
+    switch (way.name) {
       case 'new':
         return 0;
-      case 'asked':
-        return state.until;
-      case 'up': {
-        const due = Math.min(state.link.nextTimeout() ?? Number.POSITIVE_INFINITY, this.#renewAt);
-        return due === Number.POSITIVE_INFINITY ? undefined : due;
-      }
-      case 'opening':
+      case 'esp':
+        return earliest(way.side.nextTimeout(), way.until, this.#renewAt);
+      case 'stream':
+        return earliest(way.stream.nextTimeout(), way.stream.isUp ? this.#renewAt : undefined);
+      case 'stream-opening':
       case 'closed':
         return undefined;
       default:
-        return state satisfies never;
+        return way satisfies never;
     }
   }
 
   handleTimeout(now: Millis, out: TunnelSink): void {
-    const state = this.#state;
-    if (state.name === 'new') {
-      this.#startedAt = now;
-      this.#state = { name: 'opening' };
-      out.event({ type: 'open', plan: { to: 'gateway' } });
-    } else if (state.name === 'asked' && now >= state.until) {
-      const error = new NetworkError(`The gateway did not answer the request for a tunnel within ${ANSWER_LIMIT / 1000} seconds.`);
-      this.#end({ kind: 'path-lost', message: error.message, error }, out);
-    } else if (state.name === 'up') {
-      if (now >= this.#renewAt) {
-        this.#end({ kind: 'renew', message: 'The tunnel’s time is over.' }, out);
-        return;
-      }
-      state.link.handleTimeout(now, out.on(state.path));
-      if (state.link.ended !== undefined) this.#end(state.link.ended, out);
+    if (this.#way.name === 'new') this.#start(now, out);
+    const way = this.#way;
+    const isRunning = way.name === 'esp' || (way.name === 'stream' && way.stream.isUp);
+    if (isRunning && this.#renewAt !== undefined && now >= this.#renewAt) {
+      this.#end({ kind: 'renew', message: 'The tunnel’s time is over.' }, out);
+    } else if (way.name === 'esp' && way.until !== undefined && now >= way.until) {
+      this.#leaveUdp(way.side, out);
+    } else if (way.name === 'esp') {
+      way.side.handleTimeout(now, out);
+    } else if (way.name === 'stream') {
+      way.stream.handleTimeout(now, out.on(way.path));
     }
+    this.#settle(now, out);
   }
 
   /** There is no goodbye in the tunnel: the log-out is a request of its own. */
@@ -132,82 +150,94 @@ export class GpClientTunnel implements TunnelMachine {
   }
 
   status(): TunnelStatus {
-    const state = this.#state;
-    const datagram = { state: 'disabled' } as const;
-    switch (state.name) {
-      case 'up': {
-        const cipherSuite = state.facts.tls?.cipherSuite;
-        const rekeyAt = this.#renewAt;
-        return {
-          stream: {
-            state: 'established',
-            ...(cipherSuite !== undefined && { cipherSuite }),
-            ...(rekeyAt !== Number.POSITIVE_INFINITY && { rekeyAt }),
-          },
-          datagram,
-        };
-      }
-      case 'closed':
-        return { stream: { state: 'down' }, datagram };
-      default:
-        return { stream: { state: 'connecting' }, datagram };
-    }
+    const way = this.#way;
+    const rekeyAt = this.#renewAt === undefined ? {} : { rekeyAt: this.#renewAt };
+    if (way.name === 'esp') return { stream: { state: 'down' }, datagram: { ...way.side.status(), ...rekeyAt } };
+    const datagram = { state: this.#options.esp === undefined ? 'disabled' : 'down' } as const;
+    if (way.name === 'closed') return { stream: { state: 'down' }, datagram };
+    if (way.name !== 'stream' || !way.stream.isUp) return { stream: { state: 'connecting' }, datagram };
+    const cipherSuite = way.facts.tls?.cipherSuite;
+    return { stream: { state: 'established', ...(cipherSuite !== undefined && { cipherSuite }), ...rekeyAt }, datagram };
   }
 
-  get #renewAt(): Millis {
+  get #renewAt(): Millis | undefined {
     const { renewAfter } = this.#options;
-    return renewAfter === undefined ? Number.POSITIVE_INFINITY : this.#startedAt + renewAfter;
+    return renewAfter === undefined ? undefined : this.#startedAt + renewAfter;
   }
 
-  #answered(state: Extract<TunnelState, { name: 'asked' }>, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
-    if (this.#isDenial) {
-      this.#denied(bytes, out);
-      return;
+  #start(now: Millis, out: TunnelSink): void {
+    this.#startedAt = now;
+    const side = this.#espSide(now);
+    if (side === undefined) this.#openStream(out);
+    else this.#way = { name: 'esp', side, until: now + PROBE_LIMIT };
+  }
+
+  #espSide(now: Millis): EspClientSide | undefined {
+    const { crypto, log, esp, dpd } = this.#options;
+    if (esp === undefined) return undefined;
+    const mtu = () => this.#mtu;
+    const options = {
+      ...{ log, dpd, port: esp.port, address: esp.address, cipherSuite: cipherSuiteOf(esp) },
+      associations: new EspAssociations(crypto, { outbound: esp.toGateway, inbound: esp.toClient }),
+      ...{ probe: clientProbe(esp.ping), firstProbes: PROBES },
+      // It is known when the flow is.
+      get tunnelMtu() {
+        return mtu();
+      },
+    };
+    return new EspClientSide(options, now);
+  }
+
+  #openStream(out: TunnelSink): void {
+    this.#way = { name: 'stream-opening' };
+    out.event({ type: 'open', plan: { to: 'gateway' } });
+  }
+
+  /** Until the next configuration: the request for the tunnel over TLS ends the gateway's keys (spec 10.5). */
+  #leaveUdp(side: EspClientSide, out: TunnelSink): void {
+    side.stop(out);
+    this.#openStream(out);
+  }
+
+  #up(path: Path, out: TunnelSink): void {
+    const { config, lifetime, log } = this.#options;
+    const mtu = this.#mtu;
+    if (mtu !== this.#toldMtu) {
+      this.#toldMtu = mtu;
+      const expiresAt = lifetime === undefined ? {} : { expiresAt: this.#startedAt + lifetime };
+      out.event({ type: 'config', config: { ...config, mtu, ...expiresAt } });
     }
-    const received = joined(this.#received, bytes);
-    this.#isDenial = !GRANTED.every((byte, i) => received[i] === undefined || received[i] === byte);
-    if (this.#isDenial) {
-      this.#denied(received, out);
-      return;
-    }
-    this.#received = received;
-    if (received.length < GRANTED.length) return;
-    this.#received = new Uint8Array(0);
-    const { config, mtuOf, dpd, lifetime, log } = this.#options;
-    const link = new StreamLink({ dpd }, now);
-    const { path, facts } = state;
-    const mtu = mtuOf(facts);
-    this.#state = { name: 'up', path, facts, link };
-    log.log('debug', 'tunnel granted', { mtu });
-    const expiresAt = lifetime === undefined ? {} : { expiresAt: this.#startedAt + lifetime };
-    out.event({ type: 'config', config: { ...config, mtu, ...expiresAt } });
+    log.log('debug', 'tunnel up', { path: path.kind, mtu });
     out.event({ type: 'up', path });
-    this.receive(path, received.subarray(GRANTED.length), now, out);
   }
 
-  /** Spec 8.1: 502 is a cookie that is not taken. The parser has limits of its own. */
-  #denied(received: Uint8Array, out: TunnelSink): void {
-    try {
-      this.#parser.push(received);
-      const answer = this.#parser.next()?.message;
-      if (answer === undefined) return;
-      const said = `${answer.status} ${printable(answer.reason)}`;
-      if (answer.status === 502 || (answer.status >= 300 && answer.status < 500)) {
-        const message = `The gateway does not take the cookie for a tunnel (${said}).`;
-        this.#end({ kind: 'refused', message, error: new PeerRefusedError(message) }, out);
-      } else {
-        const message = `The gateway answered the request for a tunnel with ${said}.`;
-        this.#end({ kind: 'unusable', message, error: new PeerMisbehavedError(message) }, out);
-      }
-    } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      this.#end({ kind: 'misbehaved', message: error.message, error }, out);
+  /** After whatever happened: what became of the way. */
+  #settle(now: Millis, out: TunnelSink): void {
+    const way = this.#way;
+    if (way.name === 'stream' && way.stream.ended !== undefined) this.#end(way.stream.ended, out);
+    if (way.name !== 'esp' || !way.side.settle(now, out)) return;
+    const { side } = way;
+    if (side.path !== undefined) {
+      this.#way = { name: 'esp', side, until: undefined };
+      this.#up(side.path, out);
+    } else if (side.status().state === 'disabled') {
+      this.#end(NEEDS_KEYS, out);
+    } else {
+      this.#way = { name: 'esp', side, until: now + PROBE_LIMIT };
     }
   }
 
   #end(reason: CloseReason, out: TunnelSink): void {
-    if (this.#state.name === 'closed') return;
-    this.#state = { name: 'closed' };
+    if (this.#way.name === 'closed') return;
+    this.#way = { name: 'closed' };
     out.event({ type: 'closed', reason });
   }
+}
+
+/** They come with a configuration. */
+const NEEDS_KEYS: CloseReason = { kind: 'renew', message: 'The session’s keys are renewed.' };
+
+function earliest(...times: readonly (Millis | undefined)[]): Millis | undefined {
+  const due = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY));
+  return due === Number.POSITIVE_INFINITY ? undefined : due;
 }

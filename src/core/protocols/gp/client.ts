@@ -1,18 +1,21 @@
-/** GlobalProtect as the client sees it: the log-in, the configuration, a tunnel over TLS, and the log-out. */
+/** GlobalProtect as the client sees it: the log-in, the configuration, a tunnel by ESP or over TLS, and the log-out. */
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
+import { espCapacity } from '../../esp/packet.ts';
 import { encodeForm } from '../../http/form-urlencoded.ts';
 import { parseXml } from '../../markup/xml.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
-import type { TunnelMachine } from '../../tunnel/machine.ts';
-import { formatIp, sameIp } from '../../wire/ip-address.ts';
+import type { Path, PathFacts, TunnelMachine } from '../../tunnel/machine.ts';
+import { DEFAULT_BASE_MTU, datagramOfLink, MIN_BASE_MTU, minTunnelMtu } from '../../tunnel/mtu.ts';
+import { formatIp, type IpAddress, sameIp } from '../../wire/ip-address.ts';
 import { printable, toHex, utf8 } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { tunnelMtu } from '../ppp-client.ts';
 import { GpHttp, platformOf } from './client-http.ts';
-import { GpClientTunnel } from './client-tunnel.ts';
+import { GpClientTunnel, type GpClientTunnelOptions } from './client-tunnel.ts';
 import { type GpConfiguration, parseConfiguration } from './configuration.ts';
 import { HEADER_LENGTH } from './frame.ts';
+import { CIPHERS, MACS } from './ipsec.ts';
 import { login } from './login.ts';
 import { PATHS } from './paths.ts';
 import { childText, XML_LIMITS } from './prelogin.ts';
@@ -26,11 +29,12 @@ const DEFAULT_DPD = 10_000;
 export class GpClient implements ClientProtocol {
   readonly id = 'gp';
   readonly title = 'GlobalProtect';
-  readonly startsOnStream = true;
+  readonly startsOnStream: boolean;
   readonly #settings: ProtocolSettings;
 
   constructor(settings: ProtocolSettings) {
     this.#settings = settings;
+    this.startsOnStream = !settings.usesDatagrams;
   }
 
   login(io: LoginIo, target: Target): Promise<Credential> {
@@ -39,20 +43,38 @@ export class GpClient implements ClientProtocol {
   }
 
   async open(io: LoginIo, credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine> {
-    const { log, dpd = DEFAULT_DPD } = this.#settings;
+    const { crypto, log, dpd = DEFAULT_DPD } = this.#settings;
     const cookie = parseSessionCookie(credential.cookie);
     const http = new GpHttp(io, credential.gateway, this.#settings.client);
     const configuration = await this.#fetchConfiguration(http, cookie, previous);
     await this.#reportOnHost(http, cookie, configuration);
-    const { config, mtu, lifetime, renewAfter, tunnelPath } = configuration;
-    const { ipv6, ...others } = config;
+    const { config, lifetime, renewAfter, tunnelPath } = configuration;
     return new GpClientTunnel({
-      ...{ log, dpd, request: tunnelRequest(tunnelPath, cookie) },
-      config: { ...others, ...(ipv6 !== undefined && this.#settings.wantsIpv6 && { ipv6 }) },
-      mtuOf: (facts) => this.#settings.mtu ?? mtu ?? tunnelMtu(this.#settings, facts, HEADER_LENGTH),
+      ...{ crypto, log, dpd, config, request: tunnelRequest(tunnelPath, cookie) },
+      ...this.#esp(configuration, io.connection().remote.address),
+      mtuOf: (facts, kind) => this.#mtuOf(configuration, facts, kind),
       ...(lifetime !== undefined && { lifetime }),
       ...(renewAfter !== undefined && { renewAfter }),
     });
+  }
+
+  #esp({ esp }: GpConfiguration, address: IpAddress): Pick<GpClientTunnelOptions, 'esp'> {
+    if (!this.#settings.usesDatagrams || esp === undefined) return {};
+    if (typeof esp !== 'string') return { esp: { ...esp, address } };
+    this.#settings.log.log('warn', 'ESP cannot be used', { reason: esp });
+    return {};
+  }
+
+  /** The user's word, the gateway's, or what the way to it holds. */
+  #mtuOf({ mtu, esp, config }: GpConfiguration, facts: PathFacts, kind: Path['kind']): number {
+    const { mtu: wished = mtu, baseMtu } = this.#settings;
+    if (wished !== undefined) return wished;
+    if (kind === 'stream' || esp === undefined || typeof esp === 'string') return tunnelMtu(this.#settings, facts, HEADER_LENGTH);
+    const linkMtu = Math.max(baseMtu ?? facts.pathMtu ?? DEFAULT_BASE_MTU, MIN_BASE_MTU);
+    return Math.max(
+      espCapacity(datagramOfLink(linkMtu, facts.remote.address.family), esp.toGateway.mac),
+      minTunnelMtu(config.ipv6 !== undefined),
+    );
   }
 
   /** Spec 14: a session whose fields are not all the same stays alive, and that is said. */
@@ -81,8 +103,8 @@ export class GpClient implements ClientProtocol {
         ['os-version', osVersion],
       ] as const),
       ...([
-        ['hmac-algo', 'sha256,sha1'],
-        ['enc-algo', 'aes-256-cbc,aes-128-cbc'],
+        ['hmac-algo', MACS.join(',')],
+        ['enc-algo', CIPHERS.join(',')],
       ] as const),
     ] as const;
     const wished =
@@ -95,7 +117,7 @@ export class GpClient implements ClientProtocol {
     const fields = [...cookie].filter(([name]) => previous === undefined || !name.startsWith('preferred-'));
     const answer = await http.post(PATHS.configuration, encodeForm([...plain, ...wished, ...fields]), `${encodeForm(plain)}&…`);
     if (answer.status !== 200) throw refusal('the request for its configuration', answer);
-    const configuration = parseConfiguration(answer.body);
+    const configuration = parseConfiguration(answer.body, wantsIpv6);
     for (const { problem, field, text } of configuration.warnings) log.log('warn', 'configuration value', { problem, field, text });
     const own = configuration.config.ipv4;
     if (previous?.ipv4 !== undefined && (own === undefined || !sameIp(own.address, previous.ipv4.address))) {

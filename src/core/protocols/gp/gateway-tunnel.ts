@@ -4,37 +4,26 @@
  * Read first: spec "GlobalProtect", sections 9.3 to 9.5 and 10.5.
  */
 import type { SallyportError } from '../../errors.ts';
-import { tooBig } from '../../ip/too-big.ts';
 import type { Logger } from '../../log.ts';
-import { AnswerLimit } from '../../tunnel/answer-limit.ts';
-import { MIN_MTU_IPV4, MIN_MTU_IPV6 } from '../../tunnel/config.ts';
 import { commitBytes } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
-import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
+import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
+import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import { utf8 } from '../../wire/text.ts';
 import { START_TUNNEL } from './frame.ts';
+import { innerSources, tunnelMtu } from './gateway-terms.ts';
 import { StreamLink } from './stream-link.ts';
 
 /** Clients ask every ten seconds; of one that has been silent for two minutes appliances think that it is gone (spec 9.5). */
 const SILENCE: Millis = 60_000;
-
-/** Senders that are told of the tunnel's MTU, a second. */
-const MAX_ERRORS = 100;
-
-/** What TCP, TLS, IP and the frame add at worst, in round figures. */
-const OVERHEAD = 120;
-
-export function tunnelMtu({ linkMtu, config }: SessionTerms): number {
-  return Math.max(linkMtu - OVERHEAD, config.ipv6 === undefined ? MIN_MTU_IPV4 : MIN_MTU_IPV6);
-}
 
 export class GpGatewayTunnel implements TunnelMachine {
   readonly #log: Logger;
   readonly #terms: SessionTerms;
   readonly #mtu: number;
   #running: { readonly path: Path; readonly link: StreamLink; readonly cipherSuite: string | undefined } | undefined;
-  readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
+  readonly #tooBig = new TooBigPackets();
   #isClosed = false;
 
   constructor(log: Logger, terms: SessionTerms) {
@@ -48,11 +37,8 @@ export class GpGatewayTunnel implements TunnelMachine {
       out.event({ type: 'drop', path });
       return;
     }
-    const { config, clientNetworks } = this.#terms;
-    const own = [config.ipv4, config.ipv6].flatMap((lease) =>
-      lease === undefined ? [] : { address: lease.address, prefix: lease.address.bytes.length * 8 },
-    );
-    const link = new StreamLink({ dpd: SILENCE, innerSources: [...own, ...clientNetworks] }, now);
+    const { config } = this.#terms;
+    const link = new StreamLink({ dpd: SILENCE, innerSources: innerSources(this.#terms) }, now);
     this.#running = { path, link, cipherSuite: tls?.cipherSuite };
     commitBytes(out.on(path), utf8(START_TUNNEL));
     this.#log.log('info', 'tunnel up', { path: 'stream', mtu: this.#mtu });
@@ -77,13 +63,8 @@ export class GpGatewayTunnel implements TunnelMachine {
     if (this.#running === undefined) return;
     const { path, link } = this.#running;
     const sink = out.on(path);
-    if (packet.end - packet.start <= this.#mtu) {
-      link.send(packet, now, sink);
-      return;
-    }
-    const verdict = tooBig(packetBytes(packet), this.#mtu);
-    if (verdict.type === 'fragments') for (const fragment of verdict.packets) link.send(packetOf(fragment), now, sink);
-    else if (verdict.type === 'answer' && this.#errors.allows(now)) sink.packet(packetOf(verdict.packet));
+    if (packet.end - packet.start <= this.#mtu) link.send(packet, now, sink);
+    else this.#tooBig.handle(packet, this.#mtu, now, sink, (fragment) => link.send(fragment, now, sink));
   }
 
   nextTimeout(): Millis | undefined {

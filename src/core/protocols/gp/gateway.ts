@@ -1,20 +1,29 @@
 /**
  * GlobalProtect as a gateway speaks it: log-ins, the configuration and the tunnel's request on one connection. The twin of `client.ts`.
  *
- * Read first: spec "GlobalProtect", sections 2, 3, 9, 12 and 14. There is no portal here, which clients are told, and then come to the gateway.
+ * Read first: spec "GlobalProtect", sections 2, 3, 9, 10, 12 and 14. There is no portal here, which clients are told, and then come to the gateway.
  */
 
+import { EspReceiver } from '../../esp/packet.ts';
+import { tunnelIdOf } from '../../esp/spi.ts';
 import { parseForm } from '../../http/form-urlencoded.ts';
 import { type HttpRequest, type HttpResponse, headerValue } from '../../http/message.ts';
 import { pathOf } from '../../http/request-target.ts';
+import type { Millis } from '../../tunnel/packet.ts';
+import type { SessionTerms } from '../../tunnel/session-terms.ts';
+import { copyOf } from '../../wire/copy.ts';
+import type { IpAddress } from '../../wire/ip-address.ts';
 import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, Visitor } from '../gateway-protocol.ts';
 import { cookieOffWire } from '../hex-cookie.ts';
 import { granted, notFound, type PageFront, servePages } from '../page-gateway.ts';
-import { parseLoginForm, userAgentOf } from '../page-login.ts';
-import { renderConfiguration } from './configuration.ts';
+import { type LoginFields, parseLoginForm, userAgentOf } from '../page-login.ts';
+import { keysLife, renderConfiguration } from './configuration.ts';
 import { failure, NO_ADDRESS, NO_SESSION, noReportNeeded, notByGet, success, tunnelRefused, xml } from './gateway-answer.ts';
+import { GpEspTunnel } from './gateway-esp-tunnel.ts';
 import { GatewayLogin } from './gateway-login.ts';
-import { GpGatewayTunnel, tunnelMtu } from './gateway-tunnel.ts';
+import { askedAddress, tunnelMtu } from './gateway-terms.ts';
+import { GpGatewayTunnel } from './gateway-tunnel.ts';
+import { chooseAlgorithms, type EspOffer, newOffer } from './ipsec.ts';
 import { PATHS, USER_AGENT } from './paths.ts';
 import { NO_PORTAL, renderPrelogin } from './prelogin.ts';
 
@@ -79,7 +88,7 @@ class Front implements PageFront {
     if (session === undefined) return failure(NO_SESSION);
     switch (path) {
       case PATHS.configuration:
-        return this.#configuration(session, wishesOf(request, fields), fields.get('app-version') !== WITHOUT_IPV6_ROUTES);
+        return this.#configuration(session, wishesOf(request, fields), fields);
       case PATHS.logOut:
         await session.end({ kind: 'log-off', message: 'The user has left.' });
         return success();
@@ -88,19 +97,39 @@ class Front implements PageFront {
     }
   }
 
-  async #configuration(session: GatewaySession, wishes: LeaseWishes, saysIpv6Routes: boolean): Promise<HttpResponse> {
+  async #configuration(session: GatewaySession, wishes: LeaseWishes, fields: LoginFields): Promise<HttpResponse> {
     const terms = await granted(session, () => session.preview(wishes), this.#visitor.log);
     if (terms === undefined) return failure(NO_ADDRESS);
-    const { config, gatewayIpv4, times } = terms;
+    const { config } = terms;
+    const timeout = keysLife(terms.times.rekey || DEFAULT_TIMEOUT);
+    const saysIpv6Routes = fields.get('app-version') !== WITHOUT_IPV6_ROUTES;
+    const asked = askedAddress(terms);
+    const esp = asked && (await this.#esp(session, { terms, asked, wishes, fields, timeout }));
     return xml(
       renderConfiguration(
         {
-          ...{ config, mtu: tunnelMtu(terms), timeout: times.rekey || DEFAULT_TIMEOUT, user: session.user, saysIpv6Routes },
-          ...(gatewayIpv4 !== undefined && { gatewayIpv4 }),
+          ...{ config, mtu: tunnelMtu(terms), timeout, user: session.user, saysIpv6Routes },
+          ...(asked !== undefined && { asked }),
+          ...(esp !== undefined && { esp }),
         },
         this.#visitor.now(),
       ),
     );
+  }
+
+  /** New keys each time, and whoever speaks under them next is this session's client. Undefined: TLS only. */
+  async #esp(session: GatewaySession, { terms, asked, wishes, fields, timeout }: EspWishes): Promise<EspOffer | undefined> {
+    const { crypto, log } = this.#visitor;
+    const algorithms = chooseAlgorithms(fields.get('enc-algo') ?? '', fields.get('hmac-algo') ?? '');
+    const cookie = cookieOffWire(fields.get('authcookie') ?? '');
+    if (terms.datagram === undefined || algorithms === undefined || cookie === undefined) return undefined;
+    const offer = newOffer(crypto, terms.datagram.port, algorithms);
+    const isExpected = await session.expect({
+      ...{ datagramId: tunnelIdOf(offer.toGateway.spi), cookie, wishes },
+      opens: (datagram) => new EspReceiver(crypto, offer.toGateway).open(copyOf(datagram)),
+      tunnel: (leased) => new GpEspTunnel({ crypto, log, terms: leased, offer, asked, keysLife: timeout }),
+    });
+    return isExpected ? offer : undefined;
   }
 
   async #tunnel(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
@@ -123,6 +152,14 @@ class Front implements PageFront {
   #banner(): string {
     return this.#visitor.host.preLoginBanner ?? 'Enter login credentials';
   }
+}
+
+interface EspWishes {
+  readonly terms: SessionTerms;
+  readonly asked: IpAddress;
+  readonly wishes: LeaseWishes;
+  readonly fields: LoginFields;
+  readonly timeout: Millis;
 }
 
 const LABELS = { usernameLabel: 'Username', passwordLabel: 'Password' } as const;

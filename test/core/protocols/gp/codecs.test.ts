@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { PeerMisbehavedError, PeerRefusedError, SallyportError, UnsupportedError } from '../../../../src/core/errors.ts';
-import { parseXml } from '../../../../src/core/markup/xml.ts';
+import { checksumOf, sumWords } from '../../../../src/core/ip/checksum.ts';
+import { parseXml, renderXml } from '../../../../src/core/markup/xml.ts';
 import { parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/gp/configuration.ts';
 import { FrameReader, writeFrame, writeKeepalive } from '../../../../src/core/protocols/gp/frame.ts';
+import { chooseAlgorithms, newOffer, parseIpsec, renderIpsec } from '../../../../src/core/protocols/gp/ipsec.ts';
 import { wayOf } from '../../../../src/core/protocols/gp/login.ts';
 import { parseLoginAnswer, renderAdmission, renderChallenge } from '../../../../src/core/protocols/gp/login-answer.ts';
+import { clientProbe, gatewayProbe } from '../../../../src/core/protocols/gp/magic-ping.ts';
 import { readPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
 import { parsePrelogin, renderPrelogin } from '../../../../src/core/protocols/gp/prelogin.ts';
 import { parseSessionCookie, renderSessionCookie } from '../../../../src/core/protocols/gp/session-cookie.ts';
@@ -16,6 +19,7 @@ import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { fromHex, toBase64, toHex } from '../../../../src/core/wire/text.ts';
 import { CollectingSink } from '../../../support/collecting-sink.ts';
+import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 
 const DATA = fromHex(`1a2b3c4d080000340100000000000000
   4500003400010000400156af0a0908070a0908010800372812340001 73616c6c79706f72742d746573742d7061796c6f61642d2d`);
@@ -127,6 +131,7 @@ describe('GlobalProtect documents', () => {
     assert.deepEqual(others, {
       ...{ mtu: 1400, lifetime: 86_400_000, renewAfter: 7_140_000, tunnelPath: '/ssl-tunnel-connect.sslvpn', warnings: [] },
     });
+    assert.throws(() => parseConfiguration(CONFIGURATION.replace('>10.9.8.7<', '>127.127.127.127<')), UnsupportedError);
     const withTag = (tag: string) => CONFIGURATION.replace('<wins>', `${tag}<wins>`);
     assert.throws(() => parseConfiguration(withTag('<hs-key>1</hs-key>')), UnsupportedError);
     assert.throws(() => parseConfiguration(CONFIGURATION.replace('/ssl-tunnel', 'https://elsewhere /ssl-tunnel')), PeerMisbehavedError);
@@ -151,6 +156,12 @@ describe('GlobalProtect documents', () => {
     };
     const offer = { config, mtu: 1380, timeout: 7_200_000, user: 'alice', saysIpv6Routes: true };
     assert.deepEqual(parseConfiguration(renderConfiguration(offer, 0)).config, config);
+    const { ipv6, ...ipv4Only } = config;
+    assert.deepEqual(
+      parseConfiguration(renderConfiguration(offer, 0), false).config,
+      { ...ipv4Only, dns: [ip('10.9.8.53')], include: [net('10.0.0.0/8')] },
+      'nothing of IPv6 for whom it was not asked for',
+    );
     const without = parseConfiguration(renderConfiguration({ ...offer, saysIpv6Routes: false }, 0)).config;
     assert.deepEqual(without.include.map(formatCidr), ['10.0.0.0/8']);
   });
@@ -204,6 +215,139 @@ describe('GlobalProtect documents', () => {
           throwsOwnErrorsOnly(() => readPolicy(parseXml(text), 'XX'));
         },
       ),
+    );
+  });
+});
+
+/** Spec 16 and 18.1. */
+const hexFrom = (start: number, length: number) => toHex(Uint8Array.from({ length }, (_, i) => start + i));
+const IPSEC = `<ipsec><udp-port>4501</udp-port><ipsec-mode>esp-tunnel</ipsec-mode><enc-algo>aes-128-cbc</enc-algo>
+  <hmac-algo>sha1</hmac-algo><c2s-spi>0x11223344</c2s-spi><s2c-spi>0x55667788</s2c-spi>
+  <akey-s2c><bits>160</bits><val>${hexFrom(0xc0, 20)}</val></akey-s2c><ekey-s2c><bits>128</bits><val>${hexFrom(0x40, 16)}</val></ekey-s2c>
+  <akey-c2s><bits>160</bits><val>${hexFrom(0x80, 20)}</val></akey-c2s><ekey-c2s><bits>128</bits><val>${hexFrom(0, 16)}</val></ekey-c2s></ipsec>`;
+const withEsp = (ipsec: string, document = CONFIGURATION) => document.replace('</response>', `${ipsec}</response>`);
+const espOf = (ipsec: string, document?: string) => parseConfiguration(withEsp(ipsec, document)).esp;
+
+describe('GlobalProtect’s ESP', () => {
+  it('has keys for both ways, and somebody to ask', () => {
+    const esp = espOf(IPSEC);
+    assert.ok(typeof esp === 'object');
+    assert.deepEqual([esp.port, esp.toGateway.spi, esp.toClient.spi], [4501, 0x11223344, 0x55667788]);
+    assert.deepEqual([toHex(esp.toGateway.key), toHex(esp.toGateway.macKey)], [hexFrom(0, 16), hexFrom(0x80, 20)]);
+    assert.deepEqual([toHex(esp.toClient.key), toHex(esp.toClient.macKey)], [hexFrom(0x40, 16), hexFrom(0xc0, 20)]);
+    assert.deepEqual([formatIp(esp.ping.client), formatIp(esp.ping.gateway)], ['10.9.8.7', '10.9.8.1']);
+    assert.equal(typeof espOf(IPSEC.replace('aes-128-cbc', 'aes128').replace('0x11223344', 'DEADBEEF')), 'object');
+    assert.equal(parseConfiguration(CONFIGURATION).esp, undefined);
+  });
+
+  it('is asked by IPv6 where both have an address of it', () => {
+    const both = CONFIGURATION.replace('<wins>', '<ip-address-v6>fd00:9::7</ip-address-v6><gw-address-v6>fd00:9::1</gw-address-v6><wins>');
+    const esp = espOf(IPSEC, both);
+    assert.equal(typeof esp === 'object' && formatIp(esp.ping.gateway), 'fd00:9::1');
+    const without = parseConfiguration(withEsp(IPSEC, both), false).esp;
+    assert.equal(typeof without === 'object' && formatIp(without.ping.gateway), '10.9.8.1');
+  });
+
+  it('is not used with anything in it that cannot be', () => {
+    for (const [from, to] of [
+      ['<val>c0', '<val>'],
+      ['<bits>160<', '<bits>152<'],
+      ['0x11223344', '0xff'],
+      ['0x55667788', '0x155667788'],
+      ['4501', '70000'],
+      ['4501', ''],
+      ['sha1', 'md5'],
+      ['aes-128-cbc', 'aes-128-gcm'],
+      ['>4041', '>zz41'],
+      ['ekey-c2s', 'other'],
+    ] as const) {
+      assert.equal(typeof espOf(IPSEC.replaceAll(from, to)), 'string', `${from} ${to}`);
+    }
+    assert.equal(espOf(IPSEC, CONFIGURATION.replace(/<gw-address>.*<\/gw-address>/, '')), 'no address to ask');
+  });
+
+  it('comes back as it was rendered, and is chosen best first', () => {
+    const algorithms = chooseAlgorithms('aes-256-gcm,aes-128-gcm,aes-128-cbc,', 'sha1,md5,sha256');
+    assert.deepEqual(algorithms, { cipher: 'aes-128-cbc', mac: 'sha256' });
+    assert.deepEqual(chooseAlgorithms('aes-128-cbc,aes-256-cbc', 'sha1'), { cipher: 'aes-256-cbc', mac: 'sha1' });
+    for (const [ciphers, macs] of [
+      ['', ''],
+      ['aes-128-cbc', 'md5'],
+      ['aes-256-gcm', 'sha1'],
+      ['constructor', 'constructor'],
+    ] as const) {
+      assert.equal(chooseAlgorithms(ciphers, macs), undefined);
+    }
+    const offer = newOffer(new SeededCrypto(1), 4501, algorithms ?? assert.fail());
+    assert.deepEqual(parseIpsec(renderIpsec(offer)), offer);
+    assert.deepEqual(parseIpsec(parseXml(renderXml(renderIpsec(offer)))), offer);
+  });
+
+  /** Spec 18.2. */
+  const PINGS = [
+    {
+      ends: ['10.9.8.7', '10.9.8.1'],
+      request: '4500002c474740004001cf700a0908070a09080108000b08474700016d6f6e69746f72000070616e20686120',
+      reply: '4500002c474740004001cf700a0908010a09080700001308474700016d6f6e69746f72000070616e20686120',
+    },
+    {
+      ends: ['fd00:9::7', 'fd00:9::1'],
+      request:
+        '6000000000183a80fd000009000000000000000000000007fd00000900000000000000000000000180009899474700016d6f6e69746f72000070616e20686120',
+      reply:
+        '6000000000183a80fd000009000000000000000000000001fd00000900000000000000000000000781009799474700016d6f6e69746f72000070616e20686120',
+    },
+  ] as const;
+
+  it('is asked and answered by the pings of the specification', () => {
+    for (const { ends, request, reply } of PINGS) {
+      const [client, gateway] = ends.map((text) => parseIp(text) ?? assert.fail(text));
+      if (client === undefined || gateway === undefined) assert.fail();
+      const [asking, answering] = [clientProbe({ client, gateway }), gatewayProbe([gateway])];
+      const asked = asking.request(1);
+      assert.equal(toHex(asked.bytes), request);
+      const answered = answering.read(asked);
+      assert.ok(typeof answered === 'object');
+      assert.equal(toHex(answered.answer.bytes), reply);
+      assert.equal(answered.answer.nextHeader, asked.nextHeader);
+      assert.equal(asking.read(answered.answer), 'answer');
+      // What is not quite so is a packet like others.
+      const changed = (text: string, at: number) => ({ bytes: fromHex(text).fill(1, at, at + 1), nextHeader: asked.nextHeader });
+      const words = request.length / 2 - 16;
+      for (const at of [words, words + 15, words - 8]) assert.equal(answering.read(changed(request, at)), 'data', `${at}`);
+      for (const at of [words, words + 15, words - 8]) assert.equal(asking.read(changed(reply, at)), 'data', `${at}`);
+      assert.equal(asking.read(asked), 'data');
+      assert.equal(gatewayProbe([client]).read(asked), 'data');
+      assert.equal(answering.read({ ...asked, bytes: asked.bytes.subarray(0, -1) }), 'data');
+    }
+  });
+
+  it('answers longer pings as long as they are', () => {
+    const { ends } = PINGS[0];
+    const gateway = parseIp(ends[1]) ?? assert.fail();
+    const long = fromHex(
+      `45000054474740004001cf480a0908070a0908010800000047470001
+       6d6f6e69746f72000070616e20686120303132333435363738393a3b3c3d3e3f202122232425262728292a2b2c2d2e2f1011121314151617`,
+    );
+    const answered = gatewayProbe([gateway]).read({ bytes: long, nextHeader: 4 });
+    assert.ok(typeof answered === 'object');
+    assert.deepEqual([answered.answer.bytes.length, answered.answer.bytes.subarray(28)], [84, long.subarray(28)]);
+    assert.equal(checksumOf(sumWords(answered.answer.bytes, 20, 84)), 0);
+  });
+
+  it('reads whatever comes as a packet, or a ping', () => {
+    const gateway = parseIp('10.9.8.1') ?? assert.fail();
+    const probes = [gatewayProbe([gateway]), clientProbe({ client: gateway, gateway })];
+    const { request } = PINGS[0];
+    const cut = fc.tuple(fc.nat(44), fc.nat(43), fc.nat(255)).map(([end, at, byte]) =>
+      fromHex(request)
+        .fill(byte, at, at + 1)
+        .slice(0, end),
+    );
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ maxLength: 80 }), cut), (bytes) => {
+        for (const probe of probes) probe.read({ bytes, nextHeader: 4 });
+      }),
     );
   });
 });

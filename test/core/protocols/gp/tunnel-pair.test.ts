@@ -1,28 +1,37 @@
-/** GlobalProtect's tunnel over TLS against itself: both ends in memory. */
+/** GlobalProtect's tunnel against itself, by ESP and over TLS: both ends in memory. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { EspReceiver } from '../../../../src/core/esp/packet.ts';
+import { tunnelIdOf } from '../../../../src/core/esp/spi.ts';
 import type { HttpResponse } from '../../../../src/core/http/message.ts';
 import { silentLogger } from '../../../../src/core/log.ts';
+import type { ExpectedFlow } from '../../../../src/core/protocols/gateway-protocol.ts';
 import { GpClient } from '../../../../src/core/protocols/gp/client.ts';
 import { GpClientTunnel } from '../../../../src/core/protocols/gp/client-tunnel.ts';
 import { renderConfiguration } from '../../../../src/core/protocols/gp/configuration.ts';
 import { writeKeepalive } from '../../../../src/core/protocols/gp/frame.ts';
+import { GpEspTunnel } from '../../../../src/core/protocols/gp/gateway-esp-tunnel.ts';
 import { GpGatewayTunnel } from '../../../../src/core/protocols/gp/gateway-tunnel.ts';
+import { type EspOffer, newOffer } from '../../../../src/core/protocols/gp/ipsec.ts';
 import { StreamLink } from '../../../../src/core/protocols/gp/stream-link.ts';
 import { Secret } from '../../../../src/core/secret.ts';
-import { parseIp } from '../../../../src/core/wire/ip-address.ts';
+import { type IpAddress, parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
 import { CollectingSink } from '../../../support/collecting-sink.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
+import type { LinkConditions } from '../../../support/link-model.ts';
 import { PlayedIo, reply } from '../../../support/played-io.ts';
 import { PAIR_TERMS, PppTunnelPair } from '../../../support/ppp-tunnel-pair.ts';
 import { missing } from '../../../support/requirements.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
+import { SeededRandom } from '../../../support/seeded-random.ts';
 import { sized } from '../../../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../../../support/throwaway-certificate.ts';
 import { TestPath, TunnelEnd } from '../../../support/tunnel-end.ts';
 
 const RUNS = sized(12, 400);
+const ESP_RUNS = sized(12, 10_000);
+const OFFER = newOffer(new SeededCrypto(4), 4501, { cipher: 'aes-256-cbc', mac: 'sha256' });
 const COOKIE = 'authcookie=ab&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=laptop';
 
 function packet(number: number, length = 100): Uint8Array {
@@ -37,6 +46,17 @@ const LABEL = '2be73ff532b6f62206bcff4e38862bff';
 const PLAIN = 'client-type=1&protocol-version=p1&internal=no&app-version=6.3.3-619&ipv6-support=yes&clientos=Linux&os-version=linux-64';
 const ALGORITHMS = 'hmac-algo=sha256%2Csha1&enc-algo=aes-256-cbc%2Caes-128-cbc';
 
+function expectedFlow(offer: EspOffer, asked: IpAddress, seed: number): ExpectedFlow {
+  const crypto = new SeededCrypto(seed + 1);
+  return {
+    ...{ datagramId: tunnelIdOf(offer.toGateway.spi), cookie: new Secret(COOKIE), wishes: WISHES },
+    opens: (datagram) => new EspReceiver(crypto, offer.toGateway).open(new Uint8Array(datagram)),
+    tunnel: (terms) => new GpEspTunnel({ crypto, log: silentLogger, terms, offer, asked, keysLife: 600_000 }),
+  };
+}
+
+const WISHES = { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: '' };
+
 describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') }, () => {
   let certificate: ThrowawayCertificate;
   before(() => {
@@ -47,8 +67,17 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     seed = 1,
     denial,
     version,
+    esp,
+    link,
+    usesDatagrams = true,
+    mtu = 1380,
   }: {
     readonly seed?: number;
+    /** The gateway offers ESP. */
+    readonly esp?: EspOffer;
+    readonly link?: Partial<LinkConditions>;
+    readonly usesDatagrams?: boolean;
+    readonly mtu?: number;
     readonly denial?: HttpResponse;
     readonly version?: string;
   } = {}) {
@@ -61,9 +90,10 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
         httpAuth: [],
         compression: 'none',
       },
-      ...{ wantsIpv6: true, usesDatagrams: true, datagramCiphers: { allowsLegacy: false } },
+      ...{ wantsIpv6: true, usesDatagrams, datagramCiphers: { allowsLegacy: false } },
     });
-    const offer = { config: PAIR_TERMS.config, mtu: 1380, timeout: 600_000, user: 'alice', saysIpv6Routes: true };
+    const asked = PAIR_TERMS.gatewayIpv4 ?? assert.fail();
+    const offer = { config: PAIR_TERMS.config, mtu, timeout: 600_000, user: 'alice', saysIpv6Routes: true, asked, ...(esp && { esp }) };
     const io = new PlayedIo([
       {
         sent: `POST /ssl-vpn/getconfig.esp ${PLAIN.replace('6.3.3-619', version ?? '6.3.3-619')}&${ALGORITHMS}&${COOKIE}`,
@@ -82,9 +112,9 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
           assert.deepEqual([request.target, request.headers], ['/ssl-tunnel-connect.sslvpn?authcookie=ab&user=alice', []]);
           return new GpGatewayTunnel(silentLogger, PAIR_TERMS);
         },
-        front: { kind: 'tunnel', greet: () => assert.fail('no UDP'), tunnel: () => assert.fail('no UDP') },
+        ...(esp && { expected: expectedFlow(esp, asked, seed) }),
       },
-      { seed, certificate, ...(denial !== undefined && { denial }) },
+      { seed, certificate, ...(link && { link }), ...(denial !== undefined && { denial }) },
     );
   }
 
@@ -97,6 +127,116 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     pair.gateway?.send(packet(2));
     pair.clock.advance(100);
     assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [[packet(1)], [packet(2)]]);
+  });
+
+  it('is up by ESP where the gateway offers it and answers, with the gateway’s MTU, and never opens a stream', async () => {
+    const pair = await open({ esp: OFFER });
+    assert.equal(pair.start(5000), 'datagram');
+    assert.deepEqual([pair.plans, pair.client.mtu, pair.gateway?.mtu], [['udp'], 1380, 1380]);
+    pair.client.send(packet(1));
+    pair.gateway?.send(packet(2));
+    pair.clock.advance(100);
+    assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [[packet(1)], [packet(2)]]);
+    const status = pair.client.machine.status(pair.clock.now);
+    assert.deepEqual([status.datagram.state, status.datagram.cipherSuite], ['established', 'ESP-AES-256-CBC-SHA256']);
+  });
+
+  it('reckons with what the way holds where the gateway leaves that to it', async () => {
+    const pair = await open({ esp: OFFER, mtu: 0 });
+    pair.start(5000);
+    assert.equal(pair.client.mtu, 1326, 'of a link of 1406 bytes, which is reckoned with where nobody knows better');
+  });
+
+  it('goes by TLS where the user wants no UDP, and five seconds later where nobody answers it', async () => {
+    const without = await open({ esp: OFFER, usesDatagrams: false });
+    assert.equal(without.start(5000), 'stream');
+    assert.deepEqual(without.plans, ['gateway']);
+    const pair = await open({ esp: OFFER });
+    pair.isUdpOpen = false;
+    assert.equal(pair.start(10_000), 'stream');
+    assert.ok(pair.clock.now > 5000 && pair.clock.now < 5200, `${pair.clock.now}`);
+    pair.isUdpOpen = true;
+    pair.clock.advance(120_000);
+    assert.deepEqual(pair.plans, ['udp', 'gateway'], 'the gateway has forgotten the keys: UDP is not tried again');
+  });
+
+  it('is alive by ESP while nothing is sent, and follows a client whose port changes', async () => {
+    const pair = await open({ esp: OFFER });
+    pair.start(5000);
+    pair.clock.advance(100_000);
+    assert.equal(pair.gateway?.paths.length, 1);
+    pair.rebind();
+    pair.client.send(packet(1));
+    pair.clock.advance(100);
+    pair.gateway?.send(packet(2));
+    pair.clock.advance(100);
+    assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [[packet(1)], [packet(2)]]);
+    assert.deepEqual([pair.gateway?.paths.length, pair.plans], [1, ['udp']]);
+  });
+
+  it('tries another flow under the same keys when the gateway is silent, then TLS, and asks for no configuration', async () => {
+    const pair = await open({ esp: OFFER });
+    pair.start(5000);
+    const { gateway } = pair;
+    pair.isUdpOpen = false;
+    pair.clock.runUntil(() => pair.plans.length > 1, 30_000);
+    pair.isUdpOpen = true;
+    pair.clock.advance(1000);
+    pair.client.send(packet(1));
+    pair.clock.advance(100);
+    assert.deepEqual([pair.plans, pair.gateway === gateway, gateway?.delivered], [['udp', 'udp'], true, [packet(1)]]);
+    pair.isUdpOpen = false;
+    pair.clock.runUntil(() => pair.client.up?.kind === 'stream', 60_000);
+    assert.deepEqual([pair.plans, gateway?.closed?.kind], [['udp', 'udp', 'udp', 'gateway'], 'replaced']);
+    pair.client.send(packet(2));
+    pair.clock.advance(100);
+    assert.deepEqual(pair.gateway?.delivered, [packet(2)]);
+  });
+
+  it('is opened anew a minute before its keys are over, and is forgotten by a gateway whose client is gone', async () => {
+    const renewed = await open({ esp: OFFER });
+    renewed.start(5000);
+    const closedAt = (end: TunnelEnd | undefined, limit: number) => {
+      renewed.clock.runUntil(() => end?.closed !== undefined, limit);
+      return [renewed.clock.now, end?.closed?.kind, end?.closed?.error?.code];
+    };
+    assert.deepEqual(closedAt(renewed.client, 600_000), [540_000, 'renew', undefined]);
+    const { gateway, clock } = renewed;
+    const heardAt = clock.now;
+    const [goneAt, ...why] = closedAt(gateway, 70_000);
+    assert.deepEqual([Number(goneAt) - heardAt <= 60_000, ...why], [true, 'path-lost', 'ERR_PEER_DEAD']);
+  });
+
+  it('lets nothing through by ESP that is not the client’s own, and nothing that is not under its keys', async () => {
+    const pair = await open({ esp: OFFER });
+    pair.start(5000);
+    const spoofed = packet(3);
+    spoofed[15] = 51;
+    pair.client.send(spoofed);
+    pair.client.send(packet(4));
+    pair.clock.advance(100);
+    assert.deepEqual(pair.gateway?.delivered, [packet(4)]);
+    const stranger = await open({ esp: { ...OFFER, toGateway: { ...OFFER.toGateway, macKey: new Uint8Array(32) } } });
+    assert.equal(stranger.start(10_000), 'datagram', 'both have these keys');
+    const expected = expectedFlow(OFFER, PAIR_TERMS.gatewayIpv4 ?? assert.fail(), 1);
+    assert.equal(expected.opens(new Uint8Array(100).fill(7)), false);
+  });
+
+  it(`comes up by one or the other, and delivers by both, whatever UDP does to it, ${ESP_RUNS} times`, async () => {
+    for (let seed = 1; seed <= ESP_RUNS; seed++) {
+      const random = new SeededRandom(seed);
+      const link = { loss: random.fraction() * 0.4, duplication: random.fraction() * 0.2, jitter: 30 };
+      const pair = await open({ seed, esp: OFFER, link });
+      pair.start(30_000);
+      const sent = Array.from({ length: 10 }, (_, number) => packet(number));
+      const came = pair.carry(sent, 5);
+      assert.ok(came.length >= 5, `seed ${seed}: ${came.length}`);
+      const known = new Set(sent.map(String));
+      assert.ok(
+        came.every((bytes) => known.has(String(bytes))),
+        `seed ${seed}`,
+      );
+    }
   });
 
   it('has the version that somebody chose', async () => {
@@ -129,7 +269,7 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     const clock = new FakeClock();
     const request = new Uint8Array(1);
     const config = PAIR_TERMS.config;
-    const tunnel = new GpClientTunnel({ log: silentLogger, request, config, mtuOf: () => 1380, dpd: 10_000 });
+    const tunnel = new GpClientTunnel({ crypto: new SeededCrypto(1), log: silentLogger, request, config, mtuOf: () => 1380, dpd: 10_000 });
     const client = new TunnelEnd(tunnel, clock, () => undefined);
     const path = new TestPath('stream', client, () => undefined);
     clock.advance(1);

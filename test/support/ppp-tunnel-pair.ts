@@ -60,6 +60,8 @@ export interface PairOptions {
   readonly denial?: HttpResponse;
   /** For UDP. */
   readonly certificate?: ThrowawayCertificate;
+  /** Engines carry flows that are expected. */
+  readonly engine?: boolean;
 }
 
 export class PppTunnelPair {
@@ -174,7 +176,8 @@ export class PppTunnelPair {
     this.gateway = gateway;
     if (this.#stream !== undefined && kind === 'stream') this.#stream.gateway = path;
     gateway.add(path);
-    gateway.turn((running, sink) => running.opened(path, facts(GATEWAY_END, CLIENT_END), this.clock.now, sink));
+    const engine = this.#options.engine === true && this.#vendor.expected !== undefined && kind === 'datagram';
+    gateway.turn((running, sink) => running.opened(path, facts(GATEWAY_END, CLIENT_END, engine), this.clock.now, sink));
     if (rest !== undefined && rest.length > 0) gateway.receive(path, rest);
     return path;
   }
@@ -215,7 +218,7 @@ export class PppTunnelPair {
       if (theirs !== undefined) this.#met?.receive(theirs.path, bytes);
     });
     this.client.add(path);
-    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
+    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END, this.#options.engine), this.clock.now, sink));
   }
 
   /** Another flow of the tunnel that runs, or the first of the one that is expected: once. */
@@ -229,7 +232,7 @@ export class PppTunnelPair {
     const path = new TestPath('datagram', this.#met, down);
     if (this.#met.closed !== undefined) return undefined;
     this.#met.add(path);
-    this.#met.turn((machine, sink) => machine.opened(path, facts(GATEWAY_END, CLIENT_END), this.clock.now, sink));
+    this.#met.turn((machine, sink) => machine.opened(path, facts(GATEWAY_END, CLIENT_END, this.#options.engine), this.clock.now, sink));
     return path;
   }
 }
@@ -301,6 +304,6 @@ class Stranger {
   }
 }
 
-function facts(local: Endpoint, remote: Endpoint): PathFacts {
-  return { local, remote, engine: false, tls: { cipherSuite: 'TLSv1.3-TLS_AES_256_GCM_SHA384' } };
+function facts(local: Endpoint, remote: Endpoint, engine = false): PathFacts {
+  return { local, remote, engine, tls: { cipherSuite: 'TLSv1.3-TLS_AES_256_GCM_SHA384' } };
 }

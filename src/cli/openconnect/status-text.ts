@@ -1,4 +1,5 @@
 /** How a running session is described: the `Configured as` line and the statistics of SIGUSR1 (spec "CLI", sections 5.5 and 5.6). */
+import type { LogFields } from '../../core/log.ts';
 import type { InterfaceAddress, TunnelConfig } from '../../core/tunnel/config.ts';
 import type { PathStatus, TunnelStatus } from '../../core/tunnel/machine.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
@@ -20,7 +21,12 @@ export function configuredAs(session: SessionFacts): string {
     status.stream,
     status.stream.state === 'established' || status.stream.state === 'connected' ? 'connected' : 'disconnected',
   );
-  return `Configured as ${addresses.join(' + ')}, with ${stream} and ${path('DTLS', status.datagram, DATAGRAM_STATES[status.datagram.state])}`;
+  return `Configured as ${addresses.join(' + ')}, with ${stream} and ${path(datagramName(status.datagram.cipherSuite), status.datagram, DATAGRAM_STATES[status.datagram.state])}`;
+}
+
+/** What a datagram path is called, which its cipher tells. Without one it is DTLS that is not there. */
+export function datagramName(cipherSuite: LogFields[string]): 'DTLS' | 'ESP' {
+  return String(cipherSuite).startsWith('ESP-') ? 'ESP' : 'DTLS';
 }
 
 function ipv6Text({ address, prefix }: InterfaceAddress): string {

@@ -8,7 +8,7 @@
 import type { LogFields, LogLevel } from '../../core/log.ts';
 import { printable } from '../../core/wire/text.ts';
 import type { MessageLevel } from './settings.ts';
-import { expiryLine } from './status-text.ts';
+import { datagramName, expiryLine } from './status-text.ts';
 
 export interface ProgressLine {
   readonly level: MessageLevel;
@@ -114,7 +114,13 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'connect header': { level: 2, text: '{name}: {value}' },
   'tunnel failed': { level: 0, text: 'Creating SSL connection failed', isBare: true },
   'stream up': { level: 1, text: 'CSTP connected. DPD {dpd}, Keepalive {keepalive}' },
-  'datagram up': { level: 1, text: 'Established DTLS connection (using Sallyport). Ciphersuite {cipherSuite}.' },
+  'datagram up': {
+    level: 1,
+    text: ({ cipherSuite }) =>
+      datagramName(cipherSuite) === 'ESP'
+        ? 'ESP session established with server'
+        : `Established DTLS connection (using Sallyport). Ciphersuite ${cipherSuite ?? ''}.`,
+  },
   'datagram disabled': { level: 0, text: (fields) => `Set up UDP failed; using SSL instead${optional(': ', fields.reason)}` },
   configured: { level: 1, text: '{text}' }, // by configuredAs() of status-text.ts
   'session expires': { level: 1, text: (fields) => expiryLine(new Date(Number(fields.at))) },

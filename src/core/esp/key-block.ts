@@ -46,6 +46,11 @@ export function keysOf({ spi, bytes }: KeyBlock, { cipher, mac }: EspAlgorithms)
   return { spi, cipher, mac, key: bytes.slice(0, length), macKey: bytes.slice(length, length + ESP_MAC_KEY_LENGTHS[mac]) };
 }
 
+/** For people. */
+export function algorithmsText({ cipher, mac }: EspAlgorithms): string {
+  return `ESP-${cipher.toUpperCase()}-${mac.toUpperCase()}`;
+}
+
 function keyOf<Name extends string>(ids: Readonly<Record<Name, number>>, id: number): Name | undefined {
   return (Object.keys(ids) as Name[]).find((name) => ids[name] === id);
 }

@@ -1,4 +1,5 @@
 /** A look at the packets inside a tunnel: what is no IP packet is dropped before any device sees it (spec "AnyConnect", section 12.1). */
+import type { Packet } from './packet.ts';
 
 const MIN_IPV4_LENGTH = 20;
 const MIN_IPV6_LENGTH = 40;
@@ -29,4 +30,8 @@ export function ipPacketLength(bytes: Uint8Array, start: number, end: number): n
     default:
       return NO_LENGTH.none;
   }
+}
+
+export function isOfFamily({ buffer, start }: Packet, family: 4 | 6): boolean {
+  return (buffer[start] ?? 0) >>> 4 === family;
 }

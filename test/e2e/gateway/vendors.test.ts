@@ -44,7 +44,7 @@ const VENDORS = [
   },
   {
     ...{ vendor: 'pulse', settings: { 'vpn-protocols': 'anyconnect pulse' }, deadCookie: 'x'.repeat(43) },
-    ...{ ...BOTH, hasDatagrams: false, kicked: SAID },
+    ...{ ...BOTH, kicked: SAID },
   },
 ] as const;
 
@@ -52,7 +52,7 @@ const AMOUNTS = { up: sized(4e6, 100e6), down: sized(4e6, 100e6) };
 
 const WAYS = [
   { way: 'TLS', args: ['--no-dtls'] },
-  { way: 'DTLS', args: [] },
+  { way: 'UDP', args: [] },
 ] as const;
 
 const CLIENTS = [
@@ -69,7 +69,9 @@ for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked } of VEN
           await using scene = await openGateway({ settings });
           const client = await scene.connect({ command, args: [protocol, ...args] });
           const { ipv4, dtls } = await client.configured();
-          assert.match(dtls, way === 'DTLS' ? /connected|established/ : /disabled/);
+          assert.match(dtls, way === 'UDP' ? /connected|established|in progress/ : /disabled/);
+          // Observed: openconnect does not wait for ESP.
+          if (dtls === 'in progress') await client.program.waitFor(/^ESP session established with server$/m);
           await scene.assertAnswers(INSIDE.ipv4);
           for (const address of inside) await scene.transfer(address, AMOUNTS);
           const [user] = await scene.ocserv.control.users();

@@ -6,6 +6,7 @@
  *   version ─► information ─► identity ─► user agent [cookie] ─► questions … ─► cookie ─► success ─► configuration ─► end
  */
 import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
+import type { KeyBlock } from '../../esp/key-block.ts';
 import type { Secret } from '../../secret.ts';
 import { copyOf } from '../../wire/copy.ts';
 import {
@@ -18,9 +19,10 @@ import {
   VERSION_REQUEST,
 } from './auth-payload.ts';
 import { AVP_CODES, type Avp, decodeAvps, encodeAvps, textAvp, textOf } from './avp.ts';
-import { type PulseConfiguration, parseConfiguration } from './configuration.ts';
+import { type EspTerms, type PulseConfiguration, parseConfiguration } from './configuration.ts';
 import { configurationKind } from './container.ts';
 import { EAP_CODES, EAP_METHODS, type EapPacket } from './eap.ts';
+import { decodeEspOffer } from './esp-configuration.ts';
 import { decodeFatalError } from './fatal-error.ts';
 import { IFT_KINDS, IftDeframer, IftWriter } from './ift-packet.ts';
 import { type Question, questionOf } from './question.ts';
@@ -35,6 +37,8 @@ export type ExchangeStep =
   /** To be answered by {@link ClientExchange.answer}. */
   | { readonly type: 'question'; readonly question: Question }
   | { readonly type: 'logged-in'; readonly cookie: string }
+  /** Keys for ESP, to be answered if it is wanted. */
+  | { readonly type: 'esp-offered'; readonly terms: EspTerms; readonly offer: KeyBlock }
   | { readonly type: 'configured'; readonly configuration: PulseConfiguration; readonly rest: Uint8Array };
 
 export interface ExchangeOptions {
@@ -94,9 +98,7 @@ export class ClientExchange {
         if (this.#cookie === '') throw new PeerMisbehavedError('The gateway ended the log-in without a cookie.');
         return { type: 'logged-in', cookie: this.#cookie };
       case IFT_KINDS.configuration:
-        // What there is for ESP is not answered: the gateway then has TLS only.
-        if (configurationKind(payload) === 'main') this.#configuration = parseConfiguration(copyOf(payload));
-        return undefined;
+        return this.#configured(copyOf(payload));
       case IFT_KINDS.endOfConfiguration:
         if (this.#configuration === undefined) throw new PeerMisbehavedError('The gateway sent no configuration.');
         return { type: 'configured', configuration: this.#configuration, rest: this.#deframer.takePartial() };
@@ -105,6 +107,14 @@ export class ClientExchange {
       default:
         return undefined; // spec 3.1: passed over
     }
+  }
+
+  /** Spec 8.4: keys for ESP are of use behind the configuration that says how to use them. */
+  #configured(payload: Uint8Array): ExchangeStep | undefined {
+    const kind = configurationKind(payload);
+    if (kind === 'main') this.#configuration = parseConfiguration(payload);
+    const terms = this.#configuration?.esp;
+    return kind === 'esp' && terms !== undefined ? { type: 'esp-offered', terms, offer: decodeEspOffer(payload) } : undefined;
   }
 
   #challenged(packet: EapPacket | undefined): ExchangeStep {

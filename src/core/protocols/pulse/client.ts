@@ -1,4 +1,4 @@
-/** Pulse as the client sees it: the log-in, a tunnel on TLS, and the log-out. */
+/** Pulse as the client sees it: the log-in, a tunnel, and the log-out. */
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { PeerRefusedError } from '../../errors.ts';
 import { hostHeader } from '../../http/url.ts';
@@ -28,11 +28,13 @@ export class PulseClient implements ClientProtocol {
   }
 
   async open(_io: LoginIo, { gateway, cookie }: Credential, _previous: TunnelConfig | undefined): Promise<TunnelMachine> {
-    const { log, client, wantsIpv6 } = this.#settings;
+    const { log, client, crypto, mtu, baseMtu, dpd, usesDatagrams, wantsIpv6 } = this.#settings;
     const userAgent = this.#userAgent;
     const headers = upgradeHeaders(hostHeader(gateway), userAgent);
     this.#tunnel = new ClientTunnel({
       ...{ log, userAgent, wantsIpv6, hostname: client.localHostname, cookie: parseSessionCookie(cookie) },
+      ...{ ...(mtu !== undefined && { mtu }), ...(baseMtu !== undefined && { baseMtu }) },
+      ...(usesDatagrams && { datagram: { crypto, ...(dpd !== undefined && { dpd }) } }),
       request: { method: 'GET', target: gateway.path, version: '1.1', headers, body: new Uint8Array(0) },
     });
     return this.#tunnel;

@@ -6,8 +6,10 @@
  *   container (container.ts) | [leading blocks] | routes | length, 03000000, attributes
  */
 import { PeerMisbehavedError, UnsupportedError } from '../../errors.ts';
+import { algorithmsOf, CIPHER_IDS, type EspAlgorithms, MAC_IDS } from '../../esp/key-block.ts';
 import { type InterfaceAddress, MIN_MTU_IPV4, MIN_MTU_IPV6, type TunnelConfig } from '../../tunnel/config.ts';
 import { ConfigReader, type ConfigWarning, MAX_DNS_SERVERS, MAX_NBNS_SERVERS, MAX_SEARCH_DOMAINS } from '../../tunnel/config-values.ts';
+import type { Millis } from '../../tunnel/packet.ts';
 import { ByteReader } from '../../wire/byte-reader.ts';
 import { ByteWriter } from '../../wire/byte-writer.ts';
 import { type Cidr, formatIp, type IpAddress, netmaskOf } from '../../wire/ip-address.ts';
@@ -38,13 +40,36 @@ const ATTRIBUTES = {
   mtu: 0x4005,
   domains: 0x4006,
   gatewayIpv4: 0x400b,
+  espCipher: 0x4010,
+  espMac: 0x4011,
+  /** Seconds, and bytes: for clients' information, as the gateway changes the keys. */
+  espLifetime: 0x4012,
+  espLifetimeBytes: 0x4013,
+  espReplayProtection: 0x4014,
+  espPort: 0x4016,
+  espFallback: 0x4017,
 } as const;
 
 /** Bytes of all search domains that are sent. */
 const MAX_DOMAINS_LENGTH = 4096;
 
+/** Where a gateway names no time (spec "ESP", 5.4), and the longest that is believed. */
+const DEFAULT_DPD: Millis = 60_000;
+const MAX_DPD: Millis = 86_400_000;
+
+/** How ESP is spoken, besides its keys, which come in a packet of their own. */
+export interface EspTerms {
+  readonly algorithms: EspAlgorithms;
+  /** Of UDP, at the gateway. */
+  readonly port: number;
+  /** Silence by ESP after which a client asks; after twice that it goes by TLS. */
+  readonly dpd: Millis;
+}
+
 export interface PulseConfiguration {
   readonly config: TunnelConfig;
+  /** Undefined: there is no ESP that could be spoken. */
+  readonly esp?: EspTerms;
   readonly warnings: readonly ConfigWarning[];
 }
 
@@ -58,16 +83,22 @@ export function parseConfiguration(payload: Uint8Array): PulseConfiguration {
   const attributes = readAttributes(reader);
   const all = (...types: number[]) => attributes.filter(({ type }) => types.includes(type));
   const networks = (type: number) => all(type).flatMap(({ value }) => (value.length === 17 ? ipv6Network(value) : []));
+  const number = (type: number, length: 2 | 4) => {
+    const value = all(type).find((attribute) => attribute.value.length === length)?.value;
+    const found = value && new ByteReader(value);
+    return length === 2 ? found?.u16('attribute') : found?.u32('attribute');
+  };
   const ipv4 = ownIpv4(values, all(ATTRIBUTES.ipv4)[0]?.value, all(ATTRIBUTES.netmask)[0]?.value);
   const ipv6 = ownIpv6(values, all(ATTRIBUTES.ipv6)[0]?.value);
-  const [mtuValue] = all(ATTRIBUTES.mtu).filter(({ value }) => value.length === 4);
-  if (mtuValue === undefined || (ipv4 === undefined && ipv6 === undefined)) {
+  const mtu = number(ATTRIBUTES.mtu, 4);
+  if (mtu === undefined || (ipv4 === undefined && ipv6 === undefined)) {
     throw new UnsupportedError('The gateway’s configuration has no address or no MTU.');
   }
+  const esp = espTerms(number);
   const addresses = (...types: number[]) => all(...types).flatMap(({ value }) => addressText(value) ?? []);
   return {
     config: {
-      mtu: checkedMtu(new ByteReader(mtuValue.value).u32('MTU'), ipv6 !== undefined),
+      mtu: checkedMtu(mtu, ipv6 !== undefined),
       ...(ipv4 !== undefined && { ipv4 }),
       ...(ipv6 !== undefined && { ipv6 }),
       dns: values.addresses('DNS server', addresses(ATTRIBUTES.dns, ATTRIBUTES.dnsIpv6), MAX_DNS_SERVERS),
@@ -82,6 +113,7 @@ export function parseConfiguration(payload: Uint8Array): PulseConfiguration {
       exclude: values.routes('split exclude', [...routes.exclude, ...networks(ATTRIBUTES.excludeIpv6)]),
       vendorOptions: [],
     },
+    ...(esp !== undefined && { esp }),
     warnings: values.warnings,
   };
 }
@@ -90,19 +122,33 @@ export interface ConfigurationOffer {
   readonly config: TunnelConfig;
   /** The gateway's own end, where there is one. */
   readonly gatewayIpv4?: IpAddress;
+  readonly esp?: EspTerms & {
+    /** How long keys are used. */
+    readonly lifetime: Millis;
+  };
 }
 
 /** In the form of before 9.1R14, which every client reads. Routes of IPv4 beyond {@link MAX_ROUTES} have no place in it. Throws {@link UnsupportedError} for what no packet holds. */
-export function renderConfiguration({ config, gatewayIpv4 }: ConfigurationOffer): Uint8Array {
+export function renderConfiguration({ config, gatewayIpv4, esp }: ConfigurationOffer): Uint8Array {
   const { ipv4, ipv6 } = config;
   const ofFamily = (family: 4 | 6, networks: readonly Cidr[]) => networks.filter(({ address }) => address.family === family);
   const attributes = new ByteWriter();
   const attribute = (type: number, value: Uint8Array) => attributes.u16(type).u16(value.length).bytes(value);
-  attribute(ATTRIBUTES.mtu, new ByteWriter().u32(config.mtu).finish());
+  attribute(ATTRIBUTES.mtu, uint32(config.mtu));
   for (const { family, bytes } of config.dns) attribute(family === 4 ? ATTRIBUTES.dns : ATTRIBUTES.dnsIpv6, bytes);
   const domains = domainList(config.searchDomains);
   if (domains !== '') attribute(ATTRIBUTES.domains, utf8(`${domains}\0`));
   for (const { family, bytes } of config.nbns) if (family === 4) attribute(ATTRIBUTES.wins, bytes);
+  if (esp !== undefined) {
+    const { algorithms, port, dpd, lifetime } = esp;
+    attribute(ATTRIBUTES.espCipher, uint16(CIPHER_IDS[algorithms.cipher]));
+    attribute(ATTRIBUTES.espMac, uint16(MAC_IDS[algorithms.mac]));
+    attribute(ATTRIBUTES.espLifetime, uint32(Math.ceil(lifetime / 1000)));
+    attribute(ATTRIBUTES.espLifetimeBytes, uint32(0)); // no limit
+    attribute(ATTRIBUTES.espReplayProtection, uint32(1));
+    attribute(ATTRIBUTES.espPort, uint16(port));
+    attribute(ATTRIBUTES.espFallback, uint32(Math.ceil(dpd / 1000)));
+  }
   if (ipv4 !== undefined) {
     attribute(ATTRIBUTES.ipv4, ipv4.address.bytes);
     attribute(ATTRIBUTES.netmask, netmaskOf(4, ipv4.prefix ?? 32).bytes);
@@ -127,6 +173,23 @@ export function renderConfiguration({ config, gatewayIpv4 }: ConfigurationOffer)
     .u32(ATTRIBUTES_TAG)
     .bytes(attributes.finish());
   return container(SIGNATURES.main, body.finish());
+}
+
+/** Spec 8.4: all three, or none. */
+function espTerms(number: (type: number, length: 2 | 4) => number | undefined): EspTerms | undefined {
+  const algorithms = algorithmsOf(number(ATTRIBUTES.espCipher, 2) ?? 0, number(ATTRIBUTES.espMac, 2) ?? 0);
+  const port = number(ATTRIBUTES.espPort, 2) ?? 0;
+  const seconds = number(ATTRIBUTES.espFallback, 4) ?? 0;
+  if (algorithms === undefined || port === 0) return undefined;
+  return { algorithms, port, dpd: seconds === 0 ? DEFAULT_DPD : Math.min(seconds * 1000, MAX_DPD) };
+}
+
+function uint16(value: number): Uint8Array {
+  return new ByteWriter().u16(value).finish();
+}
+
+function uint32(value: number): Uint8Array {
+  return new ByteWriter().u32(value).finish();
 }
 
 /** Blocks of attributes that are of no use to us, up to the one that is the last. */

@@ -31,14 +31,21 @@ export class GatewayConversation {
   readonly #deframer = new IftDeframer();
   #received = 0;
   #id = 1;
+  #version = 0;
 
   constructor(stream: UpgradedStream) {
     this.#stream = stream;
   }
 
+  /** Of IF-T, as it was agreed upon. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** Up to the client's identity, which is everybody's. */
   async open(): Promise<ClientInformation> {
-    this.#send(IFT_KINDS.versionResponse, versionResponse(agreedVersion(await this.#receive(IFT_KINDS.versionRequest))));
+    this.#version = agreedVersion(await this.#receive(IFT_KINDS.versionRequest));
+    this.#send(IFT_KINDS.versionResponse, versionResponse(this.#version));
     const information = parseClientInformation(await this.#receive(IFT_KINDS.clientInformation));
     this.#send(IFT_KINDS.authChallenge, encodeAuth());
     const identity = await this.#receiveAuth();

@@ -8,6 +8,8 @@
  *            └─ everything else ──────────► a page for people
  */
 import { SallyportError } from '../../errors.ts';
+import type { EspAlgorithms } from '../../esp/key-block.ts';
+import { newSpi, tunnelIdOf } from '../../esp/spi.ts';
 import { parseCookies } from '../../http/cookies.ts';
 import { percentDecode } from '../../http/form-urlencoded.ts';
 import { type HttpRequest, type HttpResponse, headerValues } from '../../http/message.ts';
@@ -79,8 +81,16 @@ async function openTunnel(
     return 'close';
   }
   conversation.succeed();
-  connection.run(session, { machine: new GatewayTunnel({ log, terms, writer: conversation.writer }), takesEarlyBytes: true });
+  const datagram = terms.datagram && { crypto, algorithms: algorithmsFor(conversation.version), spi: newSpi(crypto) };
+  const machine = new GatewayTunnel({ log, terms, writer: conversation.writer, ...(datagram !== undefined && { datagram }) });
+  const id = datagram && { datagramId: tunnelIdOf(datagram.spi) };
+  connection.run(session, { machine, takesEarlyBytes: true, ...id });
   return 'tunnel';
+}
+
+/** Spec 4: SHA-256 is for who takes the second version. */
+function algorithmsFor(version: number): EspAlgorithms {
+  return version === 1 ? { cipher: 'aes-128-cbc', mac: 'sha1' } : { cipher: 'aes-256-cbc', mac: 'sha256' };
 }
 
 async function logOut(request: HttpRequest, visitor: Visitor): Promise<HttpResponse> {

@@ -83,10 +83,13 @@ export class IftChannel {
     this.#options.writer.send(out, kind, payload);
   }
 
-  /** Gives the stream to the packet engine: what is no data still comes to {@link receive}. */
-  handOver(tunnelMtu: number, innerSources?: readonly Cidr[]): StreamTraffic {
+  /**
+   * Gives the stream to the packet engine: what is no data still comes to {@link receive}. So do packets that are received of another family than
+   * `families`; asked for again, it changes that.
+   */
+  handOver(tunnelMtu: number, innerSources?: readonly Cidr[], families?: readonly (4 | 6)[]): StreamTraffic {
     return {
-      ...streamTraffic(tunnelMtu, this.#deframer.takePartial()),
+      ...streamTraffic(tunnelMtu, this.#deframer.takePartial(), families),
       ...(innerSources !== undefined && { innerSources }),
     };
   }
@@ -106,16 +109,17 @@ export class IftChannel {
   }
 }
 
-function streamTraffic(tunnelMtu: number, received: Uint8Array): StreamTraffic {
+function streamTraffic(tunnelMtu: number, received: Uint8Array, families: readonly (4 | 6)[] | undefined): StreamTraffic {
   const bytes = new Uint8Array(IFT_HEADER_LENGTH);
   writeIftHeader(bytes, IFT_KINDS.data, 0, DATA_SEQUENCE);
   const none = new Uint8Array(0);
+  const mark = { bytes: bytes.slice(0, KIND_LENGTH) };
   return {
     record: { kind: 'tls-stream' },
     framing: {
       frame: { bytes, lengths: [IFT_LENGTH_FIELD] },
       sent: { ipv4: none, ipv6: none },
-      isData: { offset: 0, values: [{ bytes: bytes.slice(0, KIND_LENGTH) }] },
+      isData: { offset: 0, values: families?.map((family) => ({ ...mark, family })) ?? [mark] },
     },
     ...{ maxPayload: MAX_PAYLOAD, tunnelMtu, received },
   };

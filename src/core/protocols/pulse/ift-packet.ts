@@ -38,10 +38,12 @@ export type IftKind =
   | 'authSuccess'
   | 'configuration'
   | 'data'
+  | 'textControl'
   | 'clientInformation'
   | 'logOut'
   | 'endOfConfiguration'
-  | 'fatalError';
+  | 'fatalError'
+  | 'licence';
 
 export const IFT_KINDS: Readonly<Record<IftKind, number>> = {
   versionRequest: kindOf(VENDOR_TCG, 1),
@@ -51,10 +53,12 @@ export const IFT_KINDS: Readonly<Record<IftKind, number>> = {
   authSuccess: kindOf(VENDOR_TCG, 7),
   configuration: kindOf(VENDOR_JUNIPER, 0x01),
   data: kindOf(VENDOR_JUNIPER, 0x04),
+  textControl: kindOf(VENDOR_JUNIPER, 0x05),
   clientInformation: kindOf(VENDOR_JUNIPER, 0x88),
   logOut: kindOf(VENDOR_JUNIPER, 0x89),
   endOfConfiguration: kindOf(VENDOR_JUNIPER, 0x8f),
   fatalError: kindOf(VENDOR_JUNIPER, 0x93),
+  licence: kindOf(VENDOR_JUNIPER, 0x96),
 };
 
 export function writeIftHeader(bytes: Uint8Array, kind: number, payloadLength: number, sequence: number): void {

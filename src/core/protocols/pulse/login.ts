@@ -73,6 +73,7 @@ class Login {
           break;
         case 'logged-in':
           return step.cookie;
+        case 'esp-offered':
         case 'configured':
           throw new PeerMisbehavedError('The gateway sent its configuration before the log-in was done.');
         default:

@@ -223,6 +223,28 @@ describe('a configuration', () => {
     assert.deepEqual([config.include.map(formatCidr), config.exclude.map(formatCidr)], [['10.99.0.0/16'], ['10.99.5.0/24']]);
   });
 
+  it('says how ESP is spoken, where all is there and known', () => {
+    const esp = { algorithms: { cipher: 'aes-256-cbc', mac: 'sha256' }, port: 15_801, dpd: 15_000 };
+    assert.deepEqual(parseConfiguration(full).esp, esp);
+    const changed = (from: string, to: string) => {
+      const text = toHex(full);
+      assert.ok(text.includes(from));
+      return parseConfiguration(fromHex(text.replace(from, to))).esp;
+    };
+    assert.equal(changed('401000020005', '401000020004'), undefined, 'another cipher');
+    assert.equal(changed('401100020003', '401100020009'), undefined, 'another MAC');
+    assert.equal(changed('401600023db9', '401600020000'), undefined, 'no port');
+    assert.equal(changed('4016', '4fff'), undefined, 'none at all');
+    assert.deepEqual(changed('401700040000000f', '4017000400000000'), { ...esp, dpd: 60_000 });
+    assert.deepEqual(changed('401700040000000f', '40170004ffffffff'), { ...esp, dpd: 86_400_000 });
+  });
+
+  it('is written as the whole one of the specification, with ESP', () => {
+    const { config, esp } = parseConfiguration(full);
+    const offer = { config, gatewayIpv4: ip('10.99.0.1'), esp: { ...(esp ?? assert.fail()), lifetime: 1_200_000 } };
+    assert.equal(toHex(renderConfiguration(offer)), toHex(full));
+  });
+
   it('is written as the smallest one of the specification', () => {
     const rendered = renderConfiguration({ config: { ...BARE, mtu: 1400, ipv4: { address: ip('10.99.0.2'), prefix: 24 } } });
     const expected = hex(`00000000000000000000000000000000 2c20f000 00000000 00000044 2e00 0008 00000000

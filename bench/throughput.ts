@@ -72,12 +72,13 @@ const VENDORS = {
   gp: ['esp', 'tls'],
   nc: ['esp', 'tls'],
   pulse: ['esp', 'tls'],
-  array: ['tls'],
+  array: ['dtls', 'tls'],
 } as const satisfies Partial<Record<Measurement, readonly Transport[]>>;
 
 /** The clients in another vendor's words, on our gateway: for these protocols there is no other. */
 export async function measureVendor(bench: BenchLab, { rounds, seconds }: ThroughputSize, vendor: keyof typeof VENDORS): Promise<Figure[]> {
-  await bench.useGateway('sallyport', { 'vpn-protocols': vendor });
+  // DTLS 1.0 is one of them.
+  await bench.useGateway('sallyport', { 'vpn-protocols': vendor, 'dtls-legacy': true });
   const args = [`--protocol=${vendor}`];
   const transfer = (side: Side, transport: Transport) =>
     bench.withTunnel(side, transport, (tunnel) => transfersOfOne(bench, seconds, clientCpu(tunnel)), args);

@@ -222,7 +222,7 @@ export class PppTunnelPair {
       if (theirs !== undefined) this.#met?.receive(theirs.path, bytes);
     });
     this.client.add(path);
-    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
+    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END, this.#options.engine), this.clock.now, sink));
   }
 
   /** Another flow of the tunnel that runs, or the first of the one that is expected: once. */
@@ -236,7 +236,7 @@ export class PppTunnelPair {
     const path = new TestPath('datagram', this.#met, down);
     if (this.#met.closed !== undefined) return undefined;
     this.#met.add(path);
-    this.#met.turn((machine, sink) => machine.opened(path, facts(GATEWAY_END, CLIENT_END), this.clock.now, sink));
+    this.#met.turn((machine, sink) => machine.opened(path, facts(GATEWAY_END, CLIENT_END, this.#options.engine), this.clock.now, sink));
     return path;
   }
 

@@ -1,6 +1,6 @@
 /** {@link TinyEngine} for ESP, over the reference. It refuses what came before, and has no window that moves. */
 import { randomBytes } from 'node:crypto';
-import type { TrafficDescription, TrafficKey } from '../../src/core/tunnel/traffic.ts';
+import type { PacketException, TrafficDescription, TrafficKey } from '../../src/core/tunnel/traffic.ts';
 import { openEspReference, type ReferenceSa, sealEspReference } from '../reference/esp-packet.ts';
 
 interface Opener {
@@ -12,11 +12,13 @@ interface Opener {
 export class TinyEspEngine {
   readonly #seal: ReferenceSa;
   readonly #openers: readonly Opener[];
+  readonly #exceptions: readonly PacketException[];
   #next: number;
 
   /** `previous`: what both name goes on where it is. */
   constructor(traffic: TrafficDescription, previous?: TinyEspEngine) {
     const saOf = (key: TrafficKey) => saOfKey(traffic, key);
+    this.#exceptions = traffic.framing.exceptions ?? [];
     this.#seal = saOf(traffic.seal);
     this.#next = previous !== undefined && previous.#seal.spi === this.#seal.spi ? previous.#next : traffic.seal.nextSequence;
     const kept = previous === undefined ? [] : previous.#openers;
@@ -55,13 +57,19 @@ export class TinyEspEngine {
   /** The packet of a payload that is one; undefined: it is the machine's. */
   packetIn(opened: Uint8Array): Uint8Array | undefined {
     const version = (opened[1] ?? 0) >>> 4;
-    return (opened[0] === 4 && version === 4) || (opened[0] === 41 && version === 6) ? opened.subarray(1) : undefined;
+    const packet = opened.subarray(1);
+    const isPacket = (opened[0] === 4 && version === 4) || (opened[0] === 41 && version === 6);
+    return isPacket && !this.#exceptions.some((exception) => fits(exception, version, packet)) ? packet : undefined;
   }
 
   /** What {@link seal} takes for a packet. */
   framed(packet: Uint8Array): Uint8Array {
     return Buffer.concat([Uint8Array.of((packet[0] ?? 0) >>> 4 === 4 ? 4 : 41), packet]);
   }
+}
+
+function fits({ family, bytes }: PacketException, version: number, packet: Uint8Array): boolean {
+  return version === family && bytes.every(({ offset, value }) => value.every((byte, i) => packet[offset + i] === byte));
 }
 
 function saOfKey({ record }: TrafficDescription, { id, key, mac }: TrafficKey): ReferenceSa {

@@ -224,16 +224,18 @@ export class TunnelEnd implements Timed {
   /** What the engine makes of it is known a moment later. */
   #move(from: TestPath, to: TestPath, datagram: Uint8Array | undefined): void {
     const opened = datagram && from.engine?.open(datagram);
+    let isMachines = false;
     const hasMoved = datagram === undefined ? from.engine !== undefined : opened !== undefined;
     if (hasMoved) {
       const { engine, tunnelMtu, admits } = from;
       Object.assign(to, { engine, tunnelMtu, admits, heardAt: this.now });
       from.engine = undefined;
-      if (opened !== undefined) this.#deliverOpened(to, opened);
+      if (opened !== undefined) isMachines = !this.#deliverOpened(to, opened);
     }
     this.#clock.at(this.now, () => {
       if (!to.isOpen) return;
       if (hasMoved) {
+        if (isMachines) this.turn((machine, sink) => machine.receive(to, Buffer.from(opened ?? []), this.now, sink));
         this.turn((machine, sink) => machine.notice(to, { type: 'moved' }, this.now, sink));
         return;
       }

@@ -81,6 +81,9 @@ export class EspGatewaySide {
     const arriving = this.#arriving;
     if (path === this.#current?.path) {
       if (this.#channel?.receive(bytes, now, out.on(path)) === true) this.#heard(now);
+    } else if (path === this.#moving?.path) {
+      // The engine has opened it: it has moved already, and the notice of that follows. A client that says nothing else may wait for an answer.
+      this.#channel?.receive(bytes, now, out.on(path));
     } else if (path === arriving?.path) {
       if (this.#channel !== undefined) this.#arrived(arriving, this.#channel, bytes, now, out);
       else if (arriving.held.length < MAX_HELD) arriving.held.push(Uint8Array.from(bytes));

@@ -5,7 +5,7 @@
 import { streamTraffic } from '../../../src/core/protocols/array/carried-packets.ts';
 import { renderControl } from '../../../src/core/protocols/array/control-packet.ts';
 import { PacketStream } from '../../../src/core/protocols/array/packet-stream.ts';
-import { MAX_PAYLOAD, writeKeepalive } from '../../../src/core/protocols/gp/frame.ts';
+import { streamTraffic, writeKeepalive } from '../../../src/core/protocols/gp/frame.ts';
 import { StreamLink } from '../../../src/core/protocols/gp/stream-link.ts';
 import { KMP_TYPES, type KmpSide, writeKmpHeader } from '../../../src/core/protocols/nc/kmp-message.ts';
 import { OncpChannel } from '../../../src/core/protocols/nc/oncp-channel.ts';
@@ -92,18 +92,7 @@ function oneByOne(kind: Pick<StreamKind, 'portable'>, packets: readonly Uint8Arr
 /** The family in the middle of the header, in front of the length; and bytes that nobody reads. */
 const etherTypes: StreamKind = {
   name: 'EtherTypes',
-  traffic: traffic(
-    {
-      frame: {
-        bytes: Uint8Array.of(0x1a, 0x2b, 0x3c, 0x4d, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0),
-        lengths: [{ offset: 6, width: 2, add: 0 }],
-        unread: [{ offset: 8, length: 8 }],
-      },
-      sent: { at: 4, ipv4: Uint8Array.of(0x08, 0x00), ipv6: Uint8Array.of(0x86, 0xdd) },
-      isData: { offset: 4, values: [{ bytes: Uint8Array.of(0x08, 0x00) }, { bytes: Uint8Array.of(0x86, 0xdd) }] },
-    },
-    MAX_PAYLOAD,
-  ),
+  traffic: streamTraffic(1400, NOTHING),
   portable: () => {
     const link = new StreamLink({ dpd: 0 }, 0);
     const [sink, notes] = [new CollectingSink(), [] as string[]];

@@ -9,8 +9,9 @@
 import { NetworkError, PeerMisbehavedError, PeerRefusedError, SallyportError } from '../../errors.ts';
 import { ResponseParser } from '../../http/response-parser.ts';
 import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
-import type { CloseReason } from '../../tunnel/machine.ts';
+import type { CloseReason, PathNotice } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
+import type { StreamTraffic } from '../../tunnel/traffic.ts';
 import { joined } from '../../wire/copy.ts';
 import { printable, utf8 } from '../../wire/text.ts';
 import { START_TUNNEL } from './frame.ts';
@@ -29,6 +30,7 @@ export class ClientStream {
   #link: StreamLink | undefined;
   /** The beginning of an answer that may be a yes. */
   #received: Uint8Array = new Uint8Array(0);
+  #isHandedOver = false;
   /** The answer is HTTP's. */
   #isDenial = false;
 
@@ -42,6 +44,17 @@ export class ClientStream {
 
   get isUp(): boolean {
     return this.#link !== undefined;
+  }
+
+  /** As {@link StreamLink.handOver}, once up and once. */
+  handOver(tunnelMtu: number): StreamTraffic | undefined {
+    if (this.#link === undefined || this.#isHandedOver) return undefined;
+    this.#isHandedOver = true;
+    return this.#link.handOver(tunnelMtu);
+  }
+
+  notice(notice: PathNotice): void {
+    this.#link?.notice(notice);
   }
 
   /** `up` is called where that makes a tunnel of it, before any packet comes of the same bytes. */

@@ -96,9 +96,10 @@ export class GpClientTunnel implements TunnelMachine {
   }
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
-    if (this.#way.name !== 'esp') return;
+    const way = this.#way;
     if (notice.type === 'keys-used-up') this.#end(NEEDS_KEYS, out);
-    else this.#way.side.notice(path, notice, now, out);
+    else if (way.name === 'esp') way.side.notice(path, notice, now, out);
+    else if (way.name === 'stream' && way.path === path) way.stream.notice(notice);
     this.#settle(now, out);
   }
 
@@ -215,6 +216,10 @@ export class GpClientTunnel implements TunnelMachine {
   #settle(now: Millis, out: TunnelSink): void {
     const way = this.#way;
     if (way.name === 'stream' && way.stream.ended !== undefined) this.#end(way.stream.ended, out);
+    else if (way.name === 'stream' && way.facts.engine) {
+      const traffic = way.stream.handOver(this.#mtu);
+      if (traffic !== undefined) out.event({ type: 'traffic', path: way.path, traffic });
+    }
     if (way.name !== 'esp' || !way.side.settle(now, out)) return;
     const { side } = way;
     if (side.path !== undefined) {

@@ -7,6 +7,7 @@
  */
 import { PeerMisbehavedError } from '../../errors.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
+import type { StreamTraffic } from '../../tunnel/traffic.ts';
 import { copyOf, joined } from '../../wire/copy.ts';
 
 export const HEADER_LENGTH = 16;
@@ -34,6 +35,29 @@ export function writeKeepalive(out: LayerSink): void {
   out.commit(HEADER_LENGTH);
 }
 
+const IPV4_TYPE = Uint8Array.of(ETHERTYPES.ipv4 >>> 8, ETHERTYPES.ipv4 & 0xff);
+const IPV6_TYPE = Uint8Array.of(ETHERTYPES.ipv6 >>> 8, ETHERTYPES.ipv6 & 0xff);
+const TYPE_OFFSET = 4;
+
+/** The same for the packet engine. @param received as {@link FrameReader.takePartial} */
+export function streamTraffic(tunnelMtu: number, received: Uint8Array): StreamTraffic {
+  return {
+    record: { kind: 'tls-stream' },
+    framing: {
+      frame: {
+        bytes: Uint8Array.of(...MAGIC, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0),
+        lengths: [{ offset: 6, width: 2, add: 0 }],
+        unread: [{ offset: 8, length: 8 }],
+      },
+      sent: { at: TYPE_OFFSET, ipv4: IPV4_TYPE, ipv6: IPV6_TYPE },
+      isData: { offset: TYPE_OFFSET, values: [{ bytes: IPV4_TYPE }, { bytes: IPV6_TYPE }] },
+    },
+    maxPayload: MAX_PAYLOAD,
+    tunnelMtu,
+    received,
+  };
+}
+
 /** Cuts a stream into frames. */
 export class FrameReader {
   #rest: Uint8Array = new Uint8Array(0);
@@ -52,6 +76,13 @@ export class FrameReader {
     }
     this.#rest = copyOf(input.subarray(at));
     return packets;
+  }
+
+  /** The beginning of a frame that has not come whole: whoever goes on with the stream needs it. */
+  takePartial(): Uint8Array {
+    const partial = this.#rest;
+    this.#rest = new Uint8Array(0);
+    return partial;
   }
 }
 

@@ -58,8 +58,7 @@ export class GpEspTunnel implements TunnelMachine {
       return;
     }
     if (this.#overAt === undefined) this.#begin(now, out);
-    // The client's pings look like packets of its user's to an engine, and nobody but this machine is sure to answer them.
-    this.#side.opened(path, { ...facts, engine: false }, out);
+    this.#side.opened(path, facts, out);
   }
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {

@@ -6,7 +6,7 @@
 import type { SallyportError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { commitBytes } from '../../tunnel/layer.ts';
-import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
+import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
@@ -32,7 +32,7 @@ export class GpGatewayTunnel implements TunnelMachine {
     this.#mtu = tunnelMtu(terms);
   }
 
-  opened(path: Path, { tls }: PathFacts, now: Millis, out: TunnelSink): void {
+  opened(path: Path, { tls, engine }: PathFacts, now: Millis, out: TunnelSink): void {
     if (path.kind !== 'stream' || this.#running !== undefined || this.#isClosed) {
       out.event({ type: 'drop', path });
       return;
@@ -43,6 +43,7 @@ export class GpGatewayTunnel implements TunnelMachine {
     commitBytes(out.on(path), utf8(START_TUNNEL));
     this.#log.log('info', 'tunnel up', { path: 'stream', mtu: this.#mtu });
     out.event({ type: 'config', config: { ...config, mtu: this.#mtu } });
+    if (engine) out.event({ type: 'traffic', path, traffic: link.handOver(this.#mtu) });
     out.event({ type: 'up', path });
   }
 
@@ -57,7 +58,11 @@ export class GpGatewayTunnel implements TunnelMachine {
     if (this.#running?.path === path) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
   }
 
-  notice(): void {}
+  notice(path: Path, notice: PathNotice, _now: Millis, out: TunnelSink): void {
+    if (this.#running?.path !== path) return;
+    if (notice.type === 'keys-used-up') this.#end({ kind: 'path-lost', message: 'The connection’s keys are used up.' }, out);
+    else this.#running.link.notice(notice);
+  }
 
   send(packet: Packet, now: Millis, out: TunnelSink): void {
     if (this.#running === undefined) return;

@@ -138,7 +138,7 @@ class Front implements PageFront {
     const session = await this.#session(fields);
     const terms = session && (await granted(session, () => session.lease(wishesOf(request, fields)), this.#visitor.log));
     if (session === undefined || terms === undefined) return tunnelRefused();
-    this.#connection.run(session, { machine: new GpGatewayTunnel(this.#visitor.log, terms), takesEarlyBytes: true });
+    this.#connection.run(session, { machine: new GpGatewayTunnel(this.#visitor.log, terms) });
     return 'tunnel';
   }
 

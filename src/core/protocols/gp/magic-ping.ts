@@ -8,7 +8,9 @@ import { NEXT_HEADER } from '../../esp/packet.ts';
 import { putU16 } from '../../ip/byte-order.ts';
 import { checksumOf, sumPseudoHeader, sumWords } from '../../ip/checksum.ts';
 import { echoTypes, ICMP_HEADER, icmpPacket } from '../../ip/icmp-message.ts';
+import { addressesOffset } from '../../ip/ip-header.ts';
 import { IpPacket, PROTOCOL } from '../../ip/ip-packet.ts';
+import type { PacketException } from '../../tunnel/traffic.ts';
 import { copyOf } from '../../wire/copy.ts';
 import type { IpAddress } from '../../wire/ip-address.ts';
 import { fromHex } from '../../wire/text.ts';
@@ -22,6 +24,7 @@ const IPV4_CHECKSUM_OFFSET = 10;
 const IPV6_HOP_LIMIT_OFFSET = 7;
 const IPV6_HOP_LIMIT = 128;
 const ICMP_CHECKSUM_OFFSET = 2;
+const PROTOCOL_OFFSET = { 4: 9, 6: 6 } as const;
 
 export interface PingEnds {
   readonly client: IpAddress;
@@ -42,6 +45,7 @@ export function clientProbe({ client, gateway }: PingEnds): EspProbe {
       return { bytes, nextHeader: family === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6 };
     },
     read: ({ bytes }) => (isPing(packet, bytes, 'reply') && isSame(packet.source, gateway.bytes) ? 'answer' : 'data'),
+    exceptions: [allPings(gateway, addressesOffset(family))],
   };
 }
 
@@ -54,6 +58,19 @@ export function gatewayProbe(named: readonly IpAddress[]): EspProbe {
       if (!isPing(packet, bytes, 'request') || !named.some((address) => isSame(packet.destination, address.bytes))) return 'data';
       return { answer: { bytes: answerTo(packet), nextHeader } };
     },
+    exceptions: named.map((address) => allPings(address, addressesOffset(address.family) + address.bytes.length)),
+  };
+}
+
+/** What the engine can tell: an ICMP packet with this address at its place. */
+function allPings({ family, bytes }: IpAddress, addressAt: number): PacketException {
+  const protocol = Uint8Array.of(family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6);
+  return {
+    family,
+    bytes: [
+      { offset: PROTOCOL_OFFSET[family], value: protocol },
+      { offset: addressAt, value: bytes },
+    ],
   };
 }
 
@@ -61,7 +78,7 @@ export function gatewayProbe(named: readonly IpAddress[]): EspProbe {
 function isPing(packet: IpPacket, bytes: Uint8Array, kind: 'request' | 'reply'): boolean {
   const family = (bytes[0] ?? 0) >>> 4 === 4 ? 4 : 6;
   const protocol = family === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6;
-  if (bytes[family === 4 ? 9 : 6] !== protocol || packet.parse(bytes, 0, bytes.length) !== undefined) return false;
+  if (bytes[PROTOCOL_OFFSET[family]] !== protocol || packet.parse(bytes, 0, bytes.length) !== undefined) return false;
   const { payload, end } = packet;
   if (packet.isFragment || packet.protocol !== protocol || end - payload < ICMP_HEADER + MAGIC.length) return false;
   return bytes[payload] === echoTypes(family)[kind] && isSame(bytes.subarray(payload + ICMP_HEADER).subarray(0, MAGIC.length), MAGIC);

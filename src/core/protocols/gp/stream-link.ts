@@ -10,11 +10,12 @@ import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { isIpPacket } from '../../tunnel/inner-packet.ts';
 import { Keepalive, PEER_DEAD } from '../../tunnel/keepalive.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
-import type { CloseReason } from '../../tunnel/machine.ts';
+import type { CloseReason, PathNotice } from '../../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes } from '../../tunnel/packet.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
+import type { StreamTraffic } from '../../tunnel/traffic.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
-import { FrameReader, MAX_PAYLOAD, writeFrame, writeKeepalive } from './frame.ts';
+import { FrameReader, MAX_PAYLOAD, streamTraffic, writeFrame, writeKeepalive } from './frame.ts';
 
 /** Keepalives that are answered a second: who sends more than that need not read what comes back. */
 const MAX_ANSWERS = 10;
@@ -30,13 +31,15 @@ export class StreamLink {
   ended: CloseReason | undefined;
   readonly #reader = new FrameReader();
   readonly #keepalive: Keepalive;
+  readonly #innerSources: readonly Cidr[] | undefined;
   readonly #filter: SourceFilter | undefined;
   readonly #answers = new AnswerLimit(MAX_ANSWERS, 1000);
-  /** We have asked, and whatever comes next answers. */
-  #hasAsked = false;
+  /** When we have asked: whatever comes next answers. */
+  #askedAt: Millis | undefined;
 
   constructor({ dpd, innerSources }: StreamLinkOptions, now: Millis) {
     this.#keepalive = new Keepalive({ dpd }, now);
+    this.#innerSources = innerSources;
     this.#filter = innerSources && new SourceFilter(innerSources);
   }
 
@@ -45,9 +48,23 @@ export class StreamLink {
     this.#keepalive.heard(now);
     for (const payload of this.#cut(bytes)) {
       if (payload.length > 0) this.#deliver(payload, out);
-      else if (!this.#hasAsked && this.#answers.allows(now)) writeKeepalive(out);
-      this.#hasAsked = false;
+      else if (this.#askedAt === undefined && this.#answers.allows(now)) writeKeepalive(out);
+      this.#askedAt = undefined;
     }
+  }
+
+  /** Gives the stream to the packet engine: frames without a packet still come to {@link receive}. */
+  handOver(tunnelMtu: number): StreamTraffic {
+    const innerSources = this.#innerSources;
+    return { ...streamTraffic(tunnelMtu, this.#reader.takePartial()), ...(innerSources !== undefined && { innerSources }) };
+  }
+
+  notice(notice: PathNotice): void {
+    if (notice.type !== 'carried') return;
+    const { heardAt, sentAt } = notice;
+    this.#keepalive.heard(heardAt);
+    this.#keepalive.sent(sentAt);
+    if (this.#askedAt !== undefined && heardAt >= this.#askedAt) this.#askedAt = undefined;
   }
 
   send(packet: Packet, now: Millis, out: LayerSink): void {
@@ -68,7 +85,7 @@ export class StreamLink {
       const error = new NetworkError('The other side no longer answers.', { code: PEER_DEAD });
       this.ended = { kind: 'path-lost', message: error.message, error };
     } else if (action === 'send-dpd') {
-      this.#hasAsked = true;
+      this.#askedAt = now;
       writeKeepalive(out);
     }
   }

@@ -71,7 +71,9 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     link,
     usesDatagrams = true,
     mtu = 1380,
+    engine = false,
   }: {
+    readonly engine?: boolean;
     readonly seed?: number;
     /** The gateway offers ESP. */
     readonly esp?: EspOffer;
@@ -114,7 +116,7 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
         },
         ...(esp && { expected: expectedFlow(esp, asked, seed) }),
       },
-      { seed, certificate, ...(link && { link }), ...(denial !== undefined && { denial }) },
+      { seed, certificate, engine, ...(link && { link }), ...(denial !== undefined && { denial }) },
     );
   }
 
@@ -160,38 +162,57 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     assert.deepEqual(pair.plans, ['udp', 'gateway'], 'the gateway has forgotten the keys: UDP is not tried again');
   });
 
-  it('is alive by ESP while nothing is sent, and follows a client whose port changes', async () => {
-    const pair = await open({ esp: OFFER });
-    pair.start(5000);
-    pair.clock.advance(100_000);
-    assert.equal(pair.gateway?.paths.length, 1);
-    pair.rebind();
-    pair.client.send(packet(1));
-    pair.clock.advance(100);
-    pair.gateway?.send(packet(2));
-    pair.clock.advance(100);
-    assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [[packet(1)], [packet(2)]]);
-    assert.deepEqual([pair.gateway?.paths.length, pair.plans], [1, ['udp']]);
-  });
+  for (const engine of [false, true]) {
+    const who = engine ? 'with an engine it' : 'without one it';
 
-  it('tries another flow under the same keys when the gateway is silent, then TLS, and asks for no configuration', async () => {
-    const pair = await open({ esp: OFFER });
-    pair.start(5000);
-    const { gateway } = pair;
-    pair.isUdpOpen = false;
-    pair.clock.runUntil(() => pair.plans.length > 1, 30_000);
-    pair.isUdpOpen = true;
-    pair.clock.advance(1000);
-    pair.client.send(packet(1));
-    pair.clock.advance(100);
-    assert.deepEqual([pair.plans, pair.gateway === gateway, gateway?.delivered], [['udp', 'udp'], true, [packet(1)]]);
-    pair.isUdpOpen = false;
-    pair.clock.runUntil(() => pair.client.up?.kind === 'stream', 60_000);
-    assert.deepEqual([pair.plans, gateway?.closed?.kind], [['udp', 'udp', 'udp', 'gateway'], 'replaced']);
-    pair.client.send(packet(2));
-    pair.clock.advance(100);
-    assert.deepEqual(pair.gateway?.delivered, [packet(2)]);
-  });
+    it(`${who} is alive by ESP while nothing is sent, and follows a client whose port changes`, async () => {
+      const pair = await open({ esp: OFFER, engine });
+      pair.start(5000);
+      pair.clock.advance(100_000);
+      assert.equal(pair.gateway?.paths.length, 1);
+      pair.rebind();
+      pair.client.send(packet(1));
+      pair.clock.advance(100);
+      pair.gateway?.send(packet(2));
+      pair.clock.advance(100);
+      assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [[packet(1)], [packet(2)]]);
+      assert.deepEqual([pair.gateway?.paths.length, pair.plans], [1, ['udp']]);
+    });
+
+    it(`${who} tries another flow under the same keys when the gateway is silent, then TLS, and asks for no configuration`, async () => {
+      const pair = await open({ esp: OFFER, engine });
+      pair.start(5000);
+      const { gateway } = pair;
+      pair.isUdpOpen = false;
+      pair.clock.runUntil(() => pair.plans.length > 1, 30_000);
+      pair.isUdpOpen = true;
+      pair.clock.advance(1000);
+      pair.client.send(packet(1));
+      pair.clock.advance(100);
+      assert.deepEqual([pair.plans, pair.gateway === gateway, gateway?.delivered], [['udp', 'udp'], true, [packet(1)]]);
+      pair.isUdpOpen = false;
+      pair.clock.runUntil(() => pair.client.up?.kind === 'stream', 60_000);
+      assert.deepEqual([pair.plans, gateway?.closed?.kind], [['udp', 'udp', 'udp', 'gateway'], 'replaced']);
+      pair.client.send(packet(2));
+      pair.clock.advance(100);
+      assert.deepEqual(pair.gateway?.delivered, [packet(2)]);
+    });
+
+    it(`${who} lets nothing through by ESP that is not the client’s own, and nothing that is not under its keys`, async () => {
+      const pair = await open({ esp: OFFER, engine });
+      pair.start(5000);
+      const spoofed = packet(3);
+      spoofed[15] = 51;
+      pair.client.send(spoofed);
+      pair.client.send(packet(4));
+      pair.clock.advance(100);
+      assert.deepEqual(pair.gateway?.delivered, [packet(4)]);
+      const stranger = await open({ esp: { ...OFFER, toGateway: { ...OFFER.toGateway, macKey: new Uint8Array(32) } }, engine });
+      assert.equal(stranger.start(10_000), 'datagram', 'both have these keys');
+      const expected = expectedFlow(OFFER, PAIR_TERMS.gatewayIpv4 ?? assert.fail(), 1);
+      assert.equal(expected.opens(new Uint8Array(100).fill(7)), false);
+    });
+  }
 
   it('is opened anew a minute before its keys are over, and is forgotten by a gateway whose client is gone', async () => {
     const renewed = await open({ esp: OFFER });
@@ -207,26 +228,11 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     assert.deepEqual([Number(goneAt) - heardAt <= 60_000, ...why], [true, 'path-lost', 'ERR_PEER_DEAD']);
   });
 
-  it('lets nothing through by ESP that is not the client’s own, and nothing that is not under its keys', async () => {
-    const pair = await open({ esp: OFFER });
-    pair.start(5000);
-    const spoofed = packet(3);
-    spoofed[15] = 51;
-    pair.client.send(spoofed);
-    pair.client.send(packet(4));
-    pair.clock.advance(100);
-    assert.deepEqual(pair.gateway?.delivered, [packet(4)]);
-    const stranger = await open({ esp: { ...OFFER, toGateway: { ...OFFER.toGateway, macKey: new Uint8Array(32) } } });
-    assert.equal(stranger.start(10_000), 'datagram', 'both have these keys');
-    const expected = expectedFlow(OFFER, PAIR_TERMS.gatewayIpv4 ?? assert.fail(), 1);
-    assert.equal(expected.opens(new Uint8Array(100).fill(7)), false);
-  });
-
   it(`comes up by one or the other, and delivers by both, whatever UDP does to it, ${ESP_RUNS} times`, async () => {
     for (let seed = 1; seed <= ESP_RUNS; seed++) {
       const random = new SeededRandom(seed);
       const link = { loss: random.fraction() * 0.4, duplication: random.fraction() * 0.2, jitter: 30 };
-      const pair = await open({ seed, esp: OFFER, link });
+      const pair = await open({ seed, esp: OFFER, link, engine: seed % 2 === 0 });
       pair.start(30_000);
       const sent = Array.from({ length: 10 }, (_, number) => packet(number));
       const came = pair.carry(sent, 5);

@@ -2,7 +2,7 @@
  * Streams of several kinds for tests of the engine's frames: how a traffic description says them, the portable path's reader and writer of them, and what
  * a peer may put into them.
  */
-import { streamTraffic } from '../../../src/core/protocols/array/carried-packets.ts';
+import { streamTraffic as barePackets } from '../../../src/core/protocols/array/carried-packets.ts';
 import { renderControl } from '../../../src/core/protocols/array/control-packet.ts';
 import { PacketStream } from '../../../src/core/protocols/array/packet-stream.ts';
 import { streamTraffic, writeKeepalive } from '../../../src/core/protocols/gp/frame.ts';
@@ -241,7 +241,7 @@ const numbered: StreamKind = {
 /** No frames at all: IP packets, of which those of one protocol are control packets. */
 const bare: StreamKind = {
   name: 'bare packets',
-  traffic: streamTraffic(NOTHING),
+  traffic: barePackets(NOTHING),
   portable: () => {
     const [sink, notes] = [new CollectingSink(), [] as string[]];
     const stream = new PacketStream({ control: (type) => notes.push(`heard ${type}`) });

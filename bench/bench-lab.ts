@@ -45,7 +45,7 @@ const CLIENTS: Readonly<Record<Client, Command>> = {
 /** Nobody is at this port behind the gateway. It is the last to open here: whoever reaches it knows that all are. */
 const PROBED = 5299;
 
-const TRANSPORT_ARGS: Readonly<Record<Transport, readonly string[]>> = { dtls: [], tls: ['--no-dtls'] };
+const TRANSPORT_ARGS: Readonly<Record<Transport, readonly string[]>> = { dtls: [], esp: [], tls: ['--no-dtls'] };
 
 /** The command of a client without an interface, with the options that both take for forwarded ports. */
 type ProxyCommand = (gateway: string, pin: string, forwards: readonly string[], transport: Transport) => Command;
@@ -78,6 +78,9 @@ const PROXIES: Readonly<Record<Side, ProxyCommand>> = {
 /** The line by which both clients say that packets leave by DTLS, with the cipher in their own spelling. */
 const DTLS_LINE = /^Established DTLS connection .*Ciphersuite (.*)\.$/m;
 const DTLS_CIPHER = /AES.256.GCM/;
+
+/** The same of ESP, which each client says in words of its own. */
+const ESP_LINE = /^(?:ESP session established with server|Established DTLS connection .*Ciphersuite ESP-.*)$/m;
 
 /** After a client's end, for what the gateway still does for it. */
 const SETTLE: Millis = 300;
@@ -190,10 +193,12 @@ export class BenchLab implements AsyncDisposable {
   async #upAt(program: Program, transport: Transport): Promise<Millis> {
     const networkAt = readStamp(this.#upStamp);
     if (transport === 'tls') return networkAt;
-    const hasDtls = DTLS_LINE.test(program.output);
-    const [, cipher = ''] = await program.waitFor(DTLS_LINE);
-    if (!DTLS_CIPHER.test(cipher)) throw new Error(`the clients are compared with AES-256-GCM, but ${program.name} has ${cipher}`);
-    return hasDtls ? networkAt : Date.now();
+    const line = transport === 'esp' ? ESP_LINE : DTLS_LINE;
+    const hasDatagrams = line.test(program.output);
+    const [, cipher = ''] = await program.waitFor(line);
+    if (transport === 'dtls' && !DTLS_CIPHER.test(cipher))
+      throw new Error(`the clients are compared with AES-256-GCM, but ${program.name} has ${cipher}`);
+    return hasDatagrams ? networkAt : Date.now();
   }
 }
 

@@ -7,7 +7,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import type { AeadCipher } from '../src/core/tunnel/traffic.ts';
 import { EnginePair, inner, outer, runEnd } from './engine-pair.ts';
 
 const { values: options } = parseArgs({
@@ -55,4 +54,4 @@ async function main(): Promise<void> {
 }
 
 const { cipher, portable, end } = options;
-await (end === undefined ? main() : runEnd(Number(end), { cipher: cipher as AeadCipher, portable }));
+await (end === undefined ? main() : runEnd(Number(end), { cipher, portable }));

@@ -8,29 +8,41 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { type AeadCipher, framingByMark, type TrafficDescription, type TrafficKey } from '../src/core/tunnel/traffic.ts';
+import { framingByMark, type RecordLayout, type TrafficDescription, type TrafficKey } from '../src/core/tunnel/traffic.ts';
 import { parseIp } from '../src/core/wire/ip-address.ts';
 import { TunDevice } from '../src/node/devices/tun-device.ts';
 import { PacketEngine } from '../src/node/engine/packet-engine.ts';
+import { HASH_LENGTHS } from '../src/node/ffi/openssl-cbc-mac.ts';
 
 /** Each end by number: 1 and 2. */
 export const outer = (end: number): string => `10.88.0.${end}`;
 export const inner = (end: number): string => `10.89.0.${end}`;
 const PORT = 4500;
+const IPV4_NEXT_HEADER = 4;
 
 /** What the tunnel's interfaces carry. */
 const MTU = 1400;
 
+/** AEAD ciphers in DTLS, and ciphers with a MAC in ESP. */
+const LAYOUTS: Readonly<Record<string, RecordLayout>> = {
+  'aes-128-gcm': { kind: 'dtls-aead', cipher: 'aes-128-gcm' },
+  'aes-256-gcm': { kind: 'dtls-aead', cipher: 'aes-256-gcm' },
+  'chacha20-poly1305': { kind: 'dtls-aead', cipher: 'chacha20-poly1305' },
+  'aes-128-cbc+sha1': { kind: 'esp', cipher: 'aes-128-cbc', mac: 'sha1' },
+  'aes-256-cbc+sha256': { kind: 'esp', cipher: 'aes-256-cbc', mac: 'sha256' },
+};
+
 export interface EndOptions {
-  readonly cipher: AeadCipher;
+  /** One of those above. */
+  readonly cipher: string;
   readonly portable: boolean;
 }
 
-function key(sender: number, cipher: AeadCipher): TrafficKey {
+function key(sender: number, layout: RecordLayout): TrafficKey {
   const bytes = (what: string) => createHash('sha256').update(`${what} of ${sender}`).digest();
-  const isChaCha = cipher === 'chacha20-poly1305';
-  const length = cipher === 'aes-128-gcm' ? 16 : 32;
-  return { id: 1, key: bytes('key').subarray(0, length), iv: bytes('iv').subarray(0, isChaCha ? 12 : 4), nextSequence: 1 };
+  const iv = bytes('iv').subarray(0, layout.kind === 'esp' ? 0 : layout.cipher === 'chacha20-poly1305' ? 12 : 4);
+  const mac = layout.kind === 'esp' && { mac: bytes('mac').subarray(0, HASH_LENGTHS[layout.mac]) };
+  return { id: 1, key: bytes('key').subarray(0, layout.cipher.includes('128') ? 16 : 32), iv, ...mac, nextSequence: 1 };
 }
 
 /** Runs one end until it is killed; prints a line when it is up. */
@@ -45,12 +57,14 @@ export async function runEnd(end: number, { cipher, portable }: EndOptions): Pro
   const opened = performance.now();
   await tun.setMtu(MTU);
   const path = await engine.openUdp({ remote: { address, port: PORT }, localPort: PORT });
+  const record = LAYOUTS[cipher];
+  if (record === undefined) throw new Error(`there is no ${cipher}; there are ${Object.keys(LAYOUTS).join(', ')}`);
   const description: TrafficDescription = {
-    record: { kind: 'dtls-aead', cipher },
-    seal: key(end, cipher),
-    open: [key(peer, cipher)],
+    record,
+    seal: key(end, record),
+    open: [key(peer, record)],
     replayWindow: 64,
-    framing: framingByMark(0),
+    framing: framingByMark(record.kind === 'esp' ? IPV4_NEXT_HEADER : 0),
     tunnelMtu: MTU,
   };
   await path.carry(description);

@@ -16,6 +16,10 @@ export const MEASUREMENTS = [
   'pair-proxy',
   'fortinet',
   'f5',
+  'gp',
+  'nc',
+  'pulse',
+  'array',
   'packets',
   'sessions',
 ] as const;
@@ -41,6 +45,10 @@ const COMPARED: Readonly<Record<Measurement, Readonly<Record<Side, string>>>> = 
   'pair-proxy': { sallyport: 'Sallyport', reference: 'openconnect with ocproxy, and ocserv' },
   fortinet: CLIENTS,
   f5: CLIENTS,
+  gp: CLIENTS,
+  nc: CLIENTS,
+  pulse: CLIENTS,
+  array: CLIENTS,
   packets: PAIRS,
   sessions: { sallyport: 'many sessions', reference: 'one session' },
 };
@@ -50,10 +58,8 @@ export function nameOf(measurement: Measurement, side: Side): string {
   return COMPARED[measurement][side];
 }
 
-export const TRANSPORTS = ['dtls', 'tls'] as const;
-
-/** `dtls`: DTLS 1.2 with AES-256-GCM. `tls`: packets go over the TLS connection alone. */
-export type Transport = (typeof TRANSPORTS)[number];
+/** `dtls`: DTLS 1.2 with AES-256-GCM. `esp`: ESP in UDP, with what the gateway chooses. `tls`: packets go over the TLS connection alone. */
+export type Transport = 'dtls' | 'esp' | 'tls';
 
 /** `µs` and `ms`: of time. `CPU-s/GB`: seconds on a CPU for 10^9 bytes of payload. `packets/s`: that arrived. */
 export type Unit = 'ms' | 'µs' | 'MiB' | 'Mbit/s' | 'CPU-s/GB' | 'packets/s';

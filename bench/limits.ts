@@ -55,6 +55,8 @@ const RULES: readonly Rule[] = [
   { measurement: 'pair-ping', limit: atMost(1.15) },
   ...throughputRules('fortinet', 'dtls', { up: 3, down: 3 }),
   ...throughputRules('f5', 'dtls', { up: 3, down: 3 }),
+  ...(['gp', 'nc', 'pulse'] as const).flatMap((vendor) => throughputRules(vendor, 'esp', { up: 2.5, down: 2.5 })),
+  ...(['gp', 'nc', 'pulse', 'array'] as const).flatMap((vendor) => throughputRules(vendor, 'tls', { up: 2, down: 2 })),
   { measurement: 'packets', transport: 'dtls', names: ['up', 'down'], limit: atLeast(1.9) },
   { measurement: 'sessions', names: ['CPU, 1 active', 'CPU, 10 active', 'CPU, 100 active'], limit: atMost(1.2) },
 ];

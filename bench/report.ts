@@ -6,7 +6,7 @@ import type { BenchRecord } from './record.ts';
 import { SECTIONS } from './sections.ts';
 import { compare, type Spread } from './statistics.ts';
 
-const TRANSPORT_TITLES: Readonly<Record<Transport, string>> = { dtls: 'DTLS', tls: 'TLS' };
+const TRANSPORT_TITLES: Readonly<Record<Transport, string>> = { dtls: 'DTLS', esp: 'ESP', tls: 'TLS' };
 
 const DIGITS: Readonly<Record<Unit, number>> = { ms: 1, µs: 0, MiB: 1, 'Mbit/s': 0, 'CPU-s/GB': 2, 'packets/s': 0 };
 

@@ -1,5 +1,5 @@
 /** Rounds: both sides in turns, and in turns first, so that whatever changes on the machine meanwhile meets both alike. */
-import { type Figure, type Measurement, nameOf, TRANSPORTS, type Transport, type Unit } from './figures.ts';
+import { type Figure, type Measurement, nameOf, type Transport, type Unit } from './figures.ts';
 import { type Samples, SIDES, type Side } from './statistics.ts';
 
 /** What is measured of one side in one round: a number for each of these names. */
@@ -30,15 +30,17 @@ export async function alternate<Name extends string>(
  *
  * @param units What is measured, each with its unit.
  * @param measure Measures one side over one transport once.
+ * @param transports Which, in their order.
  */
 export async function measureInTurns<Name extends string>(
   measurement: Measurement,
   rounds: number,
   units: Readonly<Record<Name, Unit>>,
   measure: (side: Side, transport: Transport) => Promise<Measured<Name>>,
+  transports: readonly Transport[] = ['dtls', 'tls'],
 ): Promise<Figure[]> {
   const figures: Figure[] = [];
-  for (const transport of TRANSPORTS) {
+  for (const transport of transports) {
     const measured = await alternate(rounds, (side, round) => {
       console.error(`${measurement}, ${transport}, round ${round + 1} of ${rounds}: ${nameOf(measurement, side)}`);
       return measure(side, transport);

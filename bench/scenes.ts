@@ -85,6 +85,10 @@ export function scenes(bench: BenchLab, isQuick: boolean): Readonly<Record<Measu
     'pair-proxy': () => measurePairProxy(bench, sizes.throughput),
     fortinet: () => measureVendor(bench, sizes.throughput, 'fortinet'),
     f5: () => measureVendor(bench, sizes.throughput, 'f5'),
+    gp: () => measureVendor(bench, sizes.throughput, 'gp'),
+    nc: () => measureVendor(bench, sizes.throughput, 'nc'),
+    pulse: () => measureVendor(bench, sizes.throughput, 'pulse'),
+    array: () => measureVendor(bench, sizes.throughput, 'array'),
     packets: () => measurePackets(bench, sizes.throughput),
     sessions: () => measureSessions(sizes.sessions),
   };

@@ -96,6 +96,22 @@ is agreed on by certificate, or in TLS. The transfers and the client's CPU are t
     title: 'F5: throughput and CPU',
     how: `The same with \`--protocol=f5\`: PPP frames with a header of four bytes.`,
   },
+  gp: {
+    title: 'GlobalProtect: throughput and CPU',
+    how: `The same with \`--protocol=gp\`: ESP with AES-256-CBC and HMAC-SHA256, and frames with a header of sixteen bytes in TLS.`,
+  },
+  nc: {
+    title: 'Network Connect: throughput and CPU',
+    how: `The same with \`--protocol=nc\`: ESP with AES-128-CBC and HMAC-SHA1, and messages with a header of 22 bytes in TLS.`,
+  },
+  pulse: {
+    title: 'Pulse: throughput and CPU',
+    how: `The same with \`--protocol=pulse\`: ESP with AES-256-CBC and HMAC-SHA256, and packets with a header of sixteen bytes in TLS.`,
+  },
+  array: {
+    title: 'Array: throughput and CPU',
+    how: `The same with \`--protocol=array\`: bare IP packets in TLS. There is a way by DTLS, but of version 1.0, which has to be allowed.`,
+  },
   packets: {
     title: 'Both ends: small packets',
     how: `UDP datagrams of 64 bytes, sent by iperf3 as fast as it can; those count that arrived. iperf3 makes a system call for each, on the same cores, so it is

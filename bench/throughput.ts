@@ -65,13 +65,23 @@ export function measurePair(bench: BenchLab, { rounds, seconds }: ThroughputSize
   });
 }
 
+/** How each vendor's packets go. */
+const VENDORS = {
+  fortinet: ['dtls', 'tls'],
+  f5: ['dtls', 'tls'],
+  gp: ['esp', 'tls'],
+  nc: ['esp', 'tls'],
+  pulse: ['esp', 'tls'],
+  array: ['tls'],
+} as const satisfies Partial<Record<Measurement, readonly Transport[]>>;
+
 /** The clients in another vendor's words, on our gateway: for these protocols there is no other. */
-export async function measureVendor(bench: BenchLab, { rounds, seconds }: ThroughputSize, vendor: 'fortinet' | 'f5'): Promise<Figure[]> {
+export async function measureVendor(bench: BenchLab, { rounds, seconds }: ThroughputSize, vendor: keyof typeof VENDORS): Promise<Figure[]> {
   await bench.useGateway('sallyport', { 'vpn-protocols': vendor });
   const args = [`--protocol=${vendor}`];
-  return await measureInTurns(vendor, rounds, UNITS, (side, transport) =>
-    bench.withTunnel(side, transport, (tunnel) => transfersOfOne(bench, seconds, clientCpu(tunnel)), args),
-  );
+  const transfer = (side: Side, transport: Transport) =>
+    bench.withTunnel(side, transport, (tunnel) => transfersOfOne(bench, seconds, clientCpu(tunnel)), args);
+  return await measureInTurns(vendor, rounds, UNITS, transfer, VENDORS[vendor]);
 }
 
 /** Clients without an interface: a forwarded port of each, on the gateway that runs. */

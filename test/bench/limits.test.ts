@@ -56,6 +56,9 @@ describe('limits', () => {
     ['pair', 'tls', 'down', 2.8],
     ['pair-proxy', 'tls', 'down', 5],
     ['packets', 'dtls', 'up', 1.9],
+    ['gp', 'esp', 'up', 2.5],
+    ['nc', 'esp', 'down', 2.5],
+    ['array', 'tls', 'down', 2],
   ];
   for (const [measurement, transport, name, ratio] of AT_LEAST) {
     it(`want of ${measurement} over ${transport}, ${name}, at least ${ratio} times the other's`, () => {

@@ -16,7 +16,7 @@ describe('options of the bench', () => {
   it('refuse a measurement that there is not, and name those that there are', () => {
     assert.throws(
       () => parseOptions(['--only', 'latency']),
-      /no measurement latency.*connect, ping, .*pair, pair-ping, pair-proxy, fortinet, f5, packets, sessions/,
+      /no measurement latency.*connect, ping, .*pair, pair-ping, pair-proxy, fortinet, f5, gp, nc, pulse, array, packets, sessions/,
     );
   });
 

@@ -4,13 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
+import type { DtlsAssociation } from '../../src/core/dtls/association.ts';
+import { MovedServer } from '../../src/core/dtls/moved-association.ts';
 import { DtlsServer } from '../../src/core/dtls/server.ts';
 import { NetworkError } from '../../src/core/errors.ts';
 import type { HttpRequest, HttpResponse } from '../../src/core/http/message.ts';
 import { renderResponse } from '../../src/core/http/render.ts';
 import { RequestParser } from '../../src/core/http/request-parser.ts';
 import { silentLogger } from '../../src/core/log.ts';
-import type { ExpectedFlow, SessionFront } from '../../src/core/protocols/gateway-protocol.ts';
+import type { DatagramFront, ExpectedFlow } from '../../src/core/protocols/gateway-protocol.ts';
 import type { PathFacts, PathPlan, TunnelMachine } from '../../src/core/tunnel/machine.ts';
 import { type Millis, packetBytes, packetOf } from '../../src/core/tunnel/packet.ts';
 import type { SessionTerms } from '../../src/core/tunnel/session-terms.ts';
@@ -48,7 +50,7 @@ export interface PairVendor {
   /** The gateway's tunnel for a request on a stream, which is looked at. */
   readonly serve: (request: HttpRequest) => TunnelMachine;
   /** Absent: the client asks for no UDP. */
-  readonly front?: SessionFront;
+  readonly front?: DatagramFront;
   /** In its place, where the gateway knows its clients' UDP by keys. */
   readonly expected?: ExpectedFlow;
 }
@@ -192,7 +194,10 @@ export class PppTunnelPair {
     assert.ok(certificate !== undefined && front !== undefined, 'UDP was not expected');
     const path = new TestPath('datagram', this.client, (bytes) => up(bytes));
     const down = this.#link(2, (bytes) => this.client.receive(path, bytes));
-    const stranger = new Stranger(this.clock, front, certificate, down, (machine) => this.#serve(machine, 'datagram', down));
+    const stranger = new Stranger(this.clock, front, certificate, down, {
+      tunnel: (machine) => this.#serve(machine, 'datagram', down),
+      flow: (dtls) => this.#join(dtls, down),
+    });
     const up = this.#link(1, (bytes) => stranger.receive(bytes, (known) => this.gateway?.receive(known, bytes)));
     this.client.add(path);
     this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
@@ -235,33 +240,50 @@ export class PppTunnelPair {
     this.#met.turn((machine, sink) => machine.opened(path, facts(GATEWAY_END, CLIENT_END, this.#options.engine), this.clock.now, sink));
     return path;
   }
+
+  /** The association becomes a path of the tunnel that runs. */
+  #join(dtls: DtlsAssociation, write: (bytes: Uint8Array) => void): TestPath | undefined {
+    const { gateway } = this;
+    if (gateway === undefined || gateway.closed !== undefined) return undefined;
+    const path = new TestPath('datagram', gateway, write);
+    gateway.add(path);
+    gateway.turn((machine, sink) => machine.opened(path, { ...facts(GATEWAY_END, CLIENT_END), dtls }, this.clock.now, sink));
+    return path;
+  }
+}
+
+/** What an association becomes. */
+interface Places {
+  readonly tunnel: (machine: TunnelMachine) => TestPath;
+  readonly flow: (dtls: DtlsAssociation) => TestPath | undefined;
 }
 
 /** A DTLS association at the gateway, until it is known whose it is; then its tunnel's path. */
 class Stranger {
   readonly #clock: FakeClock;
-  readonly #front: SessionFront;
+  readonly #front: DatagramFront;
   readonly #dtls: DtlsServer;
   readonly #send: (bytes: Uint8Array) => void;
-  readonly #serve: (machine: TunnelMachine) => TestPath;
+  readonly #places: Places;
   readonly #opened: Uint8Array[] = [];
   #path: TestPath | undefined;
   #hello: Uint8Array = new Uint8Array(0);
 
   constructor(
     clock: FakeClock,
-    front: SessionFront,
+    front: DatagramFront,
     certificate: ThrowawayCertificate,
     send: (bytes: Uint8Array) => void,
-    serve: (machine: TunnelMachine) => TestPath,
+    places: Places,
   ) {
     this.#clock = clock;
     this.#front = front;
     this.#send = send;
-    this.#serve = serve;
+    this.#places = places;
     const identity = certificateIdentity([certificate.der], createPrivateKey(certificate.keyPem));
+    const version = front.kind === 'flow' && front.speaksLegacy ? '1.0' : '1.2';
     const cookie = { secret: new Uint8Array(32).fill(5), peer: new Uint8Array(6) };
-    this.#dtls = new DtlsServer({ crypto: new SeededCrypto(9), version: '1.2', credentials: { kind: 'certificate', identity }, cookie });
+    this.#dtls = new DtlsServer({ crypto: new SeededCrypto(9), version, credentials: { kind: 'certificate', identity }, cookie });
     clock.attach({
       nextTimeout: () => (this.#path === undefined ? this.#dtls.nextTimeout() : undefined),
       handleTimeout: (now) => this.#turn(() => this.#dtls.handleTimeout(now, this.#sink)),
@@ -276,6 +298,11 @@ class Stranger {
   #turn(input: () => void): void {
     input();
     for (let record = this.#opened.shift(); record !== undefined; record = this.#opened.shift()) {
+      if (this.#front.kind === 'flow') {
+        if (this.#front.greet(record, CRYPTO) === undefined) continue;
+        this.#path = this.#places.flow(new MovedServer(new SeededCrypto(8), this.#dtls.moveAway()));
+        return;
+      }
       const greeting = this.#front.greet(record, CRYPTO);
       if (greeting === undefined) {
         const parts = {
@@ -286,7 +313,7 @@ class Stranger {
           dtls: this.#dtls,
           early: [record, ...this.#opened],
         };
-        this.#path = this.#serve(this.#front.tunnel(parts));
+        this.#path = this.#places.tunnel(this.#front.tunnel(parts));
         return;
       }
       this.#hello = record;

@@ -1,6 +1,4 @@
-/** What clients of vendors that carry PPP make of the user's wishes, whoever the vendor is: the tunnel's MTU, and whom they believe in DTLS. */
-import type { Target } from '../auth/login-io.ts';
-import type { CertificateOptions } from '../dtls/credentials.ts';
+/** What clients of vendors that carry PPP make of the user's wishes, whoever the vendor is: the tunnel's MTU. */
 import { MIN_MTU_IPV6 } from '../tunnel/config.ts';
 import type { PathFacts } from '../tunnel/machine.ts';
 import type { ProtocolSettings } from './client-protocol.ts';
@@ -15,21 +13,4 @@ const MAX_MTU = 1400;
 /** @param header bytes in front of each packet inside a record */
 export function tunnelMtu({ mtu, baseMtu }: ProtocolSettings, { pathMtu = DEFAULT_LINK_MTU }: PathFacts, header: number): number {
   return mtu ?? Math.min(Math.max((baseMtu ?? pathMtu) - STREAM_OVERHEAD - header, MIN_MTU_IPV6), MAX_MTU);
-}
-
-/** How a gateway's certificate is judged in DTLS, and which one it is shown; undefined: DTLS with certificates is not spoken. */
-export function datagramCredentials(
-  { log, datagramCertificateFault: faultOf, datagramIdentity: identity }: ProtocolSettings,
-  gateway: Target,
-): CertificateOptions | undefined {
-  if (faultOf === undefined) return undefined;
-  return {
-    kind: 'certificate',
-    faultOf: (chain) => {
-      const fault = faultOf(gateway, chain);
-      if (fault !== undefined) log.log('warn', 'datagram certificate refused', { reason: fault });
-      return fault;
-    },
-    ...(identity !== undefined && { identity }),
-  };
 }

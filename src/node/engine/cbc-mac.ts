@@ -7,8 +7,11 @@ import { type CbcMacKeys, OpenSslCbcMac } from '../ffi/openssl-cbc-mac.ts';
 import { BLOCK_LENGTH } from './record-form.ts';
 
 export interface CbcMac {
-  /** Encrypts or decrypts whole blocks in place. False: OpenSSL refused. */
-  blocks(iv: number, start: number, length: number): boolean;
+  /**
+   * Encrypts `length` bytes of whole blocks behind fresh random bytes, which become the IV; or decrypts those behind an IV, of which nothing is left. In
+   * place. False: OpenSSL refused.
+   */
+  blocks(iv: number, length: number): boolean;
   /** Writes the whole MAC of `length` bytes to `out`. False: OpenSSL refused. */
   mac(start: number, length: number, out: number): boolean;
   /** Wipes the keys. Safe to call twice. */
@@ -36,9 +39,10 @@ class NodeCbcMac implements CbcMac {
     this.#keys = { key: createSecretKey(key), mac: createSecretKey(mac) };
   }
 
-  blocks(iv: number, start: number, length: number): boolean {
+  blocks(iv: number, length: number): boolean {
     if (this.#keys === undefined) return false;
     const { bytes } = this.#arena;
+    const start = iv + BLOCK_LENGTH;
     const cipher = this.#create(this.#cipher, this.#keys.key, bytes.subarray(iv, iv + BLOCK_LENGTH)).setAutoPadding(false);
     cipher.update(bytes.subarray(start, start + length)).copy(bytes, start);
     cipher.final();

@@ -38,7 +38,7 @@ export class DtlsCbcCipher implements RecordCipher {
     const padding = CBC_BLOCK_LENGTH - 1 - ((length + this.#macLength) % CBC_BLOCK_LENGTH); // minimal
     this.#arena.bytes.fill(padding, macEnd, macEnd + padding + 1);
     this.#room.writeIv(record + RECORD_HEADER_LENGTH);
-    return this.#cbcMac.blocks(record + RECORD_HEADER_LENGTH, plaintext, macEnd + padding + 1 - plaintext);
+    return this.#cbcMac.blocks(record + RECORD_HEADER_LENGTH, macEnd + padding + 1 - plaintext);
   }
 
   open(record: number, recordLength: number): number {
@@ -46,7 +46,7 @@ export class DtlsCbcCipher implements RecordCipher {
     const room = this.#room;
     const plaintext = record + PLAINTEXT_OFFSET;
     const length = recordLength - PLAINTEXT_OFFSET;
-    if (!this.#cbcMac.blocks(record + RECORD_HEADER_LENGTH, plaintext, length)) return -1;
+    if (!this.#cbcMac.blocks(record + RECORD_HEADER_LENGTH, length)) return -1;
     const longest = length - this.#macLength - 1; // the plaintext if there were no padding
     const padding = checkedPadding(bytes, plaintext, length, longest);
     const plaintextLength = longest - (padding & MAX_PADDING);

@@ -2,6 +2,10 @@
  * AES-CBC and HMAC by the OpenSSL inside the Node executable, on contexts that are kept: a new IV and a new message cost no new keys.
  *
  * CBC by EVP_Cipher, which takes whole blocks and keeps nothing back; HMAC by EVP_MAC (OpenSSL 3).
+ *
+ * A context goes on where it was with each call, and so no IV is ever set, which would be another call: what stands in an IV's place is a block like the
+ * others. Sealing, the random bytes there become an IV that is as random, as a block cipher maps all blocks to all blocks. Opening, that block becomes
+ * nonsense, and the next one what it should, as it needs nothing but the block before it.
  */
 import type { CbcCipher, EspMac } from '../../core/tunnel/traffic.ts';
 import { KeptAddress, type KeptAddresses } from './arena.ts';
@@ -21,12 +25,14 @@ export const HASH_LENGTHS: Readonly<Record<EspMac, number>> = { md5: 16, sha1: 2
 /** Room for a key on its way to OpenSSL. */
 const KEY_ROOM = 32;
 
+/** Of AES, and of an IV. */
+const BLOCK_LENGTH = 16;
+
 export class OpenSslCbcMac {
   readonly #openssl: OpenSsl;
   readonly #calls: CbcMacCalls;
   readonly #macLength: number;
   readonly #addresses: KeptAddresses;
-  readonly #ivAddress: KeptAddress;
   readonly #outAddress: KeptAddress;
   /** Addresses of an EVP_CIPHER_CTX and an EVP_MAC_CTX; 0 after {@link close}. */
   #cipher = 0;
@@ -39,7 +45,6 @@ export class OpenSslCbcMac {
     this.#calls = calls;
     this.#macLength = HASH_LENGTHS[hash];
     this.#addresses = openssl.bodyAddresses;
-    this.#ivAddress = new KeptAddress(arena);
     this.#outAddress = new KeptAddress(arena);
     this.#cipher = openssl.newContext();
     this.#mac = calls.hmac === 0 ? 0 : calls.newMac(calls.hmac); // OpenSSL would use the address 0
@@ -48,6 +53,8 @@ export class OpenSslCbcMac {
       must('HMAC context', this.#mac);
       arena.bytes.set(key, keyRoom);
       must('key', openssl.init(this.#cipher, calls.cbc[cipher](), 0, arena.address(keyRoom), 0, direction === 'seal' ? 1 : 0));
+      arena.bytes.fill(0, keyRoom, keyRoom + KEY_ROOM);
+      must('IV', openssl.init(this.#cipher, 0, 0, 0, arena.address(keyRoom), -1)); // any; -1: the direction stays
       must('padding', calls.setPadding(this.#cipher, 0));
       arena.bytes.set(mac, keyRoom);
       must('MAC key', calls.macInit(this.#mac, arena.address(keyRoom), mac.length, calls.hashParams(hash)));
@@ -59,13 +66,11 @@ export class OpenSslCbcMac {
     }
   }
 
-  /** Encrypts or decrypts whole blocks in place. */
-  blocks(iv: number, start: number, length: number): boolean {
+  /** See CbcMac in `engine/cbc-mac.ts`. */
+  blocks(iv: number, length: number): boolean {
     if (this.#cipher === 0) return false;
-    const openssl = this.#openssl;
-    if (openssl.init(this.#cipher, 0, 0, 0, this.#ivAddress.of(iv), -1) <= 0) return false; // -1: the direction stays
-    const address = this.#addresses.of(start);
-    return openssl.cipher(this.#cipher, address, address, length) > 0;
+    const address = this.#addresses.of(iv);
+    return this.#openssl.cipher(this.#cipher, address, address, BLOCK_LENGTH + length) > 0;
   }
 
   mac(start: number, length: number, out: number): boolean {

@@ -1,9 +1,11 @@
 /**
  * The client's tunnel: the request for it, two questions, then packets.
  *
- * Read first: spec "Array", sections 3, 4, 5 and 9.
+ * Read first: spec "Array", sections 3, 4, 5, 6.1, 6.4 and 9.
  *
  *   new ─► GET /vpntunnel ─► question 50 ─► question 54 ─► up ─► closed
+ *
+ * Packets go by the stream at once. While it is up, UDP may take them over and give them back (`client-datagrams.ts`); the stream stays.
  */
 import { NetworkError, SallyportError } from '../../errors.ts';
 import { ResponseParser } from '../../http/response-parser.ts';
@@ -14,18 +16,21 @@ import { commitBytes } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { sameIp } from '../../wire/ip-address.ts';
-import { parseOptions, parseSettings, TUNNEL_MTU, type TunnelOptions } from './configuration.ts';
+import { ClientDatagrams, type DatagramWishes } from './client-datagrams.ts';
+import { parseOptions, parseSettings, type TunnelOptions } from './configuration.ts';
 import { CONTROL_TYPES } from './control-packet.ts';
 import { AnswerReader, OPTIONS_REQUEST, SETTINGS_REQUEST } from './exchange-message.ts';
 import { PacketStream } from './packet-stream.ts';
+import { parseAnswer, renderRequest } from './speed-tunnel.ts';
 import { denial } from './tunnel-request.ts';
 
 export interface ArrayClientTunnelOptions {
   readonly log: Logger;
   /** The request as it goes on the wire. */
   readonly request: Uint8Array;
-  /** The tunnel MTU that the user wants. */
-  readonly mtu?: number;
+  readonly mtu: number;
+  /** How the tunnel by UDP is made, where the gateway has it; a text: why it is not. */
+  readonly datagrams: DatagramWishes | string;
   /** Used instead of the gateway's interval. */
   readonly dpd?: Millis;
   /** Of the session's tunnel before: an address that changes ends the session (spec 4.3). */
@@ -43,7 +48,7 @@ type TunnelState =
   | { readonly name: 'new' }
   | { readonly name: 'connecting' }
   | { readonly name: 'asking'; readonly path: Path; readonly stage: Stage; readonly dueAt: Millis; readonly options?: TunnelOptions }
-  | { readonly name: 'up'; readonly path: Path; readonly keepalive: Keepalive }
+  | { readonly name: 'up'; readonly path: Path; readonly keepalive: Keepalive; readonly dpd: Millis }
   | { readonly name: 'closed' };
 
 export class ArrayClientTunnel implements TunnelMachine {
@@ -51,7 +56,13 @@ export class ArrayClientTunnel implements TunnelMachine {
   readonly #parser = new ResponseParser();
   readonly #answers = new AnswerReader();
   /** A gateway's own keepalive is not answered: it would be answered again (spec 5.3). */
-  readonly #stream = new PacketStream({ control: () => undefined });
+  readonly #stream = new PacketStream({ control: (type, _out, packet) => this.#control(type, packet) });
+  #datagrams: ClientDatagrams | undefined;
+  /** What the gateway has said to the question for UDP since it was last looked at: the port, or that there is none. */
+  #offer: { readonly port: number | undefined } | undefined;
+  #isAskedFor = false;
+  /** By which packets leave. */
+  #out: Path | undefined;
   #state: TunnelState = { name: 'new' };
   #cipherSuite: string | undefined;
 
@@ -61,6 +72,11 @@ export class ArrayClientTunnel implements TunnelMachine {
   }
 
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
+    if (path.kind === 'datagram' && this.#datagrams !== undefined) {
+      this.#datagrams.opened(path, facts, now, out);
+      this.#settle(out);
+      return;
+    }
     if (this.#state.name !== 'connecting' || path.kind !== 'stream') {
       out.event({ type: 'drop', path });
       return;
@@ -72,6 +88,11 @@ export class ArrayClientTunnel implements TunnelMachine {
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const state = this.#state;
+    if (path.kind === 'datagram') {
+      this.#datagrams?.receive(path, bytes, now, out);
+      this.#settle(out);
+      return;
+    }
     if ((state.name !== 'asking' && state.name !== 'up') || state.path !== path) return;
     try {
       if (state.name === 'asking') this.#answered(bytes, now, out);
@@ -79,24 +100,30 @@ export class ArrayClientTunnel implements TunnelMachine {
         state.keepalive.heard(now);
         this.#stream.receive(bytes, out.on(path));
       }
+      this.#heedOffer(now);
     } catch (error) {
       if (!(error instanceof SallyportError)) throw error;
       this.#end({ kind: 'misbehaved', message: error.message, error }, out);
     }
   }
 
-  lost(path: Path, why: SallyportError, _now: Millis, out: TunnelSink): void {
+  lost(path: Path, why: SallyportError, now: Millis, out: TunnelSink): void {
     const state = this.#state;
+    if (path.kind === 'datagram') {
+      this.#datagrams?.lost(path, why, now);
+      this.#settle(out);
+      return;
+    }
     const isOurs = state.name === 'asking' || state.name === 'up' ? state.path === path : path.kind === 'stream';
     if (isOurs) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
   }
 
-  notice(_path: Path, _notice: PathNotice): void {
-    // A stream that no engine carries has nothing to tell.
+  notice(path: Path, notice: PathNotice): void {
+    this.#datagrams?.notice(path, notice);
   }
 
   send(packet: Packet, now: Millis, out: TunnelSink): void {
-    if (this.#state.name !== 'up') return;
+    if (this.#state.name !== 'up' || this.#datagrams?.send(packet, now, out) === true) return;
     this.#stream.send(packet, out.on(this.#state.path));
     this.#state.keepalive.sent(now);
   }
@@ -105,7 +132,12 @@ export class ArrayClientTunnel implements TunnelMachine {
     const state = this.#state;
     if (state.name === 'new') return 0;
     if (state.name === 'asking') return state.dueAt;
-    return state.name === 'up' ? state.keepalive.nextTimeout() : undefined;
+    if (state.name !== 'up') return undefined;
+    const due = Math.min(
+      state.keepalive.nextTimeout() ?? Number.POSITIVE_INFINITY,
+      this.#datagrams?.nextTimeout() ?? Number.POSITIVE_INFINITY,
+    );
+    return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
 
   handleTimeout(now: Millis, out: TunnelSink): void {
@@ -117,6 +149,10 @@ export class ArrayClientTunnel implements TunnelMachine {
       const error = new NetworkError(`The gateway did not answer the request for a tunnel within ${ANSWER_LIMIT / 1000} seconds.`);
       this.#end({ kind: 'path-lost', message: error.message, error }, out);
     } else if (state.name === 'up') {
+      this.#datagrams?.handleTimeout(now, out);
+      this.#settle(out);
+      const due = state.keepalive.nextTimeout();
+      if (due === undefined || now < due) return;
       const action = state.keepalive.handleTimeout(now);
       if (action === 'send-dpd') this.#stream.sendControl(CONTROL_TYPES.keepalive, out.on(state.path));
       if (action !== 'dead') return;
@@ -126,7 +162,8 @@ export class ArrayClientTunnel implements TunnelMachine {
   }
 
   /** There is no goodbye in the tunnel: the log-out is a request of its own (spec 7). */
-  close(reason: CloseReason, _now: Millis, out: TunnelSink): void {
+  close(reason: CloseReason, now: Millis, out: TunnelSink): void {
+    if (this.#state.name === 'up') this.#datagrams?.close(now, out);
     this.#end(reason, out);
   }
 
@@ -138,7 +175,7 @@ export class ArrayClientTunnel implements TunnelMachine {
         state: name === 'up' ? 'connected' : isConnecting ? 'connecting' : 'down',
         ...(this.#cipherSuite !== undefined && { cipherSuite: this.#cipherSuite }),
       },
-      datagram: { state: 'disabled' },
+      datagram: this.#datagrams?.status() ?? { state: this.#isAskedFor ? 'connecting' : 'disabled' },
     };
   }
 
@@ -186,18 +223,53 @@ export class ArrayClientTunnel implements TunnelMachine {
     now: Millis,
     out: TunnelSink,
   ): void {
-    const { log, mtu = TUNNEL_MTU, previous } = this.#options;
+    const { log, mtu, previous } = this.#options;
     const { config, warnings } = parseSettings(answer);
     for (const { problem, field, text } of warnings) log.log('warn', 'configuration value', { problem, field, text });
     if (isOther(previous, config)) {
       this.#end({ kind: 'refused', message: 'The gateway gives another address than before.' }, out);
       return;
     }
-    if (options?.hasDatagrams === true) log.log('info', 'datagram disabled', { reason: 'the speed tunnel of this protocol is not spoken' });
     const dpd = this.#options.dpd ?? options?.keepalive ?? DEFAULT_DPD;
-    this.#state = { name: 'up', path, keepalive: new Keepalive({ dpd }, now) };
+    this.#state = { name: 'up', path, keepalive: new Keepalive({ dpd }, now), dpd };
     log.log('info', 'stream up', { mtu });
+    if (options?.hasDatagrams === true) this.#askForDatagrams(path, out);
     out.event({ type: 'config', config: { ...config, mtu } });
+    this.#settle(out);
+  }
+
+  #askForDatagrams(path: Path, out: TunnelSink): void {
+    const { log, datagrams } = this.#options;
+    if (typeof datagrams === 'string') {
+      log.log('info', 'datagram disabled', { reason: datagrams });
+      return;
+    }
+    this.#isAskedFor = true;
+    commitBytes(out.on(path), renderRequest(datagrams.clientId));
+  }
+
+  #control(type: number, packet: Uint8Array): void {
+    if (type === CONTROL_TYPES.datagram && this.#isAskedFor) this.#offer = { port: parseAnswer(packet) };
+  }
+
+  #heedOffer(now: Millis): void {
+    const [offer, state] = [this.#offer, this.#state];
+    const { log, datagrams } = this.#options;
+    if (offer === undefined || state.name !== 'up' || typeof datagrams === 'string') return;
+    this.#offer = undefined;
+    this.#isAskedFor = false;
+    if (offer.port === undefined) log.log('info', 'datagram disabled', { reason: 'the gateway has no tunnel by DTLS' });
+    else this.#datagrams = new ClientDatagrams({ ...datagrams, log, dpd: state.dpd, port: offer.port }, now);
+  }
+
+  /** Says by which path packets leave from now on, if it is another, and to the gateway that UDP is gone. */
+  #settle(out: TunnelSink): void {
+    if (this.#state.name !== 'up') return;
+    const { path: stream } = this.#state;
+    if (this.#datagrams?.takeGone() === true) this.#stream.sendControl(CONTROL_TYPES.datagramGone, out.on(stream));
+    const path = this.#datagrams?.path ?? stream;
+    if (path === this.#out) return;
+    this.#out = path;
     out.event({ type: 'up', path });
   }
 

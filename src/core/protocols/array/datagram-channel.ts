@@ -85,6 +85,11 @@ export class DatagramChannel {
     return this.#failure ?? new NetworkError('The datagram channel is closed.');
   }
 
+  /** The client's end: the gateway may have heard who it is, and send what it has by this path. */
+  get hasGreeted(): boolean {
+    return this.#helloAt > 0;
+  }
+
   get status(): Omit<PathStatus, 'state'> {
     const { state } = this.#options.dtls;
     return state.name === 'up' ? { cipherSuite: `DTLSv${state.session.version}-${state.session.suite.name}` } : {};

@@ -60,10 +60,10 @@ export interface PairOptions {
   readonly link?: Partial<LinkConditions>;
   /** What the gateway says to the request for a tunnel, in place of granting it. */
   readonly denial?: HttpResponse;
+  /** Whether an engine carries what machines describe. Default: false. */
+  readonly engine?: boolean;
   /** For UDP. */
   readonly certificate?: ThrowawayCertificate;
-  /** Engines carry flows that are expected. */
-  readonly engine?: boolean;
 }
 
 export class PppTunnelPair {
@@ -144,7 +144,7 @@ export class PppTunnelPair {
     const path = new TestPath('stream', this.client, (bytes) => this.#deliver(bytes, (piece) => this.#toGateway(parser, piece)));
     this.#stream = { client: path, gateway: undefined };
     this.client.add(path);
-    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
+    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END, this.#options.engine), this.clock.now, sink));
   }
 
   /** In order, whole, in pieces. */
@@ -178,8 +178,7 @@ export class PppTunnelPair {
     this.gateway = gateway;
     if (this.#stream !== undefined && kind === 'stream') this.#stream.gateway = path;
     gateway.add(path);
-    const engine = this.#options.engine === true && this.#vendor.expected !== undefined && kind === 'datagram';
-    gateway.turn((running, sink) => running.opened(path, facts(GATEWAY_END, CLIENT_END, engine), this.clock.now, sink));
+    gateway.turn((running, sink) => running.opened(path, facts(GATEWAY_END, CLIENT_END, this.#options.engine), this.clock.now, sink));
     if (rest !== undefined && rest.length > 0) gateway.receive(path, rest);
     return path;
   }
@@ -200,7 +199,7 @@ export class PppTunnelPair {
     });
     const up = this.#link(1, (bytes) => stranger.receive(bytes, (known) => this.gateway?.receive(known, bytes)));
     this.client.add(path);
-    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END), this.clock.now, sink));
+    this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END, this.#options.engine), this.clock.now, sink));
   }
 
   #link(fork: number, deliver: (bytes: Uint8Array) => void): (bytes: Uint8Array) => void {
@@ -247,7 +246,9 @@ export class PppTunnelPair {
     if (gateway === undefined || gateway.closed !== undefined) return undefined;
     const path = new TestPath('datagram', gateway, write);
     gateway.add(path);
-    gateway.turn((machine, sink) => machine.opened(path, { ...facts(GATEWAY_END, CLIENT_END), dtls }, this.clock.now, sink));
+    gateway.turn((machine, sink) =>
+      machine.opened(path, { ...facts(GATEWAY_END, CLIENT_END, this.#options.engine), dtls }, this.clock.now, sink),
+    );
     return path;
   }
 }

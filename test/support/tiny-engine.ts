@@ -66,14 +66,28 @@ export class TinyEngine {
     return Buffer.concat([record.subarray(0, 1), plaintext]);
   }
 
-  /** The packet of a record that carries one as AnyConnect's do; undefined: it is the machine's. */
+  /** The packet of a record that carries one; undefined: it is the machine's. Of framings without a header. */
   packetIn(opened: Uint8Array): Uint8Array | undefined {
-    return opened[0] === APPLICATION_DATA && opened[1] === 0 && isIpPacket(opened, 2, opened.length) ? opened.subarray(2) : undefined;
+    if (opened[0] !== APPLICATION_DATA) return undefined;
+    const { isData, exceptions = [] } = this.#traffic.framing;
+    const payload = opened.subarray(1 + isData.offset);
+    for (const { bytes, family } of isData.values) {
+      const packet = payload.subarray(bytes.length);
+      if (!stands(bytes, payload, 0) || !isIpPacket(packet, 0, packet.length)) continue;
+      const version = (packet[0] ?? 0) >>> 4;
+      if (family !== undefined && family !== version) continue;
+      const isException = exceptions.some(
+        (exception) => exception.family === version && exception.bytes.every(({ offset, value }) => stands(value, packet, offset)),
+      );
+      return isException ? undefined : packet;
+    }
+    return undefined;
   }
 
   /** What {@link seal} takes for a packet. */
   framed(packet: Uint8Array): Uint8Array {
-    return Uint8Array.of(APPLICATION_DATA, 0, ...packet);
+    const { ipv4 = NO_BYTES, ipv6 = NO_BYTES } = this.#traffic.framing.sent;
+    return Uint8Array.of(APPLICATION_DATA, ...((packet[0] ?? 0) >>> 4 === 4 ? ipv4 : ipv6), ...packet);
   }
 
   #openAead(key: TrafficKey, record: Uint8Array, number: Uint8Array): Uint8Array | undefined {
@@ -89,6 +103,10 @@ export class TinyEngine {
     const isGood = new NodeCrypto().aead(cipher, key.key).open(nonceOf(key, explicit, cipher), aad, record.subarray(at), plaintext);
     return isGood ? plaintext : undefined;
   }
+}
+
+function stands(value: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  return value.every((byte, i) => bytes[at + i] === byte);
 }
 
 function openCbc(protection: CbcProtection, record: Uint8Array): Uint8Array | undefined {

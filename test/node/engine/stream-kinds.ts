@@ -2,9 +2,10 @@
  * Streams of several kinds for tests of the engine's frames: how a traffic description says them, the portable path's reader and writer of them, and what
  * a peer may put into them.
  */
+import { streamTraffic as bareTraffic } from '../../../src/core/protocols/array/carried-packets.ts';
 import { renderControl } from '../../../src/core/protocols/array/control-packet.ts';
 import { PacketStream } from '../../../src/core/protocols/array/packet-stream.ts';
-import { streamTraffic, writeKeepalive } from '../../../src/core/protocols/gp/frame.ts';
+import { streamTraffic as etherTypeTraffic, writeKeepalive } from '../../../src/core/protocols/gp/frame.ts';
 import { StreamLink } from '../../../src/core/protocols/gp/stream-link.ts';
 import { KMP_TYPES, type KmpSide, writeKmpHeader } from '../../../src/core/protocols/nc/kmp-message.ts';
 import { OncpChannel } from '../../../src/core/protocols/nc/oncp-channel.ts';
@@ -91,7 +92,7 @@ function oneByOne(kind: Pick<StreamKind, 'portable'>, packets: readonly Uint8Arr
 /** The family in the middle of the header, in front of the length; and bytes that nobody reads. */
 const etherTypes: StreamKind = {
   name: 'EtherTypes',
-  traffic: streamTraffic(1400, NOTHING),
+  traffic: etherTypeTraffic(1400, NOTHING),
   portable: () => {
     const link = new StreamLink({ dpd: 0 }, 0);
     const [sink, notes] = [new CollectingSink(), [] as string[]];
@@ -247,15 +248,7 @@ const numbered: StreamKind = {
 /** No frames at all: IP packets, of which those of one protocol are control packets. */
 const bare: StreamKind = {
   name: 'bare packets',
-  traffic: traffic(
-    {
-      frame: { bytes: NOTHING, lengths: [] },
-      sent: { ipv4: NOTHING, ipv6: NOTHING },
-      isData: { offset: 0, values: [{ bytes: NOTHING }] },
-      exceptions: [{ family: 4, bytes: [{ offset: 9, value: Uint8Array.of(0xff) }] }],
-    },
-    16_384,
-  ),
+  traffic: bareTraffic(NOTHING),
   portable: () => {
     const [sink, notes] = [new CollectingSink(), [] as string[]];
     const stream = new PacketStream({ control: (type) => notes.push(`heard ${type}`) });

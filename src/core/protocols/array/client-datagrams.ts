@@ -35,6 +35,8 @@ export interface ClientDatagramsOptions extends DatagramWishes {
 interface Association {
   readonly path: Path;
   readonly channel: DatagramChannel;
+  /** The engine can carry it. */
+  readonly engine: boolean;
 }
 
 export class ClientDatagrams {
@@ -61,7 +63,7 @@ export class ClientDatagrams {
     return isGone;
   }
 
-  opened(path: Path, { remote, pathMtu }: PathFacts, now: Millis, out: TunnelSink): void {
+  opened(path: Path, { remote, pathMtu, engine }: PathFacts, now: Millis, out: TunnelSink): void {
     if (this.#schedule.state.name !== 'trying' || this.#current !== undefined) {
       out.event({ type: 'drop', path }); // asked for in another time
       return;
@@ -71,7 +73,7 @@ export class ClientDatagrams {
     const dtls = new DtlsClient({ crypto, version: '1.0', credentials });
     const facts = { remote, ...(linkMtu !== undefined && { pathMtu: linkMtu }) };
     const channel = new DatagramChannel({ dtls, hello: renderHello(clientId), dpd, facts });
-    this.#current = { path, channel };
+    this.#current = { path, channel, engine };
     channel.handleTimeout(now, out.on(path)); // the first hello
   }
 
@@ -95,8 +97,9 @@ export class ClientDatagrams {
     this.#fail(why, now);
   }
 
-  notice(path: Path, notice: PathNotice): void {
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
     if (path === this.#current?.path) this.#current.channel.notice(notice);
+    this.#settle(now, out);
   }
 
   nextTimeout(): Millis | undefined {
@@ -144,6 +147,15 @@ export class ClientDatagrams {
       this.#schedule.proven();
       this.#options.log.log('info', 'datagram up', channel.status);
     }
+    if (this.#current !== undefined && this.path !== undefined) this.#handOver(this.#current, out);
+  }
+
+  /** What the engine has to know. */
+  #handOver({ path, channel, engine }: Association, out: TunnelSink): void {
+    const traffic = engine ? channel.handOver() : undefined;
+    if (traffic !== undefined) out.event({ type: 'traffic', path, traffic });
+    const mtu = channel.takeNewMtu();
+    if (mtu !== undefined) out.event({ type: 'tunnel-mtu', path, mtu });
   }
 
   #fail({ message, code }: SallyportError, now: Millis): void {

@@ -16,6 +16,7 @@ import { commitBytes } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { sameIp } from '../../wire/ip-address.ts';
+import { streamTraffic } from './carried-packets.ts';
 import { ClientDatagrams, type DatagramWishes } from './client-datagrams.ts';
 import { parseOptions, parseSettings, type TunnelOptions } from './configuration.ts';
 import { CONTROL_TYPES } from './control-packet.ts';
@@ -65,6 +66,8 @@ export class ArrayClientTunnel implements TunnelMachine {
   #out: Path | undefined;
   #state: TunnelState = { name: 'new' };
   #cipherSuite: string | undefined;
+  /** The engine can carry the stream. */
+  #isCarried = false;
 
   constructor(options: ArrayClientTunnelOptions) {
     this.#options = options;
@@ -82,6 +85,7 @@ export class ArrayClientTunnel implements TunnelMachine {
       return;
     }
     this.#cipherSuite = facts.tls?.cipherSuite;
+    this.#isCarried = facts.engine;
     this.#state = { name: 'asking', path, stage: 'request', dueAt: now + ANSWER_LIMIT };
     commitBytes(out.on(path), this.#options.request);
   }
@@ -118,8 +122,15 @@ export class ArrayClientTunnel implements TunnelMachine {
     if (isOurs) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
   }
 
-  notice(path: Path, notice: PathNotice): void {
-    this.#datagrams?.notice(path, notice);
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
+    const state = this.#state;
+    if (state.name !== 'up') return;
+    if (notice.type === 'carried' && path === state.path) {
+      state.keepalive.heard(notice.heardAt);
+      state.keepalive.sent(notice.sentAt);
+    }
+    this.#datagrams?.notice(path, notice, now, out);
+    this.#settle(out);
   }
 
   send(packet: Packet, now: Millis, out: TunnelSink): void {
@@ -186,7 +197,10 @@ export class ArrayClientTunnel implements TunnelMachine {
       rest = state.stage === 'request' ? this.#granted(rest, now, out) : this.#told(state, rest, now, out);
     }
     const state = this.#state;
-    if (rest !== undefined && rest.length > 0 && state.name === 'up') this.#stream.receive(rest, out.on(state.path));
+    if (rest === undefined || state.name !== 'up') return;
+    if (rest.length > 0) this.#stream.receive(rest, out.on(state.path));
+    if (!this.#isCarried) return;
+    out.event({ type: 'traffic', path: state.path, traffic: streamTraffic(this.#stream.takePartial()) });
   }
 
   #granted(bytes: Uint8Array, now: Millis, out: TunnelSink): Uint8Array | undefined {

@@ -21,8 +21,9 @@ export const CONTROL_TYPES = {
 
 const HEADER_LENGTH = 16;
 const NO_PAYLOAD = new Uint8Array(4);
-const PROTOCOL_OFFSET = 9;
-const PROTOCOL = 0xff;
+/** Where IPv4 says the protocol, and what it is of control packets. */
+export const PROTOCOL_OFFSET = 9;
+export const PROTOCOL = 0xff;
 const TYPE_OFFSET = 12;
 
 export function renderControl(type: number, payload: Uint8Array = NO_PAYLOAD): Uint8Array {

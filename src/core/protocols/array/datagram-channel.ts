@@ -15,6 +15,10 @@ import type { LayerSink } from '../../tunnel/layer.ts';
 import type { PathFacts, PathNotice, PathStatus } from '../../tunnel/machine.ts';
 import { datagramOfLink } from '../../tunnel/mtu.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
+import type { TrafficDescription } from '../../tunnel/traffic.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
+import { RECORD_FRAMING } from './carried-packets.ts';
+import { TUNNEL_MTU } from './configuration.ts';
 import { CONTROL_TYPES, controlTypeAt, isReserved, renderControl } from './control-packet.ts';
 import { isAccept, parseHello, renderAccept } from './speed-tunnel.ts';
 
@@ -61,6 +65,8 @@ export class DatagramChannel {
   /** Of UDP payload. */
   #maxDatagram: number;
   #maxPacket = 0;
+  /** What the engine knows, once it carries. */
+  #carriedMtu: number | undefined;
   /** What has come in this call, of those below. */
   #heard = NOTHING_HEARD;
 
@@ -119,10 +125,35 @@ export class DatagramChannel {
   }
 
   notice(notice: PathNotice): void {
+    if (notice.type === 'carried') {
+      this.#keepalive?.heard(notice.heardAt);
+      this.#keepalive?.sent(notice.sentAt);
+    }
     if (notice.type !== 'too-big') return;
     const room = notice.length === undefined ? datagramOfLink(SAFE_LINK_MTU, this.#family) : notice.length - 1;
     this.#maxDatagram = Math.min(this.#maxDatagram, room);
     this.#measure();
+  }
+
+  /** For the packet engine, once up: the association's data from now on. @param innerSources where the peer's packets may come from */
+  handOver(innerSources?: readonly Cidr[]): TrafficDescription | undefined {
+    const { dtls } = this.#options;
+    const isReady = this.#phase === 'up' && dtls.state.name === 'up' && dtls.state.confirmed;
+    if (this.#carriedMtu !== undefined || !isReady) return undefined;
+    this.#carriedMtu = this.#tunnelMtu;
+    const traffic = dtls.handOver({ framing: RECORD_FRAMING, tunnelMtu: this.#tunnelMtu });
+    return { ...traffic, ...(innerSources !== undefined && { innerSources }) };
+  }
+
+  /** What the engine is to know of the path's room, if that has changed since it was told. */
+  takeNewMtu(): number | undefined {
+    if (this.#carriedMtu === undefined || this.#carriedMtu === this.#tunnelMtu) return undefined;
+    this.#carriedMtu = this.#tunnelMtu;
+    return this.#tunnelMtu;
+  }
+
+  get #tunnelMtu(): number {
+    return Math.min(this.#maxPacket, TUNNEL_MTU);
   }
 
   nextTimeout(): Millis | undefined {

@@ -9,12 +9,14 @@ import type { SallyportError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Path, PathFacts, PathNotice, PathStatus, TunnelSink } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
+import { SourceFilter } from '../../tunnel/source-filter.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
 import { DatagramChannel } from './datagram-channel.ts';
 
 export interface GatewayDatagramsOptions {
   readonly log: Logger;
-  /** Which of the client's packets are its own. */
-  readonly admits: (packet: Packet) => boolean;
+  /** Where the client's packets may come from. */
+  readonly innerSources: readonly Cidr[];
   /** The largest outer IP packet. */
   readonly linkMtu: number;
   /** Nothing heard by UDP for so long, and packets go by the stream until something is. Default: never. */
@@ -24,6 +26,8 @@ export interface GatewayDatagramsOptions {
 interface Association {
   readonly path: Path;
   readonly channel: DatagramChannel;
+  /** The engine can carry it. */
+  readonly engine: boolean;
 }
 
 export class GatewayDatagrams {
@@ -44,19 +48,26 @@ export class GatewayDatagrams {
 
   /** Of flows that nobody has shaken hands on none is a client's. The newest association is: it has just said the id (spec 10). */
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
-    const { log, admits, linkMtu } = this.#options;
-    const { dtls, remote, pathMtu = linkMtu } = facts;
+    const { log, innerSources, linkMtu } = this.#options;
+    const { dtls, remote, engine, pathMtu = linkMtu } = facts;
+    const filter = new SourceFilter(innerSources);
     if (dtls === undefined) {
       out.event({ type: 'drop', path });
       return;
     }
     if (this.#current !== undefined) log.log('info', 'datagram replaced');
     this.drop(now, out);
-    const channel = new DatagramChannel({ dtls, dpd: 0, facts: { remote, pathMtu: Math.min(pathMtu, linkMtu) }, admits });
-    this.#current = { path, channel };
+    const channel = new DatagramChannel({
+      dtls,
+      dpd: 0,
+      facts: { remote, pathMtu: Math.min(pathMtu, linkMtu) },
+      admits: (packet) => filter.allows(packet),
+    });
+    this.#current = { path, channel, engine };
     this.#heard(now);
     channel.accept(now, out.on(path));
     log.log('info', 'datagram up', channel.status);
+    this.#handOver(this.#current, out);
   }
 
   /** True if it came from the client. */
@@ -82,8 +93,12 @@ export class GatewayDatagrams {
     this.#options.log.log('info', 'datagram down', { reason: why.message });
   }
 
-  notice(path: Path, notice: PathNotice): void {
-    if (path === this.#current?.path) this.#current.channel.notice(notice);
+  notice(path: Path, notice: PathNotice, out: TunnelSink): void {
+    const current = this.#current;
+    if (path !== current?.path) return;
+    current.channel.notice(notice);
+    if (notice.type === 'carried' && notice.heardAt > this.#heardAt) this.#heard(notice.heardAt);
+    this.#handOver(current, out);
   }
 
   nextTimeout(): Millis | undefined {
@@ -106,6 +121,14 @@ export class GatewayDatagrams {
 
   status(): PathStatus {
     return this.#current === undefined ? { state: 'down' } : { state: 'established', ...this.#current.channel.status };
+  }
+
+  /** What the engine has to know. */
+  #handOver({ path, channel, engine }: Association, out: TunnelSink): void {
+    const traffic = engine ? channel.handOver(this.#options.innerSources) : undefined;
+    if (traffic !== undefined) out.event({ type: 'traffic', path, traffic });
+    const mtu = channel.takeNewMtu();
+    if (mtu !== undefined) out.event({ type: 'tunnel-mtu', path, mtu });
   }
 
   #heard(now: Millis): void {

@@ -19,6 +19,8 @@ import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSin
 import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
+import { streamTraffic } from './carried-packets.ts';
 import { renderOptions, renderSettings, TUNNEL_MTU } from './configuration.ts';
 import { CONTROL_TYPES } from './control-packet.ts';
 import { MESSAGE_TYPES, RequestReader, renderAnswer } from './exchange-message.ts';
@@ -55,11 +57,14 @@ export class ArrayGatewayTunnel implements TunnelMachine {
   readonly #keepalive: Millis;
   readonly #requests = new RequestReader();
   readonly #stream: PacketStream;
+  readonly #sources: readonly Cidr[];
   readonly #datagramPort: number | undefined;
   readonly #datagrams: GatewayDatagrams;
   readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
   #state: TunnelState = { name: 'new' };
   #cipherSuite: string | undefined;
+  /** The engine can carry the stream. */
+  #isCarried = false;
   #quietSince: Millis = 0;
   /** By which packets leave. */
   #out: Path | undefined;
@@ -71,11 +76,18 @@ export class ArrayGatewayTunnel implements TunnelMachine {
     this.#log = log;
     this.#config = config;
     this.#keepalive = terms.times.dpd ?? DEFAULT_KEEPALIVE;
-    const filter = new SourceFilter(innerSources({ ...terms, config }));
+    const sources = innerSources({ ...terms, config });
+    const filter = new SourceFilter(sources);
     const admits = (packet: Packet) => filter.allows(packet);
     const { linkMtu, switchToStreamAfter } = terms;
+    this.#sources = sources;
     this.#datagramPort = datagramPort;
-    this.#datagrams = new GatewayDatagrams({ log, admits, linkMtu, ...(switchToStreamAfter !== undefined && { switchToStreamAfter }) });
+    this.#datagrams = new GatewayDatagrams({
+      log,
+      innerSources: sources,
+      linkMtu,
+      ...(switchToStreamAfter !== undefined && { switchToStreamAfter }),
+    });
     this.#stream = new PacketStream({ admits, control: (type, out) => this.#control(type, out) });
   }
 
@@ -90,6 +102,7 @@ export class ArrayGatewayTunnel implements TunnelMachine {
       return;
     }
     this.#cipherSuite = facts.tls?.cipherSuite;
+    this.#isCarried = facts.engine;
     this.#state = { name: 'asked', path, stage: 'options', dueAt: now + QUESTION_LIMIT };
     const headers = [['Content-Length', '0']] as const;
     commitBytes(out.on(path), renderResponse({ version: '1.1', status: 200, reason: 'OK', headers, body: new Uint8Array(0) }));
@@ -122,8 +135,11 @@ export class ArrayGatewayTunnel implements TunnelMachine {
     this.#route(out);
   }
 
-  notice(path: Path, notice: PathNotice): void {
-    this.#datagrams.notice(path, notice);
+  notice(path: Path, notice: PathNotice, _now: Millis, out: TunnelSink): void {
+    if (this.#state.name !== 'up') return;
+    if (notice.type === 'carried') this.#quietSince = Math.max(this.#quietSince, notice.heardAt, notice.sentAt);
+    this.#datagrams.notice(path, notice, out);
+    this.#route(out);
   }
 
   /** A client that gets packets has no reason to ask: silence counts from the last packet either way. */
@@ -229,7 +245,11 @@ export class ArrayGatewayTunnel implements TunnelMachine {
       else this.#tellSettings(path, now, out);
     }
     const state = this.#state;
-    if (rest !== undefined && rest.length > 0 && state.name === 'up') this.#stream.receive(rest, out.on(state.path));
+    if (rest === undefined || state.name !== 'up') return;
+    if (rest.length > 0) this.#stream.receive(rest, out.on(state.path));
+    if (!this.#isCarried) return;
+    const traffic = { ...streamTraffic(this.#stream.takePartial()), innerSources: this.#sources };
+    out.event({ type: 'traffic', path: state.path, traffic });
   }
 
   #tellOptions(path: Path, now: Millis, out: TunnelSink): void {

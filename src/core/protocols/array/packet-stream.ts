@@ -59,6 +59,13 @@ export class PacketStream {
     commitBytes(out, renderControl(type));
   }
 
+  /** What has come of a packet that is not whole; it is somebody else's from here on. */
+  takePartial(): Uint8Array {
+    const partial = this.#partial;
+    this.#partial = EMPTY;
+    return partial;
+  }
+
   #take(bytes: Uint8Array, start: number, end: number, out: LayerSink): void {
     const control = controlTypeAt(bytes, start);
     if (control !== undefined) {

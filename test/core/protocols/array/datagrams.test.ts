@@ -297,45 +297,71 @@ describe("Array's tunnel by UDP, against itself", () => {
     assert.deepEqual([pair.client.closed?.kind, pair.gateway?.closed?.kind], ['path-lost', 'path-lost']);
   });
 
-  it(`delivers nothing altered or twice over links that lose, repeat and mix up, and loses none by TLS, ${RUNS} times`, async () => {
-    for (let seed = 1; seed <= RUNS; seed++) {
-      const link = { loss: (seed % 5) / 10, duplication: 0.1, jitter: 20 };
-      const pair = await open({ seed, link });
-      pair.start(10_000);
-      pair.clock.advance(3000);
-      const exchange = (from: number) => {
-        for (let number = from; number < from + 6; number++) {
-          pair.client.send(packet(number, { length: 60 + ((number * 137 + seed) % 1300) }));
-          pair.gateway?.send(down(number));
-          pair.clock.advance(5);
-        }
-        pair.clock.advance(1000);
-      };
-      exchange(0);
-      pair.isUdpOpen = false;
-      pair.clock.runUntil(() => pair.client.up?.kind === 'stream' && pair.gateway?.up?.kind === 'stream', 40_000);
-      pair.clock.advance(1000);
-      const seen = [pair.gateway?.delivered.length ?? 0, pair.client.delivered.length];
-      exchange(100);
-      assert.deepEqual(
-        [pair.gateway?.delivered.length, pair.client.delivered.length].map((n, i) => (n ?? 0) - (seen[i] ?? 0)),
-        [6, 6],
-        `seed ${seed}`,
-      );
-      pair.isUdpOpen = true;
-      pair.clock.advance(80_000);
-      exchange(200);
-      for (const [delivered, isDown] of [
-        [pair.gateway?.delivered ?? [], false],
-        [pair.client.delivered, true],
-      ] as const) {
-        const numbers = delivered.map((bytes) => new DataView(bytes.buffer).getUint32(20));
-        assert.equal(new Set(numbers).size, numbers.length, `seed ${seed}: none twice`);
-        for (const [i, bytes] of delivered.entries()) {
-          assert.deepEqual(bytes, packet(numbers[i] ?? 0, { length: bytes.length, isDown }), `seed ${seed}`);
-        }
-      }
-      assert.deepEqual([pair.client.closed, pair.gateway?.closed], [undefined, undefined], `seed ${seed}`);
+  it('is the engine’s at both ends where there is one, but for what is not of users, and sees who is alive by what that says', async () => {
+    const pair = await open({ engine: true, terms: { switchToStreamAfter: 25_000 } });
+    pair.start(5000);
+    until(pair, 'datagram', 1000);
+    assert.ok(pair.client.up?.engine !== undefined && pair.gateway?.up?.engine !== undefined);
+    for (const end of [pair.client, pair.gateway]) {
+      const [stream] = end?.events.filter(({ type }) => type === 'traffic') ?? [];
+      assert.ok(stream?.type === 'traffic' && stream.path.kind === 'stream');
     }
+    pair.client.send(packet(1));
+    pair.gateway?.send(down(2));
+    const spoofed = packet(3);
+    spoofed[15] = 51;
+    pair.client.send(spoofed);
+    pair.clock.advance(100);
+    assert.deepEqual([pair.gateway?.delivered, pair.client.delivered], [[packet(1)], [down(2)]]);
+    pair.clock.advance(300_000);
+    assert.deepEqual([pair.client.up?.kind, pair.gateway?.up?.kind], ['datagram', 'datagram']);
+    pair.isUdpOpen = false;
+    until(pair, 'stream', 2 * KEEPALIVE + 2000);
+    pair.isUdpOpen = true;
+    until(pair, 'datagram', 75_000);
   });
+
+  for (const engine of [false, true]) {
+    it(`delivers nothing altered or twice over links that lose, repeat and mix up, and loses none by TLS, ${RUNS} times${engine ? ', carried by an engine' : ''}`, async () => {
+      for (let seed = 1; seed <= RUNS; seed++) {
+        const link = { loss: (seed % 5) / 10, duplication: 0.1, jitter: 20 };
+        const pair = await open({ seed, link, engine });
+        pair.start(10_000);
+        pair.clock.advance(3000);
+        const exchange = (from: number) => {
+          for (let number = from; number < from + 6; number++) {
+            pair.client.send(packet(number, { length: 60 + ((number * 137 + seed) % 1300) }));
+            pair.gateway?.send(down(number));
+            pair.clock.advance(5);
+          }
+          pair.clock.advance(1000);
+        };
+        exchange(0);
+        pair.isUdpOpen = false;
+        pair.clock.runUntil(() => pair.client.up?.kind === 'stream' && pair.gateway?.up?.kind === 'stream', 40_000);
+        pair.clock.advance(1000);
+        const seen = [pair.gateway?.delivered.length ?? 0, pair.client.delivered.length];
+        exchange(100);
+        assert.deepEqual(
+          [pair.gateway?.delivered.length, pair.client.delivered.length].map((n, i) => (n ?? 0) - (seen[i] ?? 0)),
+          [6, 6],
+          `seed ${seed}`,
+        );
+        pair.isUdpOpen = true;
+        pair.clock.advance(80_000);
+        exchange(200);
+        for (const [delivered, isDown] of [
+          [pair.gateway?.delivered ?? [], false],
+          [pair.client.delivered, true],
+        ] as const) {
+          const numbers = delivered.map((bytes) => new DataView(bytes.buffer).getUint32(20));
+          assert.equal(new Set(numbers).size, numbers.length, `seed ${seed}: none twice`);
+          for (const [i, bytes] of delivered.entries()) {
+            assert.deepEqual(bytes, packet(numbers[i] ?? 0, { length: bytes.length, isDown }), `seed ${seed}`);
+          }
+        }
+        assert.deepEqual([pair.client.closed, pair.gateway?.closed], [undefined, undefined], `seed ${seed}`);
+      }
+    });
+  }
 });

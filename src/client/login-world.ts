@@ -37,6 +37,8 @@ export interface LoginWorldOptions {
   readonly userCertificate?: UserCertificate;
   /** Runs the user's host checker. */
   readonly checkHost: (request: HostCheckRequest) => Promise<void>;
+  /** Says what there is to say of this machine to a gateway that wants a report. */
+  readonly reportHost?: NonNullable<LoginIo['reportHost']>;
   /** Has a person log in with a browser. */
   readonly browse?: NonNullable<LoginIo['browse']>;
   readonly profile?: ProfileStore;
@@ -49,6 +51,7 @@ export class LoginWorld implements LoginIo {
   readonly userCertificate?: UserCertificate;
   readonly profile?: ProfileStore;
   readonly browse?: NonNullable<LoginIo['browse']>;
+  readonly reportHost?: NonNullable<LoginIo['reportHost']>;
   readonly hasClientCertificate: boolean;
   readonly signal: AbortSignal;
   readonly crypto: CryptoProvider;
@@ -57,8 +60,9 @@ export class LoginWorld implements LoginIo {
   readonly #http: GatewayHttp;
 
   constructor(options: LoginWorldOptions) {
-    const { userCertificate, profile, clientCertificate, browse, inherited, signal, log } = options;
+    const { userCertificate, profile, clientCertificate, browse, reportHost, inherited, signal, log } = options;
     if (browse !== undefined) this.browse = browse;
+    if (reportHost !== undefined) this.reportHost = reportHost;
     if (userCertificate !== undefined) this.userCertificate = userCertificate;
     if (profile !== undefined) this.profile = profile;
     this.hasClientCertificate = clientCertificate !== undefined;

@@ -44,6 +44,8 @@ export interface LoginIo {
   readonly userCertificate?: UserCertificate;
   readonly hasClientCertificate: boolean;
   checkHost(request: HostCheckRequest): Promise<void>;
+  /** What there is to say of this machine to a gateway that wants a report; undefined, or absent: nothing. */
+  readonly reportHost?: (request: HostReportRequest) => Promise<HostReport | undefined>;
   /** Has a person log in with a web browser; absent: nobody has asked for that. */
   readonly browse?: (request: BrowseRequest) => Promise<string>;
   /** The saved profile, where the user named one, to compare and replace. */
@@ -92,6 +94,33 @@ export interface HostCheckRequest {
   readonly environment: Readonly<Record<string, string>>;
   /** What the gateway wants to be run; only handed to the user's own wrapper, never executed. */
   readonly stub?: Uint8Array;
+}
+
+/** For a program of the user's that writes a report on this machine (HIP). */
+export interface HostReportRequest {
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export type HostReport =
+  /** By the user's program. */
+  | { readonly kind: 'written'; readonly bytes: Uint8Array }
+  /** There is none: what the machine says of itself. */
+  | { readonly kind: 'facts'; readonly facts: HostFacts };
+
+export interface HostFacts {
+  /** With its version, as people write it. */
+  readonly os: string;
+  readonly osVendor: 'Linux' | 'Apple' | 'Microsoft';
+  /** Those that lead out of the machine. */
+  readonly interfaces: readonly HostInterface[];
+}
+
+export interface HostInterface {
+  readonly name: string;
+  /** `02:00:00:00:00:01` */
+  readonly mac: string;
+  readonly addresses: readonly IpAddress[];
 }
 
 /** A log-in in the user's browser, which ends with the browser being sent to this machine (SAML). */

@@ -37,6 +37,8 @@ export interface LoginWorldOptions {
   readonly userCertificate?: UserCertificate;
   /** Runs the user's host checker. */
   readonly checkHost: (request: HostCheckRequest) => Promise<void>;
+  /** Says what there is to say of this machine to a gateway that wants a report. */
+  readonly reportHost?: NonNullable<LoginIo['reportHost']>;
   /** Has a person log in with a browser. */
   readonly browse?: NonNullable<LoginIo['browse']>;
   readonly profile?: ProfileStore;
@@ -49,6 +51,8 @@ export class LoginWorld implements LoginIo {
   readonly userCertificate?: UserCertificate;
   readonly profile?: ProfileStore;
   readonly browse?: NonNullable<LoginIo['browse']>;
+  readonly reportHost?: NonNullable<LoginIo['reportHost']>;
+  readonly innerTls?: NonNullable<LoginIo['innerTls']>;
   readonly hasClientCertificate: boolean;
   readonly signal: AbortSignal;
   readonly crypto: CryptoProvider;
@@ -57,11 +61,13 @@ export class LoginWorld implements LoginIo {
   readonly #http: GatewayHttp;
 
   constructor(options: LoginWorldOptions) {
-    const { userCertificate, profile, clientCertificate, browse, inherited, signal, log } = options;
+    const { userCertificate, profile, clientCertificate, browse, reportHost, inherited, signal, log } = options;
     if (browse !== undefined) this.browse = browse;
+    if (reportHost !== undefined) this.reportHost = reportHost;
     if (userCertificate !== undefined) this.userCertificate = userCertificate;
     if (profile !== undefined) this.profile = profile;
     this.hasClientCertificate = clientCertificate !== undefined;
+    if (clientCertificate !== undefined) this.innerTls = (target) => options.dialer.inside(target, this.connection().peerCertificate);
     this.signal = signal;
     this.crypto = options.crypto;
     this.log = log;
@@ -88,6 +94,11 @@ export class LoginWorld implements LoginIo {
     const { facts } = this.#http;
     if (facts !== undefined && upgraded.stream !== undefined) this.#options.answered?.(request.target, facts.remote.address);
     return upgraded;
+  }
+
+  /** A connection was left for the tunnel: it is what {@link takeConnection} gives, and the tunnel cannot begin on another. */
+  get hasLeftConnection(): boolean {
+    return this.#http.hasLeft;
   }
 
   /** Whether a request was made. */

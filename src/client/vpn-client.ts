@@ -72,6 +72,8 @@ export interface ClientSkin {
   readonly confirmCertificate?: (question: TrustQuestion) => Promise<boolean>;
   /** Runs the user's host checker; rejects if there is none. */
   readonly checkHost: (request: HostCheckRequest) => Promise<void>;
+  /** Says what there is to say of this machine to a gateway that wants a report; absent: nothing. */
+  readonly reportHost?: NonNullable<LoginIo['reportHost']>;
   /** Has a person log in with a browser, where the protocol can; absent: log-ins are forms. */
   readonly browse?: NonNullable<LoginIo['browse']>;
 }
@@ -193,7 +195,7 @@ export class VpnClient {
   /** What vendors may ask of the world. */
   #world(signal: AbortSignal, own: Pick<LoginWorldOptions, 'ask' | 'answered' | 'inherited'>): LoginWorld {
     const { identity, userIdentity, keepsConnections, profile } = this.#settings;
-    const { browse, checkHost, log } = this.#skin;
+    const { browse, checkHost, reportHost, log } = this.#skin;
     const [clientCertificate] = identity?.chain ?? [];
     return new LoginWorld({
       dialer: this.#dialer,
@@ -202,6 +204,7 @@ export class VpnClient {
       ...(userIdentity !== undefined && { userCertificate: userIdentity }),
       ...(profile !== undefined && { profile }),
       ...(browse !== undefined && { browse }),
+      ...(reportHost !== undefined && { reportHost }),
       ...own,
     });
   }
@@ -231,7 +234,8 @@ export class VpnClient {
     try {
       const protocol = await this.#protocolOf(world, credential);
       const machine = await protocol.open(world, credential, previous);
-      if (world.hasSpoken) dialer.keep(await world.takeConnection(credential.gateway));
+      const isOnly = world.hasLeftConnection;
+      if (world.hasSpoken) dialer.keep(await world.takeConnection(credential.gateway), isOnly);
       return machine;
     } finally {
       await world.close();

@@ -20,6 +20,7 @@ import type { PacketDevice } from '../node/devices/packet-device.ts';
 import { TunDevice } from '../node/devices/tun-device.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { checkHost } from '../node/host-check.ts';
+import { reportOnHost } from '../node/host-report.ts';
 import type {
   ConnectionOptions,
   DatagramOptions,
@@ -387,6 +388,7 @@ export async function createClient(settings: ClientSettings, options: LoginOptio
     answerer: () => formAnswers(options, log, onUser),
     ...(onCertificate !== undefined && { confirmCertificate: onCertificate }),
     checkHost: (request) => checkHost(request, { signal, log }),
+    reportHost: (request) => reportOnHost(request, { signal, log }),
     ...(browser !== undefined && { browse: (request: BrowseRequest) => browseWith(browser, request, signal) }),
   });
 }

@@ -16,6 +16,7 @@ import { browseWith } from '../../node/browser-login.ts';
 import type { ClientIdentity } from '../../node/credentials/client-identity.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
+import { reportOnHost } from '../../node/host-report.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
 import { UnreachableError } from '../../node/tcp-dial.ts';
 import type { BackgroundReport } from '../background.ts';
@@ -132,6 +133,7 @@ class SessionCommand {
         answerer: () => loginAnswers({ login, token, terminal, level: settings.messages.level, log: output, signal }),
         confirmCertificate: (question) => askAboutCertificate(terminal, { ...question, reason: question.fault }, { signal }),
         checkHost: (request) => checkHost(request, { ...hostCheck, signal, log: output }),
+        reportHost: (request) => reportOnHost(request, { ...hostCheck, signal, log: output }),
         ...(browser !== undefined && { browse: (request: BrowseRequest) => browseWith(browser, request, signal) }),
       },
     );

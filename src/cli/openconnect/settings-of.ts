@@ -39,7 +39,7 @@ export async function settingsOf(
   const token = tokenOf(wishes);
   if (token === 'invalid') return failure('Soft token string is invalid');
   if (wishes.externalBrowser !== undefined && wishes.protocol !== 'fortinet') return failure(browserNotBuilt(wishes.protocol));
-  if (wishes.hostCheckWrapper !== undefined && wishes.protocol !== 'anyconnect')
+  if (wishes.hostCheckWrapper !== undefined && wishes.protocol !== 'anyconnect' && wishes.protocol !== 'gp')
     context.say('stderr', stamped(hostCheckNotBuilt(wishes.protocol)));
   const proxy = wishes.proxy === undefined ? undefined : parseProxy(wishes.proxy);
   if (proxy !== undefined && 'error' in proxy) return failure(stamped(proxy.error));

@@ -39,11 +39,18 @@ export interface LoginIo {
   upgrade(request: LoginRequest): Promise<{ readonly response: HttpResponse; readonly stream?: UpgradedConnection }>;
   /** The connection of the last response. */
   connection(): ConnectionFacts;
+  /**
+   * TLS that begins inside a conversation with this gateway: the user's certificate is shown, and whoever has not the certificate of {@link connection} is
+   * refused. Absent: there is no certificate to show.
+   */
+  readonly innerTls?: (target: Target) => InnerTls;
   ask(form: AuthForm): Promise<FormAnswer>;
   /** The user certificate of a multiple-certificate log-in; undefined if there is none. */
   readonly userCertificate?: UserCertificate;
   readonly hasClientCertificate: boolean;
   checkHost(request: HostCheckRequest): Promise<void>;
+  /** What there is to say of this machine to a gateway that wants a report; undefined, or absent: nothing. */
+  readonly reportHost?: (request: HostReportRequest) => Promise<HostReport | undefined>;
   /** Has a person log in with a web browser; absent: nobody has asked for that. */
   readonly browse?: (request: BrowseRequest) => Promise<string>;
   /** The saved profile, where the user named one, to compare and replace. */
@@ -63,6 +70,24 @@ export interface UpgradedConnection {
   /** One call, one TLS record (up to 16384 bytes). */
   write(bytes: Uint8Array): void;
   close(): Promise<void>;
+  /** Leaves it for the tunnel, which goes on with it: what has come and nobody has read. Instead of {@link close}. */
+  keep(): Uint8Array;
+}
+
+/** A client's TLS whose records others carry. */
+export interface InnerTls {
+  /** The handshake is done. */
+  readonly isOpen: boolean;
+  /** What has come of the peer's records. */
+  receive(records: Uint8Array): void;
+  /** One call, one record. */
+  write(bytes: Uint8Array): void;
+  /** Resolves once it waits for the peer. Rejects with NetworkError if TLS failed, or the peer is another. */
+  settle(): Promise<void>;
+  /** What is to be carried to the peer, and what was inside of what it said: each once. */
+  takeRecords(): Uint8Array;
+  takeReceived(): Uint8Array;
+  close(): void;
 }
 
 export interface ConnectionFacts {
@@ -92,6 +117,33 @@ export interface HostCheckRequest {
   readonly environment: Readonly<Record<string, string>>;
   /** What the gateway wants to be run; only handed to the user's own wrapper, never executed. */
   readonly stub?: Uint8Array;
+}
+
+/** For a program of the user's that writes a report on this machine (HIP). */
+export interface HostReportRequest {
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export type HostReport =
+  /** By the user's program. */
+  | { readonly kind: 'written'; readonly bytes: Uint8Array }
+  /** There is none: what the machine says of itself. */
+  | { readonly kind: 'facts'; readonly facts: HostFacts };
+
+export interface HostFacts {
+  /** With its version, as people write it. */
+  readonly os: string;
+  readonly osVendor: 'Linux' | 'Apple' | 'Microsoft';
+  /** Those that lead out of the machine. */
+  readonly interfaces: readonly HostInterface[];
+}
+
+export interface HostInterface {
+  readonly name: string;
+  /** `02:00:00:00:00:01` */
+  readonly mac: string;
+  readonly addresses: readonly IpAddress[];
 }
 
 /** A log-in in the user's browser, which ends with the browser being sent to this machine (SAML). */

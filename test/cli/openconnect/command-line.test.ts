@@ -32,7 +32,7 @@ describe('settings', () => {
   it('say that no program reports on this computer where the protocol has no host check here', async () => {
     for (const [protocol, lines] of [
       ['anyconnect', 0],
-      ['gp', 1],
+      ['gp', 0],
       ['array', 1],
       ['pulse', 1],
     ] as const) {

@@ -57,12 +57,21 @@ for (const { name, command } of [
       await scene.disconnect(client);
     });
 
+    it('comes by ESP over IPv6 as well', async () => {
+      await using scene = await openGateway({ family: 6, settings: SETTINGS });
+      const client = await scene.connect({ command, args: [PROTOCOL] });
+      assert.match((await client.configured()).dtls, /connected|established/);
+      for (const address of [INSIDE.ipv4, INSIDE.ipv6]) await scene.transfer(address, LONG_TRANSFER);
+      await scene.disconnect(client);
+    });
+
     it('gets new keys in time, in the middle of transfers, by ESP and by TLS', async () => {
       for (const args of [[], ['--no-dtls']]) {
         await using scene = await openGateway({ settings: { ...SETTINGS, 'rekey-time': 70 } });
         const client = await scene.connect({ command, args: [PROTOCOL, ...args] });
         const { ipv4 } = await client.configured();
-        const rekeyed = client.program.waitFor(/reconnect ended with 0|rekey/i, { within: 60_000 });
+        const before = client.program.output.length;
+        const rekeyed = client.program.waitFor(/^script reconnect ended with 0$|rekey due/m, { after: before, within: 60_000 });
         let isOver = false;
         void rekeyed.finally(() => {
           isOver = true;

@@ -8,9 +8,10 @@ import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { Path, PathFacts, TunnelMachine } from '../../tunnel/machine.ts';
 import { DEFAULT_BASE_MTU, datagramOfLink, MIN_BASE_MTU, minTunnelMtu } from '../../tunnel/mtu.ts';
 import { formatIp, type IpAddress, sameIp } from '../../wire/ip-address.ts';
-import { printable, toHex, utf8 } from '../../wire/text.ts';
+import { printable, utf8 } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { tunnelMtu } from '../ppp-client.ts';
+import { reportHost } from './client-host-report.ts';
 import { GpHttp, platformOf } from './client-http.ts';
 import { GpClientTunnel, type GpClientTunnelOptions } from './client-tunnel.ts';
 import { type GpConfiguration, parseConfiguration } from './configuration.ts';
@@ -18,13 +19,16 @@ import { HEADER_LENGTH } from './frame.ts';
 import { CIPHERS, MACS } from './ipsec.ts';
 import { login } from './login.ts';
 import { PATHS } from './paths.ts';
-import { childText, XML_LIMITS } from './prelogin.ts';
-import { COOKIE_FIELDS, type CookieField, type CookieFields, parseSessionCookie, renderSessionCookie } from './session-cookie.ts';
+import { XML_LIMITS } from './prelogin.ts';
+import { type CookieFields, parseSessionCookie } from './session-cookie.ts';
 
 /** Gateways that ask for 6.1.4 or later are common (spec 9.1). */
 const APP_VERSION = '6.3.3-619';
 
 const DEFAULT_DPD = 10_000;
+
+/** A gateway that wants reports wants one each hour: with a new configuration, a minute before (spec 11). */
+const REPORT_INTERVAL = 3_540_000;
 
 export class GpClient implements ClientProtocol {
   readonly id = 'gp';
@@ -37,18 +41,23 @@ export class GpClient implements ClientProtocol {
     this.startsOnStream = !settings.usesDatagrams;
   }
 
+  get #version(): string {
+    return this.#settings.client.chosenVersion ?? APP_VERSION;
+  }
+
   login(io: LoginIo, target: Target): Promise<Credential> {
     const { client, wantsIpv6 } = this.#settings;
     return login(io, target, { client, wantsIpv6 });
   }
 
   async open(io: LoginIo, credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine> {
-    const { crypto, log, dpd = DEFAULT_DPD } = this.#settings;
+    const { crypto, log, client, dpd = DEFAULT_DPD } = this.#settings;
     const cookie = parseSessionCookie(credential.cookie);
-    const http = new GpHttp(io, credential.gateway, this.#settings.client);
+    const http = new GpHttp(io, credential.gateway, client);
     const configuration = await this.#fetchConfiguration(http, cookie, previous);
-    await this.#reportOnHost(http, cookie, configuration);
-    const { config, lifetime, renewAfter, tunnelPath } = configuration;
+    const { config, lifetime, tunnelPath } = configuration;
+    const isReported = await reportHost({ io, http, client, clientVersion: this.#version, cookie, config });
+    const renewAfter = isReported ? Math.min(configuration.renewAfter ?? REPORT_INTERVAL, REPORT_INTERVAL) : configuration.renewAfter;
     return new GpClientTunnel({
       ...{ crypto, log, dpd, config, request: tunnelRequest(tunnelPath, cookie) },
       ...this.#esp(configuration, io.connection().remote.address),
@@ -95,7 +104,7 @@ export class GpClient implements ClientProtocol {
         ['client-type', '1'],
         ['protocol-version', 'p1'],
         ['internal', 'no'],
-        ['app-version', client.chosenVersion ?? APP_VERSION],
+        ['app-version', this.#version],
       ] as const),
       ...([
         ['ipv6-support', wantsIpv6 ? 'yes' : 'no'],
@@ -125,30 +134,6 @@ export class GpClient implements ClientProtocol {
     }
     return configuration;
   }
-
-  /** Spec 12: whether a report is wanted. There is none to send yet, and what comes of that is said. */
-  async #reportOnHost(http: GpHttp, cookie: CookieFields, { config }: GpConfiguration): Promise<void> {
-    const { crypto, log } = this.#settings;
-    const fixed = new Map(COOKIE_FIELDS.filter(isLabel).flatMap((name) => (cookie.has(name) ? [[name, cookie.get(name) ?? '']] : [])));
-    const label = toHex(crypto.hash('md5', utf8(renderSessionCookie(fixed).reveal())));
-    const body = encodeForm([
-      ['client-role', 'global-protect-full'],
-      ...cookie,
-      ...(config.ipv4 === undefined ? [] : [['client-ip', formatIp(config.ipv4.address)] as const]),
-      ...(config.ipv6 === undefined ? [] : [['client-ipv6', formatIp(config.ipv6.address)] as const]),
-      ['md5', label],
-    ]);
-    const answer = await http.post(PATHS.reportCheck, body, '…');
-    if (answer.status !== 200) throw refusal('the question for a host report', answer);
-    if (childText(parseXml(answer.body, XML_LIMITS), 'hip-report-needed') === 'yes') {
-      log.log('warn', 'the gateway wants a host report (HIP), which does not exist yet in Sallyport: it may restrict what you reach');
-    }
-  }
-}
-
-/** Of the label: what stays the same for a user, a host and a gateway. */
-function isLabel(name: CookieField): boolean {
-  return name !== 'authcookie' && !name.startsWith('preferred-');
 }
 
 function tunnelRequest(path: string, cookie: CookieFields): Uint8Array {

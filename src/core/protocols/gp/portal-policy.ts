@@ -5,7 +5,7 @@
  */
 import type { Target } from '../../auth/login-io.ts';
 import { MisuseError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
-import { parseServer } from '../../http/url.ts';
+import { hostHeader, parseServer } from '../../http/url.ts';
 import { attribute, child, childrenNamed, textOf, type XmlElement } from '../../markup/xml.ts';
 import { Secret } from '../../secret.ts';
 import { childText } from './prelogin.ts';
@@ -45,13 +45,23 @@ export function readPolicy(root: XmlElement, region: string | undefined): Portal
   });
   if (gateways.length === 0) throw new PeerMisbehavedError('The portal names no gateway.');
   return {
-    gateways: gateways.sort((a, b) => a.priority - b.priority).map(({ target, label }) => ({ target, label })),
+    gateways: distinct(gateways.sort((a, b) => a.priority - b.priority)),
     cookies: COOKIES.flatMap((name) => {
       const element = child(root, name);
       const value = element === undefined ? '' : textOf(element).trim();
       return value === '' || value === NO_COOKIE || value.length > MAX_COOKIE ? [] : [[name, new Secret(value)] as const];
     }),
   };
+}
+
+/** Portals may call two by one name: the best keeps it, and people can tell the others. */
+function distinct(gateways: readonly PortalGateway[]): PortalGateway[] {
+  const taken = new Set<string>();
+  return gateways.map(({ target, label }) => {
+    const own = taken.has(label) ? `${label} (${hostHeader(target)})` : label;
+    taken.add(label);
+    return { target, label: own };
+  });
 }
 
 /** A plain `host` or `host:port`: whatever else it is, no password goes there (spec 17). */

@@ -175,6 +175,7 @@ describe('GlobalProtect documents', () => {
       entry('near.example:4443', 'Near', rule('XX', 1)),
       entry('user:secret@bad.example/path', 'Bad', rule('Any', 1)),
       entry('bad.example:99999', 'No port', rule('Any', 1)),
+      entry('other.example:4443', 'Far', rule('Any', 4)),
     ].join('');
     const policy = `<policy><gateways><external><list>${list}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie>
       <portal-prelogonuserauthcookie>empty</portal-prelogonuserauthcookie></policy>`;
@@ -184,6 +185,7 @@ describe('GlobalProtect documents', () => {
       [
         ['Near', 'near.example', 4443],
         ['Far', 'far.example', 443],
+        ['Far (other.example:4443)', 'other.example', 4443],
       ],
     );
     assert.deepEqual(

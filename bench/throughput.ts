@@ -65,23 +65,29 @@ export function measurePair(bench: BenchLab, { rounds, seconds }: ThroughputSize
   });
 }
 
-/** How each vendor's packets go. */
+interface Vendor {
+  /** How its packets go. */
+  readonly transports: readonly Transport[];
+  /** Of both clients, besides the protocol's name. */
+  readonly args?: readonly string[];
+}
+
 const VENDORS = {
-  fortinet: ['dtls', 'tls'],
-  f5: ['dtls', 'tls'],
-  gp: ['esp', 'tls'],
-  nc: ['esp', 'tls'],
-  pulse: ['esp', 'tls'],
-  array: ['tls'],
-} as const satisfies Partial<Record<Measurement, readonly Transport[]>>;
+  fortinet: { transports: ['dtls', 'tls'] },
+  f5: { transports: ['dtls', 'tls'] },
+  gp: { transports: ['esp', 'tls'] },
+  nc: { transports: ['esp', 'tls'] },
+  pulse: { transports: ['esp', 'tls'] },
+  array: { transports: ['tls'], args: ['--form-entry=form:method='] },
+} as const satisfies Partial<Record<Measurement, Vendor>>;
 
 /** The clients in another vendor's words, on our gateway: for these protocols there is no other. */
 export async function measureVendor(bench: BenchLab, { rounds, seconds }: ThroughputSize, vendor: keyof typeof VENDORS): Promise<Figure[]> {
   await bench.useGateway('sallyport', { 'vpn-protocols': vendor });
-  const args = [`--protocol=${vendor}`];
+  const { transports, args = [] }: Vendor = VENDORS[vendor];
   const transfer = (side: Side, transport: Transport) =>
-    bench.withTunnel(side, transport, (tunnel) => transfersOfOne(bench, seconds, clientCpu(tunnel)), args);
-  return await measureInTurns(vendor, rounds, UNITS, transfer, VENDORS[vendor]);
+    bench.withTunnel(side, transport, (tunnel) => transfersOfOne(bench, seconds, clientCpu(tunnel)), [`--protocol=${vendor}`, ...args]);
+  return await measureInTurns(vendor, rounds, UNITS, transfer, transports);
 }
 
 /** Clients without an interface: a forwarded port of each, on the gateway that runs. */

@@ -7,6 +7,7 @@ import { NetworkError } from '../core/errors.ts';
 import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
+import { NodeInnerTls } from '../node/inner-tls.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
 import { type DialOptions, dialTcp } from '../node/tcp-dial.ts';
 import { TlsConnection } from '../node/tls-connection.ts';
@@ -49,6 +50,12 @@ export class GatewayDialer {
       if (error instanceof NetworkError && error.code === TLS_FAILED) log.log('error', 'tls failed', { reason: error.message });
       throw error;
     }
+  }
+
+  /** TLS inside a conversation on a connection to this gateway, with whoever has this certificate (DER). */
+  inside({ host }: Target, certificate: Uint8Array): NodeInnerTls {
+    const { context, sni = host } = this.#options;
+    return new NodeInnerTls({ context, host: sni, certificate });
   }
 
   async #dialProxy(proxy: ProxySettings, options: DialOptions): Promise<Socket> {

@@ -34,6 +34,8 @@ export class GatewayHttp {
   #kept: KeptConnection | undefined;
   #facts: ConnectionFacts | undefined;
   #hasInherited = false;
+  /** What was upgraded, and left for the tunnel. */
+  #left: TlsConnection | undefined;
 
   constructor(options: GatewayHttpOptions) {
     this.#options = options;
@@ -42,6 +44,10 @@ export class GatewayHttp {
   /** Facts of the connection that brought the last response. */
   get facts(): ConnectionFacts | undefined {
     return this.#facts;
+  }
+
+  get hasLeft(): boolean {
+    return this.#left !== undefined;
   }
 
   /** Sends a request and waits for the whole response. A kept connection that fails before it answers is replaced, once. */
@@ -77,11 +83,17 @@ export class GatewayHttp {
       await this.close();
       return { response };
     }
-    return { response, stream: new UpgradedStream(kept.connection, kept.takeRest(), signal) };
+    const leave = (connection: TlsConnection) => {
+      this.#left = connection;
+    };
+    return { response, stream: new UpgradedStream(kept.connection, kept.takeRest(), signal, leave) };
   }
 
   /** Gives the kept connection to this server away, if there is one that has not been closed: for a protocol that goes on where HTTP ends. */
   async take(target: Target): Promise<TlsConnection | undefined> {
+    const left = this.#left;
+    this.#left = undefined;
+    if (left !== undefined) return left;
     const kept = this.#kept;
     if (kept === undefined || !isSameServer(kept.target, target) || !kept.connection.release()) {
       await this.close();
@@ -92,9 +104,10 @@ export class GatewayHttp {
   }
 
   async close(): Promise<void> {
-    const kept = this.#kept;
+    const open = [this.#kept?.connection, this.#left];
     this.#kept = undefined;
-    await kept?.connection.close(CLOSE_LIMIT_MS);
+    this.#left = undefined;
+    await Promise.all(open.map((connection) => connection?.close(CLOSE_LIMIT_MS)));
   }
 
   #inherit(): void {

@@ -52,6 +52,7 @@ export class LoginWorld implements LoginIo {
   readonly profile?: ProfileStore;
   readonly browse?: NonNullable<LoginIo['browse']>;
   readonly reportHost?: NonNullable<LoginIo['reportHost']>;
+  readonly innerTls?: NonNullable<LoginIo['innerTls']>;
   readonly hasClientCertificate: boolean;
   readonly signal: AbortSignal;
   readonly crypto: CryptoProvider;
@@ -66,6 +67,7 @@ export class LoginWorld implements LoginIo {
     if (userCertificate !== undefined) this.userCertificate = userCertificate;
     if (profile !== undefined) this.profile = profile;
     this.hasClientCertificate = clientCertificate !== undefined;
+    if (clientCertificate !== undefined) this.innerTls = (target) => options.dialer.inside(target, this.connection().peerCertificate);
     this.signal = signal;
     this.crypto = options.crypto;
     this.log = log;
@@ -92,6 +94,11 @@ export class LoginWorld implements LoginIo {
     const { facts } = this.#http;
     if (facts !== undefined && upgraded.stream !== undefined) this.#options.answered?.(request.target, facts.remote.address);
     return upgraded;
+  }
+
+  /** A connection was left for the tunnel: it is what {@link takeConnection} gives, and the tunnel cannot begin on another. */
+  get hasLeftConnection(): boolean {
+    return this.#http.hasLeft;
   }
 
   /** Whether a request was made. */

@@ -50,6 +50,7 @@ export class TunnelDialer {
   readonly #options: TunnelDialerOptions;
   #prepared: Prepared | undefined;
   #kept: TlsConnection | undefined;
+  #isOnly = false;
   #gaveKept = false;
 
   constructor(options: TunnelDialerOptions) {
@@ -78,9 +79,10 @@ export class TunnelDialer {
     void prepared?.stream.then((stream) => stream?.destroy());
   }
 
-  /** The log-in's connection, for the first tunnel. */
-  keep(connection: TlsConnection | undefined): void {
+  /** The log-in's connection, for the first tunnel. `isOnly`: it cannot begin on another. */
+  keep(connection: TlsConnection | undefined, isOnly = false): void {
     this.#kept = connection;
+    this.#isOnly = isOnly;
   }
 
   /** Gives back what {@link keep} was given, if no tunnel has it yet. */
@@ -106,6 +108,11 @@ export class TunnelDialer {
     const { gateway } = credential;
     const address = previous?.gatewayMoves === true ? undefined : credential.address;
     const kept = this.takeKept();
+    if (kept !== undefined && this.#isOnly) {
+      this.abandon();
+      this.#gaveKept = true;
+      return kept;
+    }
     const stream = await this.#fromEngine(credential, address, kept !== undefined, signal).catch((error: unknown) => {
       kept?.destroy();
       throw error;

@@ -19,11 +19,17 @@ export class UpgradedStream implements UpgradedConnection {
   #failure: SallyportError | undefined;
   #waiting: (() => void) | undefined;
 
-  /** @param bytes what came behind the answer */
-  constructor(connection: TlsConnection, bytes: Uint8Array, signal: AbortSignal) {
+  readonly #leave: (connection: TlsConnection) => void;
+
+  /**
+   * @param bytes what came behind the answer
+   * @param leave told of the connection when it is left for the tunnel
+   */
+  constructor(connection: TlsConnection, bytes: Uint8Array, signal: AbortSignal, leave: (connection: TlsConnection) => void) {
     this.#connection = connection;
     this.#bytes = bytes;
     this.#signal = signal;
+    this.#leave = leave;
     connection.onData((more) => this.#received(more));
     connection.onClose((error) => this.#fail(error ?? new NetworkError('The gateway closed the connection during the log-in.')));
   }
@@ -42,6 +48,14 @@ export class UpgradedStream implements UpgradedConnection {
 
   async close(): Promise<void> {
     await this.#connection.close(CLOSE_LIMIT_MS);
+  }
+
+  keep(): Uint8Array {
+    if (this.#failure !== undefined || !this.#connection.release()) {
+      throw this.#failure ?? new NetworkError('The gateway closed the connection after the log-in.');
+    }
+    this.#leave(this.#connection);
+    return this.#bytes;
   }
 
   async #wait(): Promise<void> {

@@ -234,7 +234,8 @@ export class VpnClient {
     try {
       const protocol = await this.#protocolOf(world, credential);
       const machine = await protocol.open(world, credential, previous);
-      if (world.hasSpoken) dialer.keep(await world.takeConnection(credential.gateway));
+      const isOnly = world.hasLeftConnection;
+      if (world.hasSpoken) dialer.keep(await world.takeConnection(credential.gateway), isOnly);
       return machine;
     } finally {
       await world.close();

@@ -37,7 +37,7 @@ function scene(
   return {
     said,
     dialer,
-    keep: () => dialer.keep(connection('kept')),
+    keep: (isOnly = false) => dialer.keep(connection('kept'), isOnly),
     dial: async (signal = new AbortController().signal) =>
       (await dialer.dial(CREDENTIAL, undefined, signal)) as unknown as { readonly name: string },
   };
@@ -86,6 +86,16 @@ describe('the connection of a tunnel', () => {
     assert.equal(dialer.gaveKept, false);
     assert.deepEqual(said, ['kept closed']);
     assert.equal((await dial()).name, 'engine', 'and so after a reconnect');
+  });
+
+  it('is the one that was left for it where it cannot begin on another', async () => {
+    const { dial, keep, said, dialer } = scene(inEngine);
+    keep(true);
+    assert.equal((await dial()).name, 'kept');
+    assert.equal(dialer.gaveKept, true);
+    assert.deepEqual(said, []);
+    keep();
+    assert.equal((await dial()).name, 'engine');
   });
 
   it("is else the log-in's, once, and then a new one of node:tls", async () => {

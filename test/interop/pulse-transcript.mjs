@@ -2,9 +2,12 @@
 //
 //   node pulse-transcript.mjs client PORT USER PASSWORD     plays openconnect 9.01 to a gateway
 //   node pulse-transcript.mjs gateway CERTIFICATE KEY       plays an appliance; prints its port
+//   … gateway CERTIFICATE KEY TLSv1.2|TLSv1.3 FRAGMENT [CERTIFICATE KEY]
+//                                                           the same, which wants a client's certificate by EAP-TTLS (section 7); its own may differ there
 import { strict as assert } from 'node:assert';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { echo, hex, pong, Talk } from './talk.mjs';
 
@@ -178,14 +181,105 @@ async function ping(talk, own, write = writeWhole) {
   }
 }
 
-async function gateway(certificate, key) {
-  const server = tls.createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (socket) => {
-    serve(new PacketTalk(socket)).catch(() => socket.destroy());
+async function gateway(certificate, key, version, fragment, innerCertificate = certificate, innerKey = key) {
+  const of = (cert, itsKey) => ({ cert: readFileSync(cert), key: readFileSync(itsKey) });
+  const identity = of(certificate, key);
+  const inner = { ...of(innerCertificate, innerKey), minVersion: version, maxVersion: version };
+  const ttls = version && { context: tls.createSecureContext(inner), fragment: Number(fragment) };
+  const server = tls.createServer(identity, (socket) => {
+    serve(new PacketTalk(socket), ttls).catch((error) => {
+      if (error.code === 'ERR_ASSERTION') console.error(error.message);
+      socket.destroy();
+    });
   });
   server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 }
 
-async function serve(talk) {
+/** EAP packets as they stand in IF-T. */
+class Plain {
+  constructor(talk) {
+    this.talk = talk;
+  }
+  async say(eap) {
+    this.talk.send(TCG, '5', `${AUTH} ${eap}`);
+  }
+  async hear() {
+    const payload = (await this.talk.kind(TCG, '6')).toString('hex');
+    assert.ok(payload.startsWith(AUTH));
+    return payload.slice(AUTH.length);
+  }
+}
+
+/** The same inside TLS inside EAP-TTLS, in fragments. */
+class Tunneled {
+  id = 0x40;
+  records = [];
+  heard = Buffer.alloc(0);
+  constructor(talk, { context, fragment }) {
+    this.plain = new Plain(talk);
+    this.fragment = fragment;
+    this.carrier = new Duplex({
+      read() {},
+      write: (chunk, _encoding, done) => {
+        this.records.push(chunk);
+        done();
+      },
+    });
+    this.tls = new tls.TLSSocket(this.carrier, { isServer: true, secureContext: context, requestCert: true, rejectUnauthorized: false });
+    this.tls.on('data', (bytes) => {
+      this.heard = Buffer.concat([this.heard, bytes]);
+    });
+  }
+  async open() {
+    await this.#feed(await this.#ask('20'));
+    while (!this.tls.getPeerCertificate()?.subject) await this.#feed(await this.#send());
+    assert.equal(await this.hear(), '0201000e01616e6f6e796d6f7573');
+    return this.tls.getPeerCertificate().subject.CN;
+  }
+  async say(eap) {
+    const packet = hex(eap);
+    this.tls.write(Buffer.concat([hex(`0000004f 40 ${number(8 + packet.length, 6)}`), packet]));
+  }
+  /** What the client says inside: in one record, without padding. */
+  async hear() {
+    while (this.heard.length === 0) await this.#feed(await this.#send());
+    const bytes = this.heard;
+    this.heard = Buffer.alloc(0);
+    assert.equal(bytes.subarray(0, 8).toString('hex'), `0000004f00${number(bytes.length, 6)}`);
+    return bytes.subarray(8).toString('hex');
+  }
+  async #ask(data) {
+    this.id = (this.id + 1) % 256;
+    await this.plain.say(`01 ${number(this.id, 2)} ${number(5 + data.length / 2, 4)} 15 ${data}`);
+    const answer = await this.plain.hear();
+    const [, rest] = new RegExp(`^02${number(this.id, 2)}${number(answer.length / 2, 4)}15(.*)$`).exec(answer);
+    return rest;
+  }
+  /** All that TLS has to say, in fragments that are acknowledged; the answer. */
+  async #send() {
+    await quiet();
+    const message = Buffer.concat(this.records.splice(0)).toString('hex');
+    const size = 2 * this.fragment;
+    if (message.length <= size) return this.#ask(`00${message}`);
+    for (let at = 0; ; at += size) {
+      const data = message.slice(at, at + size);
+      if (at + size >= message.length) return this.#ask(`00${data}`);
+      const first = at === 0 ? `c0${number(message.length / 2, 8)}` : '40';
+      assert.equal(await this.#ask(first + data), '00', 'an acknowledgement');
+    }
+  }
+  async #feed(data) {
+    assert.match(data, /^00/, 'short enough for one packet');
+    if (data.length > 2) this.carrier.push(hex(data.slice(2)));
+    await quiet();
+  }
+}
+
+async function quiet() {
+  for (let turns = 0; turns < 8; turns++) await new Promise(setImmediate);
+}
+
+async function serve(talk, ttls) {
   const head = await talk.head();
   assert.match(
     head,
@@ -197,23 +291,24 @@ async function serve(talk) {
   talk.send(TCG, '2', '00000002');
   assert.match((await talk.kind(JUNIPER, '88')).toString(), /^clientHostName=[\w.-]+ clientIp=127\.0\.0\.1\n\0$/);
   talk.send(TCG, '5', AUTH);
-  await talk.expect(TCG, '6', `${AUTH} 0201000e01616e6f6e796d6f7573`);
+  const plain = new Plain(talk);
+  assert.equal(await plain.hear(), '0201000e01616e6f6e796d6f7573');
+  const inside = ttls && new Tunneled(talk, ttls);
+  if (inside) console.log(`certificate of ${await inside.open()}`);
+  const eap = inside ?? plain;
   // "SallyportTest", as section 6.1 has it.
   const server = '00000d49 80000010 00000583 00000004  00000d4a 80000010 00000583 00000001';
-  talk.send(TCG, '5', `${AUTH} 01 02 0048 ${CONVERSATION} ${server} 00000d56 80000019 00000583 53616c6c79706f727454657374 000000`);
-  const said = (await talk.kind(TCG, '6')).toString('hex');
-  assert.match(said, /^000a4c010202....fe000a4c0000000100000d7080/);
+  await eap.say(`01 02 0048 ${CONVERSATION} ${server} 00000d56 80000019 00000583 53616c6c79706f727454657374 000000`);
+  const said = await eap.hear();
+  assert.match(said, /^0202....fe000a4c0000000100000d7080/);
   const held = said.includes(avp('0d53', COOKIE).replaceAll(' ', ''));
   if (!held) {
-    talk.send(TCG, '5', `${AUTH} 01030024 ${CONVERSATION} 0000004f40000015 0101000d fe000a4c00000002 01 000000`);
-    await talk.expect(
-      TCG,
-      '6',
-      `${AUTH} 0203003c ${CONVERSATION} 00000d6d 80000010 00000583 75736572  0000004f 4000001d 02010015 fe000a4c00000002 02 0208736563726574 000000`,
-    );
+    await eap.say(`01030024 ${CONVERSATION} 0000004f40000015 0101000d fe000a4c00000002 01 000000`);
+    const answer = '00000d6d 80000010 00000583 75736572  0000004f 4000001d 02010015 fe000a4c00000002 02 0208736563726574 000000';
+    assert.equal(await eap.hear(), hex(`0203003c ${CONVERSATION} ${answer}`).toString('hex'));
   }
-  talk.send(TCG, '5', `${AUTH} 01040038 ${CONVERSATION} ${avp('0d53', COOKIE)}`);
-  await talk.expect(TCG, '6', `${AUTH} 0204000c ${CONVERSATION}`);
+  await eap.say(`01040038 ${CONVERSATION} ${avp('0d53', COOKIE)}`);
+  assert.equal(await eap.hear(), hex(`0204000c ${CONVERSATION}`).toString('hex'));
   talk.send(TCG, '7', `${AUTH} 03050004`);
   // Section 13, with an address that is pinged; packets that nobody knows between them.
   talk.send(JUNIPER, '96', '0102');

@@ -39,6 +39,11 @@ export interface LoginIo {
   upgrade(request: LoginRequest): Promise<{ readonly response: HttpResponse; readonly stream?: UpgradedConnection }>;
   /** The connection of the last response. */
   connection(): ConnectionFacts;
+  /**
+   * TLS that begins inside a conversation with this gateway: the user's certificate is shown, and whoever has not the certificate of {@link connection} is
+   * refused. Absent: there is no certificate to show.
+   */
+  readonly innerTls?: (target: Target) => InnerTls;
   ask(form: AuthForm): Promise<FormAnswer>;
   /** The user certificate of a multiple-certificate log-in; undefined if there is none. */
   readonly userCertificate?: UserCertificate;
@@ -65,6 +70,24 @@ export interface UpgradedConnection {
   /** One call, one TLS record (up to 16384 bytes). */
   write(bytes: Uint8Array): void;
   close(): Promise<void>;
+  /** Leaves it for the tunnel, which goes on with it: what has come and nobody has read. Instead of {@link close}. */
+  keep(): Uint8Array;
+}
+
+/** A client's TLS whose records others carry. */
+export interface InnerTls {
+  /** The handshake is done. */
+  readonly isOpen: boolean;
+  /** What has come of the peer's records. */
+  receive(records: Uint8Array): void;
+  /** One call, one record. */
+  write(bytes: Uint8Array): void;
+  /** Resolves once it waits for the peer. Rejects with NetworkError if TLS failed, or the peer is another. */
+  settle(): Promise<void>;
+  /** What is to be carried to the peer, and what was inside of what it said: each once. */
+  takeRecords(): Uint8Array;
+  takeReceived(): Uint8Array;
+  close(): void;
 }
 
 export interface ConnectionFacts {

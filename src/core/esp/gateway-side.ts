@@ -119,7 +119,7 @@ export class EspGatewaySide {
       this.#follow(flow, now, out);
     } else if (notice.type === 'carried' && path === this.#current?.path) {
       this.#channel?.notice(notice);
-      if (notice.heardAt > this.#heardAt) this.#heard(notice.heardAt);
+      if (notice.heardAt > this.#heardAt) this.#heard(notice.heardAt, now);
     }
   }
 
@@ -185,8 +185,9 @@ export class EspGatewaySide {
     this.#heard(now);
   }
 
-  #heard(at: Millis): void {
+  /** `at` may be past: a packet engine tells of it later, and its clock is not quite the same each time. */
+  #heard(at: Millis, now: Millis = at): void {
     this.#heardAt = at;
-    if (at >= this.#streamAt) this.#isActive = true;
+    if (at >= this.#streamAt && now < at + this.#silence) this.#isActive = true;
   }
 }

@@ -19,7 +19,7 @@ import type { Endpoint } from '../wire/ip-address.ts';
 export interface GatewayProtocol {
   readonly id: ProtocolId;
   /** Whether this connection's first request is one of this vendor's clients. */
-  claims(first: HttpRequest): 'certain' | 'likely' | 'no';
+  claims(first: HttpRequest): Claim;
   /** Requests whose body never comes, though they say that they have one: what follows their head is the tunnel's. Absent: there are none. */
   readonly startsTunnel?: TunnelStart;
   /** Serves a connection: log-in, downloads, tunnel. Resolves when the connection is to be closed, or is a session's stream path. */
@@ -27,6 +27,12 @@ export interface GatewayProtocol {
   /** Clients that come by DTLS in which the gateway shows its certificate; absent: this vendor's do not. */
   readonly datagrams?: DatagramFront;
 }
+
+/**
+ * `certain`: no other vendor's client says this. `named`: the client calls itself one of them, as openconnect does with several vendors. `likely`: it may
+ * be one as well as another.
+ */
+export type Claim = 'certain' | 'named' | 'likely' | 'no';
 
 /** Nobody knows whose such an association is before its first record says so. */
 export type DatagramFront = SessionFront | FlowFront;

@@ -3,9 +3,12 @@ import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { MisuseError } from '../../core/errors.ts';
 import type { HttpRequest } from '../../core/http/message.ts';
 import type { TunnelStart } from '../../core/http/request-parser.ts';
-import type { DatagramFront, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
+import type { Claim, DatagramFront, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
+
+/** The best first. */
+const RANKS: readonly Claim[] = ['certain', 'named', 'likely'];
 
 /** What is asked of a host. */
 export type ServingHost = { readonly login: Pick<HostConfig['login'], 'protocols'> };
@@ -23,11 +26,11 @@ export class VendorTable {
     );
   }
 
-  /** The one that is certain of the request; else the first that finds it likely, the host's default before the others; else that default. */
+  /** The one that is certain of the request; else the first whose client it calls itself, or that finds it likely, in the host's order; else its default. */
   vendorOf(first: HttpRequest, { login: { protocols } }: ServingHost): GatewayProtocol {
     const vendors = protocols.map((id) => this.#of(id));
     const claims = vendors.map((vendor) => vendor.claims(first));
-    const best = [claims.indexOf('certain'), claims.indexOf('likely'), 0].find((i) => i >= 0) ?? 0;
+    const best = RANKS.map((claim) => claims.indexOf(claim)).find((i) => i >= 0) ?? 0;
     return vendors[best] ?? this.#of(protocols[0]);
   }
 

@@ -320,6 +320,19 @@ describe('ESP beside a stream', () => {
     }
   });
 
+  it('does not take what an engine heard long ago for a sign of life', () => {
+    const pair = new Pair({ engines: [false, true] });
+    pair.clock.advance(100);
+    pair.isOpen = false;
+    pair.clock.advance(SILENCE + 1000);
+    assert.equal(pair.gatewaySide.path, undefined);
+    const { gateway, clock } = pair;
+    const path = gateway.paths[0] ?? assert.fail('the flow is kept');
+    const heardAt = clock.now - SILENCE - 500;
+    gateway.turn((machine, out) => machine.notice(path, { type: 'carried', heardAt, sentAt: heardAt }, clock.now, out));
+    assert.equal(pair.gatewaySide.path, undefined);
+  });
+
   it('sends by the stream once the client does, until it hears of it by ESP again', () => {
     const pair = new Pair();
     pair.clock.advance(100);

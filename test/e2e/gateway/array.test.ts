@@ -12,7 +12,7 @@ import { INSIDE, skip } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
 /** Its UDP is DTLS 1.0, which an administrator has to allow. */
-const SETTINGS = { 'vpn-protocols': 'array anyconnect', 'dtls-legacy': true };
+const SETTINGS = { 'vpn-protocols': 'anyconnect array', 'dtls-legacy': true };
 /** A dead path is noticed within five seconds. */
 const SOON = { dpd: 2 };
 const LONG_TRANSFER = { up: sized(30e6, 100e6), down: sized(30e6, 100e6) };
@@ -66,6 +66,17 @@ for (const { name, command } of [
         await transfer;
         await scene.transfer(INSIDE.ipv4, AMOUNTS);
         await scene.disconnect(client);
+      });
+    }
+
+    // Between the two noes the client waits; openconnect takes none for an answer for 300 seconds.
+    if (sized(false, command === DROP_IN)) {
+      it('comes back when an administrator ends its session, and ends at the second no', async () => {
+        await using scene = await openGateway({ settings: SETTINGS });
+        const client = await scene.connect({ command, args: [...ARGS, '--no-dtls', '--reconnect-timeout=60'] });
+        await scene.ocserv.control.disconnectUser('alice');
+        assert.equal((await client.program.finish()).code, 2, client.program.describe());
+        await scene.assertNoTrace();
       });
     }
 

@@ -37,10 +37,10 @@ const VENDORS = [
     ...{ vendor: 'gp', settings: { 'vpn-protocols': 'anyconnect gp' }, ...BOTH, kicked: { code: 2, says: /cookie/i } },
     deadCookie: `authcookie=${'0'.repeat(64)}&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=vm`,
   },
-  // Its clients say a word of their own in each request. Packets go by TLS, and of IPv4 alone.
+  // Its clients say a word of their own in each request. Packets are of IPv4 alone.
   {
     ...{ vendor: 'nc', settings: { 'vpn-protocols': 'nc anyconnect' }, deadCookie: `DSID=${'a'.repeat(64)}` },
-    ...{ inside: [INSIDE.ipv4], hasDatagrams: false, kicked: SAID },
+    ...{ inside: [INSIDE.ipv4], hasDatagrams: true, hasEsp: true, kicked: SAID },
   },
   {
     ...{ vendor: 'pulse', settings: { 'vpn-protocols': 'anyconnect pulse' }, deadCookie: 'x'.repeat(43) },
@@ -49,6 +49,14 @@ const VENDORS = [
 ] as const;
 
 const AMOUNTS = { up: sized(4e6, 100e6), down: sized(4e6, 100e6) };
+
+/** openconnect's words, and ours. */
+const ESP_IS_UP = /^ESP session established with server$|^Established \S+ connection .*ESP-/m;
+const ESP_IS_DOWN = /^ESP detected dead peer$|^datagram down/m;
+const ESP_REKEY = /^ESP SPI \(outbound\)|^datagram rekey/m;
+
+/** A transfer that takes seconds. */
+const LONG_TRANSFER = { up: sized(40e6, 200e6), down: sized(40e6, 200e6) };
 
 const WAYS = [
   { way: 'TLS', args: ['--no-dtls'] },
@@ -60,7 +68,7 @@ const CLIENTS = [
   { name: 'our client', command: DROP_IN },
 ] as const;
 
-for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked } of VENDORS) {
+for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked, ...more } of VENDORS) {
   const protocol = `--protocol=${vendor}`;
   for (const { name, command } of CLIENTS) {
     describe(`${name} with ${protocol} at our gateway`, OPTIONS, () => {
@@ -71,7 +79,7 @@ for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked } of VEN
           const { ipv4, dtls } = await client.configured();
           assert.match(dtls, way === 'UDP' ? /connected|established|in progress/ : /disabled/);
           // Observed: openconnect does not wait for ESP.
-          if (dtls === 'in progress') await client.program.waitFor(/^ESP session established with server$/m);
+          if (dtls === 'in progress') await client.program.waitFor(ESP_IS_UP);
           await scene.assertAnswers(INSIDE.ipv4);
           for (const address of inside) await scene.transfer(address, AMOUNTS);
           const [user] = await scene.ocserv.control.users();
@@ -105,6 +113,42 @@ for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked } of VEN
           for (const address of inside) await scene.transfer(address, { up: 1e6, down: 1e6 });
           await scene.disconnect(client);
           await assertLoggedOut(scene);
+        });
+      }
+
+      // A matter of the gateway, too.
+      if ('hasEsp' in more && sized(command === OPENCONNECT, true)) {
+        it('loses nothing when keys change, nor when UDP stops in the middle of a transfer', async () => {
+          await using scene = await openGateway({ settings: { ...settings, dpd: 2, 'rekey-time': 1 } });
+          const client = await scene.connect({ command, args: [protocol, '--force-dpd', '2'] });
+          const { program } = client;
+          await program.waitFor(ESP_IS_UP);
+          await program.waitFor(ESP_REKEY, { after: program.output.search(ESP_IS_UP) });
+          await scene.transfer(INSIDE.ipv4, { up: 1e6, down: 1e6 });
+          const transfer = scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
+          await scene.carried('tun0', 10e6);
+          await scene.faults.block({ protocol: 'udp' });
+          await program.waitFor(ESP_IS_DOWN, { within: 30_000 });
+          await transfer;
+          await scene.disconnect(client);
+        });
+      }
+
+      if ('hasEsp' in more && sized(false, true)) {
+        it('comes back to UDP', async () => {
+          await using scene = await openGateway({ settings: { ...settings, dpd: 2 } });
+          const client = await scene.connect({ command, args: [protocol, '--force-dpd', '2'] });
+          const { program } = client;
+          await program.waitFor(ESP_IS_UP);
+          await scene.faults.block({ protocol: 'udp' });
+          await program.waitFor(ESP_IS_DOWN, { within: 30_000 });
+          const blocked = program.output.length;
+          const transfer = scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
+          await scene.faults.clear();
+          await program.waitFor(ESP_IS_UP, { after: blocked, within: 90_000 }); // it is tried each minute
+          await transfer;
+          await scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
+          await scene.disconnect(client);
         });
       }
 

@@ -10,7 +10,7 @@ import { VendorTable } from '../../../src/gateway/worker/vendor-table.ts';
 describe('the vendors of a port', () => {
   const table = new VendorTable();
   const hostOf = (...protocols: HostProtocols) => ({ login: { protocols } });
-  before(() => table.load([hostOf('anyconnect'), hostOf('fortinet'), hostOf('array')]));
+  before(() => table.load([hostOf('anyconnect'), hostOf('fortinet'), hostOf('array'), hostOf('nc'), hostOf('f5')]));
 
   function vendorOf(protocols: HostProtocols, method: string, target: string, headers: HttpHeaders = []): ProtocolId {
     return table.vendorOf({ method, target, version: '1.1', headers, body: new Uint8Array(0) }, hostOf(...protocols)).id;
@@ -31,14 +31,27 @@ describe('the vendors of a port', () => {
     }
   });
 
-  it('are told apart by Array’s own pages and cookies, where it comes before AnyConnect', () => {
+  it('are told apart by pages, headers and cookies before the name that several clients have', () => {
     const agent = ['User-Agent', 'Open AnyConnect VPN Agent v9.01'] as const;
-    const hosts: HostProtocols = ['array', 'anyconnect'];
-    assert.equal(vendorOf(hosts, 'POST', '/prx/000/http/localhost/login', [agent]), 'array');
-    assert.equal(vendorOf(hosts, 'GET', '/vpntunnel', [agent]), 'array');
-    assert.equal(vendorOf(hosts, 'GET', '/x', [agent, ['Cookie', 'ANsession0123456789=abc']]), 'array');
-    assert.equal(vendorOf(hosts, 'POST', '/', [agent]), 'anyconnect');
-    assert.equal(vendorOf(hosts, 'CONNECT', '/CSCOSSLC/tunnel', [agent]), 'anyconnect');
+    for (const hosts of [
+      ['array', 'nc', 'f5', 'anyconnect'],
+      ['anyconnect', 'nc', 'f5', 'array'],
+    ] as const) {
+      assert.equal(vendorOf(hosts, 'POST', '/prx/000/http/localhost/login', [agent]), 'array');
+      assert.equal(vendorOf(hosts, 'GET', '/vpntunnel', [agent]), 'array');
+      assert.equal(vendorOf(hosts, 'GET', '/x', [agent, ['Cookie', 'ANsession0123456789=abc']]), 'array');
+      assert.equal(vendorOf(hosts, 'GET', '/', [agent, ['NCP-Version', '3']]), 'nc');
+      assert.equal(vendorOf(hosts, 'GET', '/dana-na/auth/url_default/welcome.cgi', [agent]), 'nc');
+      assert.equal(vendorOf(hosts, 'GET', '/my.policy', [agent]), 'f5');
+      assert.equal(vendorOf(hosts, 'POST', '/', [agent]), 'anyconnect');
+      assert.equal(vendorOf(hosts, 'CONNECT', '/CSCOSSLC/tunnel', [agent]), 'anyconnect');
+    }
+  });
+
+  it('are told apart by the list’s order where one name is all that there is', () => {
+    const agent = ['User-Agent', 'Open AnyConnect VPN Agent v9.01'] as const;
+    assert.equal(vendorOf(['f5', 'anyconnect'], 'GET', '/', [agent]), 'f5');
+    assert.equal(vendorOf(['anyconnect', 'f5'], 'GET', '/', [agent]), 'anyconnect');
   });
 
   it('are the default where nobody can tell', () => {

@@ -198,31 +198,24 @@ const records: StreamKind = {
   },
 };
 
+function newIftChannel(notes: string[]): IftChannel {
+  return new IftChannel({
+    writer: new IftWriter(),
+    meaningOf: (kind, payload) => {
+      notes.push(`heard ${kind} ${Buffer.from(payload).toString('hex')}`);
+      return undefined;
+    },
+  });
+}
+
 /** Vendor and type in front of the length, and a number that nobody reads. */
 const numbered: StreamKind = {
   name: 'numbered packets',
-  traffic: traffic(
-    {
-      frame: {
-        bytes: Uint8Array.of(0, 0, 0x0a, 0x4c, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0),
-        lengths: [{ offset: 8, width: 4, add: 16 }],
-        unread: [{ offset: 12, length: 4 }],
-      },
-      sent: { ipv4: NOTHING, ipv6: NOTHING },
-      isData: { offset: 0, values: [{ bytes: Uint8Array.of(0, 0, 0x0a, 0x4c, 0, 0, 0, 4) }] },
-    },
-    16_384 - 16,
-  ),
+  traffic: newIftChannel([]).handOver(1400),
   portable: () => {
     const [sink, notes] = [new CollectingSink(), [] as string[]];
     let isOver = false;
-    const channel = new IftChannel({
-      writer: new IftWriter(),
-      meaningOf: (kind, payload) => {
-        notes.push(`heard ${kind} ${Buffer.from(payload).toString('hex')}`);
-        return undefined;
-      },
-    });
+    const channel = newIftChannel(notes);
     return {
       sink,
       notes,

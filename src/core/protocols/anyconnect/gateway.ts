@@ -27,7 +27,12 @@ const MAX_TARGET_LENGTH = 255;
 
 export const anyconnectGateway: GatewayProtocol = {
   id: 'anyconnect',
-  claims: (first) => (leavesHttp(first) ? 'no' : isOurs(first) ? 'certain' : isLoginPath(first) ? 'likely' : 'no'),
+  claims: (first) => {
+    if (leavesHttp(first)) return 'no';
+    if (saysWhatOthersDoNot(first)) return 'certain';
+    if (clientFamily(headerValue(first.headers, 'User-Agent') ?? '') !== 'unknown') return 'named';
+    return isLoginPath(first) ? 'likely' : 'no';
+  },
   serve: (connection, visitor) => new Front(connection, visitor).serve(),
 };
 
@@ -36,10 +41,9 @@ function leavesHttp({ headers }: HttpRequest): boolean {
   return headerValue(headers, 'Upgrade') !== undefined;
 }
 
-function isOurs({ method, target, headers }: HttpRequest): boolean {
+function saysWhatOthersDoNot({ method, target, headers }: HttpRequest): boolean {
   if (method === 'CONNECT' && target === TUNNEL_PATH) return true;
-  if (['X-Transcend-Version', 'X-Aggregate-Auth'].some((name) => headerValue(headers, name) !== undefined)) return true;
-  return clientFamily(headerValue(headers, 'User-Agent') ?? '') !== 'unknown';
+  return ['X-Transcend-Version', 'X-Aggregate-Auth'].some((name) => headerValue(headers, name) !== undefined);
 }
 
 class Front {

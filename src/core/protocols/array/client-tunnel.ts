@@ -23,12 +23,14 @@ import { CONTROL_TYPES } from './control-packet.ts';
 import { AnswerReader, OPTIONS_REQUEST, SETTINGS_REQUEST } from './exchange-message.ts';
 import { PacketStream } from './packet-stream.ts';
 import { parseAnswer, renderRequest } from './speed-tunnel.ts';
-import { denial } from './tunnel-request.ts';
+import type { TunnelRequests } from './tunnel-request.ts';
 
 export interface ArrayClientTunnelOptions {
   readonly log: Logger;
   /** The request as it goes on the wire. */
   readonly request: Uint8Array;
+  /** The session's. */
+  readonly requests: TunnelRequests;
   readonly mtu: number;
   /** How the tunnel by UDP is made, where the gateway has it; a text: why it is not. */
   readonly datagrams: DatagramWishes | string;
@@ -207,7 +209,7 @@ export class ArrayClientTunnel implements TunnelMachine {
     this.#parser.push(bytes);
     const answer = this.#parser.next()?.message;
     if (answer === undefined) return undefined;
-    const denied = denial(answer, this.#options.previous !== undefined);
+    const denied = this.#options.requests.denial(answer);
     if (denied !== undefined) {
       this.#end(denied, out);
       return undefined;

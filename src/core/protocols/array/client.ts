@@ -14,7 +14,7 @@ import { TUNNEL_MTU } from './configuration.ts';
 import { login } from './login.ts';
 import { PATHS } from './paths.ts';
 import { parseSessionCookie } from './session-cookie.ts';
-import { renderTunnelRequest } from './tunnel-request.ts';
+import { renderTunnelRequest, TunnelRequests } from './tunnel-request.ts';
 
 const CLIENT_ID_BYTES = 16;
 
@@ -30,6 +30,7 @@ export class ArrayClient implements ClientProtocol {
   readonly #settings: ProtocolSettings;
   /** Of the session: the same for each of its tunnels, and another after each log-in (spec 3, 10). */
   #clientId: string | undefined;
+  #requests = new TunnelRequests();
 
   constructor(settings: ProtocolSettings) {
     this.#settings = settings;
@@ -37,6 +38,7 @@ export class ArrayClient implements ClientProtocol {
 
   login(io: LoginIo, target: Target): Promise<Credential> {
     this.#clientId = undefined;
+    this.#requests = new TunnelRequests();
     return login(io, target, this.#userAgent);
   }
 
@@ -48,6 +50,7 @@ export class ArrayClient implements ClientProtocol {
     return new ArrayClientTunnel({
       log,
       request: renderTunnelRequest(gateway, wish),
+      requests: this.#requests,
       mtu: this.#mtu,
       datagrams: this.#datagrams(gateway, this.#clientId),
       ...(dpd !== undefined && { dpd }),

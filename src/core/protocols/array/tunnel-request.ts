@@ -35,17 +35,35 @@ export function renderTunnelRequest(gateway: Target, { userAgent, cookies, clien
   return renderRequest({ method: 'GET', target: PATHS.tunnel, version: '1.1', headers, body: new Uint8Array(0) });
 }
 
-/**
- * Undefined for a yes. Observed: a cookie that is dead from the start is to openconnect a failure like any other (status 1, not 2); of one that had a
- * tunnel we know better.
- */
-export function denial({ status, reason }: Pick<HttpResponse, 'status' | 'reason'>, isReconnect: boolean): CloseReason | undefined {
-  if (status === 200 || status === 201) return undefined;
-  const said = `${status} ${printable(reason)}`;
-  if (status >= 300 && status < 500) {
-    const message = `The gateway does not take the cookie for a tunnel (${said}).`;
-    return { kind: isReconnect ? 'refused' : 'unusable', message, error: new PeerRefusedError(message) };
+/** Noes, one after the other, after which a session is taken for over (spec 9). */
+const MAX_REFUSALS = 2;
+
+/** What a session's requests for a tunnel have come to: a no of a gateway that is about to restart is not the end (spec 7). */
+export class TunnelRequests {
+  #hasHadTunnel = false;
+  #refusals = 0;
+
+  /**
+   * What the answer to the last one means; undefined for a yes. Observed: a cookie that is dead from the start is to openconnect a failure like any other
+   * (status 1, not 2); of one that had a tunnel we know better.
+   */
+  denial({ status, reason }: Pick<HttpResponse, 'status' | 'reason'>): CloseReason | undefined {
+    if (status === 200 || status === 201) {
+      this.#hasHadTunnel = true;
+      this.#refusals = 0;
+      return undefined;
+    }
+    const said = `${status} ${printable(reason)}`;
+    if (status >= 300 && status < 500) {
+      const message = `The gateway does not take the cookie for a tunnel (${said}).`;
+      const isOver = ++this.#refusals >= MAX_REFUSALS;
+      return { kind: this.#kind(isOver ? 'refused' : 'path-lost'), message, error: new PeerRefusedError(message) };
+    }
+    const message = `The gateway answered the request for a tunnel with ${said}.`;
+    return { kind: this.#kind('path-lost'), message, error: new PeerMisbehavedError(message) };
   }
-  const message = `The gateway answered the request for a tunnel with ${said}.`;
-  return { kind: 'unusable', message, error: new PeerMisbehavedError(message) };
+
+  #kind(ofReconnect: CloseReason['kind']): CloseReason['kind'] {
+    return this.#hasHadTunnel ? ofReconnect : 'unusable';
+  }
 }

@@ -41,7 +41,7 @@ export const f5Gateway: GatewayProtocol = {
     if (/^\/(my\.(policy|logout|logon)|vdesk\/|myvpn$)/.test(path) || sessionCookieOf(first) !== undefined) return 'certain';
     if (first.method !== 'GET' || path !== '/') return 'no';
     // openconnect calls itself here what it does with AnyConnect; then the host's default decides (spec 1.1).
-    return /AnyConnect|F5|EdgeClient/.test(headerValue(first.headers, 'User-Agent') ?? '') ? 'certain' : 'likely';
+    return /AnyConnect|F5|EdgeClient/.test(headerValue(first.headers, 'User-Agent') ?? '') ? 'named' : 'likely';
   },
   serve: (connection, visitor) => servePages(connection, visitor, new Front(connection, visitor)),
   datagrams: datagramFront,

@@ -34,7 +34,7 @@ export const fortinetGateway: GatewayProtocol = {
     if (pathOf(first.target).startsWith('/remote/') || sessionCookieOf(first) !== undefined) return 'certain';
     if (first.method !== 'GET') return 'no';
     // The word by which portals know their clients: a tie-break, as the path is anybody's.
-    return (headerValue(first.headers, 'User-Agent') ?? '').includes('SV1') ? 'certain' : 'likely';
+    return (headerValue(first.headers, 'User-Agent') ?? '').includes('SV1') ? 'named' : 'likely';
   },
   serve: (connection, visitor) => servePages(connection, visitor, new Front(connection, visitor)),
   datagrams: datagramFront,

@@ -1,19 +1,22 @@
 /**
- * A client's Network Connect tunnel over TLS: the request for it, the hello, the configuration, and packets.
+ * A client's Network Connect tunnel: the request for it, the hello, the configuration, and packets by TLS, or by ESP while that works.
  *
- * Read first: spec "Juniper NC", sections 5, 6 and 9.
+ * Read first: spec "Juniper NC", sections 5 to 7 and 9.
  *
- *   new ─► asking ─► greeting ─────────────► up ─► closed
- *          request   hello; status, 301      303, packets
+ *   new ─► asking ─► greeting ─────────────► up ─────────────► closed
+ *          request   hello; status, 301      303, 302; packets
  */
 import { NetworkError, PeerMisbehavedError, PeerRefusedError, SallyportError } from '../../errors.ts';
 import { ResponseParser } from '../../http/response-parser.ts';
 import type { Logger } from '../../log.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
-import { commitBytes, commitStream, type LayerSink } from '../../tunnel/layer.ts';
-import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
+import { commitBytes, commitStream } from '../../tunnel/layer.ts';
+import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
-import { parseConfiguration, renderMtu } from './configuration.ts';
+import { joined } from '../../wire/copy.ts';
+import { ClientEsp, type EspWishes, espProblem } from './client-esp.ts';
+import { parseConfiguration, type ReceivedConfiguration, renderMtu } from './configuration.ts';
+import { renderEspSwitch, renderKeys } from './esp-terms.ts';
 import { KMP_TYPES } from './kmp-message.ts';
 import { OncpChannel } from './oncp-channel.ts';
 import { END_REASONS, renderHello, renderRecord, STATUS_OK, STATUS_ONLY_PULSE } from './oncp-record.ts';
@@ -29,36 +32,56 @@ export interface ClientTunnelOptions {
   readonly hostname: string;
   /** The configuration so far, on a reconnect. */
   readonly previous: TunnelConfig | undefined;
+  /** Undefined: everything by TLS. */
+  readonly esp: EspWishes | undefined;
 }
 
 type TunnelState =
   | { readonly name: 'new' | 'opening' | 'closed' }
   | (OpenState & { readonly name: 'asking'; readonly parser: ResponseParser; readonly dueAt: Millis })
   | (OpenState & { readonly name: 'greeting'; readonly dueAt: Millis })
-  | (OpenState & { readonly name: 'up' });
+  | UpState;
 
 interface OpenState {
   readonly path: Path;
   readonly facts: PathFacts;
 }
 
+interface UpState extends OpenState {
+  readonly name: 'up';
+  readonly esp: ClientEsp | undefined;
+  /** Packets leave by ESP, and the gateway was told so. */
+  usesEsp: boolean;
+}
+
+/** What messages said that came together, in their order. */
+type News =
+  | { readonly type: 'configuration'; readonly received: ReceivedConfiguration }
+  | { readonly type: 'keys'; readonly payload: Uint8Array };
+
 export class NcClientTunnel implements TunnelMachine {
   readonly #options: ClientTunnelOptions;
   readonly #channel = new OncpChannel({
     side: 'client',
     greeted: (content) => this.#greeted(content),
-    told: (type, payload, out) => this.#told(type, payload, out),
+    told: (type, payload) => this.#told(type, payload),
     ending: meaningOfEnding,
   });
+  readonly #news: News[] = [];
   #state: TunnelState = { name: 'new' };
-  #config: TunnelConfig | undefined;
 
   constructor(options: ClientTunnelOptions) {
     this.#options = options;
   }
 
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
-    if (this.#state.name !== 'opening') {
+    const state = this.#state;
+    if (path.kind === 'datagram' && state.name === 'up' && state.esp !== undefined) {
+      state.esp.side.opened(path, facts, now, out);
+      this.#follow(state, now, out);
+      return;
+    }
+    if (path.kind === 'datagram' || state.name !== 'opening') {
       out.event({ type: 'drop', path });
       return;
     }
@@ -70,33 +93,60 @@ export class NcClientTunnel implements TunnelMachine {
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const state = this.#state;
-    if (!('path' in state) || state.path !== path) return;
-    if (state.name === 'asking') this.#answered(state, bytes, now, out);
-    else this.#received(bytes, out);
+    if (!('path' in state)) return;
+    if (state.path === path) {
+      if (state.name === 'asking') this.#answered(state, bytes, now, out);
+      else this.#received(bytes, now, out);
+    } else if (state.name === 'up') {
+      state.esp?.side.receive(path, bytes, now, out);
+      this.#follow(state, now, out);
+    }
   }
 
-  lost(path: Path, why: SallyportError, _now: Millis, out: TunnelSink): void {
+  lost(path: Path, why: SallyportError, now: Millis, out: TunnelSink): void {
     const state = this.#state;
-    const isOurs = 'path' in state ? state.path === path : state.name === 'opening';
-    if (isOurs) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
+    if (path.kind === 'stream') {
+      const isOurs = 'path' in state ? state.path === path : state.name === 'opening';
+      if (isOurs) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
+    } else if (state.name === 'up') {
+      state.esp?.side.lost(path, why, now);
+      this.#follow(state, now, out);
+    }
   }
 
-  notice(): void {}
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
+    const state = this.#state;
+    if (state.name !== 'up' || path.kind === 'stream') return;
+    if (notice.type === 'keys-used-up') {
+      this.#end({ kind: 'renew', message: 'The session’s keys are renewed.' }, out); // only the gateway can renew them by themselves
+      return;
+    }
+    state.esp?.side.notice(path, notice, now, out);
+    this.#follow(state, now, out);
+  }
 
-  send(packet: Packet, _now: Millis, out: TunnelSink): void {
-    if (this.#state.name === 'up') this.#channel.send(packet, out.on(this.#state.path));
+  send(packet: Packet, now: Millis, out: TunnelSink): void {
+    const state = this.#state;
+    if (state.name !== 'up') return;
+    if (!state.usesEsp || state.esp?.side.send(packet, now, out) !== true) this.#channel.send(packet, out.on(state.path));
   }
 
   nextTimeout(): Millis | undefined {
-    if (this.#state.name === 'new') return 0;
-    return 'dueAt' in this.#state ? this.#state.dueAt : undefined;
+    const state = this.#state;
+    if (state.name === 'new') return 0;
+    if (state.name === 'up') return state.esp?.side.nextTimeout();
+    return 'dueAt' in state ? state.dueAt : undefined;
   }
 
   handleTimeout(now: Millis, out: TunnelSink): void {
-    if (this.#state.name === 'new') {
+    const state = this.#state;
+    if (state.name === 'new') {
       this.#state = { name: 'opening' };
       out.event({ type: 'open', plan: { to: 'gateway' } });
-    } else if ('dueAt' in this.#state && now >= this.#state.dueAt) {
+    } else if (state.name === 'up') {
+      state.esp?.side.handleTimeout(now, out);
+      this.#follow(state, now, out);
+    } else if ('dueAt' in state && now >= state.dueAt) {
       const error = new NetworkError('The gateway does not answer the request for a tunnel.');
       this.#end({ kind: 'path-lost', message: error.message, error }, out);
     }
@@ -109,7 +159,7 @@ export class NcClientTunnel implements TunnelMachine {
 
   status(): TunnelStatus {
     const state = this.#state;
-    const datagram = { state: 'disabled' } as const;
+    const datagram = (state.name === 'up' ? state.esp?.side.status() : undefined) ?? { state: 'disabled' };
     if (!('path' in state)) return { stream: { state: state.name === 'closed' ? 'down' : 'connecting' }, datagram };
     const { tls } = state.facts;
     const cipher = tls !== undefined && { cipherSuite: tls.cipherSuite };
@@ -135,22 +185,19 @@ export class NcClientTunnel implements TunnelMachine {
     this.#state = { name: 'greeting', path, facts, dueAt: now + ANSWER_LIMIT };
     commitBytes(out.on(path), renderHello(this.#options.hostname));
     const rest = parser.takeRest();
-    if (rest.length > 0) this.#received(rest, out);
+    if (rest.length > 0) this.#received(rest, now, out);
   }
 
-  #received(bytes: Uint8Array, out: TunnelSink): void {
+  #received(bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name !== 'greeting' && state.name !== 'up') return;
     this.#channel.receive(bytes, out.on(state.path));
     const { ended } = this.#channel;
-    if (ended !== undefined) {
+    if (ended === undefined) {
+      this.#heed(now, out);
+    } else {
       if (ended.kind === 'ended-by-peer') this.#options.log.log('warn', 'disconnected by gateway', { reason: ended.message });
       this.#end(ended, out);
-    } else if (state.name === 'greeting' && this.#config !== undefined) {
-      const { path, facts } = state;
-      this.#state = { name: 'up', path, facts };
-      out.event({ type: 'config', config: this.#config });
-      out.event({ type: 'up', path });
     }
   }
 
@@ -161,18 +208,69 @@ export class NcClientTunnel implements TunnelMachine {
     return 1;
   }
 
-  /** Keys are for ESP, which was not asked for: they say nothing here. Observed: after the configuration there is nothing else. */
-  #told(type: number, payload: Uint8Array, out: LayerSink): CloseReason | undefined {
+  #told(type: number, payload: Uint8Array): void {
     const { log, previous } = this.#options;
-    if (type !== KMP_TYPES.configuration || this.#config !== undefined) {
-      log.log('debug', 'message not used', { type });
-      return undefined;
+    if (type === KMP_TYPES.configuration) this.#news.push({ type: 'configuration', received: parseConfiguration(payload, previous) });
+    else if (type === KMP_TYPES.keys) this.#news.push({ type: 'keys', payload: Uint8Array.from(payload) });
+    else log.log('debug', 'message not used', { type });
+  }
+
+  #heed(now: Millis, out: TunnelSink): void {
+    try {
+      for (const news of this.#news.splice(0)) {
+        const state = this.#state;
+        if (news.type === 'configuration' && state.name === 'greeting') this.#configured(state, news.received, now, out);
+        else if (news.type === 'keys' && state.name === 'up') this.#rekeyed(state, news.payload, now, out);
+        else this.#options.log.log('debug', 'message not used', { type: news.type });
+      }
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      this.#end({ kind: 'misbehaved', message: error.message, error }, out);
     }
-    const { config, warnings } = parseConfiguration(payload, previous);
-    for (const { problem, field, text } of warnings) log.log('warn', 'configuration value', { problem, field, text });
-    this.#config = config;
-    commitBytes(out, renderRecord(renderMtu(config.mtu)));
+  }
+
+  /** The answer is one record, as openconnect has it (spec 6.5). */
+  #configured({ path, facts }: OpenState, received: ReceivedConfiguration, now: Millis, out: TunnelSink): void {
+    const { config, warnings } = received;
+    for (const { problem, field, text } of warnings) this.#options.log.log('warn', 'configuration value', { problem, field, text });
+    const esp = this.#espOf(received, facts, now);
+    const settings = renderMtu(config.mtu);
+    commitBytes(out.on(path), renderRecord(esp === undefined ? settings : joined(settings, renderKeys('client', esp.own))));
+    const state: UpState = { name: 'up', path, facts, esp, usesEsp: false };
+    this.#state = state;
+    esp?.side.handleTimeout(now, out); // begins at once
+    out.event({ type: 'config', config });
+    out.event({ type: 'up', path });
+    this.#follow(state, now, out);
+  }
+
+  #espOf({ esp: offer, config }: ReceivedConfiguration, { remote }: PathFacts, now: Millis): ClientEsp | undefined {
+    const { esp: wishes, log } = this.#options;
+    if (wishes === undefined || offer === undefined) return undefined;
+    // Spec 6.5: not where the connection is IPv6.
+    const problem = remote.address.family === 6 ? 'the gateway is reached by IPv6' : espProblem(offer.terms.algorithms, wishes);
+    if (problem === undefined) return new ClientEsp({ ...wishes, log, offer, tunnelMtu: config.mtu }, now);
+    log.log('info', 'datagram disabled', { reason: problem });
     return undefined;
+  }
+
+  #rekeyed(state: UpState, payload: Uint8Array, now: Millis, out: TunnelSink): void {
+    const { esp, path } = state;
+    if (esp?.renew(payload, now, out) === true) commitBytes(out.on(path), renderRecord(renderKeys('client', esp.own)));
+    this.#follow(state, now, out);
+  }
+
+  /** After whatever happened to ESP: whether packets leave by it. The gateway is told first (spec 6.7). */
+  #follow(state: UpState, now: Millis, out: TunnelSink): void {
+    if (this.#state !== state || state.esp === undefined) return;
+    const { side } = state.esp;
+    side.settle(now, out);
+    const up = side.path ?? state.path;
+    const usesEsp = up !== state.path;
+    if (usesEsp === state.usesEsp) return;
+    state.usesEsp = usesEsp;
+    commitBytes(out.on(state.path), renderRecord(renderEspSwitch(usesEsp)));
+    out.event({ type: 'up', path: up });
   }
 
   #end(reason: CloseReason, out: TunnelSink): void {

@@ -1,4 +1,4 @@
-/** Network Connect as the client sees it: the log-in, a tunnel over TLS, and the log-out. */
+/** Network Connect as the client sees it: the log-in, a tunnel over TLS and ESP, and the log-out. */
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { PeerRefusedError } from '../../errors.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
@@ -27,11 +27,12 @@ export class NcClient implements ClientProtocol {
   }
 
   async open(io: LoginIo, credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine> {
-    const { log, client } = this.#settings;
+    const { crypto, log, client, dpd, usesDatagrams, datagramCiphers } = this.#settings;
     const cookies = this.#http(io, credential).jar.header();
     return new NcClientTunnel({
       ...{ log, previous, hostname: client.localHostname },
       request: renderTunnelRequest(credential.gateway, this.#userAgent, cookies),
+      esp: usesDatagrams ? { crypto, allowsLegacy: datagramCiphers.allowsLegacy, ...(dpd !== undefined && { dpd }) } : undefined,
     });
   }
 

@@ -8,19 +8,13 @@
  *           ◄─ 303: 6/1 = 1 ──────                 a probe was answered: packets by ESP from now on; 0: by TLS again
  *           ── 302: group 7, 8 ──► ◄─ 302          other keys
  */
-import type { CryptoProvider } from '../../crypto/provider.ts';
 import { PeerMisbehavedError } from '../../errors.ts';
-import { ESP_KEY_LENGTHS, ESP_MAC_KEY_LENGTHS, type EspKeys } from '../../esp/packet.ts';
+import { algorithmsOf, CIPHER_IDS, type EspAlgorithms, type KeyBlock, MAC_IDS } from '../../esp/key-block.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { ByteWriter } from '../../wire/byte-writer.ts';
 import { copyOf } from '../../wire/copy.ts';
 import { ATTRIBUTES, type KmpAttribute, KmpAttributes, renderKmp } from './kmp-attributes.ts';
 import { KMP_TYPES, type KmpSide } from './kmp-message.ts';
-
-const CIPHERS: Readonly<Record<number, EspKeys['cipher']>> = { 2: 'aes-128-cbc', 5: 'aes-256-cbc' };
-const MACS: Readonly<Record<number, EspKeys['mac']>> = { 1: 'md5', 2: 'sha1' };
-
-const KEY_BLOCK_LENGTH = 64;
 
 /** Spec "ESP", section 5.4, where a gateway does not say. */
 const DEFAULT_FALLBACK: Millis = 60_000;
@@ -28,9 +22,8 @@ const DEFAULT_FALLBACK: Millis = 60_000;
 /** Seconds and milliseconds. */
 const SECOND = 1000;
 
-export type EspProtection = Pick<EspKeys, 'cipher' | 'mac'>;
-
-export interface EspTerms extends EspProtection {
+export interface EspTerms {
+  readonly algorithms: EspAlgorithms;
   /** The gateway's. */
   readonly port: number;
   /** Silence after which an end asks; after twice as long it goes back to TLS. */
@@ -39,44 +32,22 @@ export interface EspTerms extends EspProtection {
   readonly lifetime?: Millis;
 }
 
-/** What one end chose for what comes to it: its SPI, and bytes that keys are cut from. */
-export interface KeyBlock {
-  readonly spi: number;
-  readonly bytes: Uint8Array;
-}
-
 export interface EspOffer {
   readonly terms: EspTerms;
   readonly keys: KeyBlock;
 }
 
-export function newKeyBlock(crypto: CryptoProvider, spi: number): KeyBlock {
-  return { spi, bytes: crypto.randomBytes(KEY_BLOCK_LENGTH) };
-}
-
-/** The keys that a block has for this protection: one behind the other from its beginning (spec "ESP", section 2.2). */
-export function keysIn({ spi, bytes }: KeyBlock, { cipher, mac }: EspProtection): EspKeys {
-  const keyEnd = ESP_KEY_LENGTHS[cipher];
-  return {
-    spi,
-    cipher,
-    mac,
-    key: copyOf(bytes.subarray(0, keyEnd)),
-    macKey: copyOf(bytes.subarray(keyEnd, keyEnd + ESP_MAC_KEY_LENGTHS[mac])),
-  };
-}
-
 /** In a configuration. Undefined: none is offered, or one that this end does not speak. */
 export function espOfferIn(attributes: KmpAttributes): EspOffer | undefined {
-  const protection = protectionIn(attributes);
+  const algorithms = algorithmsIn(attributes);
   const keys = keyBlockIn(attributes);
   const port = attributes.number(ATTRIBUTES.espPort);
-  if (protection === undefined || keys === undefined || port === undefined || port === 0) return undefined;
+  if (algorithms === undefined || keys === undefined || port === undefined || port === 0) return undefined;
   const fallback = attributes.number(ATTRIBUTES.espFallback) ?? 0;
   const lifetime = attributes.number(ATTRIBUTES.espLifetime) ?? 0;
   return {
     terms: {
-      ...{ ...protection, port, fallback: fallback === 0 ? DEFAULT_FALLBACK : fallback * SECOND },
+      ...{ algorithms, port, fallback: fallback === 0 ? DEFAULT_FALLBACK : fallback * SECOND },
       ...(lifetime > 0 && { lifetime: lifetime * SECOND }),
     },
     keys,
@@ -85,10 +56,10 @@ export function espOfferIn(attributes: KmpAttributes): EspOffer | undefined {
 
 /** The groups of a configuration that offer ESP. The last one is long enough for clients that overlook a short one (spec 6.3). */
 export function renderEspOffer({ terms, keys }: EspOffer): KmpAttribute[] {
-  const { cipher, mac, port, fallback, lifetime = 0 } = terms;
+  const { algorithms, port, fallback, lifetime = 0 } = terms;
   return [
-    { key: ATTRIBUTES.espCipher, value: Uint8Array.of(idOf(CIPHERS, cipher)) },
-    { key: ATTRIBUTES.espMac, value: Uint8Array.of(idOf(MACS, mac)) },
+    { key: ATTRIBUTES.espCipher, value: Uint8Array.of(CIPHER_IDS[algorithms.cipher]) },
+    { key: ATTRIBUTES.espMac, value: Uint8Array.of(MAC_IDS[algorithms.mac]) },
     { key: ATTRIBUTES.espCompression, value: Uint8Array.of(0) },
     { key: ATTRIBUTES.espPort, value: new ByteWriter().u16(port).finish() },
     { key: ATTRIBUTES.espLifetimeBytes, value: u32(0) },
@@ -103,12 +74,12 @@ export function renderEspOffer({ terms, keys }: EspOffer): KmpAttribute[] {
  * {@link PeerMisbehavedError}. */
 export function parseKeys(
   payload: Uint8Array,
-  before: EspProtection,
-): { readonly keys: KeyBlock; readonly protection: EspProtection | undefined } {
+  before: EspAlgorithms,
+): { readonly keys: KeyBlock; readonly algorithms: EspAlgorithms | undefined } {
   const attributes = new KmpAttributes(payload);
   const keys = keyBlockIn(attributes);
   if (keys === undefined) throw new PeerMisbehavedError('a KMP message for keys has none');
-  return { keys, protection: protectionIn(attributes, before) };
+  return { keys, algorithms: algorithmsIn(attributes, before) };
 }
 
 export function renderKeys(side: KmpSide, keys: KeyBlock): Uint8Array {
@@ -126,12 +97,10 @@ export function espSwitchIn(attributes: KmpAttributes): boolean | undefined {
   return value === undefined ? undefined : value !== 0;
 }
 
-function protectionIn(attributes: KmpAttributes, before?: EspProtection): EspProtection | undefined {
-  const cipherId = attributes.number(ATTRIBUTES.espCipher);
-  const macId = attributes.number(ATTRIBUTES.espMac);
-  const cipher = cipherId === undefined ? before?.cipher : CIPHERS[cipherId];
-  const mac = macId === undefined ? before?.mac : MACS[macId];
-  return cipher && mac && { cipher, mac };
+function algorithmsIn(attributes: KmpAttributes, before?: EspAlgorithms): EspAlgorithms | undefined {
+  const cipherId = attributes.number(ATTRIBUTES.espCipher) ?? (before && CIPHER_IDS[before.cipher]);
+  const macId = attributes.number(ATTRIBUTES.espMac) ?? (before && MAC_IDS[before.mac]);
+  return cipherId === undefined || macId === undefined || macId === MAC_IDS.sha256 ? undefined : algorithmsOf(cipherId, macId);
 }
 
 function keyBlockIn(attributes: KmpAttributes): KeyBlock | undefined {
@@ -145,10 +114,6 @@ function keyGroup({ spi, bytes }: KeyBlock): KmpAttribute[] {
     { key: ATTRIBUTES.spi, value: u32(spi) },
     { key: ATTRIBUTES.keyBlock, value: bytes },
   ];
-}
-
-function idOf<T>(table: Readonly<Record<number, T>>, name: T): number {
-  return Number(Object.keys(table).find((id) => table[Number(id)] === name));
 }
 
 function u32(value: number): Uint8Array {

@@ -1,22 +1,26 @@
 /**
- * A gateway's Network Connect tunnel over TLS: the answer to the request for it, the status, the configuration, and packets.
+ * A gateway's Network Connect tunnel: the answer to the request for it, the status, the configuration, and packets by TLS, or by ESP while the client wants it.
  *
- * Read first: spec "Juniper NC", sections 5, 6 and 9.
+ * Read first: spec "Juniper NC", sections 5 to 7 and 9.
  *
- *   answer ─► hello? ─► status, configuration ─► settings? ─► packets ─► 00 00 reason
+ *   answer ─► hello? ─► status, configuration ─► settings, keys? ─► packets ─► 00 00 reason
  */
-import { NetworkError, type SallyportError } from '../../errors.ts';
+
+import type { CryptoProvider } from '../../crypto/provider.ts';
+import { NetworkError, SallyportError } from '../../errors.ts';
 import { renderResponse } from '../../http/render.ts';
 import { tooBig } from '../../ip/too-big.ts';
 import type { Logger } from '../../log.ts';
 import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { MIN_MTU_IPV4, type TunnelConfig } from '../../tunnel/config.ts';
 import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
-import type { CloseReason, Path, PathFacts, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
+import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
-import { parseSettings, renderConfiguration } from './configuration.ts';
+import { type ClientSettings, parseSettings, renderConfiguration } from './configuration.ts';
+import { renderKeys } from './esp-terms.ts';
+import { GatewayEsp } from './gateway-esp.ts';
 import { KMP_TYPES } from './kmp-message.ts';
 import { OncpChannel } from './oncp-channel.ts';
 import { END_REASONS, helloName, renderEnding, renderRecord, renderRecords, STATUS_OK } from './oncp-record.ts';
@@ -47,11 +51,19 @@ interface OpenState {
   readonly path: Path;
   readonly facts: PathFacts;
   readonly dueAt: Millis;
+  /** Where packets leave. */
+  up: Path;
 }
 
+/** What messages said that came together, in their order. */
+type News = { readonly type: 'settings'; readonly settings: ClientSettings } | { readonly type: 'keys'; readonly payload: Uint8Array };
+
 export interface GatewayTunnelOptions {
+  readonly crypto: CryptoProvider;
   readonly log: Logger;
   readonly terms: SessionTerms;
+  /** Of the client's connection. */
+  readonly family: 4 | 6;
 }
 
 export class NcGatewayTunnel implements TunnelMachine {
@@ -59,6 +71,8 @@ export class NcGatewayTunnel implements TunnelMachine {
   readonly #config: TunnelConfig;
   readonly #channel: OncpChannel;
   readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
+  readonly #esp: GatewayEsp | undefined;
+  readonly #news: News[] = [];
   #state: TunnelState = { name: 'new' };
   /** The client was told its configuration: it is up, for all it knows. */
   #isConfigured = false;
@@ -66,12 +80,19 @@ export class NcGatewayTunnel implements TunnelMachine {
   #isSettled = false;
 
   constructor(options: GatewayTunnelOptions) {
-    const { terms } = options;
+    const { terms, family } = options;
     const { ipv6: _, ...config } = terms.config; // the protocol has none
     this.#options = options;
     this.#config = { ...config, mtu: Math.max(terms.linkMtu - OVERHEAD, MIN_MTU_IPV4) };
     const own = config.ipv4 === undefined ? [] : [{ address: config.ipv4.address, prefix: 32 }];
-    const filter = new SourceFilter([...own, ...terms.clientNetworks]);
+    const sources = [...own, ...terms.clientNetworks];
+    const filter = new SourceFilter(sources);
+    const { datagram, times } = terms;
+    // Spec 6.5: not where the connection is IPv6.
+    this.#esp =
+      datagram === undefined || family === 6
+        ? undefined
+        : new GatewayEsp({ ...options, port: datagram.port, times, tunnelMtu: this.#config.mtu, sources });
     this.#channel = new OncpChannel({
       side: 'gateway',
       greeted: (content, out) => this.#greeted(content, out),
@@ -81,57 +102,82 @@ export class NcGatewayTunnel implements TunnelMachine {
     });
   }
 
+  /** By which the client's UDP flows are known; undefined: there are none. */
+  get datagramId(): Uint8Array | undefined {
+    return this.#esp?.id;
+  }
+
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
-    if (this.#state.name !== 'new') {
+    const state = this.#openState;
+    if (path.kind === 'datagram' && state !== undefined && this.#esp !== undefined) {
+      this.#esp.side.opened(path, facts, out);
+    } else if (path.kind === 'stream' && this.#state.name === 'new') {
+      this.#state = { name: 'opening', path, facts, dueAt: now + ANSWER_LIMIT, up: path };
+      commitBytes(out.on(path), ANSWER);
+    } else {
       out.event({ type: 'drop', path });
+    }
+  }
+
+  receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
+    const state = this.#openState;
+    if (state === undefined) return;
+    if (state.path !== path) {
+      this.#esp?.side.receive(path, bytes, now, out);
+      this.#follow(now, out);
       return;
     }
-    this.#state = { name: 'opening', path, facts, dueAt: now + ANSWER_LIMIT };
-    commitBytes(out.on(path), ANSWER);
+    this.#channel.receive(bytes, out.on(path));
+    if (this.#channel.ended === undefined) this.#heed(now, out);
+    else this.#end(this.#channel.ended, out);
   }
 
-  receive(path: Path, bytes: Uint8Array, _now: Millis, out: TunnelSink): void {
-    const state = this.#openOn(path);
+  lost(path: Path, why: SallyportError, now: Millis, out: TunnelSink): void {
+    const state = this.#openState;
     if (state === undefined) return;
-    this.#channel.receive(bytes, out.on(path));
-    if (this.#channel.ended !== undefined) {
-      this.#end(this.#channel.ended, out);
-    } else if (this.#isSettled && state.name === 'opening') {
-      this.#state = { ...state, name: 'up' };
-      out.event({ type: 'config', config: this.#config });
-      out.event({ type: 'up', path });
+    if (state.path === path) {
+      this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
+    } else {
+      this.#esp?.side.lost(path, why);
+      this.#follow(now, out);
     }
   }
 
-  lost(path: Path, why: SallyportError, _now: Millis, out: TunnelSink): void {
-    if (this.#openOn(path) !== undefined) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
+    if (path.kind === 'stream') return;
+    if (notice.type === 'keys-used-up') this.#rekey(now, out);
+    else this.#esp?.side.notice(path, notice, now, out);
+    this.#follow(now, out);
   }
-
-  notice(): void {}
 
   send(packet: Packet, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name !== 'up') return;
     const { mtu } = this.#config;
-    if (packet.end - packet.start <= mtu) this.#channel.send(packet, out.on(state.path));
-    else this.#tooBig(packet, mtu, now, out.on(state.path));
+    if (packet.end - packet.start <= mtu) this.#send(state, packet, now, out);
+    else this.#tooBig(state, packet, mtu, now, out);
   }
 
   nextTimeout(): Millis | undefined {
-    return this.#state.name === 'opening' ? this.#state.dueAt : undefined;
+    if (this.#state.name === 'opening') return this.#state.dueAt;
+    return this.#state.name === 'up' ? this.#esp?.nextTimeout() : undefined;
   }
 
   handleTimeout(now: Millis, out: TunnelSink): void {
-    if (this.#state.name !== 'opening' || now < this.#state.dueAt) return;
-    const error = new NetworkError('The client has asked for a tunnel and says nothing.');
-    this.#end({ kind: 'path-lost', message: error.message, error }, out);
+    const state = this.#state;
+    if (state.name === 'opening' && now >= state.dueAt) {
+      const error = new NetworkError('The client has asked for a tunnel and says nothing.');
+      this.#end({ kind: 'path-lost', message: error.message, error }, out);
+    } else if (state.name === 'up') {
+      if (this.#esp?.handleTimeout(now) === true) this.#rekey(now, out);
+      this.#follow(now, out);
+    }
   }
 
   /** Who is told why does not come back; of a tunnel that another one has replaced nothing is said. */
   close(reason: CloseReason, _now: Millis, out: TunnelSink): void {
-    const state = this.#state;
-    const isOpen = state.name === 'opening' || state.name === 'up';
-    if (isOpen && this.#isConfigured && reason.kind !== 'replaced' && reason.kind !== 'path-lost' && reason.kind !== 'renew') {
+    const state = this.#openState;
+    if (state !== undefined && this.#isConfigured && reason.kind !== 'replaced' && reason.kind !== 'path-lost' && reason.kind !== 'renew') {
       const code = reason.kind === 'expired' ? END_REASONS.expired : END_REASONS.terminated;
       commitBytes(out.on(state.path), renderEnding(code));
     }
@@ -139,42 +185,86 @@ export class NcGatewayTunnel implements TunnelMachine {
   }
 
   status(): TunnelStatus {
-    const state = this.#state;
-    if (state.name === 'new' || state.name === 'closed') {
-      return { stream: { state: state.name === 'new' ? 'connecting' : 'down' }, datagram: { state: 'disabled' } };
-    }
+    const state = this.#openState;
+    const datagram = this.#esp?.side.status() ?? { state: 'disabled' };
+    if (state === undefined) return { stream: { state: this.#state.name === 'new' ? 'connecting' : 'down' }, datagram };
     const { tls } = state.facts;
     const cipher = tls !== undefined && { cipherSuite: tls.cipherSuite };
-    return { stream: { state: state.name === 'up' ? 'connected' : 'connecting', ...cipher }, datagram: { state: 'disabled' } };
+    return { stream: { state: state.name === 'up' ? 'connected' : 'connecting', ...cipher }, datagram };
   }
 
   #greeted(content: Uint8Array, out: LayerSink): number {
     this.#options.log.log('debug', 'client greeted', { hostname: helloName(content) });
     commitBytes(out, renderRecord(Uint8Array.of(STATUS_OK)));
-    for (const record of renderRecords(renderConfiguration(this.#config, this.#options.terms.gatewayIpv4))) commitBytes(out, record);
+    const configuration = renderConfiguration(this.#config, this.#options.terms.gatewayIpv4, this.#esp?.offer);
+    for (const record of renderRecords(configuration)) commitBytes(out, record);
     this.#isConfigured = true;
     return content.length;
   }
 
-  #told(type: number, payload: Uint8Array): CloseReason | undefined {
-    if (type !== KMP_TYPES.settings) {
+  #told(type: number, payload: Uint8Array): void {
+    if (type === KMP_TYPES.settings) {
+      const settings = parseSettings(payload);
+      this.#isSettled ||= settings.mtu !== undefined;
+      this.#news.push({ type: 'settings', settings });
+    } else if (type === KMP_TYPES.keys) {
+      this.#news.push({ type: 'keys', payload: Uint8Array.from(payload) });
+    } else {
       this.#options.log.log('debug', 'unknown message', { type });
-      return undefined;
     }
-    if (parseSettings(payload).mtu !== undefined) this.#isSettled = true;
-    return undefined;
+  }
+
+  #heed(now: Millis, out: TunnelSink): void {
+    const state = this.#openState;
+    if (state?.name === 'opening' && this.#isSettled) {
+      this.#state = { ...state, name: 'up' };
+      out.event({ type: 'config', config: this.#config });
+      out.event({ type: 'up', path: state.path });
+    }
+    try {
+      for (const news of this.#news.splice(0)) {
+        if (this.#state.name !== 'up' || this.#esp === undefined) continue;
+        if (news.type === 'keys') this.#esp.answered(news.payload, now, out);
+        else if (news.settings.usesEsp !== undefined) this.#esp.want(news.settings.usesEsp);
+      }
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error;
+      this.#end({ kind: 'misbehaved', message: error.message, error }, out);
+    }
+    this.#follow(now, out);
+  }
+
+  /** Alone in its record, as openconnect wants it (spec 5.2). */
+  #rekey(now: Millis, out: TunnelSink): void {
+    const keys = this.#esp?.renew(now);
+    if (keys !== undefined && this.#state.name === 'up') commitBytes(out.on(this.#state.path), renderRecord(renderKeys('gateway', keys)));
+  }
+
+  /** After whatever happened to ESP: whether packets leave by it. */
+  #follow(now: Millis, out: TunnelSink): void {
+    const state = this.#state;
+    if (state.name !== 'up' || this.#esp === undefined) return;
+    this.#esp.side.settle(now, out);
+    const up = this.#esp.path ?? state.path;
+    if (up === state.up) return;
+    state.up = up;
+    out.event({ type: 'up', path: up });
+  }
+
+  #send(state: OpenState, packet: Packet, now: Millis, out: TunnelSink): void {
+    if (this.#esp?.send(packet, now, out) !== true) this.#channel.send(packet, out.on(state.path));
   }
 
   /** We are the router in front of a link with an MTU of its own. */
-  #tooBig(packet: Packet, mtu: number, now: Millis, out: LayerSink): void {
+  #tooBig(state: OpenState, packet: Packet, mtu: number, now: Millis, out: TunnelSink): void {
     const verdict = tooBig(packetBytes(packet), mtu);
-    if (verdict.type === 'fragments') for (const fragment of verdict.packets) this.#channel.send(packetOf(fragment), out);
-    else if (verdict.type === 'answer' && this.#errors.allows(now)) out.packet(packetOf(verdict.packet));
+    if (verdict.type === 'fragments') for (const fragment of verdict.packets) this.#send(state, packetOf(fragment), now, out);
+    else if (verdict.type === 'answer' && this.#errors.allows(now)) out.on(state.path).packet(packetOf(verdict.packet));
   }
 
-  #openOn(path: Path): OpenState | undefined {
+  get #openState(): OpenState | undefined {
     const state = this.#state;
-    return (state.name === 'opening' || state.name === 'up') && state.path === path ? state : undefined;
+    return state.name === 'opening' || state.name === 'up' ? state : undefined;
   }
 
   #end(reason: CloseReason, out: TunnelSink): void {

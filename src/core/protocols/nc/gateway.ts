@@ -77,10 +77,13 @@ class Front implements PageFront {
 
   async #tunnel(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
     const session = await this.#session(request);
-    const { log } = this.#visitor;
+    const { crypto, log } = this.#visitor;
     const terms = session && (await granted(session, () => session.lease(wishesOf(request)), log));
     if (session === undefined || terms?.config.ipv4 === undefined) return tunnelRefused();
-    this.#connection.run(session, { machine: new NcGatewayTunnel({ log, terms }), takesEarlyBytes: true });
+    const { family } = this.#connection.facts.remote.address;
+    const machine = new NcGatewayTunnel({ crypto, log, terms, family });
+    const { datagramId } = machine;
+    this.#connection.run(session, { machine, takesEarlyBytes: true, ...(datagramId !== undefined && { datagramId }) });
     return 'tunnel';
   }
 

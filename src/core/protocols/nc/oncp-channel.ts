@@ -26,8 +26,8 @@ export interface OncpChannelOptions {
   readonly side: KmpSide;
   /** Looks at the content of the first record; how much of it is no message. May throw {@link SallyportError}. */
   readonly greeted: (content: Uint8Array, out: LayerSink) => number;
-  /** A message that is no data; why the tunnel is over, if it is. May throw {@link SallyportError}. */
-  readonly told: (type: number, payload: Uint8Array, out: LayerSink) => CloseReason | undefined;
+  /** A message that is no data. May throw {@link SallyportError}. */
+  readonly told: (type: number, payload: Uint8Array) => void;
   /** What an ending means. */
   readonly ending: (reason: number) => CloseReason;
   /** Default: everybody's packets. */
@@ -105,8 +105,8 @@ export class OncpChannel {
       this.#packets(bytes, from, end);
       return true;
     }
-    this.#ended = this.#options.told(type, bytes.subarray(from, end), this.#sink);
-    return this.#ended === undefined;
+    this.#options.told(type, bytes.subarray(from, end));
+    return true;
   }
 
   /** A message holds several, one behind the other, each of which says how long it is. */

@@ -48,6 +48,8 @@ export interface ClientTunnelOptions {
   readonly userAgent: string;
   readonly hostname: string;
   readonly cookie: Secret;
+  /** Of the connection that the tunnel is given, where that is logged in already. */
+  readonly exchange?: ClientExchange;
   readonly wantsIpv6: boolean;
   /** The tunnel MTU that the user wants at most. */
   readonly mtu?: number;
@@ -114,7 +116,12 @@ export class ClientTunnel implements TunnelMachine {
       out.event({ type: 'drop', path });
       return;
     }
-    const { userAgent, hostname, cookie, request } = this.#options;
+    const { userAgent, hostname, cookie, request, exchange: led } = this.#options;
+    if (led !== undefined) {
+      this.#state = { name: 'asking', path, facts, exchange: led, since: now, response: undefined, esp: undefined };
+      this.#tryAsking(this.#state, NO_BYTES, now, out);
+      return;
+    }
     const information = { hostname, address: formatIp(facts.local.address) };
     const response = new ResponseParser();
     response.expect(request.method);
@@ -239,6 +246,7 @@ export class ClientTunnel implements TunnelMachine {
       case 'send':
         commitBytes(out.on(state.path), step.bytes);
         return true;
+      case 'tls': // there is none here: it is refused before
       case 'question':
         throw new PeerRefusedError('The gateway no longer takes the cookie. Log in again.');
       case 'logged-in':

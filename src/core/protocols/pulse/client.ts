@@ -7,7 +7,7 @@ import type { TunnelMachine } from '../../tunnel/machine.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { ClientTunnel } from './client-tunnel.ts';
-import { login } from './login.ts';
+import { comeBack, type LoginOptions, login } from './login.ts';
 import { LOG_OUT_PATH } from './paths.ts';
 import { parseSessionCookie, SESSION_COOKIE } from './session-cookie.ts';
 import { upgradeHeaders } from './upgrade.ts';
@@ -18,21 +18,30 @@ export class PulseClient implements ClientProtocol {
   readonly startsOnStream = true;
   readonly #settings: ProtocolSettings;
   #tunnel: ClientTunnel | undefined;
+  /** Whether the gateway asks for EAP-TTLS; undefined: nobody knows. */
+  #usesTtls: boolean | undefined;
 
   constructor(settings: ProtocolSettings) {
     this.#settings = settings;
   }
 
-  login(io: LoginIo, target: Target): Promise<Credential> {
-    return login(io, target, { userAgent: this.#userAgent, hostname: this.#settings.client.localHostname });
+  async login(io: LoginIo, target: Target): Promise<Credential> {
+    const { credential, usesTtls } = await login(io, target, this.#loginOptions);
+    this.#usesTtls = usesTtls;
+    return credential;
   }
 
-  async open(_io: LoginIo, { gateway, cookie }: Credential, _previous: TunnelConfig | undefined): Promise<TunnelMachine> {
+  async open(io: LoginIo, { gateway, cookie }: Credential, _previous: TunnelConfig | undefined): Promise<TunnelMachine> {
     const { log, client, crypto, mtu, baseMtu, dpd, usesDatagrams, wantsIpv6 } = this.#settings;
     const userAgent = this.#userAgent;
     const headers = upgradeHeaders(hostHeader(gateway), userAgent);
+    const session = parseSessionCookie(cookie);
+    // With a certificate to show only the log-in's world has the TLS for it: the tunnel goes on where that has led.
+    const isLed = io.innerTls !== undefined && this.#usesTtls !== false;
+    const exchange = isLed ? await comeBack(io, gateway, this.#loginOptions, session) : undefined;
     this.#tunnel = new ClientTunnel({
-      ...{ log, userAgent, wantsIpv6, hostname: client.localHostname, cookie: parseSessionCookie(cookie) },
+      ...{ log, userAgent, wantsIpv6, hostname: client.localHostname, cookie: session },
+      ...(exchange !== undefined && { exchange }),
       ...{ ...(mtu !== undefined && { mtu }), ...(baseMtu !== undefined && { baseMtu }) },
       ...(usesDatagrams && { datagram: { crypto, ...(dpd !== undefined && { dpd }) } }),
       request: { method: 'GET', target: gateway.path, version: '1.1', headers, body: new Uint8Array(0) },
@@ -53,6 +62,10 @@ export class PulseClient implements ClientProtocol {
       ],
     });
     if (status >= 400) throw new PeerRefusedError(`The gateway answered the log-out with ${status} ${printable(reason)}.`);
+  }
+
+  get #loginOptions(): LoginOptions {
+    return { userAgent: this.#userAgent, hostname: this.#settings.client.localHostname };
   }
 
   get #userAgent(): string {

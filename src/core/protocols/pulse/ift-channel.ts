@@ -17,6 +17,7 @@ import {
   IFT_HEADER_LENGTH,
   IFT_KINDS,
   IFT_LENGTH_FIELD,
+  IFT_SEQUENCE_FIELD,
   IftDeframer,
   type IftWriter,
   MAX_IFT_PACKET,
@@ -117,7 +118,7 @@ function streamTraffic(tunnelMtu: number, received: Uint8Array, families: readon
   return {
     record: { kind: 'tls-stream' },
     framing: {
-      frame: { bytes, lengths: [IFT_LENGTH_FIELD] },
+      frame: { bytes, lengths: [IFT_LENGTH_FIELD], unread: [IFT_SEQUENCE_FIELD] },
       sent: { ipv4: none, ipv6: none },
       isData: { offset: 0, values: families?.map((family) => ({ ...mark, family })) ?? [mark] },
     },

@@ -18,6 +18,8 @@ import { copyOf, joined } from '../../wire/copy.ts';
 export const IFT_HEADER_LENGTH = 16;
 /** Where the packet's length is. */
 export const IFT_LENGTH_FIELD = { offset: 8, width: 4, add: 16 } as const;
+/** Where its number is, which no receiver looks at (spec 3). */
+export const IFT_SEQUENCE_FIELD = { offset: 12, length: 4 } as const;
 
 /** Spec 3.1: what fits one TLS record. */
 export const MAX_IFT_PACKET = 16_384;

@@ -10,13 +10,12 @@ import { hostHeader } from '../../http/url.ts';
 import { revealed, Secret } from '../../secret.ts';
 import { formatIp } from '../../wire/ip-address.ts';
 import { printable } from '../../wire/text.ts';
+import type { ClientInformation } from './auth-payload.ts';
 import { AVP_CODES, type Avp, textAvp } from './avp.ts';
+import { ClientConversation } from './client-conversation.ts';
 import { ClientExchange } from './client-exchange.ts';
 import { codeAnswer, NOTICE_ACCEPTED, type PasswordQuestion, passwordAnswer, type Question } from './question.ts';
 import { upgradeHeaders } from './upgrade.ts';
-
-/** Spec 6.4: a gateway may say "wrong" for ever. */
-const MAX_QUESTIONS = 64;
 
 /** Spec 6.5: which of the two a further question is about. */
 const NAME_ONLY = 5;
@@ -27,63 +26,67 @@ export interface LoginOptions {
   readonly hostname: string;
 }
 
-export async function login(io: LoginIo, target: Target, options: LoginOptions): Promise<Credential> {
-  const headers = upgradeHeaders(hostHeader(target), options.userAgent);
-  const { response, stream } = await io.upgrade({ method: 'GET', target, headers });
-  if (stream === undefined) {
-    throw new PeerMisbehavedError(`This is no Pulse gateway: it answered with ${response.status} ${printable(response.reason)}.`);
-  }
+/** A log-in's end. */
+export interface LoggedIn {
+  readonly credential: Credential;
+  /** The gateway wants a certificate by EAP-TTLS, on each connection. */
+  readonly usesTtls: boolean;
+}
+
+export async function login(io: LoginIo, target: Target, options: LoginOptions): Promise<LoggedIn> {
+  const { stream, information } = await leaveHttp(io, target, options);
   try {
-    const { local, remote, pin } = io.connection();
-    const information = { hostname: options.hostname, address: formatIp(local.address) };
-    const cookie = await new Login(io, stream, new ClientExchange({ userAgent: options.userAgent, information })).run();
-    return { protocol: 'pulse', gateway: target, address: remote.address, pin, cookie: new Secret(cookie) };
+    const exchange = new ClientExchange({ userAgent: options.userAgent, information, hasInnerTls: io.innerTls !== undefined });
+    const conversation = new ClientConversation(io, target, stream, exchange);
+    const questions = new Questions(io);
+    const cookie = await conversation.run((question) => questions.answer(question));
+    const { remote, pin } = io.connection();
+    const credential: Credential = { protocol: 'pulse', gateway: target, address: remote.address, pin, cookie: new Secret(cookie) };
+    return { credential, usesTtls: conversation.hasUsedTls };
   } finally {
     await stream.close();
   }
 }
 
-class Login {
+/** A connection for a session that there is, logged in and left for the tunnel. Rejects with PeerRefusedError if its cookie is no longer taken. */
+export async function comeBack(io: LoginIo, target: Target, options: LoginOptions, cookie: Secret): Promise<ClientExchange> {
+  const { stream, information } = await leaveHttp(io, target, options);
+  const exchange = new ClientExchange({ userAgent: options.userAgent, information, cookie, hasInnerTls: io.innerTls !== undefined });
+  try {
+    await new ClientConversation(io, target, stream, exchange).run(async () => {
+      throw new PeerRefusedError('The gateway no longer takes the cookie. Log in again.');
+    });
+  } catch (error) {
+    await stream.close();
+    throw error;
+  }
+  exchange.push(stream.keep());
+  return exchange;
+}
+
+async function leaveHttp(
+  io: LoginIo,
+  target: Target,
+  { userAgent, hostname }: LoginOptions,
+): Promise<{ readonly stream: UpgradedConnection; readonly information: ClientInformation }> {
+  const { response, stream } = await io.upgrade({ method: 'GET', target, headers: upgradeHeaders(hostHeader(target), userAgent) });
+  if (stream === undefined) {
+    throw new PeerMisbehavedError(`This is no Pulse gateway: it answered with ${response.status} ${printable(response.reason)}.`);
+  }
+  return { stream, information: { hostname, address: formatIp(io.connection().local.address) } };
+}
+
+/** Questions of the gateway as forms. */
+class Questions {
   readonly #io: LoginIo;
-  readonly #stream: UpgradedConnection;
-  readonly #exchange: ClientExchange;
   /** Said with the password, and with the codes that follow. */
   #username: string | undefined;
 
-  constructor(io: LoginIo, stream: UpgradedConnection, exchange: ClientExchange) {
+  constructor(io: LoginIo) {
     this.#io = io;
-    this.#stream = stream;
-    this.#exchange = exchange;
   }
 
-  async run(): Promise<string> {
-    this.#stream.write(this.#exchange.start());
-    for (let questions = 0; questions < MAX_QUESTIONS; ) {
-      const step = this.#exchange.next();
-      switch (step.type) {
-        case 'waiting':
-          this.#exchange.push(await this.#stream.read());
-          break;
-        case 'send':
-          this.#stream.write(step.bytes);
-          break;
-        case 'question':
-          questions++;
-          this.#stream.write(this.#exchange.answer(await this.#answer(step.question)));
-          break;
-        case 'logged-in':
-          return step.cookie;
-        case 'esp-offered':
-        case 'configured':
-          throw new PeerMisbehavedError('The gateway sent its configuration before the log-in was done.');
-        default:
-          step satisfies never;
-      }
-    }
-    throw new PeerRefusedError(`The gateway asked more than ${MAX_QUESTIONS} questions.`);
-  }
-
-  async #answer(question: Question): Promise<readonly Avp[]> {
+  async answer(question: Question): Promise<readonly Avp[]> {
     switch (question.kind) {
       case 'notice':
         await this.#ask({ id: 'notice', banner: question.text, fields: [] });

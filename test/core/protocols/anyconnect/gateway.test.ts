@@ -23,7 +23,7 @@ describe('AnyConnect’s front at our gateway', () => {
     assert.equal(await loadGatewayProtocol('anyconnect'), anyconnectGateway);
     const claim = (request: HttpRequest) => anyconnectGateway.claims(request);
     assert.equal(claim(connect('x')), 'certain');
-    assert.equal(claim(get('/anything', [['User-Agent', 'AnyConnect Windows 4.10']])), 'certain');
+    assert.equal(claim(get('/anything', [['User-Agent', 'AnyConnect Windows 4.10']])), 'named');
     assert.equal(claim(post('/', '', [['X-Transcend-Version', '1']])), 'certain');
     assert.equal(claim(get('/', [['User-Agent', 'Mozilla/5.0']])), 'likely');
     assert.equal(claim(get('/remote/login', [['User-Agent', 'Mozilla/5.0']])), 'no');

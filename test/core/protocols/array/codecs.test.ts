@@ -19,7 +19,7 @@ import {
 import { parseLoginScript } from '../../../../src/core/protocols/array/login.ts';
 import { PacketStream } from '../../../../src/core/protocols/array/packet-stream.ts';
 import { parseSessionCookie, renderSessionCookie } from '../../../../src/core/protocols/array/session-cookie.ts';
-import { denial, renderTunnelRequest } from '../../../../src/core/protocols/array/tunnel-request.ts';
+import { renderTunnelRequest, TunnelRequests } from '../../../../src/core/protocols/array/tunnel-request.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { packetBytes, packetOf } from '../../../../src/core/tunnel/packet.ts';
 import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
@@ -312,12 +312,15 @@ describe('the request for a tunnel', () => {
     assert.equal(fromUtf8(request), `${expected.join('\r\n')}\r\n\r\n`);
   });
 
-  it('is answered by a yes, a no, or nonsense', () => {
-    const kinds = (isReconnect: boolean) =>
-      [200, 201, 302, 401, 403, 500, 204].map((status) => denial({ status, reason: 'x' }, isReconnect)?.kind);
-    assert.deepEqual(kinds(true), [undefined, undefined, 'refused', 'refused', 'refused', 'unusable', 'unusable']);
-    assert.deepEqual(kinds(false), [undefined, undefined, ...Array<string>(5).fill('unusable')]);
-    assert.ok(denial({ status: 401, reason: 'x' }, false)?.error instanceof PeerRefusedError);
+  it('is answered by a yes, a no, or nonsense, none of which is the end before the first tunnel has come and gone', () => {
+    const kindOf = (requests: TunnelRequests, status: number) => requests.denial({ status, reason: 'x' })?.kind;
+    for (const status of [302, 401, 403, 500, 204]) assert.equal(kindOf(new TunnelRequests(), status), 'unusable', `${status}`);
+    assert.ok(new TunnelRequests().denial({ status: 401, reason: 'x' })?.error instanceof PeerRefusedError);
+    const requests = new TunnelRequests();
+    const answers = (...all: readonly number[]) => all.map((status) => kindOf(requests, status));
+    assert.deepEqual(answers(200, 201), [undefined, undefined]);
+    assert.deepEqual(answers(500, 503, 401, 500, 204), Array(5).fill('path-lost'), 'one no, and what is none');
+    assert.deepEqual(answers(200, 302, 403), [undefined, 'path-lost', 'refused'], 'a tunnel makes up for a no');
   });
 });
 

@@ -123,17 +123,27 @@ describe("Array's tunnel, against itself", () => {
   it('is refused with what the gateway says by HTTP', async () => {
     const denial = (status: number) =>
       ({ version: '1.1', status, reason: 'No', headers: [['Content-Length', '0']], body: new Uint8Array(0) }) as const;
-    const before = { ...PAIR_TERMS.config, mtu: 1400 };
-    for (const [status, previous, kind] of [
-      [401, before, 'refused'],
-      [302, before, 'refused'],
-      [401, undefined, 'unusable'],
-      [500, before, 'unusable'],
-    ] as const) {
-      const { pair } = await open({ denial: denial(status), ...(previous !== undefined && { previous }) });
+    for (const status of [401, 302, 500]) {
+      const { pair } = await open({ denial: denial(status) });
       pair.clock.runUntil(() => pair.client.closed !== undefined, 5000);
-      assert.equal(pair.client.closed?.kind, kind);
+      assert.equal(pair.client.closed?.kind, 'unusable');
     }
+  });
+
+  it('is asked for again after a no, and not after two', async () => {
+    const { pair, client } = await open();
+    pair.start(5000);
+    const kinds: (string | undefined)[] = [];
+    for (let i = 0; i < 2; i++) {
+      const denied = { version: '1.1', status: 401, reason: 'No', headers: [['Content-Length', '0']], body: new Uint8Array(0) } as const;
+      const again = new PppTunnelPair(
+        { client: await client.open(new PlayedIo([]), CREDENTIAL, undefined), serve: () => assert.fail('it is denied') },
+        { denial: denied },
+      );
+      again.clock.runUntil(() => again.client.closed !== undefined, 5000);
+      kinds.push(again.client.closed?.kind);
+    }
+    assert.deepEqual(kinds, ['path-lost', 'refused']);
   });
 
   it('ends a session whose address has changed', async () => {

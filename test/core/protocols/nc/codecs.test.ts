@@ -7,7 +7,7 @@ import { MisuseError, PeerMisbehavedError, PeerRefusedError } from '../../../../
 import { CookieJar } from '../../../../src/core/http/cookies.ts';
 import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
 import { parseConfiguration, parseSettings, renderConfiguration, renderMtu } from '../../../../src/core/protocols/nc/configuration.ts';
-import { keysIn, newKeyBlock, parseKeys, renderEspSwitch, renderKeys } from '../../../../src/core/protocols/nc/esp-terms.ts';
+import { parseKeys, renderEspSwitch, renderKeys } from '../../../../src/core/protocols/nc/esp-terms.ts';
 import { KMP_HEADER_LENGTH, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
 import { formOf, type LoginPage, parseLoginPage, renderLoginPage } from '../../../../src/core/protocols/nc/login-page.ts';
 import { helloName, renderHello, renderRecord, renderRecords } from '../../../../src/core/protocols/nc/oncp-record.ts';
@@ -17,10 +17,9 @@ import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp } from '../../../../src/core/wire/ip-address.ts';
 import { fromHex, fromUtf8, toBase64, toHex } from '../../../../src/core/wire/text.ts';
 import { toleratingOwnErrors } from '../../../support/own-errors.ts';
-import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { ipOf } from '../../ppp/linked.ts';
 
-const PROTECTION = { cipher: 'aes-128-cbc', mac: 'sha1' } as const;
+const ALGORITHMS = { cipher: 'aes-128-cbc', mac: 'sha1' } as const;
 const hex = (text: string) => fromHex(text.replace(/\s/g, ''));
 
 /** Spec 10.2, all but the keys. */
@@ -100,7 +99,7 @@ describe('configuration', () => {
         toleratingOwnErrors(() => parseConfiguration(bytes, undefined));
         toleratingOwnErrors(() => parseConfiguration(more, undefined));
         toleratingOwnErrors(() => parseSettings(more));
-        toleratingOwnErrors(() => parseKeys(more, PROTECTION));
+        toleratingOwnErrors(() => parseKeys(more, ALGORITHMS));
       }),
       { numRuns: 500 },
     );
@@ -112,7 +111,7 @@ describe('what is said of ESP', () => {
 
   it('is read from a configuration as the specification has it', () => {
     const { esp } = parseConfiguration(FULL, undefined);
-    assert.deepEqual(esp?.terms, { cipher: 'aes-128-cbc', mac: 'sha1', port: 4500, fallback: 15_000, lifetime: 1_200_000 });
+    assert.deepEqual(esp?.terms, { algorithms: ALGORITHMS, port: 4500, fallback: 15_000, lifetime: 1_200_000 });
     assert.deepEqual(esp.keys, { spi: 0xa1b2c3d4, bytes: new Uint8Array(64).fill(0x5a) });
   });
 
@@ -124,7 +123,7 @@ describe('what is said of ESP', () => {
         0007 00000050 0001 00000004 a1b2c3d4 0002 00000040 ${toHex(block.bytes)}`),
       undefined,
     );
-    assert.deepEqual(esp, { terms: { ...PROTECTION, port: 4500, fallback: 60_000 }, keys: block });
+    assert.deepEqual(esp, { terms: { algorithms: ALGORITHMS, port: 4500, fallback: 60_000 }, keys: block });
     const message = renderConfiguration(config, undefined, esp);
     assert.deepEqual(parseConfiguration(message.subarray(KMP_HEADER_LENGTH), undefined).esp, esp);
     // The last group is the one of 86 bytes.
@@ -140,19 +139,11 @@ describe('what is said of ESP', () => {
     };
     const offerOf = (some: Readonly<Record<string, string>>) =>
       parseConfiguration(hex(`${toHex(FULL.subarray(0, 52))} ${Object.values(some).join(' ')}`), undefined).esp?.terms;
-    assert.deepEqual(offerOf(parts), { cipher: 'aes-256-cbc', mac: 'md5', port: 4500, fallback: 60_000 });
+    assert.deepEqual(offerOf(parts), { algorithms: { cipher: 'aes-256-cbc', mac: 'md5' }, port: 4500, fallback: 60_000 });
     for (const name of Object.keys(parts)) assert.equal(offerOf({ ...parts, [name]: '' }), undefined, name);
     assert.equal(offerOf({ ...parts, cipher: '0008 00000007 0001 00000001 03' }), undefined);
     assert.equal(offerOf({ ...parts, mac: '0008 00000007 0002 00000001 03' }), undefined);
     assert.equal(offerOf({ ...parts, port: '0008 00000008 0004 00000002 0000' }), undefined);
-  });
-
-  it('has keys that lie side by side in a block', () => {
-    const { key, macKey } = keysIn(block, { cipher: 'aes-256-cbc', mac: 'md5' });
-    assert.deepEqual([toHex(key), toHex(macKey)], [toHex(block.bytes.subarray(0, 32)), toHex(block.bytes.subarray(32, 48))]);
-    const other = keysIn(block, PROTECTION);
-    assert.deepEqual([other.spi, toHex(other.macKey)], [0xa1b2c3d4, toHex(block.bytes.subarray(16, 36))]);
-    assert.equal(newKeyBlock(new SeededCrypto(1), 300).bytes.length, 64);
   });
 
   it('are other keys in a message of 106 bytes, which may change what they are for', () => {
@@ -165,13 +156,13 @@ describe('what is said of ESP', () => {
       ),
     );
     const payload = message.subarray(KMP_HEADER_LENGTH);
-    assert.deepEqual(parseKeys(payload, PROTECTION), { keys: { ...block, spi: 0x56a1e6f7 }, protection: PROTECTION });
+    assert.deepEqual(parseKeys(payload, ALGORITHMS), { keys: { ...block, spi: 0x56a1e6f7 }, algorithms: ALGORITHMS });
     const stronger = Uint8Array.of(...hex('0008 00000007 0001 00000001 05'), ...payload);
-    assert.deepEqual(parseKeys(stronger, PROTECTION).protection, { cipher: 'aes-256-cbc', mac: 'sha1' });
+    assert.deepEqual(parseKeys(stronger, ALGORITHMS).algorithms, { cipher: 'aes-256-cbc', mac: 'sha1' });
     const unknown = Uint8Array.of(...hex('0008 00000007 0001 00000001 09'), ...payload);
-    assert.equal(parseKeys(unknown, PROTECTION).protection, undefined);
-    assert.throws(() => parseKeys(hex('0007 0000000a 0001 00000004 a1b2c3d4'), PROTECTION), PeerMisbehavedError);
-    assert.throws(() => parseKeys(payload.subarray(0, -1), PROTECTION), PeerMisbehavedError);
+    assert.equal(parseKeys(unknown, ALGORITHMS).algorithms, undefined);
+    assert.throws(() => parseKeys(hex('0007 0000000a 0001 00000004 a1b2c3d4'), ALGORITHMS), PeerMisbehavedError);
+    assert.throws(() => parseKeys(payload.subarray(0, -1), ALGORITHMS), PeerMisbehavedError);
   });
 
   it('is on or off as a client says', () => {

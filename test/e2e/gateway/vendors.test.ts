@@ -44,7 +44,7 @@ const VENDORS = [
   },
   {
     ...{ vendor: 'pulse', settings: { 'vpn-protocols': 'anyconnect pulse' }, deadCookie: 'x'.repeat(43) },
-    ...{ ...BOTH, kicked: SAID },
+    ...{ ...BOTH, hasEsp: true, hasEspOverIpv6: true, kicked: SAID },
   },
 ] as const;
 
@@ -130,6 +130,18 @@ for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked, ...more
           await scene.faults.block({ protocol: 'udp' });
           await program.waitFor(ESP_IS_DOWN, { within: 30_000 });
           await transfer;
+          await scene.disconnect(client);
+        });
+      }
+
+      if ('hasEspOverIpv6' in more && sized(false, true)) {
+        it('comes by ESP over IPv6', async () => {
+          await using scene = await openGateway({ family: 6, settings });
+          const client = await scene.connect({ command, args: [protocol] });
+          await client.program.waitFor(ESP_IS_UP);
+          for (const address of inside) await scene.transfer(address, AMOUNTS);
+          const [user] = await scene.ocserv.control.users();
+          assert.match(user?.['DTLS cipher'] ?? '', /^ESP-/);
           await scene.disconnect(client);
         });
       }

@@ -31,7 +31,14 @@ export const SAMPLE_POLICY: SessionPolicy = {
   gatewayMoves: false,
 };
 
-const LOGIN_PAGE: LoginPageConfig = { protocols: ['anyconnect'], groups: [], listsOwnGroups: false, headers: [], isCiscoCompatible: false };
+const LOGIN_PAGE: LoginPageConfig = {
+  protocols: ['anyconnect'],
+  wantsHostReports: false,
+  groups: [],
+  listsOwnGroups: false,
+  headers: [],
+  isCiscoCompatible: false,
+};
 
 export interface HostWishes {
   readonly name?: string;

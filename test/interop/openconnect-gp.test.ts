@@ -1,5 +1,8 @@
 /** Debian's openconnect 9.01 logs in at our gateway's GlobalProtect front, over real TLS on loopback. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { gpGateway } from '../../src/core/protocols/gp/gateway.ts';
 import { cookieOffWire } from '../../src/core/protocols/hex-cookie.ts';
@@ -52,6 +55,25 @@ describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missin
     const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
     assert.notEqual(run.exitCode, 0);
     assert.equal(gateway.visitor.sessions.size, 0);
+  });
+
+  it('sends what its wrapper writes of its machine where the gateway wants that, and nothing where not', async () => {
+    const report = `<hip-report name="hip-report"><categories><entry name="host-info"><os>Debian 12</os><host-name>vm</host-name></entry></categories></hip-report>`;
+    const folder = await mkdtemp(path.join(tmpdir(), 'sallyport-'));
+    const wrapper = path.join(folder, 'report');
+    // Longer than a log-in's form may be.
+    await writeFile(wrapper, `#!/bin/sh\nprintf '%s' '${report}'; printf '<!--%6000s-->' ''\n`, { mode: 0o755 });
+    try {
+      for (const wantsHostReports of [true, false]) {
+        await using gateway = await start({ users: PEOPLE, page: { wantsHostReports } });
+        const args = ['--user=alice', '--usergroup=gateway', `--csd-wrapper=${wrapper}`, '--script-tun', '--script=kill -INT $PPID'];
+        await gateway.run({ args, stdin: 'right&one+%\n' });
+        const line = gateway.visitor.log.lines.find((each) => each.includes('host report'));
+        assert.equal(line?.includes('Debian 12') === true, wantsHostReports, gateway.visitor.log.lines.join('\n'));
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('ends without a lease, and with status 2 for a cookie that is dead', async () => {

@@ -13,7 +13,7 @@ import { missing } from '../support/requirements.ts';
 import { throwawayCertificate } from '../support/throwaway-certificate.ts';
 
 /** Vendors with a script `NAME-transcript.mjs`. */
-const PROTOCOLS = ['fortinet', 'f5', 'nc', 'array', 'pulse'] as const;
+const PROTOCOLS = ['fortinet', 'f5', 'gp', 'nc', 'array', 'pulse'] as const;
 
 const LIMIT = 20_000;
 

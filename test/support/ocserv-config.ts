@@ -57,7 +57,8 @@ type BooleanKey =
   | 'try-mtu-discovery'
   | 'tunnel-all-dns'
   | 'use-occtl'
-  | 'use-utmp';
+  | 'use-utmp'
+  | 'host-reports';
 
 type TextKey =
   | 'banner'

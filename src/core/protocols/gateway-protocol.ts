@@ -167,6 +167,8 @@ export interface HostPage {
   readonly profile?: { readonly name: string; readonly bytes: Uint8Array };
   /** What a client shows after its log-in (the host's; what a session's policy says comes with its tunnel). */
   readonly banner?: string;
+  /** Clients are asked for reports on their machines, where the protocol has such (GlobalProtect's HIP). Default: they are not. */
+  readonly wantsHostReports?: boolean;
   /** No log-in without a certificate of the client's: nothing is asked of who has none. */
   readonly needsCertificate?: boolean;
   /** Log-ins with a token of HTTP's (OIDC): the only way, or one that a client may take instead of answering forms. Default: none. */

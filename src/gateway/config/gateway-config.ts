@@ -190,6 +190,8 @@ export interface LoginPageConfig {
   /** Whose clients are served; the first decides where nobody can tell. */
   readonly protocols: HostProtocols;
   readonly preLoginBanner?: string;
+  /** `host-reports`: clients whose protocol has reports on their machines are asked for them. */
+  readonly wantsHostReports: boolean;
   /** `select-group`: the names, with the friendly text where there is one. */
   readonly groups: readonly { readonly name: string; readonly label: string }[];
   /** `default-select-group`: the label of the entry that means "my own first group". */

@@ -116,7 +116,7 @@ function complaints(issue: z.core.$ZodIssue): { path: TomlPath; message: string 
 
 function hostOf(own: WrittenHost, main: WrittenHost | undefined): HostConfig {
   const login: LoginPageConfig = {
-    ...{ protocols: DEFAULT_PROTOCOLS, groups: [], listsOwnGroups: false, headers: [], isCiscoCompatible: false },
+    ...{ protocols: DEFAULT_PROTOCOLS, wantsHostReports: false, groups: [], listsOwnGroups: false, headers: [], isCiscoCompatible: false },
     ...main?.login,
     ...own.login,
   };

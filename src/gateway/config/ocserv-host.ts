@@ -107,7 +107,7 @@ function loginOf(section: OcservSection): LoginPageConfig {
   const profile = section.text('user-profile');
   const camouflage = camouflageOf(section);
   return {
-    protocols: protocolsOf(section),
+    ...{ protocols: protocolsOf(section), wantsHostReports: section.flag('host-reports') },
     ...(preLoginBanner !== undefined && { preLoginBanner }),
     groups: groups(section),
     ...(defaultGroupLabel !== undefined && { defaultGroupLabel }),

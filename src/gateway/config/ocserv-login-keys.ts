@@ -157,6 +157,15 @@ export const LOGIN_KEYS = [
       'whose clients are served, the first where nobody can tell: `anyconnect fortinet f5 gp nc array pulse` (ours; ocserv warns of it and goes on)',
   },
   {
+    name: 'host-reports',
+    type: 'flag',
+    default: 'false',
+    scope: 'host',
+    reload: 'yes',
+    meaning:
+      "ask GlobalProtect's clients for a report on their machines (HIP), which goes into the log (ours; ocserv warns of it and goes on)",
+  },
+  {
     name: 'cisco-svc-client-compat',
     type: 'flag',
     default: 'false',

@@ -155,6 +155,7 @@ const protocols: z.ZodType<HostProtocols> = z.array(text).transform((words, cont
 const loginTable = table({
   protocols: protocols.optional(),
   banner: bannerText.optional(),
+  'host-reports': z.boolean().optional(),
   groups: z
     .array(z.union([text.transform((name) => ({ name, label: name })), table({ name: text, label: text })]))
     .max(MAX_GROUPS)
@@ -171,6 +172,7 @@ const loginTable = table({
   given({
     protocols: login.protocols,
     preLoginBanner: login.banner,
+    wantsHostReports: login['host-reports'],
     groups: login.groups,
     defaultGroupLabel: login['default-group'],
     listsOwnGroups: login['list-own-groups'],

@@ -19,6 +19,7 @@ export function hostPage({ auth, login, policy, sessions, tls }: HostConfig, fac
   const hasBearer = [...auth.required, ...auth.alternatives].some(({ method }) => method === 'oidc');
   return {
     ...{ serverName, certificate, headers, cookieTimeout: sessions.cookieTimeout },
+    wantsHostReports: login.wantsHostReports,
     needsCertificate: isRequired('certificate') && tls.clientCertificates !== 'no',
     ...(issuer !== undefined && { issuer }),
     ...(preLoginBanner !== undefined && { preLoginBanner }),

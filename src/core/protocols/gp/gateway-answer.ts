@@ -20,9 +20,9 @@ export function success(): HttpResponse {
   return xml(renderXml(xmlElement('response', { status: 'success' }, [xmlElement('status', {}, ['success'])])));
 }
 
-/** A host report is not wanted. */
-export function noReportNeeded(): HttpResponse {
-  return xml(renderXml(xmlElement('response', {}, [xmlElement('hip-report-needed', {}, ['no'])])));
+/** Whether a host report is wanted. */
+export function reportNeeded(isNeeded: boolean): HttpResponse {
+  return xml(renderXml(xmlElement('response', {}, [xmlElement('hip-report-needed', {}, [isNeeded ? 'yes' : 'no'])])));
 }
 
 /** Whatever was wrong: clients put their first question again. */

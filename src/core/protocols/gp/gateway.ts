@@ -18,8 +18,9 @@ import { cookieOffWire } from '../hex-cookie.ts';
 import { granted, notFound, type PageFront, servePages } from '../page-gateway.ts';
 import { type LoginFields, parseLoginForm, userAgentOf } from '../page-login.ts';
 import { keysLife, renderConfiguration } from './configuration.ts';
-import { failure, NO_ADDRESS, NO_SESSION, noReportNeeded, notByGet, success, tunnelRefused, xml } from './gateway-answer.ts';
+import { failure, NO_ADDRESS, NO_SESSION, notByGet, reportNeeded, success, tunnelRefused, xml } from './gateway-answer.ts';
 import { GpEspTunnel } from './gateway-esp-tunnel.ts';
+import { parseHostReport, parseReportForm } from './gateway-host-report.ts';
 import { GatewayLogin } from './gateway-login.ts';
 import { askedAddress, tunnelMtu } from './gateway-terms.ts';
 import { GpGatewayTunnel } from './gateway-tunnel.ts';
@@ -83,7 +84,7 @@ class Front implements PageFront {
 
   async #post(path: string, request: HttpRequest): Promise<HttpResponse> {
     if (path === PATHS.login) return this.#login.answer(request);
-    const fields = parseLoginForm(request, ['authcookie', 'user']);
+    const fields = path === PATHS.report ? parseReportForm(request) : parseLoginForm(request, ['authcookie', 'user']);
     const session = await this.#session(fields);
     if (session === undefined) return failure(NO_SESSION);
     switch (path) {
@@ -92,9 +93,18 @@ class Front implements PageFront {
       case PATHS.logOut:
         await session.end({ kind: 'log-off', message: 'The user has left.' });
         return success();
+      case PATHS.report:
+        this.#report(session, fields.get('report') ?? '');
+        return success();
       default:
-        return path === PATHS.reportCheck ? noReportNeeded() : success();
+        return reportNeeded(this.#visitor.host.wantsHostReports === true);
     }
+  }
+
+  /** For administrators to read: what a client says of its machine proves nothing. */
+  #report({ user }: GatewaySession, text: string): void {
+    const { os, hostname, clientVersion, products } = parseHostReport(text);
+    this.#visitor.log.log('info', 'host report', { user, os, hostname, clientVersion, products: products.join(' ') });
   }
 
   async #configuration(session: GatewaySession, wishes: LeaseWishes, fields: LoginFields): Promise<HttpResponse> {

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { HostFacts, HostReport, HostReportRequest } from '../../../../src/core/auth/login-io.ts';
+import { PeerMisbehavedError } from '../../../../src/core/errors.ts';
 import { parseForm } from '../../../../src/core/http/form-urlencoded.ts';
 import { attribute, child, childrenNamed, parseXml, textOf, type XmlElement } from '../../../../src/core/markup/xml.ts';
 import { reportHost } from '../../../../src/core/protocols/gp/client-host-report.ts';
 import { GpHttp } from '../../../../src/core/protocols/gp/client-http.ts';
+import { parseHostReport, parseReportForm } from '../../../../src/core/protocols/gp/gateway-host-report.ts';
 import { renderHostReport } from '../../../../src/core/protocols/gp/host-report.ts';
 import { parseSessionCookie } from '../../../../src/core/protocols/gp/session-cookie.ts';
 import { Secret } from '../../../../src/core/secret.ts';
@@ -117,6 +119,19 @@ describe('GlobalProtect’s host report', () => {
       assert.equal(await run(io), true);
       assert.match(io.log.lines.join('\n'), /does not take/);
     }
+  });
+
+  it('is a few words to a gateway', () => {
+    const subject = { label: LABEL, user: 'alice', domain: 'd', hostname: 'vm', clientVersion: '6.3.3', addresses: [], now: 0 };
+    const summary = { os: FACTS.os, hostname: 'vm', clientVersion: '6.3.3', products: [] };
+    assert.deepEqual(parseHostReport(renderHostReport(subject, FACTS)), summary);
+    const product = '<entry name="firewall"><list><entry><ProductInfo><Prod name="nft" vendor="x"/></ProductInfo></entry></list></entry>';
+    const others = `<hip-report><categories><entry name="${'b'.repeat(500)}"><list><entry/></list></entry>${product}</categories></hip-report>`;
+    assert.deepEqual(parseHostReport(others), { os: '', hostname: '', clientVersion: '', products: ['b'.repeat(100), 'firewall'] });
+    for (const bad of ['', 'nonsense', '<report/>', '<hip-report>']) assert.throws(() => parseHostReport(bad), PeerMisbehavedError, bad);
+    assert.throws(() => parseReportForm({ body: new Uint8Array(65_537) }), PeerMisbehavedError);
+    const form = parseReportForm({ body: utf8('user=alice&report=a%20b&user=bob') });
+    assert.deepEqual([form.get('user'), form.get('report')], ['alice', 'a b']);
   });
 
   it('can be read whatever names there are in it', () => {

@@ -110,7 +110,7 @@ is agreed on by certificate, or in TLS. The transfers and the client's CPU are t
   },
   array: {
     title: 'Array: throughput and CPU',
-    how: `The same with \`--protocol=array\`: bare IP packets in TLS. There is a way by DTLS, but of version 1.0, which has to be allowed.`,
+    how: `The same with \`--protocol=array\`: bare IP packets, in DTLS 1.0 with AES-256-CBC and HMAC-SHA1, or in TLS.`,
   },
   packets: {
     title: 'Both ends: small packets',

@@ -2,4 +2,5 @@
 
 export { sumOf } from './checksum';
 export { join, nextOf, setTables, thinned, undo } from './join';
+export { laneStep } from './lanes';
 export { inspect, segment } from './split';

@@ -1,8 +1,10 @@
-// The transcript of spec "Array", section 8, and the bytes of its section 12, replayed by hand: by node:tls alone, with nothing of the project.
+// The transcript of spec "Array", section 8, and the bytes of its section 12, replayed by hand: by node:tls and OpenSSL's command, with nothing of the project.
 //
 //   node array-transcript.mjs client PORT USER PASSWORD     plays openconnect 9.01 to a gateway
 //   node array-transcript.mjs gateway CERTIFICATE KEY       plays an appliance; prints its port
 import { strict as assert } from 'node:assert';
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
@@ -12,6 +14,8 @@ const PAGES = '/prx/000/http/localhost';
 const OPTIONS_REQUEST = hex('50000000 00000000 00000000 00000000');
 const SETTINGS_REQUEST = hex('54000000 00000000 00000000 20000000 01000000 0a00020f 00000000 00000000 00000000 00000000 525400de a2a60000');
 const KEEPALIVE = hex('45000014 00000000 00ff0000 00010000 00000000');
+
+process.on('SIGTERM', () => process.exit());
 
 const [, , role, ...rest] = process.argv;
 await (role === 'client' ? client(...rest) : gateway(...rest));
@@ -103,13 +107,22 @@ async function answer(talk, type) {
 const SESSION = 'ANsession0123456789=abcdef0123';
 
 async function gateway(certificate, key) {
+  const udp = { port: await freePort(), certificate, key };
   const server = tls.createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (socket) => {
-    serve(new Talk(socket)).catch(() => socket.destroy());
+    serve(new Talk(socket), udp).catch(() => socket.destroy());
   });
   server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 }
 
-async function serve(talk) {
+async function freePort() {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+async function serve(talk, udp) {
   const reply = (status, headers, body = '') =>
     talk.socket.write(
       `HTTP/1.1 ${status}\r\n${headers.map((line) => `${line}\r\n`).join('')}Content-Length: ${body.length}\r\n\r\n${body}`,
@@ -139,7 +152,7 @@ async function serve(talk) {
         ];
         assert.match(request, new RegExp(`\r\n${head.join('\r\n')}\r\n\r\n$`));
         reply('201 Created', []);
-        await tunnel(talk);
+        await tunnel(talk, udp, /^clientid: (.*)\r$/m.exec(request)[1]);
         return;
       }
     }
@@ -147,7 +160,7 @@ async function serve(talk) {
 }
 
 /** Answers in two records each, the second with a header of nonsense and a packet right behind it; then echoes, in pieces. */
-async function tunnel(talk) {
+async function tunnel(talk, udp, id) {
   const say = (head, text, more = Buffer.alloc(0)) => {
     talk.socket.write(Buffer.concat([head, Buffer.from(text.slice(0, 7))]));
     talk.socket.write(Buffer.concat([Buffer.from(text.slice(7)), more]));
@@ -159,21 +172,58 @@ async function tunnel(talk) {
   const settings =
     '{"client_ipv4":33554442,"client_ipv4_mask":16777215,"include_network_resource":{"ipv4":[{"ip":10,"mask":255}]},"proxy_script":{}}';
   say(Buffer.alloc(16, 0xff), settings, KEEPALIVE);
+  const asked = Buffer.concat([hex('45000034 00000000 00ff0000 00040000'), Buffer.from(id)]);
+  const answered = hex('45000025 00000000 00ff0000 00040000 0000 0000 44544c53 20535045 45442054 554e4e45 4c');
+  answered.writeUInt16BE(udp.port, 18);
   for (;;) {
     const received = await packet(talk);
     if (received.equals(KEEPALIVE)) {
       talk.socket.write(KEEPALIVE);
+    } else if (received.equals(asked)) {
+      speedTunnel(udp, id).catch((error) => console.log(String(error)));
+      talk.socket.write(answered);
+    } else {
+      const echo = echoOf(received);
+      talk.socket.write(Buffer.concat([KEEPALIVE, echo.subarray(0, 13)]));
+      talk.socket.write(echo.subarray(13));
+    }
+  }
+}
+
+/** DTLS 1.0 by OpenSSL: the id, the word that it is known, then packets. What is written to it is a record, what it prints are records in a row. */
+async function speedTunnel({ port, certificate, key }, id) {
+  const openssl = spawn(
+    'openssl',
+    [
+      ...['s_server', '-quiet', '-listen', '-dtls1', '-cipher', 'ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA@SECLEVEL=0'],
+      ...['-accept', `127.0.0.1:${port}`, '-cert', certificate, '-key', key],
+    ],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
+  process.on('exit', () => openssl.kill());
+  const talk = new Talk(openssl.stdout);
+  assert.equal((await talk.need((bytes) => (bytes.length >= 38 ? 38 : 0))).toString(), `${id}13`);
+  openssl.stdin.write('200 OK');
+  for (let isFirst = true; ; ) {
+    const received = await packet(talk);
+    if (received.equals(KEEPALIVE)) {
+      openssl.stdin.write(KEEPALIVE);
       continue;
     }
-    const echo = Buffer.from(received);
-    received.copy(echo, 12, 16, 20);
-    received.copy(echo, 16, 12, 16);
-    echo[20] = 0; // an echo's answer
-    echo.writeUInt16BE(0, 22);
-    echo.writeUInt16BE(checksum(echo.subarray(20)), 22);
-    talk.socket.write(Buffer.concat([KEEPALIVE, echo.subarray(0, 13)]));
-    talk.socket.write(echo.subarray(13));
+    if (isFirst) console.log('by UDP');
+    isFirst = false;
+    openssl.stdin.write(echoOf(received));
   }
+}
+
+function echoOf(received) {
+  const echo = Buffer.from(received);
+  received.copy(echo, 12, 16, 20);
+  received.copy(echo, 16, 12, 16);
+  echo[20] = 0; // an echo's answer
+  echo.writeUInt16BE(0, 22);
+  echo.writeUInt16BE(checksum(echo.subarray(20)), 22);
+  return echo;
 }
 
 function checksum(bytes) {

@@ -6,6 +6,7 @@ import { pulseGateway } from '../../src/core/protocols/pulse/gateway.ts';
 import type { PlayedVisitor, VisitorOptions } from '../support/gateway-visitor.ts';
 import { openFront, PEOPLE } from '../support/openconnect-front.ts';
 import { type OpenconnectRun, printed } from '../support/openconnect-run.ts';
+import { Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
 
@@ -63,6 +64,19 @@ describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openc
     assert.equal(sessionOf(gateway.visitor, run).group, 'staff');
     const chosen = await gateway.run({ args: ['--authenticate', '--user=alice', '--authgroup=Guests'], stdin: 'right&one+%\n' });
     assert.equal(sessionOf(gateway.visitor, chosen).group, 'guests');
+  });
+
+  it('is known by the certificate that it shows in TLS, and told so where one is wanted', async () => {
+    using pki = new Pki();
+    const own = pki.issueClient({ commonName: 'dora' });
+    const host = { clientAuthority: pki.root.certificatePem, clientCertificates: 'optional' } as const;
+    const visitor = { certificate: { user: 'dora', groups: [] }, page: { needsCertificate: true } };
+    await using gateway = await openFront(pulseGateway, certificate, { host, visitor });
+    const run = await gateway.run({ args: ['--authenticate', '-c', own.certificatePath, '-k', own.keyPath], stdin: '\n' });
+    assert.equal(sessionOf(gateway.visitor, run).user, 'dora');
+    const refused = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
+    assert.notEqual(refused.exitCode, 0);
+    assert.match(refused.stderr, /certificate/i);
   });
 
   it('reads a notice before it logs in', async () => {

@@ -2,9 +2,12 @@
 //
 //   node pulse-transcript.mjs client PORT USER PASSWORD     plays openconnect 9.01 to a gateway
 //   node pulse-transcript.mjs gateway CERTIFICATE KEY       plays an appliance; prints its port
+//   … gateway CERTIFICATE KEY ESP                           the same, by ESP (sections 8.4, 8.5 and 10): pings by UDP alone, under two pairs of keys
 //   … gateway CERTIFICATE KEY TLSv1.2|TLSv1.3 FRAGMENT [CERTIFICATE KEY]
 //                                                           the same, which wants a client's certificate by EAP-TTLS (section 7); its own may differ there
 import { strict as assert } from 'node:assert';
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Duplex } from 'node:stream';
@@ -181,13 +184,17 @@ async function ping(talk, own, write = writeWhole) {
   }
 }
 
-async function gateway(certificate, key, version, fragment, innerCertificate = certificate, innerKey = key) {
+async function gateway(certificate, key, mode, fragment, innerCertificate = certificate, innerKey = key) {
   const of = (cert, itsKey) => ({ cert: readFileSync(cert), key: readFileSync(itsKey) });
   const identity = of(certificate, key);
-  const inner = { ...of(innerCertificate, innerKey), minVersion: version, maxVersion: version };
-  const ttls = version && { context: tls.createSecureContext(inner), fragment: Number(fragment) };
+  const hasTtls = mode?.startsWith('TLS') === true;
+  const inner = hasTtls ? { ...of(innerCertificate, innerKey), minVersion: mode, maxVersion: mode } : {};
+  const options = {
+    hasEsp: mode === 'ESP',
+    ttls: hasTtls ? { context: tls.createSecureContext(inner), fragment: Number(fragment) } : undefined,
+  };
   const server = tls.createServer(identity, (socket) => {
-    serve(new PacketTalk(socket), ttls).catch((error) => {
+    serve(new PacketTalk(socket), options).catch((error) => {
       if (error.code === 'ERR_ASSERTION') console.error(error.message);
       socket.destroy();
     });
@@ -279,7 +286,7 @@ async function quiet() {
   for (let turns = 0; turns < 8; turns++) await new Promise(setImmediate);
 }
 
-async function serve(talk, ttls) {
+async function serve(talk, { ttls, hasEsp }) {
   const head = await talk.head();
   assert.match(
     head,
@@ -312,12 +319,14 @@ async function serve(talk, ttls) {
   talk.send(TCG, '7', `${AUTH} 03050004`);
   // Section 13, with an address that is pinged; packets that nobody knows between them.
   talk.send(JUNIPER, '96', '0102');
-  talk.send(
-    JUNIPER,
-    '1',
-    `00000000000000000000000000000000 2c20f000 00000000 00000044 2e00 0008 00000000
-      00000020 03000000  4005 0004 00000578  0001 0004 0a000002  0002 0004 ffffff00`,
-  );
+  const own = '0001 0004 0a000002  0002 0004 ffffff00';
+  const container = (length, body) => `00000000000000000000000000000000 2c20f000 00000000 ${length} 2e00 0008 00000000 ${body}`;
+  const esp = hasEsp && (await EspEnd.open(talk));
+  if (esp) {
+    const terms = `4010 0002 0005  4011 0002 0003  4014 0004 00000001  4016 0002 ${number(esp.port, 4)}  4017 0004 0000000f`;
+    talk.send(JUNIPER, '1', container('00000066', `00000042 03000000  4005 0004 00000578  ${terms}  ${own}`));
+    esp.offer('a1b2c3d4');
+  } else talk.send(JUNIPER, '1', container('00000044', `00000020 03000000  4005 0004 00000578  ${own}`));
   talk.send(JUNIPER, '8f', '00000000');
   talk.send(JUNIPER, '96', '');
   for (;;) {
@@ -326,11 +335,90 @@ async function serve(talk, ttls) {
     if (kind === `${JUNIPER}00000089`) {
       assert.equal(packet.length, 16);
       console.log('logged out');
+      esp?.socket.close();
       return;
+    }
+    if (kind === `${JUNIPER}00000001` || kind === `${JUNIPER}00000005`) {
+      esp.told(kind, packet.subarray(16));
+      continue;
     }
     assert.equal(kind, `${JUNIPER}00000004`);
     const answer = pong(packet.subarray(16));
-    if (answer !== undefined) talk.send(JUNIPER, '4', answer);
+    if (answer !== undefined && !esp) talk.send(JUNIPER, '4', answer);
+  }
+}
+
+/** A gateway's ESP: AES-256-CBC and HMAC-SHA-256 (spec "ESP", section 2). */
+class EspEnd {
+  /** Spec 8.4: what the client sends with, whatever its SPI. */
+  block = Buffer.from(Array.from({ length: 64 }, (_, i) => i));
+  said = new Set();
+  static async open(talk) {
+    const end = new EspEnd();
+    end.talk = talk;
+    end.socket = createSocket('udp4');
+    end.socket.bind(0, '127.0.0.1');
+    await once(end.socket, 'listening');
+    end.port = end.socket.address().port;
+    end.socket.on('message', (datagram, from) => end.heard(datagram, from));
+    return end;
+  }
+  offer(spi) {
+    this.spi = spi;
+    const swapped = Buffer.from(spi, 'hex').reverse().toString('hex');
+    const head = `00000000000000000000000000000000 21202400 00000000 00000070 00000054 01000000 ${swapped} 0040`;
+    this.talk.send(JUNIPER, '1', `${head} ${this.block.toString('hex')} 000000000000`);
+  }
+  told(kind, payload) {
+    if (kind.endsWith('05')) {
+      assert.equal(payload.toString(), 'ncmo=1\n\0');
+      this.said.add('ncmo');
+      return;
+    }
+    const head = '00000000000000000000000000000000 21202400 00000000 000000b0 00000094 01000000';
+    assert.equal(payload.length, 176);
+    assert.equal(payload.subarray(0, 36).toString('hex'), hex(head).toString('hex'));
+    assert.equal(payload.subarray(40, 42).toString('hex'), '0040');
+    const echo = `${Buffer.from(this.spi, 'hex').reverse().toString('hex')}0040${this.block.toString('hex')}`;
+    assert.equal(payload.subarray(106).toString('hex'), echo);
+    this.theirs = { spi: Buffer.from(payload.subarray(36, 40)).reverse(), block: payload.subarray(42, 106), next: 0 };
+    this.held?.();
+    this.held = undefined;
+  }
+  heard(datagram, { port, address }) {
+    if (datagram.subarray(0, 4).toString('hex') !== this.spi || this.theirs === undefined) return;
+    const end = datagram.length - 16;
+    const mac = createHmac('sha256', this.block.subarray(32)).update(datagram.subarray(0, end)).digest();
+    assert.deepEqual(datagram.subarray(end), mac.subarray(0, 16));
+    const decipher = createDecipheriv('aes-256-cbc', this.block.subarray(0, 32), datagram.subarray(8, 24)).setAutoPadding(false);
+    const plain = decipher.update(datagram.subarray(24, end));
+    const [padding, next] = plain.subarray(-2);
+    assert.equal(next, 4);
+    const payload = plain.subarray(0, plain.length - 2 - padding);
+    const answer = payload.length === 1 ? payload : pong(payload);
+    if (answer === undefined) return;
+    const reply = () => this.socket.send(this.seal(answer), port, address);
+    if (payload.length > 1) assert.ok(this.said.has('ncmo'));
+    if (payload.length === 1 || this.spi !== 'a1b2c3d4') reply();
+    else {
+      // It is answered under the next keys.
+      this.theirs = undefined;
+      this.held = reply;
+      this.offer('a1b2c3d5');
+      console.log('a ping by ESP');
+      return;
+    }
+    if (payload.length > 1) console.log('a ping under other keys');
+  }
+  seal(payload) {
+    const { spi, block } = this.theirs;
+    const padding = 15 - ((payload.length + 1) % 16);
+    const plain = Buffer.concat([payload, Buffer.from(Array.from({ length: padding }, (_, i) => i + 1)), Buffer.of(padding, 4)]);
+    const header = Buffer.concat([spi, Buffer.alloc(4), randomBytes(16)]);
+    header.writeUInt32BE(this.theirs.next++, 4);
+    const cipher = createCipheriv('aes-256-cbc', block.subarray(0, 32), header.subarray(8)).setAutoPadding(false);
+    const sealed = Buffer.concat([header, cipher.update(plain)]);
+    return Buffer.concat([sealed, createHmac('sha256', block.subarray(32)).update(sealed).digest().subarray(0, 16)]);
   }
 }
 

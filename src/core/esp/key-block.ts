@@ -46,6 +46,11 @@ export function keysOf({ spi, bytes }: KeyBlock, { cipher, mac }: EspAlgorithms)
   return { spi, cipher, mac, key: bytes.slice(0, length), macKey: bytes.slice(length, length + ESP_MAC_KEY_LENGTHS[mac]) };
 }
 
+/** Why a client does not use them; undefined: nothing speaks against it. */
+export function weaknessOf({ mac }: EspAlgorithms, allowsLegacy: boolean): string | undefined {
+  return mac === 'md5' && !allowsLegacy ? 'the gateway wants MD5, which needs --allow-insecure-crypto' : undefined;
+}
+
 /** For people. */
 export function algorithmsText({ cipher, mac }: EspAlgorithms): string {
   return `ESP-${cipher.toUpperCase()}-${mac.toUpperCase()}`;

@@ -7,7 +7,7 @@
  *   open ── request, respond … ──┬─ run ─────► the tunnel's: this hears of the connection no more
  *                                └─ close, the client leaves, a limit ─► closed
  */
-import { type SallyportError, UnsupportedError } from '../../core/errors.ts';
+import { SallyportError, UnsupportedError } from '../../core/errors.ts';
 import { HTTP_LIMIT_CODE, type HttpLimits } from '../../core/http/limits.ts';
 import type { HttpRequest, HttpResponse } from '../../core/http/message.ts';
 import { renderResponse } from '../../core/http/render.ts';
@@ -36,6 +36,8 @@ const MAX_UNREAD_BYTES = 1024 * 1024;
 
 /** How long the last answer may take to leave. */
 const CLOSE_LIMIT_MS: Millis = 2_000;
+
+const NO_BODY = new Uint8Array(0);
 
 /** A tunnel and the connection that it is to run on. */
 export interface TunnelHandOver {
@@ -69,6 +71,8 @@ export class ServerConnection implements GatewayConnection {
   #waiting: ((request: HttpRequest | undefined) => void) | undefined;
   #upgraded: UpgradedBytes | undefined;
   #state: 'open' | 'tunnel' | 'closed' = 'open';
+  /** The last request wants no body in its answer. */
+  #isHead = false;
 
   constructor(connection: AcceptedStream, options: ServerConnectionOptions) {
     this.facts = options.facts;
@@ -94,7 +98,8 @@ export class ServerConnection implements GatewayConnection {
 
   async respond(response: HttpResponse): Promise<void> {
     if (this.#state !== 'open') return;
-    this.#connection.write(renderResponse(response));
+    // RFC 9110 §9.3.2: its length is said, and nothing of it is sent: a client would take it for the next answer.
+    this.#connection.write(renderResponse(this.#isHead ? { ...response, body: NO_BODY } : response));
     this.#limitQueue();
   }
 
@@ -149,6 +154,7 @@ export class ServerConnection implements GatewayConnection {
       this.#upgraded.push(bytes);
       return;
     }
+    if (this.#state !== 'open') return; // it is about to be closed: nobody will read this
     this.#parser.push(bytes);
     if (this.#waiting === undefined)
       this.#connection.pause(); // one at a time: what is behind this request waits on the wire
@@ -161,26 +167,30 @@ export class ServerConnection implements GatewayConnection {
       if (received !== undefined) this.#give(received.message);
       else if (this.#parser.hasBegun) this.#requestTimer ??= setTimeout(() => this.#abandon('request took too long'), REQUEST_LIMIT_MS);
     } catch (error) {
-      this.#answerNonsense(error as SallyportError); // a parser throws nothing else
+      this.#answerNonsense(error);
     }
   }
 
   #give(request: HttpRequest | undefined): void {
     clearTimeout(this.#requestTimer);
     this.#requestTimer = undefined;
+    this.#isHead = request?.method === 'HEAD';
     this.#waiting?.(request);
     this.#waiting = undefined;
   }
 
   /** What is no request is answered in HTTP's words, which say nothing of what this is. */
-  #answerNonsense(error: SallyportError): void {
-    this.#options.log.log('debug', 'not a request', { reason: error.message });
+  #answerNonsense(error: unknown): void {
+    const { log } = this.#options;
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof SallyportError) log.log('debug', 'not a request', { reason: message });
+    else log.log('error', 'connection failed', { reason: message }); // a bug, which is not worth a worker with everybody's sessions
     const [status, reason] = refusalOf(error);
     const headers = [
       ['Content-Length', '0'],
       ['Connection', 'close'],
     ] as const;
-    this.#connection.write(renderResponse({ version: '1.1', status, reason, headers, body: new Uint8Array(0) }));
+    this.#connection.write(renderResponse({ version: '1.1', status, reason, headers, body: NO_BODY }));
     this.#over();
     void this.#connection.close(CLOSE_LIMIT_MS);
   }
@@ -205,7 +215,8 @@ export class ServerConnection implements GatewayConnection {
   }
 }
 
-function refusalOf(error: SallyportError): readonly [status: number, reason: string] {
+function refusalOf(error: unknown): readonly [status: number, reason: string] {
+  if (!(error instanceof SallyportError)) return [500, 'Internal Server Error'];
   if (error instanceof UnsupportedError) return [501, 'Not Implemented'];
   return error.code === HTTP_LIMIT_CODE ? [413, 'Content Too Large'] : [400, 'Bad Request'];
 }

@@ -123,8 +123,9 @@ export class TunnelHost {
       if (tunnel === undefined) await path.close();
       else tunnel.flowArrived(path, dtls);
     } catch (error) {
-      if (!(error instanceof SallyportError)) throw error;
-      log.log('info', 'a UDP flow could not be opened', { reason: error.message }); // the client stays on TLS
+      // The client stays on TLS. A bug is told of, but is not worth everybody's tunnels.
+      const reason = error instanceof Error ? error.message : String(error);
+      log.log(error instanceof SallyportError ? 'info' : 'error', 'a UDP flow could not be opened', { reason });
     }
   }
 

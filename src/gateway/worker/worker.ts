@@ -120,8 +120,16 @@ export class Worker {
   }
 
   /** A new flow of a tunnel, whose client another worker, or this one, has shaken hands with. */
-  greeted(tunnel: number, remote: Endpoint, dtls: MovedAssociation, socket: UdpSocket): Promise<void> {
-    return this.#tunnels.flow(tunnel, remote, new MovedServer(this.#crypto, dtls), socket);
+  async greeted(tunnel: number, remote: Endpoint, dtls: MovedAssociation, socket: UdpSocket): Promise<void> {
+    let association: MovedServer;
+    try {
+      association = new MovedServer(this.#crypto, dtls);
+    } catch (error) {
+      socket.close();
+      logEnd(this.#options.log, error); // another worker's word, which may have fallen into an attacker's hands
+      return;
+    }
+    await this.#tunnels.flow(tunnel, remote, association, socket);
   }
 
   /** Ends a connection that has no tunnel yet, without a word. */

@@ -12,6 +12,8 @@ export interface CbcMac {
    * place. False: OpenSSL refused.
    */
   blocks(iv: number, length: number): boolean;
+  /** Encrypts whole blocks in place, each by itself. Only of a key that seals, by OpenSSL; else false. */
+  encryptEach(address: number, length: number): boolean;
   /** Writes the whole MAC of `length` bytes to `out`. False: OpenSSL refused. */
   mac(start: number, length: number, out: number): boolean;
   /** Wipes the keys. Safe to call twice. */
@@ -47,6 +49,10 @@ class NodeCbcMac implements CbcMac {
     cipher.update(bytes.subarray(start, start + length)).copy(bytes, start);
     cipher.final();
     return true;
+  }
+
+  encryptEach(): boolean {
+    return false;
   }
 
   mac(start: number, length: number, out: number): boolean {

@@ -16,6 +16,7 @@ import type { Arena } from '../ffi/arena.ts';
 import { ERRNO } from '../ffi/errno.ts';
 import type { Libc } from '../ffi/libc.ts';
 import { MessageTable } from '../ffi/message-table.ts';
+import type { CbcLanes } from './cbc-lanes.ts';
 
 /** The most bytes of a burst; half of them are a large part of what a peer's socket holds by default (guide "data plane", section 5). */
 const MAX_BURST_BYTES = 128 * 1024;
@@ -55,6 +56,7 @@ export class DatagramBurst {
   next: number;
   readonly #libc: Libc;
   readonly #arena: Arena;
+  readonly #lanes: Pick<CbcLanes, 'finish'> | undefined;
   readonly #start: number;
   readonly #table: MessageTable;
   /** All records, as they were made: where, how long, and the next one of the same socket. */
@@ -75,9 +77,13 @@ export class DatagramBurst {
   readonly #firstOf = new Int32Array(MAX_RECORDS + 1);
   readonly #bytesOf = new Int32Array(MAX_RECORDS);
 
-  /** @param maxRecord room behind the budget for a record of any length, which may still begin within it */
-  constructor(libc: Libc, arena: Arena, maxRecord: number) {
+  /**
+   * @param maxRecord room behind the budget for a record of any length, which may still begin within it
+   * @param lanes what may still have records of the burst to seal
+   */
+  constructor(libc: Libc, arena: Arena, maxRecord: number, lanes?: Pick<CbcLanes, 'finish'>) {
     this.#libc = libc;
+    this.#lanes = lanes;
     this.#arena = arena;
     this.#start = arena.allocate(MAX_BURST_BYTES + maxRecord);
     this.next = this.#start;
@@ -114,6 +120,7 @@ export class DatagramBurst {
 
   /** Sends what there is, to all sockets. */
   flush(): void {
+    this.#lanes?.finish();
     for (let i = 0; i < this.#socketCount; i++) {
       const socket = this.#sockets[i];
       if (socket === undefined) continue;

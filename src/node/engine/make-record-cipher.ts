@@ -2,6 +2,7 @@
 import type { RecordLayout, TrafficKey } from '../../core/tunnel/traffic.ts';
 import type { Arena } from '../ffi/arena.ts';
 import { type OpenSsl, OpenSslRecordCipher } from '../ffi/openssl.ts';
+import type { CbcLanes } from './cbc-lanes.ts';
 import { makeCbcMac } from './cbc-mac.ts';
 import { CbcRoom } from './cbc-room.ts';
 import { DtlsCbcCipher } from './dtls-cbc-cipher.ts';
@@ -9,13 +10,14 @@ import { EspCipher } from './esp-cipher.ts';
 import { NodeRecordCipher } from './node-record-cipher.ts';
 import type { RecordCipher } from './record-cipher.ts';
 
-/** @param openssl undefined: node:crypto does it */
+/** @param openssl undefined: node:crypto does it @param lanes where records of CBC may wait to be sealed together */
 export function makeRecordCipher(
   openssl: OpenSsl | undefined,
   arena: Arena,
   layout: RecordLayout,
   direction: 'seal' | 'open',
   key: TrafficKey,
+  lanes?: CbcLanes,
 ): RecordCipher {
   if (layout.kind === 'dtls-aead') {
     const { cipher } = layout;
@@ -24,5 +26,8 @@ export function makeRecordCipher(
   const { cipher, mac: hash } = layout;
   const cbcMac = makeCbcMac(openssl, arena, direction, { cipher, key: key.key, hash, mac: key.mac ?? new Uint8Array(0) });
   const room = CbcRoom.of(arena);
-  return layout.kind === 'esp' ? new EspCipher(arena, cbcMac, room, layout.mac) : new DtlsCbcCipher(arena, cbcMac, room, layout.mac);
+  const together = openssl !== undefined && direction === 'seal' ? lanes : undefined;
+  return layout.kind === 'esp'
+    ? new EspCipher(arena, cbcMac, room, layout.mac, together)
+    : new DtlsCbcCipher(arena, cbcMac, room, layout.mac);
 }

@@ -45,6 +45,7 @@ interface Exports {
   readonly join: (count: number, wishes: number) => number;
   readonly undo: (index: number) => number;
   readonly nextOf: (index: number) => number;
+  readonly laneStep: (list: number, lanes: number, offset: number, buffer: number) => void;
   readonly setTables: (...values: readonly number[]) => void;
   readonly thinned: { readonly value: number };
 }
@@ -60,17 +61,20 @@ export class PacketKernels {
   readonly undo: Exports['undo'];
   /** The packet after this one in its write; -1: none. */
   readonly nextOf: Exports['nextOf'];
+  /** One step of CBC in many records: see cbc-lanes.ts. */
+  readonly laneStep: Exports['laneStep'];
   readonly tables: JoinTables;
   readonly #thinned: Exports['thinned'];
 
   /** @param packets how many {@link join} takes at most */
   constructor(arena: Arena, packets: number) {
-    const { inspect, segment, join, undo, nextOf, setTables, thinned } = arena.load(kernelBytes()) as Exports;
+    const { inspect, segment, join, undo, nextOf, laneStep, setTables, thinned } = arena.load(kernelBytes()) as Exports;
     this.inspect = inspect;
     this.segment = segment;
     this.join = join;
     this.undo = undo;
     this.nextOf = nextOf;
+    this.laneStep = laneStep;
     this.#thinned = thinned;
     const list = arena.allocate(packets * JOIN_ENTRY.list);
     const entries = arena.allocate(packets * JOIN_ENTRY.entries);

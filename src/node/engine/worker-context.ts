@@ -7,6 +7,7 @@ import { hasMessageCalls } from '../ffi/message-table.ts';
 import { OpenSsl } from '../ffi/openssl.ts';
 import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import { type CipherMaker, MAX_PREFIX_LENGTH } from './carried-traffic.ts';
+import { CbcLanes } from './cbc-lanes.ts';
 import { DatagramBurst } from './datagram-burst.ts';
 import { DatagramSlots } from './datagram-slots.ts';
 import { FeatureSet } from './features.ts';
@@ -67,14 +68,15 @@ export class WorkerContext {
     this.features.turnOn('ack-thinning');
     this.kernels = new PacketKernels(this.arena, MAX_DEVICE_BURST);
     this.outgoing = this.arena.allocate(MAX_RECORD_LENGTH) + PACKET_ROOM_BEFORE;
-    this.burst = new DatagramBurst(this.libc, this.arena, MAX_RECORD_LENGTH);
+    const lanes = new CbcLanes(this.arena, this.kernels);
+    this.burst = new DatagramBurst(this.libc, this.arena, MAX_RECORD_LENGTH, lanes);
     this.slots = new DatagramSlots(this.libc, this.arena, this.features.allows('bursts'));
     this.zeroHeader = this.arena.allocate(VIRTIO_HEADER_LENGTH);
     this.singlePieces = this.arena.allocate(POINTER_PAIRS_LENGTH);
     this.pieceAddresses = new KeptAddresses(this.arena);
     const openssl = options.portableCrypto ? undefined : OpenSsl.bind(this.arena);
     this.crypto = openssl === undefined ? 'node' : 'openssl';
-    this.makeCipher = (layout, direction, key) => makeRecordCipher(openssl, this.arena, layout, direction, key);
+    this.makeCipher = (layout, direction, key) => makeRecordCipher(openssl, this.arena, layout, direction, key, lanes);
   }
 
   /** The system's monotonic clock as of the current pass: read when it is first asked for, which is after the first packet has left. */

@@ -13,6 +13,8 @@ const NAME_ROOM = 16;
 export class CbcMacCalls {
   readonly setPadding: NativeFunction;
   readonly cbc: Readonly<Record<CbcCipher, NativeFunction>>;
+  /** The same cipher without chaining. */
+  readonly ecb: Readonly<Record<CbcCipher, NativeFunction>>;
   readonly newMac: NativeFunction;
   readonly freeMac: NativeFunction;
   readonly macInit: NativeFunction;
@@ -32,6 +34,10 @@ export class CbcMacCalls {
     this.cbc = {
       'aes-128-cbc': library.func('uintptr_t EVP_aes_128_cbc()'),
       'aes-256-cbc': library.func('uintptr_t EVP_aes_256_cbc()'),
+    };
+    this.ecb = {
+      'aes-128-cbc': library.func('uintptr_t EVP_aes_128_ecb()'),
+      'aes-256-cbc': library.func('uintptr_t EVP_aes_256_ecb()'),
     };
     this.newMac = library.func('uintptr_t EVP_MAC_CTX_new(uintptr_t)');
     this.freeMac = library.func('void EVP_MAC_CTX_free(uintptr_t)');

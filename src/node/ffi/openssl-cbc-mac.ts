@@ -34,9 +34,11 @@ export class OpenSslCbcMac {
   readonly #macLength: number;
   readonly #addresses: KeptAddresses;
   readonly #outAddress: KeptAddress;
-  /** Addresses of an EVP_CIPHER_CTX and an EVP_MAC_CTX; 0 after {@link close}. */
+  /** Addresses of an EVP_CIPHER_CTX, an EVP_MAC_CTX and another EVP_CIPHER_CTX; 0 after {@link close}. */
   #cipher = 0;
   #mac = 0;
+  /** The same key for single blocks, where it seals. */
+  #ecb = 0;
 
   constructor(openssl: OpenSsl, direction: 'seal' | 'open', { cipher, key, hash, mac }: CbcMacKeys) {
     const { arena, keyRoom } = openssl;
@@ -53,6 +55,12 @@ export class OpenSslCbcMac {
       must('HMAC context', this.#mac);
       arena.bytes.set(key, keyRoom);
       must('key', openssl.init(this.#cipher, calls.cbc[cipher](), 0, arena.address(keyRoom), 0, direction === 'seal' ? 1 : 0));
+      if (direction === 'seal') {
+        this.#ecb = openssl.newContext();
+        must('context', this.#ecb);
+        must('key', openssl.init(this.#ecb, calls.ecb[cipher](), 0, arena.address(keyRoom), 0, 1));
+        must('padding', calls.setPadding(this.#ecb, 0));
+      }
       arena.bytes.fill(0, keyRoom, keyRoom + KEY_ROOM);
       must('IV', openssl.init(this.#cipher, 0, 0, 0, arena.address(keyRoom), -1)); // any; -1: the direction stays
       must('padding', calls.setPadding(this.#cipher, 0));
@@ -73,6 +81,10 @@ export class OpenSslCbcMac {
     return this.#openssl.cipher(this.#cipher, address, address, BLOCK_LENGTH + length) > 0;
   }
 
+  encryptEach(address: number, length: number): boolean {
+    return this.#ecb !== 0 && this.#openssl.cipher(this.#ecb, address, address, length) > 0;
+  }
+
   mac(start: number, length: number, out: number): boolean {
     if (this.#mac === 0) return false;
     const calls = this.#calls;
@@ -84,8 +96,10 @@ export class OpenSslCbcMac {
   /** Frees and wipes the keys. Safe to call twice. */
   close(): void {
     if (this.#cipher !== 0) this.#openssl.freeContext(this.#cipher);
+    if (this.#ecb !== 0) this.#openssl.freeContext(this.#ecb);
     if (this.#mac !== 0) this.#calls.freeMac(this.#mac);
     this.#cipher = 0;
+    this.#ecb = 0;
     this.#mac = 0;
   }
 }

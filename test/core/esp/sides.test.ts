@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { EspAssociations, type EspKeyPair } from '../../../src/core/esp/associations.ts';
 import { EspClientSide } from '../../../src/core/esp/client-side.ts';
 import { EspGatewaySide } from '../../../src/core/esp/gateway-side.ts';
+import { EspSender } from '../../../src/core/esp/packet.ts';
 import { nextSpi } from '../../../src/core/esp/spi.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import type { Path, PathFacts, TunnelMachine, TunnelSink } from '../../../src/core/tunnel/machine.ts';
@@ -318,6 +319,24 @@ describe('ESP beside a stream', () => {
       assert.ok(!sent(new Uint8Array(60).fill(0x60)));
       assert.ok(!sent(numberedPacket(1, 1401)), 'longer than may be');
     }
+  });
+
+  it('answers the probe by which an engine has moved to another flow', () => {
+    const pair = new Pair({ engines: [false, true] });
+    pair.clock.advance(100);
+    pair.exchange(0, 5);
+    const { gateway, clock } = pair;
+    const answers: Uint8Array[] = [];
+    const path = new TestPath('datagram', gateway, (bytes) => answers.push(bytes));
+    gateway.add(path);
+    // The client's, later than all that it has sent.
+    const sender = new EspSender(pair.crypto, pair.keys.outbound);
+    const probe = new Uint8Array(sender.lengthFor(1));
+    for (let number = 0; number < 50; number++) sender.seal(Uint8Array.of(0), 4, probe);
+    gateway.turn((machine, out) => machine.opened(path, factsOf(true), clock.now, out));
+    gateway.receive(path, probe);
+    clock.advance(1);
+    assert.equal(answers.length, 1);
   });
 
   it('does not take what an engine heard long ago for a sign of life', () => {

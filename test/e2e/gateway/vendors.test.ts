@@ -44,7 +44,7 @@ const VENDORS = [
   },
   {
     ...{ vendor: 'pulse', settings: { 'vpn-protocols': 'anyconnect pulse' }, deadCookie: 'x'.repeat(43) },
-    ...{ ...BOTH, kicked: SAID },
+    ...{ ...BOTH, hasEsp: true, hasEspOverIpv6: true, kicked: SAID },
   },
 ] as const;
 
@@ -56,7 +56,7 @@ const ESP_IS_DOWN = /^ESP detected dead peer$|^datagram down/m;
 const ESP_REKEY = /^ESP SPI \(outbound\)|^datagram rekey/m;
 
 /** A transfer that takes seconds. */
-const LONG_TRANSFER = { up: sized(40e6, 200e6), down: sized(40e6, 200e6) };
+const LONG_TRANSFER = { up: sized(16e6, 200e6), down: sized(16e6, 200e6) };
 
 const WAYS = [
   { way: 'TLS', args: ['--no-dtls'] },
@@ -126,10 +126,22 @@ for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked, ...more
           await program.waitFor(ESP_REKEY, { after: program.output.search(ESP_IS_UP) });
           await scene.transfer(INSIDE.ipv4, { up: 1e6, down: 1e6 });
           const transfer = scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
-          await scene.carried('tun0', 10e6);
+          await scene.carried('tun0', sized(3e6, 20e6));
           await scene.faults.block({ protocol: 'udp' });
           await program.waitFor(ESP_IS_DOWN, { within: 30_000 });
           await transfer;
+          await scene.disconnect(client);
+        });
+      }
+
+      if ('hasEspOverIpv6' in more && sized(false, true)) {
+        it('comes by ESP over IPv6', async () => {
+          await using scene = await openGateway({ family: 6, settings });
+          const client = await scene.connect({ command, args: [protocol] });
+          await client.program.waitFor(ESP_IS_UP);
+          for (const address of inside) await scene.transfer(address, AMOUNTS);
+          const [user] = await scene.ocserv.control.users();
+          assert.match(user?.['DTLS cipher'] ?? '', /^ESP-/);
           await scene.disconnect(client);
         });
       }

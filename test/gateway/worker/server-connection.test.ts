@@ -54,6 +54,14 @@ describe('A client’s connection', { skip: missing('openssl'), timeout: 60_000 
     assert.equal(end, 'open');
   });
 
+  it('answers HEAD with what it would say of the body, and no body: the next answer is none of it', async () => {
+    await using gateway = await start();
+    const requests = ['HEAD /logout HTTP/1.1\r\nHost: h\r\n\r\n'];
+    const { answers } = await talkRaw({ host: '127.0.0.1', port: gateway.port, requests });
+    assert.match(answers[0] ?? '', /^HTTP\/1\.1 \d+ [\s\S]*\r\n\r\n$/);
+    assert.match(answers[0] ?? '', /\r\nContent-length: [1-9]\d*\r\n/i);
+  });
+
   it('says goodbye in TLS after the last answer', async () => {
     await using gateway = await start();
     const { answers, end } = await talkRaw({ host: '127.0.0.1', port: gateway.port, requests: ['GET /nope HTTP/1.1\r\n\r\n'] });

@@ -10,6 +10,7 @@ import { StreamLink } from '../../../src/core/protocols/gp/stream-link.ts';
 import { KMP_TYPES, type KmpSide, writeKmpHeader } from '../../../src/core/protocols/nc/kmp-message.ts';
 import { OncpChannel } from '../../../src/core/protocols/nc/oncp-channel.ts';
 import { renderEnding, renderRecord } from '../../../src/core/protocols/nc/oncp-record.ts';
+import { streamTraffic } from '../../../src/core/protocols/nc/stream-traffic.ts';
 import { IftChannel } from '../../../src/core/protocols/pulse/ift-channel.ts';
 import { IFT_KINDS, IftWriter } from '../../../src/core/protocols/pulse/ift-packet.ts';
 import { type Packet, packetOf } from '../../../src/core/tunnel/packet.ts';
@@ -38,10 +39,6 @@ export interface StreamKind {
   frames(packets: readonly Uint8Array[]): Uint8Array[];
   /** One unit of a stream: data mostly, but other things too, some of them wrong. */
   unit(random: SeededRandom): Uint8Array;
-}
-
-function traffic(framing: StreamTraffic['framing'], maxPayload: number): StreamTraffic {
-  return { record: { kind: 'tls-stream' }, framing, maxPayload, tunnelMtu: 1400, received: NOTHING };
 }
 
 export function pick<T>(random: SeededRandom, values: readonly [T, ...T[]]): T {
@@ -130,23 +127,7 @@ function message(side: KmpSide, type: number, payload: Uint8Array): Uint8Array {
 /** Messages with lengths of their own in records that begin with one of another order, and several packets in a message. */
 const records: StreamKind = {
   name: 'messages in records',
-  traffic: traffic(
-    {
-      frame: {
-        bytes: Uint8Array.of(0, 0, ...message('client', KMP_TYPES.data, NOTHING)),
-        lengths: [
-          { offset: 0, width: 2, add: KMP_HEADER, isLittleEndian: true },
-          { offset: 20, width: 2, add: 0 },
-        ],
-        unread: [{ offset: 10, length: 10 }],
-      },
-      sent: { ipv4: NOTHING },
-      isData: { offset: 8, values: [{ bytes: Uint8Array.of(KMP_TYPES.data >>> 8, KMP_TYPES.data & 0xff), family: 4 }] },
-      repeatedFrom: 2,
-      holdsSeveral: true,
-    },
-    16_384,
-  ),
+  traffic: streamTraffic('client', 1400, NOTHING),
   portable: () => {
     const [sink, notes] = [new CollectingSink(), [] as string[]];
     let isOver = false;
@@ -155,7 +136,6 @@ const records: StreamKind = {
       greeted: () => 0,
       told: (type, payload) => {
         notes.push(`heard ${type} ${Buffer.from(payload).toString('hex')}`);
-        return undefined;
       },
       ending: (reason) => ({ kind: 'ended-by-peer', message: `reason ${reason}` }),
     });

@@ -6,7 +6,7 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
-import { algorithmsText, type EspAlgorithms, type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
+import { algorithmsText, type EspAlgorithms, type KeyBlock, keysOf, newKeyBlock, weaknessOf } from '../../esp/key-block.ts';
 import { espCapacity } from '../../esp/packet.ts';
 import { newSpi, nextSpi } from '../../esp/spi.ts';
 import { zeroProbe } from '../../esp/zero-probe.ts';
@@ -35,8 +35,8 @@ export interface ClientEspOptions extends EspWishes {
 }
 
 /** Why there is no ESP with these algorithms; undefined: there may be. */
-export function espProblem({ mac }: EspAlgorithms, { allowsLegacy }: EspWishes): string | undefined {
-  return mac === 'md5' && !allowsLegacy ? 'the gateway wants MD5, which needs --allow-insecure-crypto' : undefined;
+export function espProblem(algorithms: EspAlgorithms, { allowsLegacy }: EspWishes): string | undefined {
+  return weaknessOf(algorithms, allowsLegacy);
 }
 
 export class ClientEsp {

@@ -116,13 +116,13 @@ export class NcClientTunnel implements TunnelMachine {
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
     const state = this.#state;
-    if (state.name !== 'up' || path.kind === 'stream') return;
+    if (state.name !== 'up') return;
     if (notice.type === 'keys-used-up') {
-      this.#end({ kind: 'renew', message: 'The session’s keys are renewed.' }, out); // only the gateway can renew them by themselves
-      return;
+      this.#end({ kind: 'renew', message: 'The session’s keys are renewed.' }, out); // ESP's only the gateway can renew by themselves
+    } else if (path.kind === 'datagram') {
+      state.esp?.side.notice(path, notice, now, out);
+      this.#follow(state, now, out);
     }
-    state.esp?.side.notice(path, notice, now, out);
-    this.#follow(state, now, out);
   }
 
   send(packet: Packet, now: Millis, out: TunnelSink): void {
@@ -240,6 +240,8 @@ export class NcClientTunnel implements TunnelMachine {
     this.#state = state;
     esp?.side.handleTimeout(now, out); // begins at once
     out.event({ type: 'config', config });
+    const traffic = facts.engine ? this.#channel.handOver(config.mtu) : undefined;
+    if (traffic !== undefined) out.event({ type: 'traffic', path, traffic });
     out.event({ type: 'up', path });
     this.#follow(state, now, out);
   }

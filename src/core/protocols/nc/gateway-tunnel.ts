@@ -18,6 +18,7 @@ import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSin
 import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
 import { type ClientSettings, parseSettings, renderConfiguration } from './configuration.ts';
 import { renderKeys } from './esp-terms.ts';
 import { GatewayEsp } from './gateway-esp.ts';
@@ -72,6 +73,8 @@ export class NcGatewayTunnel implements TunnelMachine {
   readonly #channel: OncpChannel;
   readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
   readonly #esp: GatewayEsp | undefined;
+  /** Where the client's packets may come from. */
+  readonly #sources: readonly Cidr[];
   readonly #news: News[] = [];
   #state: TunnelState = { name: 'new' };
   /** The client was told its configuration: it is up, for all it knows. */
@@ -85,14 +88,14 @@ export class NcGatewayTunnel implements TunnelMachine {
     this.#options = options;
     this.#config = { ...config, mtu: Math.max(terms.linkMtu - OVERHEAD, MIN_MTU_IPV4) };
     const own = config.ipv4 === undefined ? [] : [{ address: config.ipv4.address, prefix: 32 }];
-    const sources = [...own, ...terms.clientNetworks];
-    const filter = new SourceFilter(sources);
+    this.#sources = [...own, ...terms.clientNetworks];
+    const filter = new SourceFilter(this.#sources);
     const { datagram, times } = terms;
     // Spec 6.5: not where the connection is IPv6.
     this.#esp =
       datagram === undefined || family === 6
         ? undefined
-        : new GatewayEsp({ ...options, port: datagram.port, times, tunnelMtu: this.#config.mtu, sources });
+        : new GatewayEsp({ ...options, port: datagram.port, times, tunnelMtu: this.#config.mtu, sources: this.#sources });
     this.#channel = new OncpChannel({
       side: 'gateway',
       greeted: (content, out) => this.#greeted(content, out),
@@ -219,6 +222,8 @@ export class NcGatewayTunnel implements TunnelMachine {
     if (state?.name === 'opening' && this.#isSettled) {
       this.#state = { ...state, name: 'up' };
       out.event({ type: 'config', config: this.#config });
+      const traffic = state.facts.engine ? this.#channel.handOver(this.#config.mtu, this.#sources) : undefined;
+      if (traffic !== undefined) out.event({ type: 'traffic', path: state.path, traffic });
       out.event({ type: 'up', path: state.path });
     }
     try {

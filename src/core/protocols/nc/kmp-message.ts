@@ -13,10 +13,10 @@ import type { UnitFormat } from './unit-reader.ts';
 export const KMP_HEADER_LENGTH = 20;
 export const KMP_TYPES = { data: 300, configuration: 301, keys: 302, settings: 303 } as const;
 
-/** Where a header has its type and length. */
-const TYPE_OFFSET = 6;
-const CONSTANT_OFFSET = 8;
-const LENGTH_OFFSET = 18;
+/** Where a header has what. */
+export const TYPE_OFFSET = 6;
+export const CONSTANT_OFFSET = 8;
+export const LENGTH_OFFSET = 18;
 
 /** Meaning unknown. The client checks the gateway's in a configuration. */
 const CONSTANTS: Readonly<Record<KmpSide, Uint8Array>> = {

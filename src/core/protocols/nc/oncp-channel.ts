@@ -13,8 +13,11 @@ import { isIpPacket } from '../../tunnel/inner-packet.ts';
 import type { LayerSink } from '../../tunnel/layer.ts';
 import type { CloseReason } from '../../tunnel/machine.ts';
 import type { Packet } from '../../tunnel/packet.ts';
+import type { StreamTraffic } from '../../tunnel/traffic.ts';
+import type { Cidr } from '../../wire/ip-address.ts';
 import { KMP_HEADER_LENGTH, KMP_TYPES, type KmpSide, MESSAGES, typeAt, writeKmpHeader } from './kmp-message.ts';
 import { isEnding, RECORD_HEADER_LENGTH, RECORDS } from './oncp-record.ts';
+import { streamTraffic } from './stream-traffic.ts';
 import { UnitReader } from './unit-reader.ts';
 
 /** Bytes of a packet that are sent: what the other side's buffer takes (spec 5.2). */
@@ -66,6 +69,16 @@ export class OncpChannel {
     } finally {
       this.#out = undefined;
     }
+  }
+
+  /**
+   * For the packet engine: the stream's packets from now on. It brings what is no packet to {@link receive}, whole records or everything from there on.
+   * Undefined: a message is cut in the middle, which it cannot say.
+   */
+  handOver(tunnelMtu: number, innerSources?: readonly Cidr[]): StreamTraffic | undefined {
+    if (!this.#messages.isEmpty) return undefined;
+    const traffic = streamTraffic(this.#options.side, tunnelMtu, this.#records.takePartial());
+    return { ...traffic, ...(innerSources !== undefined && { innerSources }) };
   }
 
   /** One packet, one message, one record (spec 5.2). */

@@ -56,6 +56,19 @@ export class UnitReader {
     return true;
   }
 
+  /** Nothing of a unit is held. */
+  get isEmpty(): boolean {
+    return this.#held === 0;
+  }
+
+  /** The beginning of a unit, which is somebody else's to complete from now on. */
+  takePartial(): Uint8Array {
+    const partial = this.#room.subarray(0, this.#held);
+    this.#held = 0;
+    this.#room = NO_BYTES;
+    return partial;
+  }
+
   /** Adds what the header, or the whole unit, still lacks; where it stopped. */
   #complete(bytes: Uint8Array, at: number, end: number): number {
     const { headerLength, lengthAt } = this.#format;

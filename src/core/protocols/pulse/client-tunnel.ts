@@ -8,7 +8,7 @@
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { NetworkError, PeerRefusedError, SallyportError } from '../../errors.ts';
-import type { KeyBlock } from '../../esp/key-block.ts';
+import { type KeyBlock, weaknessOf } from '../../esp/key-block.ts';
 import type { HttpRequest } from '../../http/message.ts';
 import { renderRequest } from '../../http/render.ts';
 import { ResponseParser } from '../../http/response-parser.ts';
@@ -58,6 +58,8 @@ export interface ClientTunnelOptions {
   /** Undefined: everything by TLS. */
   readonly datagram?: {
     readonly crypto: CryptoProvider;
+    /** MD5, where the gateway wants it. */
+    readonly allowsLegacy: boolean;
     /** Used instead of the gateway's interval. */
     readonly dpd?: Millis;
   };
@@ -266,6 +268,11 @@ export class ClientTunnel implements TunnelMachine {
   #offered(state: AskingState, { terms, offer }: Extract<ExchangeStep, { type: 'esp-offered' }>, now: Millis, out: TunnelSink): void {
     const { datagram, log } = this.#options;
     if (datagram === undefined) return;
+    const reason = weaknessOf(terms.algorithms, datagram.allowsLegacy);
+    if (reason !== undefined) {
+      log.log('warn', 'datagram disabled', { reason });
+      return;
+    }
     state.esp ??= new ClientEsp({ ...datagram, log, terms });
     this.#answer(state.esp, offer, now, (kind, payload) => commitBytes(out.on(state.path), state.exchange.writer.packet(kind, payload)));
   }

@@ -32,7 +32,7 @@ export class PulseClient implements ClientProtocol {
   }
 
   async open(io: LoginIo, { gateway, cookie }: Credential, _previous: TunnelConfig | undefined): Promise<TunnelMachine> {
-    const { log, client, crypto, mtu, baseMtu, dpd, usesDatagrams, wantsIpv6 } = this.#settings;
+    const { log, client, crypto, datagramCiphers, mtu, baseMtu, dpd, usesDatagrams, wantsIpv6 } = this.#settings;
     const userAgent = this.#userAgent;
     const headers = upgradeHeaders(hostHeader(gateway), userAgent);
     const session = parseSessionCookie(cookie);
@@ -43,7 +43,7 @@ export class PulseClient implements ClientProtocol {
       ...{ log, userAgent, wantsIpv6, hostname: client.localHostname, cookie: session },
       ...(exchange !== undefined && { exchange }),
       ...{ ...(mtu !== undefined && { mtu }), ...(baseMtu !== undefined && { baseMtu }) },
-      ...(usesDatagrams && { datagram: { crypto, ...(dpd !== undefined && { dpd }) } }),
+      ...(usesDatagrams && { datagram: { crypto, allowsLegacy: datagramCiphers.allowsLegacy, ...(dpd !== undefined && { dpd }) } }),
       request: { method: 'GET', target: gateway.path, version: '1.1', headers, body: new Uint8Array(0) },
     });
     return this.#tunnel;

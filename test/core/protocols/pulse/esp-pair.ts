@@ -17,6 +17,7 @@ import { Secret } from '../../../../src/core/secret.ts';
 import type { PathFacts, PathPlan } from '../../../../src/core/tunnel/machine.ts';
 import type { Millis } from '../../../../src/core/tunnel/packet.ts';
 import type { SessionTerms } from '../../../../src/core/tunnel/session-terms.ts';
+import type { EspMac } from '../../../../src/core/tunnel/traffic.ts';
 import { parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { PLAIN_TERMS } from '../../../support/gateway-visitor.ts';
@@ -45,6 +46,8 @@ export interface EspPairOptions {
   readonly family?: 4 | 6;
   readonly terms?: Partial<SessionTerms>;
   readonly client?: Partial<ClientTunnelOptions>;
+  /** Default: SHA-256. */
+  readonly mac?: EspMac;
   /** What is not there: the client's wish for UDP, the gateway's terms for it, or its keys. */
   readonly without?: 'wish' | 'terms' | 'keys';
   /** Whether an engine can carry the flows, and the gateway's stream. */
@@ -73,14 +76,14 @@ export class EspPair {
 
   constructor(options: EspPairOptions = {}) {
     this.#options = options;
-    const { seed = 1, client, terms, without } = options;
+    const { seed = 1, client, mac = 'sha256', terms, without } = options;
     this.#random = new SeededRandom(seed);
     const crypto = new SeededCrypto(seed);
     const headers = upgradeHeaders('vpn.example', 'test');
     this.client = new TunnelEnd(
       new ClientTunnel({
         ...{ log: silentLogger, userAgent: 'test', hostname: 'box', wantsIpv6: true, cookie: new Secret(COOKIE) },
-        ...(without !== 'wish' && { datagram: { crypto } }),
+        ...(without !== 'wish' && { datagram: { crypto, allowsLegacy: false } }),
         request: { method: 'GET', target: '/', version: '1.1', headers, body: new Uint8Array(0) },
         ...client,
       }),
@@ -98,7 +101,7 @@ export class EspPair {
           ...terms,
         },
         ...(without !== 'keys' && {
-          datagram: { crypto: new SeededCrypto(seed + 1), algorithms: { cipher: 'aes-256-cbc', mac: 'sha256' }, spi: 0xa1b2c3fe },
+          datagram: { crypto: new SeededCrypto(seed + 1), algorithms: { cipher: 'aes-256-cbc', mac }, spi: 0xa1b2c3fe },
         }),
       }),
       this.clock,
@@ -132,6 +135,7 @@ export class EspPair {
   }
 
   #open(plan: PathPlan): void {
+    if (this.client.closed !== undefined) return;
     if (plan.to === 'gateway') this.#openStream();
     else {
       this.ports.push(plan.port);
@@ -163,6 +167,7 @@ export class EspPair {
           this.gateway.receive(theirs, bytes);
           return;
         }
+        if (this.gateway.closed !== undefined) return;
         const { answers, isDone } = conversation.answer(bytes);
         for (const answer of answers) toClient(answer);
         if (!isDone) return;
@@ -188,6 +193,7 @@ export class EspPair {
     let theirs: TestPath | undefined;
     const toClient = link('gateway', (bytes) => this.client.receive(ours, bytes));
     const toGateway = link('client', (bytes) => {
+      if (this.gateway.closed !== undefined) return;
       if (theirs?.isOpen !== true) {
         theirs = new TestPath('datagram', this.gateway, toClient);
         const path = theirs;

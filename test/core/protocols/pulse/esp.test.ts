@@ -71,7 +71,7 @@ describe('a Pulse tunnel with ESP', () => {
   it('asks after a silent gateway as often as the user says, in place of the gateway', () => {
     const [usual, forced] = [undefined, 3000].map((dpd) => {
       const crypto = new SeededCrypto(5);
-      const pair = new EspPair({ client: { datagram: { crypto, ...(dpd !== undefined && { dpd }) } } }).start();
+      const pair = new EspPair({ client: { datagram: { crypto, allowsLegacy: false, ...(dpd !== undefined && { dpd }) } } }).start();
       pair.clock.advance(1000);
       pair.passed();
       pair.clock.advance(30_000);
@@ -87,6 +87,15 @@ describe('a Pulse tunnel with ESP', () => {
     assert.deepEqual(sorted(pair.exchange(0, numbers.length)), [numbers, numbers]);
     assert.deepEqual([...pair.spis], [0xa1b2c3fe, 0xa1b2c3ff, 0xa1b2c300]);
     assert.equal(pair.ports.length, 1);
+  });
+
+  it('is not protected by MD5, unless its user allows that', () => {
+    const ups = [false, true].map((allowsLegacy) => {
+      const pair = new EspPair({ mac: 'md5', client: { datagram: { crypto: new SeededCrypto(5), allowsLegacy } } }).start();
+      assert.deepEqual(sorted(pair.exchange(0, COUNT)), [ALL, ALL]);
+      return pair.client.ups;
+    });
+    assert.deepEqual(ups, [['stream'], ['datagram']]);
   });
 
   it('names how it is protected', () => {

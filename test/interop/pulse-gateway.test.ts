@@ -1,4 +1,4 @@
-/** Our Pulse client shows its certificate by EAP-TTLS to a gateway that is played by a plain script: of either TLS, in fragments of any size. */
+/** Our Pulse client at a gateway that is played by a plain script: its certificate by EAP-TTLS, of either TLS, in fragments of any size; and ESP. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { missing } from '../support/requirements.ts';
 const SCRIPT = path.join(import.meta.dirname, 'pulse-transcript.mjs');
 const LIMIT = 20_000;
 
-describe('a client certificate by EAP-TTLS', { skip: missing('openssl'), timeout: 60_000 }, () => {
+describe('a Pulse gateway of a few lines', { skip: missing('openssl'), timeout: 60_000 }, () => {
   let pki: Pki;
   let server: Issued;
   let client: Issued;
@@ -46,7 +46,7 @@ describe('a client certificate by EAP-TTLS', { skip: missing('openssl'), timeout
     ['TLSv1.2', '500'],
     ['TLSv1.3', '16000'],
   ] as const) {
-    it(`logs in inside ${version} in fragments of ${fragment}, and comes back by it`, async () => {
+    it(`is logged in to inside ${version} in fragments of ${fragment}, and come back to`, async () => {
       const gateway = await script(version, fragment);
       try {
         await using vpn = await connect(`127.0.0.1:${gateway.port}`, options(true));
@@ -64,7 +64,7 @@ describe('a client certificate by EAP-TTLS', { skip: missing('openssl'), timeout
     });
   }
 
-  it('is not given to another than the one whom the connection leads to', async () => {
+  it('is shown no certificate inside if it is another than the one whom the connection leads to', async () => {
     const other = pki.issueServer({ addresses: ['127.0.0.1'] });
     const gateway = await script('TLSv1.2', '8000', other.certificatePath, other.keyPath);
     try {
@@ -75,7 +75,22 @@ describe('a client certificate by EAP-TTLS', { skip: missing('openssl'), timeout
     }
   });
 
-  it('is asked for in words where there is none', async () => {
+  it('has its pings by ESP, also under the keys that it sends later', async () => {
+    const gateway = await script('ESP');
+    try {
+      await using vpn = await connect(`127.0.0.1:${gateway.port}`, options(false));
+      // It answers none by TLS.
+      while (!gateway.said().includes('a ping by ESP')) await vpn.ping('10.0.0.1').catch(() => undefined);
+      await vpn.ping('10.0.0.1');
+      await gateway.says(/a ping under other keys/);
+      await vpn.close();
+      await gateway.says(/logged out/);
+    } finally {
+      gateway.process.kill();
+    }
+  });
+
+  it('says in words that it wants a certificate where there is none', async () => {
     const gateway = await script('TLSv1.2', '8000');
     try {
       await assert.rejects(connect(`127.0.0.1:${gateway.port}`, options(false)), /client certificate \(EAP-TTLS\), and there is none/);

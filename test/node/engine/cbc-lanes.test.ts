@@ -1,0 +1,158 @@
+/** ESP packets that are sealed side by side against those sealed one by one, as the reference opens them. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { describe, it } from 'node:test';
+import type { TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
+import { CarriedTraffic } from '../../../src/node/engine/carried-traffic.ts';
+import { CbcLanes, MAX_LANES } from '../../../src/node/engine/cbc-lanes.ts';
+import type { CbcMac } from '../../../src/node/engine/cbc-mac.ts';
+import { CbcRoom } from '../../../src/node/engine/cbc-room.ts';
+import { EspCipher } from '../../../src/node/engine/esp-cipher.ts';
+import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
+import { PacketKernels } from '../../../src/node/engine/packet-kernels.ts';
+import { recordForm } from '../../../src/node/engine/record-form.ts';
+import { Arena } from '../../../src/node/ffi/arena.ts';
+import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
+import { openEspReference, type ReferenceSa } from '../../reference/esp-packet.ts';
+import { SeededRandom } from '../../support/seeded-random.ts';
+
+const PLACE = 1600;
+const PLACES = 3 * MAX_LANES;
+
+const arena = new Arena(16 * 65_536);
+const lanes = new CbcLanes(arena, new PacketKernels(arena, 16));
+const openssl = OpenSsl.bind(arena) ?? assert.fail('no OpenSSL in the executable');
+const room = arena.allocate(PLACES * PLACE);
+
+function newSa(cipher: ReferenceSa['cipher'], mac: ReferenceSa['mac']): ReferenceSa {
+  return {
+    spi: 0x8000_0001,
+    cipher,
+    key: randomBytes(cipher === 'aes-128-cbc' ? 16 : 32),
+    mac,
+    macKey: randomBytes(mac === 'sha1' ? 20 : 32),
+  };
+}
+
+function traffic(sa: ReferenceSa): CarriedTraffic {
+  const key = { id: sa.spi, key: sa.key, iv: new Uint8Array(0), mac: sa.macKey, nextSequence: 0 };
+  const description: TrafficDescription = {
+    record: { kind: 'esp', cipher: sa.cipher, mac: sa.mac },
+    ...{ seal: key, open: [key], replayWindow: 64, tunnelMtu: 1400 },
+    framing: {
+      frame: { bytes: new Uint8Array(0), lengths: [] },
+      sent: { ipv4: Uint8Array.of(4) },
+      isData: { offset: 0, values: [{ bytes: Uint8Array.of(4), family: 4 }] },
+    },
+  };
+  return new CarriedTraffic(
+    arena,
+    (layout, direction, each) => makeRecordCipher(openssl, arena, layout, direction, each, lanes),
+    description,
+  );
+}
+
+interface Sealed {
+  readonly sa: ReferenceSa;
+  readonly payload: Buffer;
+  readonly sequence: number;
+  readonly start: number;
+  readonly length: number;
+}
+
+for (const [cipher, mac] of [
+  ['aes-128-cbc', 'sha1'],
+  ['aes-256-cbc', 'sha256'],
+] as const) {
+  describe(`packets of a burst: ${cipher}, ${mac}`, () => {
+    const ends = [newSa(cipher, mac), newSa(cipher, mac)].map((sa) => ({ sa, traffic: traffic(sa), next: 0 }));
+
+    /** Lays one out, to be sealed later. */
+    function seal(end: number, place: number, length: number): Sealed {
+      const { sa, traffic: own, next } = ends[end] ?? assert.fail();
+      const payload = Buffer.concat([Buffer.of(0x45), randomBytes(length - 1)]);
+      const packet = room + place * PLACE + own.prefixLength;
+      arena.bytes.set(payload, packet);
+      const sealed = own.sealPacket(packet, length);
+      assert.ok(sealed > 0);
+      (ends[end] ?? assert.fail()).next++;
+      return { sa, payload, sequence: next, start: packet - own.prefixLength, length: sealed };
+    }
+
+    function check(all: readonly Sealed[]): void {
+      lanes.finish();
+      const ivs = new Set<string>();
+      for (const { sa, payload, sequence, start, length } of all) {
+        const opened = openEspReference(sa, Buffer.from(arena.bytes.subarray(start, start + length)));
+        assert.deepEqual([opened.payload, opened.sequence, opened.nextHeader], [payload, sequence, 4]);
+        ivs.add(opened.iv.toString('hex'));
+      }
+      assert.equal(ivs.size, all.length, 'each has an IV of its own');
+    }
+
+    it('open one by one, however many they are', () => {
+      for (const count of [1, 2, 15, 16, 17, MAX_LANES - 1, MAX_LANES, MAX_LANES + 1, PLACES]) {
+        check(Array.from({ length: count }, (_, i) => seal(0, i, 1400)));
+      }
+    });
+
+    it('open whatever their lengths and keys, in any order', () => {
+      for (let seed = 0; seed < 30; seed++) {
+        const random = new SeededRandom(seed);
+        let [end, length] = [0, 1400];
+        check(
+          Array.from({ length: PLACES }, (_, i) => {
+            if (random.uint32() % 30 === 0) end = 1 - end;
+            if (random.uint32() % 30 === 0) length = 20 + (random.uint32() % 1381);
+            return seal(end, i, length);
+          }),
+        );
+      }
+    });
+
+    it('are sealed before their keys are wiped', () => {
+      const last = { sa: newSa(cipher, mac), next: 0 };
+      const own = traffic(last.sa);
+      const payload = Buffer.concat([Buffer.of(0x45), randomBytes(99)]);
+      const places = Array.from({ length: 30 }, (_, i) => room + i * PLACE);
+      const lengths = places.map((place) => {
+        arena.bytes.set(payload, place + own.prefixLength);
+        return own.sealPacket(place + own.prefixLength, payload.length);
+      });
+      own.close();
+      for (const [i, place] of places.entries()) {
+        const opened = openEspReference(last.sa, Buffer.from(arena.bytes.subarray(place, place + (lengths[i] ?? 0))));
+        assert.deepEqual([opened.payload, opened.sequence], [payload, i]);
+      }
+    });
+  });
+}
+
+it('what OpenSSL refuses to seal leaves nothing in the clear, and nothing more is sealed', () => {
+  for (const [count, refused] of [
+    [MAX_LANES, 'encryptEach'],
+    [3, 'blocks'],
+    [3, 'mac'],
+  ] as const) {
+    const isAllowed = (what: string) => () => what !== refused;
+    const cbcMac: CbcMac = {
+      blocks: isAllowed('blocks'),
+      encryptEach: isAllowed('encryptEach'),
+      mac: isAllowed('mac'),
+      close: () => undefined,
+    };
+    const esp = new EspCipher(arena, cbcMac, CbcRoom.of(arena), 'sha1', lanes);
+    const length = recordForm({ kind: 'esp', cipher: 'aes-128-cbc', mac: 'sha1' }).writeHeader(arena.view, room, 23, 1, 0, 1401);
+    const starts = Array.from({ length: count }, (_, i) => room + i * PLACE);
+    for (const start of starts) {
+      arena.bytes.fill(0x45, start, start + PLACE);
+      assert.ok(esp.seal(start, 1401));
+    }
+    lanes.finish();
+    for (const start of starts) {
+      assert.ok(arena.bytes.subarray(start, start + length).every((byte) => byte === 0));
+      assert.equal(arena.bytes[start + length], 0x45, 'and nothing behind it is touched');
+    }
+    assert.equal(esp.seal(room, 1401), false);
+  }
+});

@@ -9,7 +9,7 @@ import { PROTOCOLS } from './not-built.ts';
 export const OPENCONNECT_VERSION = 'v9.01';
 
 /** openconnect's words for what a build can do, in its order; only what we have. */
-const FEATURES = ['HOTP software token', 'TOTP software token', 'DTLS'];
+const FEATURES = ['HOTP software token', 'TOTP software token', 'DTLS', 'ESP'];
 
 export interface VersionFacts {
   /** Of OpenSSL. */

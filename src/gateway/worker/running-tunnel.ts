@@ -95,6 +95,7 @@ export class RunningTunnel {
       {
         ...{ peer: 'The client', now, route: (path) => this.#route(path) },
         pathMtu: (local) => interfaceMtu(local.address),
+        mayCarry: !this.isLimited,
       },
       {
         config: ({ mtu }) => {

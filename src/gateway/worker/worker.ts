@@ -184,10 +184,8 @@ export class Worker {
       socket.close();
       return undefined;
     }
-    const { rates } = received.lease.terms;
-    const isLimited = rates.receive !== undefined || rates.send !== undefined;
     const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
-    return { ...received, path: await adoptDatagramPath(socket, { remote, first, strayed }, isLimited ? undefined : engine) };
+    return { ...received, path: await adoptDatagramPath(socket, { remote, first, strayed }, engine) };
   }
 
   /** Undefined: it is nobody's, and its flow is closed. */

@@ -20,6 +20,8 @@ export interface DriverWorld {
   /** Largest outer packet of the way to the gateway, where the system says. */
   pathMtu(local: Endpoint): number | undefined;
   now(): Millis;
+  /** False: no UDP flow is carried by the engine, whether it could or not; packets are counted one by one. Default: as the path can. */
+  readonly mayCarry?: boolean;
 }
 
 export interface PathDialer {

@@ -233,7 +233,7 @@ export class TunnelDriver {
     });
     const { local, remote, pathMtu, canCarry } = path;
     const known = { ...(pathMtu !== undefined && { pathMtu }), ...(dtls !== undefined && { dtls }) };
-    const facts: PathFacts = { local, remote, ...known, engine: canCarry };
+    const facts: PathFacts = { local, remote, ...known, engine: canCarry && this.#world.mayCarry !== false };
     if (!this.#isConnected) this.#connected(remote, local);
     this.#turn((now) => this.#machine.opened(end, facts, now, this.#sink));
   }

@@ -85,7 +85,7 @@ describe('version', () => {
   it('has the four lines of openconnect, and ours', () => {
     assert.deepEqual(lines, [
       'OpenConnect version v9.01',
-      'Using OpenSSL 3.5.8. Features present: HOTP software token, TOTP software token, DTLS',
+      'Using OpenSSL 3.5.8. Features present: HOTP software token, TOTP software token, DTLS, ESP',
       'Supported protocols: anyconnect (default), nc, gp, pulse, f5, fortinet, array',
       'Default vpnc-script (override with --script): /etc/script',
       'Sallyport 1.2.3 in the place of OpenConnect',

@@ -65,6 +65,22 @@ for (const { name, command } of [
       await scene.disconnect(client);
     });
 
+    it('keeps to the rate that it is given, by ESP as well', async () => {
+      const rate = 600_000;
+      await using scene = await openGateway({ settings: { ...SETTINGS, 'rx-data-per-sec': rate, 'tx-data-per-sec': rate } });
+      const client = await scene.connect({ command, args: [PROTOCOL] });
+      assert.match((await client.configured()).dtls, /connected|established/);
+      const bytes = 6e6;
+      for (const amounts of [
+        { up: bytes, down: 0 },
+        { up: 0, down: bytes },
+      ]) {
+        const measured = (bytes - rate) / (await scene.transfer(INSIDE.ipv4, amounts));
+        assert.ok(measured > 0.7 * rate && measured < 1.2 * rate, `${measured} bytes a second of ${rate}, ${JSON.stringify(amounts)}`);
+      }
+      await scene.disconnect(client);
+    });
+
     it('gets new keys in time, in the middle of transfers, by ESP and by TLS', async () => {
       for (const args of [[], ['--no-dtls']]) {
         await using scene = await openGateway({ settings: { ...SETTINGS, 'rekey-time': 70 } });

@@ -4,7 +4,8 @@ import net, { type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import tls, { type TLSSocket } from 'node:tls';
 import { commitBytes, MAX_RESERVE } from '../../../src/core/tunnel/layer.ts';
-import type { CloseReason, Path, PathNotice, TunnelMachine, TunnelSink } from '../../../src/core/tunnel/machine.ts';
+import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink } from '../../../src/core/tunnel/machine.ts';
+import type { DatagramPath } from '../../../src/node/datagram-path.ts';
 import type { DriverWorld } from '../../../src/node/driver/driver-world.ts';
 import { TunnelDriver } from '../../../src/node/driver/tunnel-driver.ts';
 import { TlsConnection } from '../../../src/node/tls-connection.ts';
@@ -104,6 +105,32 @@ describe('tunnel driver', { skip: missing('openssl'), timeout: 30_000 }, () => {
     const demand = (): void => void (t.peer.destroyed || t.peer.write(new Uint8Array(100), () => setImmediate(demand)));
     demand();
     assert.equal((await t.closed).message, 'The gateway demands answers and does not read them.');
+  });
+
+  it('lets no engine carry a UDP flow where its packets are to be counted', () => {
+    const end = { address: { family: 4, bytes: Uint8Array.of(127, 0, 0, 1) }, port: 1 } as const;
+    const path = { kind: 'datagram', local: end, remote: end, canCarry: true, start: () => undefined } as unknown as DatagramPath;
+    const seen = [true, false, undefined].map((mayCarry) => {
+      let engine: boolean | undefined;
+      const machine = Object.assign(new Answerer(), {
+        opened: (_path: Path, facts: PathFacts) => {
+          engine = facts.engine;
+        },
+        nextTimeout: () => undefined,
+      });
+      const nothing = () => undefined;
+      const listener = { config: nothing, connected: nothing, up: nothing, closed: nothing };
+      const world = {
+        peer: '',
+        route: () => Promise.resolve(),
+        pathMtu: nothing,
+        now: () => 0,
+        ...(mayCarry !== undefined && { mayCarry }),
+      };
+      new TunnelDriver(machine, world, listener).datagramArrived(path);
+      return engine;
+    });
+    assert.deepEqual(seen, [true, false, true]);
   });
 
   it('tells the machine that keys could not be renewed, which is no loss of the connection', async () => {

@@ -8,7 +8,7 @@ import { parseForm } from '../../http/form-urlencoded.ts';
 import { checkHttpLimit } from '../../http/limits.ts';
 import type { HttpRequest } from '../../http/message.ts';
 import { attribute, child, childrenNamed, parseXml, type XmlElement } from '../../markup/xml.ts';
-import { fromUtf8 } from '../../wire/text.ts';
+import { fromUtf8, printable } from '../../wire/text.ts';
 import type { LoginFields } from '../page-login.ts';
 import { childText, XML_LIMITS } from './prelogin.ts';
 
@@ -50,7 +50,7 @@ export function parseHostReport(text: string): ReportSummary {
 }
 
 function nameOf(entry: XmlElement): string {
-  return attribute(entry, 'name') ?? '';
+  return printable(attribute(entry, 'name') ?? '');
 }
 
 function hasProducts(entry: XmlElement): boolean {

@@ -94,11 +94,15 @@ class Front implements PageFront {
         await session.end({ kind: 'log-off', message: 'The user has left.' });
         return success();
       case PATHS.report:
-        this.#report(session, fields.get('report') ?? '');
+        if (this.#wantsReports) this.#report(session, fields.get('report') ?? '');
         return success();
       default:
-        return reportNeeded(this.#visitor.host.wantsHostReports === true);
+        return reportNeeded(this.#wantsReports);
     }
+  }
+
+  get #wantsReports(): boolean {
+    return this.#visitor.host.wantsHostReports === true;
   }
 
   /** For administrators to read: what a client says of its machine proves nothing. */

@@ -131,6 +131,16 @@ describe('GlobalProtect documents', () => {
     assert.deepEqual(others, {
       ...{ mtu: 1400, lifetime: 86_400_000, renewAfter: 7_140_000, tunnelPath: '/ssl-tunnel-connect.sslvpn', warnings: [] },
     });
+    // A minute before, or halfway where that is sooner; never in circles.
+    for (const [timeout, renewAfter] of [
+      [600, 540_000],
+      [70, 35_000],
+      [61, 30_500],
+      [60, 30_000],
+      [1, 10_000],
+    ] as const) {
+      assert.equal(parseConfiguration(CONFIGURATION.replace('>7200<', `>${timeout}<`)).renewAfter, renewAfter);
+    }
     assert.throws(() => parseConfiguration(CONFIGURATION.replace('>10.9.8.7<', '>127.127.127.127<')), UnsupportedError);
     const withTag = (tag: string) => CONFIGURATION.replace('<wins>', `${tag}<wins>`);
     assert.throws(() => parseConfiguration(withTag('<hs-key>1</hs-key>')), UnsupportedError);
@@ -156,6 +166,10 @@ describe('GlobalProtect documents', () => {
     };
     const offer = { config, mtu: 1380, timeout: 7_200_000, user: 'alice', saysIpv6Routes: true };
     assert.deepEqual(parseConfiguration(renderConfiguration(offer, 0)).config, config);
+    const esp = newOffer(new SeededCrypto(1), 4501, { cipher: 'aes-256-cbc', mac: 'sha1' });
+    const { ipv4, ...ipv6Only } = config;
+    const asked = parseConfiguration(renderConfiguration({ ...offer, config: ipv6Only, asked: ip('fd00:9::1'), esp }, 0)).esp;
+    assert.deepEqual(asked, { ...esp, ping: { client: config.ipv6.address, gateway: ip('fd00:9::1') } });
     const { ipv6, ...ipv4Only } = config;
     assert.deepEqual(
       parseConfiguration(renderConfiguration(offer, 0), false).config,

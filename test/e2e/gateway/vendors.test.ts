@@ -116,8 +116,8 @@ for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked, ...more
         });
       }
 
-      // A matter of the gateway, too.
-      if ('hasEsp' in more && sized(command === OPENCONNECT, true)) {
+      // A matter of the gateway, too, and the same with each vendor: everyday one of them shows it.
+      if ('hasEsp' in more && sized(command === OPENCONNECT && vendor === 'nc', true)) {
         it('loses nothing when keys change, nor when UDP stops in the middle of a transfer', async () => {
           await using scene = await openGateway({ settings: { ...settings, dpd: 2, 'rekey-time': 1 } });
           const client = await scene.connect({ command, args: [protocol, '--force-dpd', '2'] });

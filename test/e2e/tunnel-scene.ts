@@ -205,6 +205,15 @@ export class TunnelScene implements AsyncDisposable {
     return takeSnapshot(this.client);
   }
 
+  /**
+   * Throws unless the gateway has no user's tunnel and no session. A handshake by UDP that its client has left without a word is listed, as nobody's, for
+   * up to ten seconds: openconnect's after a reconnect now and then.
+   */
+  async assertLoggedOut(): Promise<void> {
+    const users = (await this.ocserv.control.users()).filter(({ Username }) => Username === 'alice');
+    assert.deepEqual([users, await this.ocserv.control.sessions()], [[], []]);
+  }
+
   /** Ends everything that runs in the lab. */
   close(): Promise<void> {
     return this.lab.close();

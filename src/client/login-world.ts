@@ -39,6 +39,8 @@ export interface LoginWorldOptions {
   readonly checkHost: (request: HostCheckRequest) => Promise<void>;
   /** Says what there is to say of this machine to a gateway that wants a report. */
   readonly reportHost?: NonNullable<LoginIo['reportHost']>;
+  /** Starts the user's host checker, one that speaks as long as there is a session. */
+  readonly startHelper?: NonNullable<LoginIo['startHelper']>;
   /** Has a person log in with a browser. */
   readonly browse?: NonNullable<LoginIo['browse']>;
   readonly profile?: ProfileStore;
@@ -53,6 +55,7 @@ export class LoginWorld implements LoginIo {
   readonly browse?: NonNullable<LoginIo['browse']>;
   readonly reportHost?: NonNullable<LoginIo['reportHost']>;
   readonly innerTls?: NonNullable<LoginIo['innerTls']>;
+  readonly startHelper?: NonNullable<LoginIo['startHelper']>;
   readonly hasClientCertificate: boolean;
   readonly signal: AbortSignal;
   readonly crypto: CryptoProvider;
@@ -61,9 +64,10 @@ export class LoginWorld implements LoginIo {
   readonly #http: GatewayHttp;
 
   constructor(options: LoginWorldOptions) {
-    const { userCertificate, profile, clientCertificate, browse, reportHost, inherited, signal, log } = options;
+    const { userCertificate, profile, clientCertificate, browse, reportHost, startHelper, inherited, signal, log } = options;
     if (browse !== undefined) this.browse = browse;
     if (reportHost !== undefined) this.reportHost = reportHost;
+    if (startHelper !== undefined) this.startHelper = startHelper;
     if (userCertificate !== undefined) this.userCertificate = userCertificate;
     if (profile !== undefined) this.profile = profile;
     this.hasClientCertificate = clientCertificate !== undefined;

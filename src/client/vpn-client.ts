@@ -74,6 +74,8 @@ export interface ClientSkin {
   readonly checkHost: (request: HostCheckRequest) => Promise<void>;
   /** Says what there is to say of this machine to a gateway that wants a report; absent: nothing. */
   readonly reportHost?: NonNullable<LoginIo['reportHost']>;
+  /** Starts the user's host checker, one that speaks as long as there is a session; absent: there is none. */
+  readonly startHelper?: NonNullable<LoginIo['startHelper']>;
   /** Has a person log in with a browser, where the protocol can; absent: log-ins are forms. */
   readonly browse?: NonNullable<LoginIo['browse']>;
 }
@@ -195,7 +197,7 @@ export class VpnClient {
   /** What vendors may ask of the world. */
   #world(signal: AbortSignal, own: Pick<LoginWorldOptions, 'ask' | 'answered' | 'inherited'>): LoginWorld {
     const { identity, userIdentity, keepsConnections, profile } = this.#settings;
-    const { browse, checkHost, reportHost, log } = this.#skin;
+    const { browse, checkHost, reportHost, startHelper, log } = this.#skin;
     const [clientCertificate] = identity?.chain ?? [];
     return new LoginWorld({
       dialer: this.#dialer,
@@ -205,6 +207,7 @@ export class VpnClient {
       ...(profile !== undefined && { profile }),
       ...(browse !== undefined && { browse }),
       ...(reportHost !== undefined && { reportHost }),
+      ...(startHelper !== undefined && { startHelper }),
       ...own,
     });
   }

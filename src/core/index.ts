@@ -24,6 +24,8 @@ export {
 export type {
   ConnectionFacts,
   Credential,
+  HelperConnection,
+  HelperRequest,
   HostCheckRequest,
   HostFacts,
   HostInterface,

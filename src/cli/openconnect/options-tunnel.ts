@@ -199,7 +199,7 @@ export const TUNNEL_OPTIONS = [
     group: 'host-check',
     meaning: 'Program that reports on this computer to the gateway',
     details: [
-      'It is run in place of what the gateway offers, which is never run; with gp it writes the host report (HIP) to its standard output, in place of a true and short one. With other protocols than anyconnect and gp a warning says that it has no effect.',
+      'It is run in place of what the gateway offers, which is never run; with gp it writes the host report (HIP) to its standard output, in place of a true and short one; with nc its standard input is a socket, by which it speaks with this command as long as the session lasts (TNCC). With other protocols than these and anyconnect a warning says that it has no effect.',
     ],
     platforms: 'unix',
     completes: { kind: 'executable' },

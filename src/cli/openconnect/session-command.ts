@@ -16,6 +16,7 @@ import { browseWith } from '../../node/browser-login.ts';
 import type { ClientIdentity } from '../../node/credentials/client-identity.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
+import { startHostHelper } from '../../node/host-helper.ts';
 import { reportOnHost } from '../../node/host-report.ts';
 import { stateDirectory } from '../../node/network/state-directory.ts';
 import { UnreachableError } from '../../node/tcp-dial.ts';
@@ -133,6 +134,9 @@ class SessionCommand {
         answerer: () => loginAnswers({ login, token, terminal, level: settings.messages.level, log: output, signal }),
         confirmCertificate: (question) => askAboutCertificate(terminal, { ...question, reason: question.fault }, { signal }),
         checkHost: (request) => checkHost(request, { ...hostCheck, signal, log: output }),
+        ...(hostCheck.wrapper !== undefined && {
+          startHelper: startHostHelper({ ...hostCheck, wrapper: hostCheck.wrapper, signal, log: output }),
+        }),
         reportHost: (request) => reportOnHost(request, { ...hostCheck, signal, log: output }),
         ...(browser !== undefined && { browse: (request: BrowseRequest) => browseWith(browser, request, signal) }),
       },

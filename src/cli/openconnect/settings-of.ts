@@ -29,6 +29,9 @@ export interface SettingsContext {
   say(stream: 'stdout' | 'stderr', line: string): void;
 }
 
+/** Protocols with a host check that a program of the user's can do. */
+const HOST_CHECKED: readonly string[] = ['anyconnect', 'gp', 'nc'];
+
 /** `server`: what `--server` said, or the operand, which may be a name in the profile. `stamped` puts the time in front of a line, where wanted. */
 export async function settingsOf(
   server: ServerAddress | string,
@@ -39,7 +42,7 @@ export async function settingsOf(
   const token = tokenOf(wishes);
   if (token === 'invalid') return failure('Soft token string is invalid');
   if (wishes.externalBrowser !== undefined && wishes.protocol !== 'fortinet') return failure(browserNotBuilt(wishes.protocol));
-  if (wishes.hostCheckWrapper !== undefined && wishes.protocol !== 'anyconnect' && wishes.protocol !== 'gp')
+  if (wishes.hostCheckWrapper !== undefined && !HOST_CHECKED.includes(wishes.protocol))
     context.say('stderr', stamped(hostCheckNotBuilt(wishes.protocol)));
   const proxy = wishes.proxy === undefined ? undefined : parseProxy(wishes.proxy);
   if (proxy !== undefined && 'error' in proxy) return failure(stamped(proxy.error));

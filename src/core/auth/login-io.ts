@@ -51,6 +51,8 @@ export interface LoginIo {
   checkHost(request: HostCheckRequest): Promise<void>;
   /** What there is to say of this machine to a gateway that wants a report; undefined, or absent: nothing. */
   readonly reportHost?: (request: HostReportRequest) => Promise<HostReport | undefined>;
+  /** Starts a program of the user's that speaks with the gateway about this machine as long as there is a session (TNCC); absent: there is none. */
+  readonly startHelper?: (request: HelperRequest) => Promise<HelperConnection>;
   /** Has a person log in with a web browser; absent: nobody has asked for that. */
   readonly browse?: (request: BrowseRequest) => Promise<string>;
   /** The saved profile, where the user named one, to compare and replace. */
@@ -144,6 +146,21 @@ export interface HostInterface {
   /** `02:00:00:00:00:01` */
   readonly mac: string;
   readonly addresses: readonly IpAddress[];
+}
+
+/** For a program of the user's that goes on speaking (TNCC). */
+export interface HelperRequest {
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** What is said to a program that was started, and what it says. It ends with this process. */
+export interface HelperConnection {
+  /** What has come, at least one byte. Rejects with NetworkError once it has ended, and with CancelledError. */
+  read(): Promise<Uint8Array>;
+  write(bytes: Uint8Array): void;
+  /** The same again and again, as long as it runs. */
+  repeat(bytes: Uint8Array, every: Millis): void;
 }
 
 /** A log-in in the user's browser, which ends with the browser being sent to this machine (SAML). */

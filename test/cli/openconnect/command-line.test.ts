@@ -33,6 +33,7 @@ describe('settings', () => {
     for (const [protocol, lines] of [
       ['anyconnect', 0],
       ['gp', 0],
+      ['nc', 0],
       ['array', 1],
       ['pulse', 1],
     ] as const) {

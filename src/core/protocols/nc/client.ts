@@ -23,7 +23,7 @@ export class NcClient implements ClientProtocol {
   }
 
   login(io: LoginIo, target: Target): Promise<Credential> {
-    return login(io, target, this.#userAgent);
+    return login(io, target, { userAgent: this.#userAgent, hostname: this.#settings.client.localHostname });
   }
 
   async open(io: LoginIo, credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine> {

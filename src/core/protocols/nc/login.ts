@@ -1,22 +1,26 @@
 /**
  * A log-in at a Network Connect gateway: form after form, until the session's cookie is there.
  *
- * Read first: spec "Juniper NC", sections 3.2 to 3.6.
+ * Read first: spec "Juniper NC", sections 3.2 to 3.6 and 4.1.
  *
  *   entry page ─► form ─► answers ─┬─ DSID, whatever the page ─► in
  *                  ▲               ├─ roles ─► one of them ────┐
  *                  │               ├─ another form ────────────┤
  *                  └───────────────┴─ the same form again ─────┘ three times
+ *
+ * Before the first form there may be a page without any: the machine is to be checked.
  */
 import { type FormValues, valueIn } from '../../auth/form.ts';
-import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
+import type { Credential, HelperConnection, LoginIo, Target } from '../../auth/login-io.ts';
 import { CancelledError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
 import { encodeForm } from '../../http/form-urlencoded.ts';
 import type { HttpHeaders, HttpResponse } from '../../http/message.ts';
 import { resolveLocation } from '../../http/url.ts';
-import { revealed, type Secret } from '../../secret.ts';
+import { revealed, Secret } from '../../secret.ts';
+import type { Millis } from '../../tunnel/packet.ts';
 import { fromUtf8, printable } from '../../wire/text.ts';
 import { PageHttp } from '../page-http.ts';
+import { readCheckResult, renderSetCookie, renderStart } from './host-checker.ts';
 import {
   type FormPage,
   formOf,
@@ -28,7 +32,7 @@ import {
   type RolePage,
   roleForm,
 } from './login-page.ts';
-import { CHECK_COOKIE, sessionIn } from './session-cookie.ts';
+import { CHECK_COOKIE, POLICY_COOKIE, sessionIn } from './session-cookie.ts';
 
 /** The same form in a row; forms of one log-in. */
 const MAX_TRIES = 3;
@@ -37,18 +41,29 @@ const MAX_FORMS = 20;
 /** In all requests of these clients. */
 export const NCP_VERSION: HttpHeaders = [['NCP-Version', '3']];
 
+export interface LoginNames {
+  readonly userAgent: string;
+  /** Of this machine, for the host checker. */
+  readonly hostname: string;
+}
+
 /** Rejects as `ClientProtocol.login` does. */
-export async function login(io: LoginIo, target: Target, userAgent: string): Promise<Credential> {
-  return new NcLogin(io, target, userAgent).run();
+export async function login(io: LoginIo, target: Target, names: LoginNames): Promise<Credential> {
+  return new NcLogin(io, target, names).run();
 }
 
 class NcLogin {
   readonly #io: LoginIo;
   readonly #http: PageHttp;
+  readonly #hostname: string;
+  #checker: HelperConnection | undefined;
+  /** How often it wants to be told the cookie. */
+  #checkInterval: Millis | undefined;
   #realm: string | undefined;
 
-  constructor(io: LoginIo, target: Target, userAgent: string) {
+  constructor(io: LoginIo, target: Target, { userAgent, hostname }: LoginNames) {
     this.#io = io;
+    this.#hostname = hostname;
     this.#http = new PageHttp(io, target, userAgent, NCP_VERSION);
   }
 
@@ -58,10 +73,15 @@ class NcLogin {
     let tries = 0;
     for (let forms = 0; ; forms++) {
       const cookie = sessionIn(this.#http.jar);
-      if (cookie !== undefined) return this.#credential(cookie);
+      if (cookie !== undefined) {
+        this.#tellChecker();
+        return this.#credential(cookie);
+      }
       if (forms === MAX_FORMS) throw new PeerMisbehavedError(`The gateway asks for more than ${MAX_FORMS} forms.`);
       const page = this.#pageIn(answer);
-      if (page.kind === 'roles') {
+      if (page === undefined) {
+        answer = await this.#checkHost();
+      } else if (page.kind === 'roles') {
         answer = await this.#takeRole(page);
       } else {
         const isAgain = before?.kind === 'form' && isRefusal(page, before);
@@ -115,17 +135,44 @@ class NcLogin {
     return this.#http.submit(target, encodeForm(fields), page.fields.map(({ name }) => `${name}=…`).join('&'));
   }
 
-  #pageIn({ status, reason, body }: HttpResponse): LoginPage {
+  /** Undefined: it is where a browser would begin to check the machine (spec 4.1). */
+  #pageIn({ status, reason, body }: HttpResponse): LoginPage | undefined {
     const said = `${status} ${printable(reason)}`;
     if (status === 401 || status === 403) throw new PeerRefusedError(`The gateway refused the log-in (${said}).`);
     if (status !== 200) throw new PeerMisbehavedError(`The gateway answered the log-in with ${said}.`);
     const page = parseLoginPage(fromUtf8(body));
     if (page !== undefined) return page;
-    if (this.#http.jar.get(CHECK_COOKIE) === undefined) throw new PeerMisbehavedError('The gateway’s page has no form for the log-in.');
-    // Spec 4.1: with that cookie it is where a browser would begin to check the machine.
-    throw new UnsupportedError(
-      'The gateway wants to check this machine before the log-in (Host Checker), which does not exist yet in Sallyport.',
-    );
+    const isCheck = this.#http.jar.get(CHECK_COOKIE) !== undefined && this.#checker === undefined;
+    if (!isCheck) throw new PeerMisbehavedError('The gateway’s page has no form for the log-in.');
+    return undefined;
+  }
+
+  /** By the user's own program: what a gateway offers is never run. Then the same page again. */
+  async #checkHost(): Promise<HttpResponse> {
+    const { startHelper, log } = this.#io;
+    const { jar, place } = this.#http;
+    if (startHelper === undefined) {
+      throw new UnsupportedError(
+        'The gateway wants to check this machine before the log-in (Host Checker). Name a program that does it with --csd-wrapper.',
+      );
+    }
+    log.log('info', 'host check');
+    const key = this.#io.connection().pin.replace(/^pin-sha256:/, '');
+    const checker = await startHelper({ arguments: [place.host], environment: { TNCC_SHA256: key, TNCC_HOSTNAME: this.#hostname } });
+    this.#checker = checker;
+    checker.write(renderStart(place.host, jar.get(CHECK_COOKIE)?.reveal() ?? '', jar.get(POLICY_COOKIE)?.reveal()));
+    const { cookie, interval } = await readCheckResult(checker);
+    jar.set(CHECK_COOKIE, new Secret(cookie));
+    this.#checkInterval = interval;
+    return this.#http.follow(place.path);
+  }
+
+  #tellChecker(): void {
+    const cookie = this.#http.jar.get(CHECK_COOKIE);
+    if (this.#checker === undefined || cookie === undefined) return;
+    const words = renderSetCookie(cookie.reveal());
+    this.#checker.write(words);
+    if (this.#checkInterval !== undefined) this.#checker.repeat(words, this.#checkInterval);
   }
 
   #credential(cookie: Secret): Credential {

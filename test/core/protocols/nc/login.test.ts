@@ -1,8 +1,10 @@
 /** A log-in at a Network Connect gateway, exchange by exchange: the flows of the specification, and what else gateways do. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
+import type { HelperConnection, HelperRequest } from '../../../../src/core/auth/login-io.ts';
+import { NetworkError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
 import { login } from '../../../../src/core/protocols/nc/login.ts';
+import { fromUtf8, utf8 } from '../../../../src/core/wire/text.ts';
 import { PlayedIo, type PlayedStep, reply } from '../../../support/played-io.ts';
 
 const TARGET = { host: 'vpn.example', port: 443, path: '/' };
@@ -32,11 +34,48 @@ const POSTED = `POST ${LOGIN} tz_offset=&username=alice&password=secret&realm=Us
 const IN = reply(302, '', [to('/dana/home/starter0.cgi'), ...SESSION]);
 const LANDED: PlayedStep = { sent: 'GET /dana/home/starter0.cgi', answer: reply(403) };
 
-async function run(steps: readonly PlayedStep[]) {
-  const io = new PlayedIo(steps);
-  const credential = await login(io, TARGET, 'Agent');
+async function run(steps: readonly PlayedStep[], io = new PlayedIo(steps)) {
+  const credential = await login(io, TARGET, { userAgent: 'Agent', hostname: 'laptop' });
   io.assertFinished(['secret', '499218']);
   return { io, credential };
+}
+
+/** The user's program: it says the same whatever it is told, byte for byte, and ends. */
+class PlayedChecker implements HelperConnection {
+  readonly requests: HelperRequest[] = [];
+  readonly said: string[] = [];
+  repeated: readonly [text: string, every: number] | undefined;
+  readonly #words: string;
+  #at = 0;
+
+  constructor(words: string) {
+    this.#words = words;
+  }
+
+  async read(): Promise<Uint8Array> {
+    if (this.#at === this.#words.length) throw new NetworkError('It has ended.');
+    return utf8(this.#words.charAt(this.#at++));
+  }
+
+  write(bytes: Uint8Array): void {
+    this.said.push(fromUtf8(bytes));
+  }
+
+  repeat(bytes: Uint8Array, every: number): void {
+    this.repeated = [fromUtf8(bytes), every];
+  }
+}
+
+class CheckedIo extends PlayedIo {
+  readonly startHelper: (request: HelperRequest) => Promise<HelperConnection>;
+
+  constructor(steps: readonly PlayedStep[], checker: PlayedChecker) {
+    super(steps);
+    this.startHelper = async (request) => {
+      checker.requests.push(request);
+      return checker;
+    };
+  }
 }
 
 describe('log-in at a Network Connect gateway', () => {
@@ -162,6 +201,42 @@ describe('log-in at a Network Connect gateway', () => {
     await assert.rejects(run([{ sent: 'GET /', answer: reply(200, '<html>applet</html>') }]), PeerMisbehavedError);
     await assert.rejects(run([{ sent: 'GET /', answer: reply(403) }]), PeerRefusedError);
     await assert.rejects(run([{ sent: 'GET /', answer: reply(500) }]), PeerMisbehavedError);
+  });
+
+  it('has the machine checked by the user’s program, and goes on with the cookie that it brings', async () => {
+    const preauth = `${WELCOME}?p=preauth`;
+    const began = ['Set-Cookie', 'DSPREAUTH=before; path=/dana-na/'] as const;
+    const steps: readonly PlayedStep[] = [
+      { sent: 'GET /', answer: reply(302, '', [to(preauth), ['Set-Cookie', 'DSSIGNIN=url_default; path=/dana-na/']]) },
+      { sent: `GET ${preauth}`, answer: reply(200, '<html>applet</html>', [began]) },
+      { sent: `GET ${preauth}`, answer: reply(302, '', [to(`${LOGIN}?loginmode=mode_postAuth`)]) },
+      { sent: `GET ${LOGIN}?loginmode=mode_postAuth`, answer: reply(200, PAGE) },
+      ASKED,
+      { sent: `POST ${LOGIN} ${POSTED.slice(POSTED.indexOf('tz_offset'))}`, answer: IN },
+      LANDED,
+    ];
+    const checker = new PlayedChecker('200\n3\nafter\n600\n\n');
+    const { io } = await run(steps, new CheckedIo(steps, checker));
+    assert.deepEqual(checker.requests, [{ arguments: ['vpn.example'], environment: { TNCC_SHA256: 'PIN=', TNCC_HOSTNAME: 'laptop' } }]);
+    assert.deepEqual(checker.said, ['start\nIC=vpn.example\nCookie=before\nDSSIGNIN=url_default\n', 'setcookie\nCookie=after\n']);
+    assert.deepEqual(checker.repeated, ['setcookie\nCookie=after\n', 600_000]);
+    assert.match(String(io.requests[2]?.headers.find(([name]) => name === 'Cookie')?.[1]), /DSPREAUTH=after/);
+  });
+
+  it('ends where the program says no, or nothing that it may say', async () => {
+    const applet = { sent: 'GET /', answer: reply(200, '<html>applet</html>', [['Set-Cookie', 'DSPREAUTH=1; path=/']]) };
+    for (const [words, error] of [
+      ['500\n', PeerRefusedError],
+      ['200\n3\n\n', PeerMisbehavedError],
+      ['200\n3\na b\n\n', PeerMisbehavedError],
+      ['200\n3\nx\nsoon\n', PeerMisbehavedError],
+      [`200\n${'x'.repeat(2000)}`, PeerMisbehavedError],
+      ['200\n3\n', NetworkError],
+    ] as const) {
+      await assert.rejects(run([applet], new CheckedIo([applet], new PlayedChecker(words))), error, words.slice(0, 20));
+    }
+    const still = { sent: 'GET /', answer: reply(200, '<html>applet</html>') };
+    await assert.rejects(run([], new CheckedIo([applet, still], new PlayedChecker('200\n3\nx\n\n'))), PeerMisbehavedError);
   });
 
   it('takes what it was given to no other server', async () => {

@@ -1,8 +1,10 @@
-// The transcript of spec "Juniper NC", section 10, replayed by hand: by node:tls alone, with nothing of the project.
+// The transcript of spec "Juniper NC", section 10, replayed by hand: by node:tls, node:dgram and node:crypto alone, with nothing of the project.
 //
-//   node nc-transcript.mjs client PORT USER PASSWORD     plays openconnect 9.01 to a gateway
-//   node nc-transcript.mjs gateway CERTIFICATE KEY       plays an appliance; prints its port
+//   node nc-transcript.mjs client PORT USER PASSWORD     plays openconnect 9.01 to a gateway, by TLS
+//   node nc-transcript.mjs gateway CERTIFICATE KEY       plays an appliance that answers by ESP, compressed; prints its port
 import { strict as assert } from 'node:assert';
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { echo, hex, pong, Talk } from './talk.mjs';
@@ -142,18 +144,85 @@ async function tunnel(talk) {
   assert.deepEqual(hello.subarray(2, 7), hex('0004000000'));
   assert.equal(hello.readUInt16LE(7), hello.length - 15);
   assert.deepEqual(hello.subarray(-6), hex('bb0100000000'));
+  const udp = createSocket('udp4');
+  await new Promise((resolve) => udp.bind(0, '127.0.0.1', resolve));
+  talk.socket.once('close', () => udp.close());
+  const port = Buffer.alloc(2);
+  port.writeUInt16BE(udp.address().port);
+  const c2s = { spi: hex('a1b2c3d4'), block: Buffer.from(Array.from({ length: 64 }, (_, i) => i)), next: 0 };
   talk.socket.write(hex('0100 00'));
   talk.socket.write(
-    hex(`3e00 000000000000012d 01000000000000000000 002a 0006 0000000a 0002 00000004 00000578
-      0001 00000014 0001 00000004 0a000002 0002 00000004 ffffff00`),
+    hex(`ba00 000000000000012d 01000000000000000000 00a6 0006 0000000a 0002 00000004 00000578
+      0001 00000014 0001 00000004 0a000002 0002 00000004 ffffff00
+      0008 00000020 0001 00000001 02 0002 00000001 02 0004 00000002 ${port.toString('hex')} 000a 00000004 00000001
+      0007 00000050 0001 00000004 a1b2c3d4 0002 00000040 ${c2s.block.toString('hex')}`),
   );
-  assert.deepEqual(await talk.record(), hex(SETTINGS));
+  // Settings and keys in one record (spec 6.5).
+  const answer = await talk.record();
+  assert.deepEqual(answer.subarray(0, 2), hex('8e00'));
+  assert.deepEqual(answer.subarray(2, 38), hex(SETTINGS).subarray(2));
+  assert.deepEqual(answer.subarray(38, 70), hex('000000000000012e 01000000010000000000 0056 0007 00000050 0001 00000004'));
+  const s2c = { spi: answer.subarray(70, 74), block: answer.subarray(80), next: 0 };
+  const payloads = [];
+  let wake = () => {};
+  udp.on('message', (datagram, from) => {
+    payloads.push({ ...opened(datagram, c2s), from });
+    wake();
+  });
+  const payload = async () => {
+    while (payloads.length === 0) await new Promise((resolve) => (wake = resolve));
+    return payloads.shift();
+  };
+  let from;
+  for (let probe = 0; probe < 2; probe++) {
+    const asked = await payload();
+    assert.deepEqual([asked.sequence, asked.nextHeader, asked.payload], [probe, 4, hex('00')]);
+    from = asked.from;
+    udp.send(sealed(hex('00'), 4, s2c), from.port, from.address);
+  }
+  // A ping waits until the client wants packets by ESP (spec 6.7), and comes back compressed (spec "ESP", section 6).
+  let held;
   for (;;) {
     const record = await talk.record();
+    if (record.equals(hex('2100 000000000000012f 01000000010000000000 000d 0006 00000007 0001 00000001 01'))) break;
     assert.deepEqual(record.subarray(2, 20), hex('000000000000012c 01000000010000000000'));
-    const packet = record.subarray(22);
-    assert.equal(record.readUInt16BE(20), packet.length);
-    const answer = pong(packet);
-    if (answer !== undefined) talk.sendPacket(answer, '01000000000000000000');
+    held = record.subarray(22);
+    assert.equal(record.readUInt16BE(20), held.length);
   }
+  for (;;) {
+    const packet = held ?? (await payload()).payload;
+    held = undefined;
+    const echoed = pong(packet);
+    if (echoed === undefined) continue;
+    const literals = Buffer.concat([Buffer.from([17 + echoed.length]), echoed, hex('110000')]);
+    assert.ok(echoed.length < 238);
+    udp.send(sealed(literals, 5, s2c), from.port, from.address);
+  }
+}
+
+/** RFC 4303 with AES-128-CBC and HMAC-SHA1-96; the keys lie side by side in the block. */
+function opened(datagram, { spi, block }) {
+  const end = datagram.length - 12;
+  assert.deepEqual(datagram.subarray(0, 4), spi);
+  assert.deepEqual(
+    createHmac('sha1', block.subarray(16, 36)).update(datagram.subarray(0, end)).digest().subarray(0, 12),
+    datagram.subarray(end),
+  );
+  const decipher = createDecipheriv('aes-128-cbc', block.subarray(0, 16), datagram.subarray(8, 24)).setAutoPadding(false);
+  const plain = Buffer.concat([decipher.update(datagram.subarray(24, end)), decipher.final()]);
+  const padding = plain[plain.length - 2];
+  const payload = plain.subarray(0, plain.length - 2 - padding);
+  for (let i = 0; i < padding; i++) assert.equal(plain[payload.length + i], i + 1);
+  return { sequence: datagram.readUInt32BE(4), nextHeader: plain[plain.length - 1], payload };
+}
+
+function sealed(payload, nextHeader, sa) {
+  const padding = 15 - ((payload.length + 1) % 16);
+  const plain = Buffer.concat([payload, Buffer.from(Array.from({ length: padding }, (_, i) => i + 1)), Buffer.from([padding, nextHeader])]);
+  const sequence = Buffer.alloc(4);
+  sequence.writeUInt32BE(sa.next++);
+  const iv = randomBytes(16);
+  const cipher = createCipheriv('aes-128-cbc', sa.block.subarray(0, 16), iv).setAutoPadding(false);
+  const body = Buffer.concat([sa.spi, sequence, iv, cipher.update(plain), cipher.final()]);
+  return Buffer.concat([body, createHmac('sha1', sa.block.subarray(16, 36)).update(body).digest().subarray(0, 12)]);
 }

@@ -41,6 +41,7 @@ export class TinyEspEngine {
 
   /** A packet into `[next header][payload]`; undefined if it is not authentic, or came before. */
   open(datagram: Uint8Array): Uint8Array | undefined {
+    if (datagram.length < 4) return undefined;
     const spi = new DataView(datagram.buffer, datagram.byteOffset).getUint32(0);
     const opener = this.#openers.find(({ sa }) => sa.spi === spi);
     if (opener === undefined) return undefined;

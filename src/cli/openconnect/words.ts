@@ -113,7 +113,12 @@ const WORDS: Readonly<Record<string, Wording>> = {
   },
   'connect header': { level: 2, text: '{name}: {value}' },
   'tunnel failed': { level: 0, text: 'Creating SSL connection failed', isBare: true },
-  'stream up': { level: 1, text: 'CSTP connected. DPD {dpd}, Keepalive {keepalive}' },
+  'stream up': {
+    level: 1,
+    // CSTP is AnyConnect's, and says times; the others' streams have none.
+    text: ({ dpd, keepalive, mtu }) =>
+      dpd === undefined ? `SSL tunnel connected. MTU ${mtu ?? ''}` : `CSTP connected. DPD ${dpd}, Keepalive ${keepalive ?? ''}`,
+  },
   'datagram up': {
     level: 1,
     text: ({ cipherSuite }) =>

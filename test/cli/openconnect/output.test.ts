@@ -133,6 +133,7 @@ describe('words', () => {
       'Established DTLS connection (using Sallyport). Ciphersuite DTLSv1.2-X.',
     );
     assert.equal(words('datagram up', { cipherSuite: 'ESP-AES-256-CBC-SHA256' }), 'ESP session established with server');
+    assert.equal(words('stream up', { mtu: 1400 }), 'SSL tunnel connected. MTU 1400');
     assert.equal(words('in background', { pid: 7 }), 'Continuing in background; pid 7');
     assert.equal(words('reconnect waiting', { seconds: 10, remaining: 300 }), 'sleep 10s, remaining timeout 300s');
     assert.equal(words('script failed', { script: 'exit 3', status: 3 }), "Script 'exit 3' returned error 3");

@@ -58,11 +58,12 @@ export class ClientEsp {
   /** What the gateway's keys are answered; they hold from now on. Undefined: it has sent too many. */
   answer(offer: KeyBlock, now: Millis): { readonly payload: Uint8Array; readonly isFirst: boolean } | undefined {
     if (!this.#answers.allows(now)) return undefined;
-    const { crypto, terms } = this.#options;
+    const { crypto, log, terms } = this.#options;
     this.#spi = this.#spi === undefined ? newSpi(crypto) : nextSpi(this.#spi);
     const own = newKeyBlock(crypto, this.#spi);
     const keys = { outbound: keysOf(offer, terms.algorithms), inbound: keysOf(own, terms.algorithms) };
     const isFirst = this.#associations === undefined;
+    if (!isFirst) log.log('debug', 'datagram rekey');
     if (this.#associations === undefined) this.#associations = new EspAssociations(crypto, keys);
     else if (this.#side === undefined) this.#associations.rekey(keys, now);
     else this.#side.rekey(keys, now);

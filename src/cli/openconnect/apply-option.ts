@@ -102,8 +102,11 @@ const forceDpd = act((wishes, value) => {
   else delete wishes.forceDpd;
 });
 
-/** Nothing of ours depends on its value. */
-const withoutEffect = act(() => undefined);
+const hostCheckInterval = act((wishes, value) => {
+  const seconds = numberOf(value);
+  if (seconds > 0) wishes.hostCheckInterval = seconds * 1000;
+  else delete wishes.hostCheckInterval;
+});
 
 const authMethods = (key: 'httpAuth' | 'proxyAuth', known: readonly HttpAuthMethod[]) =>
   act((wishes, value) => {
@@ -316,7 +319,7 @@ const ACTIONS: Readonly<Record<Exclude<OptionName, NotBuiltOption>, Action>> = {
 
   'csd-user': user('hostCheckUser'),
   'csd-wrapper': text('hostCheckWrapper'),
-  'force-trojan': withoutEffect,
+  'force-trojan': hostCheckInterval,
 
   'no-xmlpost': flag('xmlPost', false),
   'no-http-keepalive': act((wishes, _value, context) => {

@@ -18,7 +18,7 @@ export interface LoadedCredentials {
 }
 
 export function clientSettings(settings: Settings, credentials: LoadedCredentials): ClientSettings {
-  const { server, protocol, trust, connection, tunnel, identity: client, login } = settings;
+  const { server, protocol, trust, connection, tunnel, identity: client, login, hostCheck } = settings;
   const { identity, userIdentity, bearerToken } = credentials;
   const { mobile, userAgent, chosenUserAgent, chosenVersion, os, localHostname } = client;
   return {
@@ -42,6 +42,7 @@ export function clientSettings(settings: Settings, credentials: LoadedCredential
       ...(tunnel.mtu !== undefined && { mtu: tunnel.mtu }),
       ...(tunnel.baseMtu !== undefined && { baseMtu: tunnel.baseMtu }),
       ...(tunnel.forceDpd !== undefined && { dpd: tunnel.forceDpd }),
+      ...(hostCheck.interval !== undefined && { hostReportInterval: hostCheck.interval }),
       // UDP cannot follow through a proxy (spec "AnyConnect", section 7.9).
       usesDatagrams: tunnel.udp && connection.proxy === undefined,
       datagramCiphers: datagramCiphers(settings),

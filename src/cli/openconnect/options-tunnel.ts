@@ -208,7 +208,8 @@ export const TUNNEL_OPTIONS = [
     name: 'force-trojan',
     argument: 'SECONDS',
     group: 'host-check',
-    meaning: 'Accepted, without effect: no gateway of this protocol repeats the host check',
+    meaning: 'Time between host reports',
+    details: ['With gp, where the gateway wants such: the tunnel is opened anew for each.'],
   },
 
   {

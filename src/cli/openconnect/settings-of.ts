@@ -111,7 +111,7 @@ export async function settingsOf(
       ...given({ interface: wishes.interface }),
     },
     identity: identityOf(wishes, context),
-    hostCheck: given({ user: wishes.hostCheckUser, wrapper: wishes.hostCheckWrapper }),
+    hostCheck: given({ user: wishes.hostCheckUser, wrapper: wishes.hostCheckWrapper, interval: wishes.hostCheckInterval }),
     process: { background: wishes.background, ...given({ pidFile: wishes.pidFile, setuid: wishes.setuid }) },
     messages: {
       level: wishes.dumpHttpTraffic && wishes.level < 2 ? 2 : wishes.level,

@@ -142,6 +142,8 @@ export type OperatingSystem = (typeof OPERATING_SYSTEMS)[number];
 export interface HostCheckSettings {
   readonly user?: SystemUser;
   readonly wrapper?: string;
+  /** Between reports on this machine, where the gateway wants them. */
+  readonly interval?: Millis;
 }
 
 export interface ProcessSettings {

@@ -82,6 +82,7 @@ export interface Wishes {
 
   hostCheckUser?: SystemUser;
   hostCheckWrapper?: string;
+  hostCheckInterval?: Millis;
 
   background: boolean;
   pidFile?: string;

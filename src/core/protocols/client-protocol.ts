@@ -56,6 +56,8 @@ export interface ProtocolSettings {
    * certificates is not spoken.
    */
   readonly datagramCertificateFault?: (gateway: Target, chain: readonly Uint8Array[]) => string | undefined;
+  /** Between reports on this machine to a GlobalProtect gateway that wants them. Default: the vendor's. */
+  readonly hostReportInterval?: Millis;
   /** What a Fortinet portal with a host check is told, where it asks (spec "Fortinet", section 2.7). */
   readonly hostCheckWords?: HostCheckWords;
   /** The VPN resource to use, by its name, where an F5 gateway offers several (spec "F5", section 3). Default: the first. */

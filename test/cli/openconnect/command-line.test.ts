@@ -87,7 +87,7 @@ describe('settings', () => {
     assert.equal(connection.reconnectTimeout, 7000);
     assert.deepEqual(process, { background: true, pidFile: 'F' });
     assert.deepEqual(messages, { level: 1, timestamp: true, syslog: true, dumpHttpTraffic: false });
-    assert.deepEqual(hostCheck, { wrapper: 'W' });
+    assert.deepEqual(hostCheck, { wrapper: 'W', interval: 60_000 });
     assert.equal(trust.caFile, 'C');
     assert.equal(trust.certExpireWarning, 3 * 86_400_000);
   });

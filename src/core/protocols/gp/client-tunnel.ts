@@ -242,7 +242,8 @@ export class GpClientTunnel implements TunnelMachine {
 /** They come with a configuration. */
 const NEEDS_KEYS: CloseReason = { kind: 'renew', message: 'The session’s keys are renewed.' };
 
-function earliest(...times: readonly (Millis | undefined)[]): Millis | undefined {
+/** Undefined: none of these. */
+export function earliest(...times: readonly (Millis | undefined)[]): Millis | undefined {
   const due = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY));
   return due === Number.POSITIVE_INFINITY ? undefined : due;
 }

@@ -13,7 +13,7 @@ import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { tunnelMtu } from '../ppp-client.ts';
 import { reportHost } from './client-host-report.ts';
 import { GpHttp, platformOf } from './client-http.ts';
-import { GpClientTunnel, type GpClientTunnelOptions } from './client-tunnel.ts';
+import { earliest, GpClientTunnel, type GpClientTunnelOptions } from './client-tunnel.ts';
 import { type GpConfiguration, parseConfiguration } from './configuration.ts';
 import { HEADER_LENGTH } from './frame.ts';
 import { CIPHERS, MACS } from './ipsec.ts';
@@ -29,6 +29,7 @@ const DEFAULT_DPD = 10_000;
 
 /** A gateway that wants reports wants one each hour: with a new configuration, a minute before (spec 11). */
 const REPORT_INTERVAL = 3_540_000;
+const MIN_REPORT_INTERVAL = 10_000;
 
 export class GpClient implements ClientProtocol {
   readonly id = 'gp';
@@ -57,7 +58,8 @@ export class GpClient implements ClientProtocol {
     const configuration = await this.#fetchConfiguration(http, cookie, previous);
     const { config, lifetime, tunnelPath } = configuration;
     const isReported = await reportHost({ io, http, client, clientVersion: this.#version, cookie, config });
-    const renewAfter = isReported ? Math.min(configuration.renewAfter ?? REPORT_INTERVAL, REPORT_INTERVAL) : configuration.renewAfter;
+    const reportAfter = isReported ? Math.max(this.#settings.hostReportInterval ?? REPORT_INTERVAL, MIN_REPORT_INTERVAL) : undefined;
+    const renewAfter = earliest(configuration.renewAfter, reportAfter);
     return new GpClientTunnel({
       ...{ crypto, log, dpd, config, request: tunnelRequest(tunnelPath, cookie) },
       ...this.#esp(configuration, io.connection().remote.address),

@@ -64,7 +64,7 @@ export class GpEspTunnel implements TunnelMachine {
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     if (this.#isClosed) return;
     this.#side.receive(path, bytes, now, out);
-    if (path === this.#side.path) this.#heardAt = now;
+    if (path === this.#side.path) this.#heardAt = now; // what is forged counts too: it does no more than put off the end
     this.#settle(now, out);
   }
 

@@ -72,7 +72,10 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     usesDatagrams = true,
     mtu = 1380,
     engine = false,
+    reportInterval,
   }: {
+    /** The gateway wants reports, and the user says how often. */
+    readonly reportInterval?: number;
     readonly engine?: boolean;
     readonly seed?: number;
     /** The gateway offers ESP. */
@@ -92,6 +95,7 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
         httpAuth: [],
         compression: 'none',
       },
+      ...(reportInterval !== undefined && { hostReportInterval: reportInterval }),
       ...{ wantsIpv6: true, usesDatagrams, datagramCiphers: { allowsLegacy: false } },
     });
     const asked = PAIR_TERMS.gatewayIpv4 ?? assert.fail();
@@ -103,7 +107,7 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
       },
       {
         sent: `POST /ssl-vpn/hipreportcheck.esp client-role=global-protect-full&${COOKIE}&client-ip=10.77.0.50&client-ipv6=fd77%3A%3A2&md5=${LABEL}`,
-        answer: reply(200, '<response><hip-report-needed>no</hip-report-needed></response>'),
+        answer: reply(200, `<response><hip-report-needed>${reportInterval === undefined ? 'no' : 'yes'}</hip-report-needed></response>`),
       },
     ]);
     const credential = { gateway: { host: 'vpn.example', port: 443, path: '/' }, pin: '', cookie: new Secret(COOKIE) };
@@ -213,6 +217,19 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
       assert.equal(expected.opens(new Uint8Array(100).fill(7)), false);
     });
   }
+
+  it('is opened anew for a report where the gateway wants such, as often as the user says, and not in circles', async () => {
+    for (const [reportInterval, closedAt] of [
+      [20_000, 20_000],
+      [1, 10_000],
+      [3_540_000, 540_000],
+    ] as const) {
+      const pair = await open({ esp: OFFER, reportInterval });
+      pair.start(5000);
+      pair.clock.runUntil(() => pair.client.closed !== undefined, 600_000);
+      assert.deepEqual([pair.clock.now, pair.client.closed?.kind], [closedAt, 'renew']);
+    }
+  });
 
   it('is opened anew a minute before its keys are over, and is forgotten by a gateway whose client is gone', async () => {
     const renewed = await open({ esp: OFFER });

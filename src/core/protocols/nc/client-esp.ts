@@ -7,11 +7,9 @@ import type { CryptoProvider } from '../../crypto/provider.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
 import { algorithmsText, type EspAlgorithms, type KeyBlock, keysOf, newKeyBlock, weaknessOf } from '../../esp/key-block.ts';
-import { espCapacity } from '../../esp/packet.ts';
 import { newSpi, nextSpi } from '../../esp/spi.ts';
 import { zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';
-import { MAX_RESERVE } from '../../tunnel/layer.ts';
 import type { TunnelSink } from '../../tunnel/machine.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { type EspOffer, type EspTerms, parseKeys } from './esp-terms.ts';
@@ -95,7 +93,7 @@ export class ClientEsp {
           dpd,
           takesLzo: true,
         },
-        ...{ tunnelMtu: Math.min(tunnelMtu, espCapacity(MAX_RESERVE, algorithms.mac)), log },
+        ...{ tunnelMtu, log },
         ...{ port: this.#terms.port, cipherSuite: algorithmsText(algorithms) },
       },
       now,

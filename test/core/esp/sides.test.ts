@@ -339,6 +339,19 @@ describe('ESP beside a stream', () => {
     assert.equal(answers.length, 1);
   });
 
+  it('is not kept from another flow by what is said of the one before', () => {
+    const pair = new Pair({ engines: [true, true] });
+    pair.clock.advance(100);
+    pair.isOpen = false;
+    pair.clock.runUntil(() => pair.opens === 2, 60_000);
+    pair.isOpen = true;
+    const { client, clock } = pair;
+    const [before = assert.fail()] = client.paths;
+    client.turn((machine, out) => machine.notice(before, { type: 'unreachable' }, clock.now, out));
+    clock.advance(1000);
+    assert.equal(pair.states, 'established established');
+  });
+
   it('does not take what an engine heard long ago for a sign of life', () => {
     const pair = new Pair({ engines: [false, true] });
     pair.clock.advance(100);

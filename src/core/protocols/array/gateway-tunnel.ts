@@ -75,7 +75,7 @@ export class ArrayGatewayTunnel implements TunnelMachine {
     const { ipv6: _, ...config } = terms.config;
     this.#log = log;
     this.#config = config;
-    this.#keepalive = terms.times.dpd ?? DEFAULT_KEEPALIVE;
+    this.#keepalive = terms.times.dpd || DEFAULT_KEEPALIVE; // 0: off, which this protocol has no word for
     const sources = innerSources({ ...terms, config });
     const filter = new SourceFilter(sources);
     const admits = (packet: Packet) => filter.allows(packet);

@@ -90,9 +90,8 @@ export class GpEspTunnel implements TunnelMachine {
     const { path } = this.#side;
     if (path === undefined) return;
     this.#sentAt = now;
-    const send = (part: Packet) => void this.#side.send(part, now, out);
-    if (packet.end - packet.start <= this.#mtu) send(packet);
-    else this.#tooBig.handle(packet, this.#mtu, now, out.on(path), send);
+    if (packet.end - packet.start <= this.#mtu) this.#side.send(packet, now, out);
+    else this.#tooBig.handle(packet, this.#mtu, now, out.on(path), (fragment) => void this.#side.send(fragment, now, out));
   }
 
   nextTimeout(): Millis | undefined {

@@ -3,7 +3,6 @@
  *
  * Read first: spec "GlobalProtect", sections 2, 3, 9, 10, 12 and 14. There is no portal here, which clients are told, and then come to the gateway.
  */
-
 import { EspReceiver } from '../../esp/packet.ts';
 import { tunnelIdOf } from '../../esp/spi.ts';
 import { parseForm } from '../../http/form-urlencoded.ts';

@@ -10,13 +10,12 @@
 import { NetworkError, SallyportError } from '../../errors.ts';
 import { renderResponse } from '../../http/render.ts';
 import type { Logger } from '../../log.ts';
-import { innerSources } from '../../ppp/gateway-terms.ts';
 import { PEER_DEAD } from '../../tunnel/keepalive.ts';
 import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
-import { SourceFilter } from '../../tunnel/source-filter.ts';
+import { innerSources, SourceFilter } from '../../tunnel/source-filter.ts';
 import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
 import { streamTraffic } from './carried-packets.ts';

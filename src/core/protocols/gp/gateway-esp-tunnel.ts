@@ -12,9 +12,10 @@ import { PEER_DEAD } from '../../tunnel/keepalive.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
+import { innerSources } from '../../tunnel/source-filter.ts';
 import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import type { IpAddress } from '../../wire/ip-address.ts';
-import { innerSources, tunnelMtu } from './gateway-terms.ts';
+import { tunnelMtu } from './gateway-terms.ts';
 import { cipherSuiteOf, type EspOffer } from './ipsec.ts';
 import { gatewayProbe } from './magic-ping.ts';
 

@@ -14,7 +14,7 @@ import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
-import { SourceFilter } from '../../tunnel/source-filter.ts';
+import { innerSources, SourceFilter } from '../../tunnel/source-filter.ts';
 import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
 import { type ClientSettings, parseSettings, renderConfiguration } from './configuration.ts';
@@ -82,8 +82,7 @@ export class NcGatewayTunnel implements TunnelMachine {
     const { ipv6: _, ...config } = terms.config; // the protocol has none
     this.#options = options;
     this.#config = { ...config, mtu: Math.max(terms.linkMtu - OVERHEAD, MIN_MTU_IPV4) };
-    const own = config.ipv4 === undefined ? [] : [{ address: config.ipv4.address, prefix: 32 }];
-    this.#sources = [...own, ...terms.clientNetworks];
+    this.#sources = innerSources({ ...terms, config });
     const filter = new SourceFilter(this.#sources);
     const { datagram, times } = terms;
     // Spec 6.5: not where the connection is IPv6.

@@ -4,9 +4,10 @@
  * Read first: spec "Juniper NC", sections 6.5, 6.7 and 6.8; {@link EspClientSide} for the flow.
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
+import { algorithmsText, type EspAlgorithms } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
-import { algorithmsText, type EspAlgorithms, type KeyBlock, keysOf, newKeyBlock, weaknessOf } from '../../esp/key-block.ts';
+import { type KeyBlock, keysOf, newKeyBlock, weaknessOf } from '../../esp/key-block.ts';
 import { newSpi, nextSpi } from '../../esp/spi.ts';
 import { zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';

@@ -6,9 +6,10 @@
  *   keys of the gateway ─► answer     (before the tunnel: the first; later: a rekey)
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
+import { algorithmsText } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
-import { algorithmsText, type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
+import { type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
 import { newSpi, nextSpi } from '../../esp/spi.ts';
 import { zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';

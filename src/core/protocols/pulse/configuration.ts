@@ -6,7 +6,8 @@
  *   container (container.ts) | [leading blocks] | routes | length, 03000000, attributes
  */
 import { PeerMisbehavedError, UnsupportedError } from '../../errors.ts';
-import { algorithmsOf, CIPHER_IDS, type EspAlgorithms, MAC_IDS } from '../../esp/key-block.ts';
+import type { EspAlgorithms } from '../../esp/algorithms.ts';
+import { algorithmsOf, CIPHER_IDS, MAC_IDS } from '../../esp/key-block.ts';
 import { type InterfaceAddress, MIN_MTU_IPV4, MIN_MTU_IPV6, type TunnelConfig } from '../../tunnel/config.ts';
 import { ConfigReader, type ConfigWarning, MAX_DNS_SERVERS, MAX_NBNS_SERVERS, MAX_SEARCH_DOMAINS } from '../../tunnel/config-values.ts';
 import type { Millis } from '../../tunnel/packet.ts';

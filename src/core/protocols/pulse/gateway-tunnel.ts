@@ -7,7 +7,7 @@
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import type { SallyportError } from '../../errors.ts';
-import type { EspAlgorithms } from '../../esp/key-block.ts';
+import type { EspAlgorithms } from '../../esp/algorithms.ts';
 import type { Logger } from '../../log.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';

@@ -129,7 +129,10 @@ export interface ConfigurationOffer {
   };
 }
 
-/** In the form of before 9.1R14, which every client reads. Routes of IPv4 beyond {@link MAX_ROUTES} have no place in it. Throws {@link UnsupportedError} for what no packet holds. */
+/**
+ * In the form of before 9.1R14, which every client reads. Routes of IPv4 beyond {@link MAX_ROUTES} have no place in it. Throws {@link UnsupportedError} for
+ * what no packet holds.
+ */
 export function renderConfiguration({ config, gatewayIpv4, esp }: ConfigurationOffer): Uint8Array {
   const { ipv4, ipv6 } = config;
   const ofFamily = (family: 4 | 6, networks: readonly Cidr[]) => networks.filter(({ address }) => address.family === family);

@@ -147,8 +147,14 @@ describe('GlobalProtect documents', () => {
     assert.throws(() => parseConfiguration(CONFIGURATION.replace('/ssl-tunnel', 'https://elsewhere /ssl-tunnel')), PeerMisbehavedError);
     assert.throws(() => parseConfiguration(CONFIGURATION.replace(/<ip-address>.*<\/ip-address>/, '')), PeerMisbehavedError);
     assert.throws(() => parseConfiguration('errors getting SSL/VPN config'), PeerRefusedError);
-    const refused = '<response status="error"><error>Invalid authentication cookie</error></response>';
-    assert.throws(() => parseConfiguration(refused), PeerRefusedError);
+  });
+
+  it('are no more for a cookie that is over, and may be had again after any other error (spec 8.2)', () => {
+    const answer = (error: string) => () => parseConfiguration(`<response status="error"><error>${error}</error></response>`);
+    for (const error of ['Invalid authentication cookie', 'Portal name not found', 'Allow Automatic Restoration of SSL VPN is disabled']) {
+      assert.throws(answer(error), PeerRefusedError);
+    }
+    for (const error of ['Assign private IP address failed', 'Some other words']) assert.throws(answer(error), PeerMisbehavedError);
   });
 
   it('configure what a gateway of ours offers', () => {

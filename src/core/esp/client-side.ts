@@ -127,9 +127,11 @@ export class EspClientSide {
 
   /** Other keys, from now on. With both it may begin again where the numbers under those before were lost or used up. */
   rekey(keys: Partial<EspKeyPair>, now: Millis): void {
-    this.#options.associations.rekey(keys, now);
+    const { associations } = this.#options;
+    associations.rekey(keys, now);
     if (!this.#needsKeys || keys.inbound === undefined || keys.outbound === undefined) return;
     this.#needsKeys = false;
+    associations.forgetOld();
     this.#channel = new EspChannel(this.#options, now);
     this.#schedule.offered(now);
   }

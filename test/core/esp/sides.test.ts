@@ -1,6 +1,7 @@
 /** The two ends of ESP beside a stream, on flows that come and go, with and without an engine that carries them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { NetworkError } from '../../../src/core/errors.ts';
 import { EspAssociations, type EspKeyPair } from '../../../src/core/esp/associations.ts';
 import { EspClientSide } from '../../../src/core/esp/client-side.ts';
 import { EspGatewaySide } from '../../../src/core/esp/gateway-side.ts';
@@ -194,6 +195,21 @@ class Pair {
   }
 }
 
+function open(engines: readonly [client: boolean, gateway: boolean]): Pair {
+  const pair = new Pair({ engines });
+  pair.clock.advance(100);
+  return pair;
+}
+
+function pathOf(end: TunnelEnd): TestPath {
+  return end.paths[0] ?? assert.fail('there is none');
+}
+
+function lose(end: TunnelEnd, path: TestPath, now: Millis): void {
+  end.remove(path);
+  end.turn((machine, out) => machine.lost(path, new NetworkError('The socket is gone.'), now, out));
+}
+
 function factsOf(engine: boolean): PathFacts {
   return { local: END, remote: END, engine };
 }
@@ -339,15 +355,42 @@ describe('ESP beside a stream', () => {
     assert.equal(answers.length, 1);
   });
 
+  it('opens nothing a second time where the engine is gone that knew what was seen', () => {
+    const { client, clock, clientSide, crypto, keys } = open([true, false]);
+    const path = pathOf(client);
+    const sender = new EspSender(crypto, keys.inbound);
+    const datagram = new Uint8Array(sender.lengthFor(100));
+    for (let number = 0; number < 50; number++) sender.seal(numberedPacket(7), 4, datagram);
+    client.receive(path, datagram.slice());
+    lose(client, path, clock.now);
+    clientSide.rekey({ outbound: newKeys(crypto), inbound: newKeys(crypto) }, clock.now);
+    clock.advance(10);
+    client.receive(pathOf(client), datagram.slice());
+    assert.equal(client.delivered.length, 1);
+  });
+
+  it('begins again at a gateway whose engine has lost the flow once both directions have other keys', () => {
+    const pair = open([false, true]);
+    const { gateway, gatewaySide, clientSide, clock, crypto } = pair;
+    lose(gateway, pathOf(gateway), clock.now);
+    const [outbound, inbound] = [newKeys(crypto), newKeys(crypto)];
+    gatewaySide.rekey({ inbound: outbound }, clock.now);
+    clientSide.rekey({ outbound, inbound }, clock.now);
+    clock.advance(25_000);
+    assert.equal(gatewaySide.path, undefined, 'it has numbers for one direction alone');
+    gatewaySide.rekey({ outbound: inbound }, clock.now);
+    clock.advance(60_000);
+    assert.equal(pair.states, 'established established');
+    assert.deepEqual(pair.exchange(0, 5), [ALL, ALL]);
+  });
+
   it('is not kept from another flow by what is said of the one before', () => {
-    const pair = new Pair({ engines: [true, true] });
-    pair.clock.advance(100);
+    const pair = open([true, true]);
     pair.isOpen = false;
     pair.clock.runUntil(() => pair.opens === 2, 60_000);
     pair.isOpen = true;
     const { client, clock } = pair;
-    const [before = assert.fail()] = client.paths;
-    client.turn((machine, out) => machine.notice(before, { type: 'unreachable' }, clock.now, out));
+    client.turn((machine, out) => machine.notice(pathOf(client), { type: 'unreachable' }, clock.now, out));
     clock.advance(1000);
     assert.equal(pair.states, 'established established');
   });

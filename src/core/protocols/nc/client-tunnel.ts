@@ -251,7 +251,8 @@ export class NcClientTunnel implements TunnelMachine {
     const { esp: wishes, log } = this.#options;
     if (wishes === undefined || offer === undefined) return undefined;
     // Spec 6.5: not where the connection is IPv6.
-    const problem = remote.address.family === 6 ? 'the gateway is reached by IPv6' : weaknessOf(offer.terms.algorithms, wishes.allowsLegacy);
+    const problem =
+      remote.address.family === 6 ? 'the gateway is reached by IPv6' : weaknessOf(offer.terms.algorithms, wishes.allowsLegacy);
     if (problem === undefined) return new ClientEsp({ ...wishes, log, offer, tunnelMtu: config.mtu }, now);
     log.log('info', 'datagram disabled', { reason: problem });
     return undefined;

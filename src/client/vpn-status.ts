@@ -1,6 +1,7 @@
 /** What a person or a program may ask about a connection, as plain data: the library hands it out, other processes get it as JSON. */
 import { PeerMisbehavedError } from '../core/errors.ts';
 import type { SessionState } from '../core/session/session-machine.ts';
+import type { Path } from '../core/tunnel/machine.ts';
 
 /** How far a connection is. */
 export type VpnState = SessionState['name'];
@@ -16,8 +17,16 @@ export const VPN_STATES: readonly VpnState[] = [
   'closed',
 ];
 
+const TRANSPORTS = ['dtls', 'esp', 'tls'] as const;
+
 /** What carries the packets. */
-export type Transport = 'dtls' | 'tls';
+export type Transport = (typeof TRANSPORTS)[number];
+
+/** Of a path, whose cipher tells what goes by UDP. */
+export function transportOf(path: Path['kind'], cipherSuite: string | undefined): Transport {
+  if (path === 'stream') return 'tls';
+  return cipherSuite?.startsWith('ESP-') === true ? 'esp' : 'dtls';
+}
 
 export interface VpnStatus {
   readonly state: VpnState;
@@ -73,7 +82,7 @@ export function parseVpnStatus(value: unknown): VpnStatus {
     addresses: fields.texts('addresses'),
     ...fields.optionalTexts('user', 'device', 'cipherSuite', 'upSince', 'expiresAt'),
     ...(fields.has('mtu') && { mtu: fields.number('mtu') }),
-    ...(fields.has('transport') && { transport: fields.oneOf('transport', ['dtls', 'tls'] as const) }),
+    ...(fields.has('transport') && { transport: fields.oneOf('transport', TRANSPORTS) }),
     ...(reconnecting !== undefined && {
       reconnecting: { since: reconnecting.text('since'), ...reconnecting.optionalTexts('nextTryAt') },
     }),

@@ -48,7 +48,7 @@ import type { UserspaceNetwork } from './userspace-network.ts';
 import { type ClientSettings, VpnClient } from './vpn-client.ts';
 import { type DispatcherOptions, type FetchInit, type FetchInput, type FetchResponse, VpnFetch } from './vpn-fetch.ts';
 import type { VpnSession } from './vpn-session.ts';
-import type { Transport, VpnState, VpnStatus } from './vpn-status.ts';
+import { type Transport, transportOf, type VpnState, type VpnStatus } from './vpn-status.ts';
 import { wallClock } from './wall-clock.ts';
 
 /** What a connection tells while it lives. */
@@ -70,8 +70,6 @@ export interface VpnEvents {
 
 /** Between looks at the traffic. */
 const RATE_INTERVAL: Millis = 1_000;
-
-const TRANSPORTS: Readonly<Record<Path['kind'], Transport>> = { stream: 'tls', datagram: 'dtls' };
 
 export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpNetwork {
   /** Resolves with how it ended, when everything is undone. Never rejects. */
@@ -202,7 +200,7 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpN
         each === undefined ? [] : each.prefix === undefined ? formatIp(each.address) : formatCidr({ ...each, prefix: each.prefix }),
       ),
       ...(config !== undefined && { mtu: config.mtu }),
-      ...(this.#path !== undefined && !isLost && { transport: TRANSPORTS[this.#path] }),
+      ...(this.#path !== undefined && !isLost && { transport: transportOf(this.#path, cipherSuite) }),
       ...(cipherSuite !== undefined && !isLost && { cipherSuite }),
       ...(this.#upSince !== undefined && { upSince: this.#upSince.toISOString() }),
       ...(config?.expiresAt !== undefined && { expiresAt: wallClock(config.expiresAt).toISOString() }),
@@ -329,7 +327,7 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpN
     });
     session.on('path', (kind) => {
       this.#path = kind;
-      this.emit('transport', TRANSPORTS[kind]);
+      this.emit('transport', transportOf(kind, session.status()?.[kind].cipherSuite));
     });
     session.on('state', ({ name }) => {
       if (name === 'up') this.#isUp();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { parseVpnStatus, VPN_STATES, type VpnStatus } from '../../src/client/vpn-status.ts';
+import { parseVpnStatus, transportOf, VPN_STATES, type VpnStatus } from '../../src/client/vpn-status.ts';
 import { PeerMisbehavedError } from '../../src/core/errors.ts';
 import { toleratingOwnErrors } from '../support/own-errors.ts';
 
@@ -15,7 +15,7 @@ const statuses: fc.Arbitrary<VpnStatus> = fc.record(
     device: text,
     addresses: fc.array(text, { maxLength: 3 }),
     mtu: fc.nat(65_535),
-    transport: fc.constantFrom('dtls' as const, 'tls' as const),
+    transport: fc.constantFrom('dtls' as const, 'esp' as const, 'tls' as const),
     cipherSuite: text,
     upSince: text,
     expiresAt: text,
@@ -35,6 +35,13 @@ const sample: VpnStatus = {
 describe('the status of a connection', () => {
   it('is read back as it was sent', () => {
     fc.assert(fc.property(statuses, (status) => assert.deepEqual(parseVpnStatus(JSON.parse(JSON.stringify(status))), status)));
+  });
+
+  it('names what goes by UDP as its cipher does', () => {
+    assert.equal(transportOf('datagram', 'ESP-AES-256-CBC-SHA256'), 'esp');
+    assert.equal(transportOf('datagram', 'DTLSv1.2-PSK_WITH_AES_256_GCM_SHA384'), 'dtls');
+    assert.equal(transportOf('datagram', undefined), 'dtls');
+    assert.equal(transportOf('stream', 'TLSv1.3-TLS_AES_256_GCM_SHA384'), 'tls');
   });
 
   it('says nothing that is not expected', () => {

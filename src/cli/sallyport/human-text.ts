@@ -40,9 +40,14 @@ export function clockText(duration: Millis): string {
   return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }
 
-/** `DTLS 1.2, AES-256-GCM` of `DTLSv1.2-PSK_WITH_AES_256_GCM_SHA384`; the transport's name alone where the suite is not known. */
+/**
+ * `DTLS 1.2, AES-256-GCM` of `DTLSv1.2-PSK_WITH_AES_256_GCM_SHA384`, `ESP, AES-256-CBC` of `ESP-AES-256-CBC-SHA256`; the transport's name alone where the
+ * suite is not known.
+ */
 export function transportText(transport: Transport, cipherSuite: string | undefined): string {
   const name = transport.toUpperCase();
+  const ofEsp = /^ESP-(AES-\d+-CBC)-/.exec(cipherSuite ?? '')?.[1];
+  if (ofEsp !== undefined) return `${name}, ${ofEsp}`;
   const [, version, suite = ''] = /^D?TLSv(\d(?:\.\d)?)-(.+)$/.exec(cipherSuite ?? '') ?? [];
   if (version === undefined) return cipherSuite === undefined ? name : `${name}, ${cipherSuite}`;
   const [, cipher, bits, mode] = /(AES)_(\d+)_(GCM|CBC|CCM)/.exec(suite) ?? [];

@@ -22,7 +22,7 @@ export function manPage(): string {
 }
 
 const DESCRIPTION = [
-  'Logs in to a VPN gateway (AnyConnect and ocserv, Fortinet, F5, GlobalProtect, Network Connect, Array, Pulse), carries packets over DTLS and TLS, and sets up addresses, routes and DNS.',
+  'Logs in to a VPN gateway (AnyConnect and ocserv, Fortinet, F5, GlobalProtect, Network Connect, Array, Pulse), carries packets over DTLS, ESP and TLS, and sets up addresses, routes and DNS.',
   'All of that is put back when the connection ends; after a crash, at the next start or by the command recover.',
   'Passwords, cookies and codes never come from arguments, which every process of the machine can see: they are asked for, or read from standard input.',
 ];

@@ -270,7 +270,7 @@ function addTunnelOptions(command: Command): void {
     .option('--cookie-stdin', 'Do not log in: read what "sallyport login" printed from standard input.')
     .optionsGroup('Tunnel:')
     .addOption(new Option('--mtu <bytes>', 'The largest packet in the tunnel.').argParser(numberBetween(576, 65_535)))
-    .option('--no-udp', 'Use TLS only, never DTLS.')
+    .option('--no-udp', 'Use TLS only, never UDP.')
     .option('--no-ipv6', 'No IPv6 in the tunnel.')
     .addOption(
       new Option('--compression <what>', 'Offer compression, which can give away what is encrypted.')

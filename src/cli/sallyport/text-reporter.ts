@@ -141,8 +141,8 @@ export class TextReporter implements Reporter {
   }
 
   transport(transport: Transport, cipherSuite: string | undefined): void {
-    if (transport === 'dtls') this.say(`Packets go by ${transportText(transport, cipherSuite)} from now on.`);
-    else this.say('The gateway no longer answers by DTLS. Packets go by TLS until it does.');
+    if (transport === 'tls') this.say('The gateway no longer answers by UDP. Packets go by TLS until it does.');
+    else this.say(`Packets go by ${transportText(transport, cipherSuite)} from now on.`);
   }
 
   waiting(wait: Millis, left: Millis): void {

@@ -44,7 +44,7 @@ const WORDS: Readonly<Record<string, string | undefined>> = {
   'choice matches several': 'The gateway has several choices of {field} that begin with "{choice}".',
   'token gives no more codes': 'The gateway did not take the codes of the token.',
   'client certificate refused': 'The gateway did not take the certificate.',
-  'datagram disabled': 'DTLS cannot be used: {reason} Packets go by TLS.',
+  'datagram disabled': 'UDP cannot be used: {reason} Packets go by TLS.',
   'mtu not set': 'The MTU of the interface could not be set to {mtu}: {reason}',
   'host check failed': 'The host check failed: {outcome}',
 

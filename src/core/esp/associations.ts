@@ -61,6 +61,11 @@ export class EspAssociations {
     this.#receiver = new EspReceiver(this.#crypto, inbound);
   }
 
+  /** Nothing is opened any more that was sent before the last change of keys: which numbers were seen under those before, nobody knows. */
+  forgetOld(): void {
+    this.#old = undefined;
+  }
+
   /** Whoever opened the datagram, decrypted in place, with what is in it; undefined: nobody. */
   open(datagram: Uint8Array, now: Millis): EspReceiver | undefined {
     if (this.#receiver.open(datagram)) return this.#receiver;

@@ -10,19 +10,22 @@ import { DecompressedPacket } from '../compress/compressor.ts';
 import { decodeLzo } from '../compress/lzo.ts';
 import { isIpPacket } from '../tunnel/inner-packet.ts';
 import { Keepalive } from '../tunnel/keepalive.ts';
-import type { Layer, LayerSink } from '../tunnel/layer.ts';
+import { type Layer, type LayerSink, MAX_RESERVE } from '../tunnel/layer.ts';
 import type { PathNotice } from '../tunnel/machine.ts';
 import { type Millis, type Packet, packetBytes } from '../tunnel/packet.ts';
 import { SourceFilter } from '../tunnel/source-filter.ts';
 import type { PacketException, TrafficDescription } from '../tunnel/traffic.ts';
 import type { Cidr } from '../wire/ip-address.ts';
 import type { EspAssociations } from './associations.ts';
-import { NEXT_HEADER } from './packet.ts';
+import { espCapacity, NEXT_HEADER } from './packet.ts';
 
 export interface EspPayload {
   readonly bytes: Uint8Array;
   readonly nextHeader: number;
 }
+
+/** The longest payload whose datagram a sink has room for, whatever the MAC. */
+const MAX_PAYLOAD = espCapacity(MAX_RESERVE, 'sha256');
 
 /** Whether a packet goes by ESP, as long as it is short enough. */
 export function goesByEsp(
@@ -30,7 +33,7 @@ export function goesByEsp(
   { tunnelMtu, families }: Pick<EspChannelOptions, 'tunnelMtu' | 'families'>,
 ): boolean {
   const family = (buffer[start] ?? 0) >>> 4 === 4 ? 4 : 6;
-  return end - start <= tunnelMtu && families?.includes(family) !== false;
+  return end - start <= Math.min(tunnelMtu, MAX_PAYLOAD) && families?.includes(family) !== false;
 }
 
 /** What a vendor's ends ask and answer. */
@@ -109,7 +112,7 @@ export class EspChannel implements Layer<EspChannelState> {
 
   send(packet: Packet, now: Millis, out: LayerSink): void {
     const bytes = packetBytes(packet);
-    if (bytes.length > this.#options.tunnelMtu) this.dropped++;
+    if (bytes.length > this.#tunnelMtu) this.dropped++;
     else this.#seal({ bytes, nextHeader: (bytes[0] ?? 0) >>> 4 === 4 ? NEXT_HEADER.ipv4 : NEXT_HEADER.ipv6 }, now, out);
   }
 
@@ -158,13 +161,17 @@ export class EspChannel implements Layer<EspChannelState> {
    * header in front. Undefined: it knows.
    */
   handOver(now: Millis): TrafficDescription | undefined {
-    const { associations, tunnelMtu, innerSources, families, probe } = this.#options;
+    const { associations, innerSources, families, probe } = this.#options;
     if (this.#handedOver === associations.rekeys || (this.#state.name !== 'up' && !this.isHandedOver)) return undefined;
     this.#handedOver = associations.rekeys;
     return {
       ...associations.handOver(now, { families, exceptions: probe.exceptions }),
-      ...{ tunnelMtu, ...(innerSources !== undefined && { innerSources }) },
+      ...{ tunnelMtu: this.#tunnelMtu, ...(innerSources !== undefined && { innerSources }) },
     };
+  }
+
+  get #tunnelMtu(): number {
+    return Math.min(this.#options.tunnelMtu, MAX_PAYLOAD);
   }
 
   #openedByEngine(record: Uint8Array, now: Millis, out: LayerSink): void {
@@ -199,6 +206,10 @@ export class EspChannel implements Layer<EspChannelState> {
   }
 
   #seal({ bytes, nextHeader }: EspPayload, now: Millis, out: LayerSink): void {
+    if (bytes.length > MAX_PAYLOAD) {
+      this.dropped++; // an answer is as long as what is asked, which a peer may make as long as UDP holds
+      return;
+    }
     this.#keepalive.sent(now);
     if (this.isHandedOver) {
       const room = out.reserve(bytes.length + 1);

@@ -46,6 +46,8 @@ export class EspClientSide {
   #probedAt: Millis = 0;
   /** Nothing can be sent under those that there are. */
   #needsKeys = false;
+  /** As {@link settle} has last said it. */
+  #wasUp = false;
 
   constructor(options: EspClientSideOptions, now: Millis) {
     this.#options = options;
@@ -56,11 +58,6 @@ export class EspClientSide {
   /** The path that packets leave by; undefined while they leave by the stream. */
   get path(): Path | undefined {
     return this.#schedule.state.name === 'proven' ? this.#path : undefined;
-  }
-
-  /** What was dropped for being forged, repeated or no packet. */
-  get dropped(): number {
-    return this.#channel.dropped;
   }
 
   /** Whether a flow is this side's: one that it has asked for, or has. */
@@ -120,18 +117,21 @@ export class EspClientSide {
       this.#isOpening = false;
       this.#path = path;
       this.#probedAt = now;
+    } else if (notice.type === 'unreachable') {
+      // Spec 9: it is no reason to end the session, and may be untrue. Of a flow that is being left it says nothing new.
+      if (path === this.#speaking) this.#channel.close();
     } else if (path === this.#path) {
-      if (notice.type === 'unreachable')
-        this.#channel.close(); // spec 9: it is no reason to end the session, and may be untrue
-      else this.#channel.notice(notice);
+      this.#channel.notice(notice);
     }
   }
 
   /** Other keys, from now on. With both it may begin again where the numbers under those before were lost or used up. */
   rekey(keys: Partial<EspKeyPair>, now: Millis): void {
-    this.#options.associations.rekey(keys, now);
+    const { associations } = this.#options;
+    associations.rekey(keys, now);
     if (!this.#needsKeys || keys.inbound === undefined || keys.outbound === undefined) return;
     this.#needsKeys = false;
+    associations.forgetOld();
     this.#channel = new EspChannel(this.#options, now);
     this.#schedule.offered(now);
   }
@@ -179,12 +179,12 @@ export class EspClientSide {
 
   /** To be called after everything else: draws the conclusions. True: whether packets leave by it has changed. */
   settle(now: Millis, out: TunnelSink): boolean {
-    const wasUp = this.#schedule.state.name === 'proven';
-    const isTrying = this.#speaking !== undefined && !wasUp;
+    const isProven = this.#schedule.state.name === 'proven';
+    const isTrying = this.#speaking !== undefined && !isProven;
     if (this.#channel.state.name === 'up' && isTrying) {
       this.#schedule.proven();
       this.#options.log.log('info', 'datagram up', { mtu: this.#options.tunnelMtu, cipherSuite: this.#options.cipherSuite });
-    } else if (wasUp && (this.#channel.state.name === 'dead' || this.#path === undefined || this.#isUsedUp)) {
+    } else if (isProven && (this.#channel.state.name === 'dead' || this.#isUsedUp)) {
       if (this.#isUsedUp) this.#disable('no number is left under these keys');
       else this.#failed('the gateway has been silent too long', now);
       this.#letGo(out);
@@ -195,7 +195,10 @@ export class EspClientSide {
     const path = this.#path;
     const traffic = path !== undefined && this.#engine && this.#moving === undefined ? this.#channel.handOver(now) : undefined;
     if (path !== undefined && traffic !== undefined) out.event({ type: 'traffic', path, traffic });
-    return wasUp !== (this.path !== undefined);
+    const isUp = this.path !== undefined;
+    const hasChanged = isUp !== this.#wasUp;
+    this.#wasUp = isUp;
+    return hasChanged;
   }
 
   status(): PathStatus {

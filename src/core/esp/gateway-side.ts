@@ -41,6 +41,8 @@ export class EspGatewaySide {
   #current: Flow | undefined;
   /** Where the engine is asked to move to. */
   #moving: Flow | undefined;
+  /** Whose numbers were lost with the flow that the engine carried: they need other keys. */
+  readonly #lost = new Set<keyof EspKeyPair>();
   #isActive = false;
   #wasUp = false;
   #heardAt: Millis = 0;
@@ -56,14 +58,21 @@ export class EspGatewaySide {
   /** The keys of both directions are there. What has come under them is opened now. */
   begin(terms: EspGatewayTerms, now: Millis, out: TunnelSink): void {
     this.#terms = terms;
-    this.#channel = new EspChannel({ ...terms, firstProbes: 0, dpd: 0 }, now);
+    this.#channel = newChannel(terms, now);
     const { path, held } = this.#arriving ?? { path: undefined, held: [] };
     if (path !== undefined) for (const bytes of held) this.receive(path, bytes, now, out);
   }
 
-  /** Other keys, from now on. The client may use those before for a while. */
+  /** Other keys, from now on. The client may use those before for a while, but for such whose numbers were lost. */
   rekey(keys: Partial<EspKeyPair>, now: Millis): void {
-    this.#terms?.associations.rekey(keys, now);
+    const terms = this.#terms;
+    if (terms === undefined) return;
+    terms.associations.rekey(keys, now);
+    if (this.#lost.size === 0) return;
+    for (const direction of ['inbound', 'outbound'] as const) if (keys[direction] !== undefined) this.#lost.delete(direction);
+    if (this.#lost.size > 0) return;
+    terms.associations.forgetOld();
+    this.#channel = newChannel(terms, now);
   }
 
   /** The path that packets leave by; undefined while they leave by the stream. */
@@ -109,6 +118,7 @@ export class EspGatewaySide {
     if (path === this.#moving?.path) this.#moving = undefined;
     if (path !== this.#current?.path) return;
     this.#current = undefined;
+    if (this.#channel?.isHandedOver === true) for (const direction of ['inbound', 'outbound'] as const) this.#lost.add(direction);
     this.#log.log('info', 'datagram down', { reason: why.message });
   }
 
@@ -190,4 +200,8 @@ export class EspGatewaySide {
     this.#heardAt = at;
     if (at >= this.#streamAt && now < at + this.#silence) this.#isActive = true;
   }
+}
+
+function newChannel(terms: EspGatewayTerms, now: Millis): EspChannel {
+  return new EspChannel({ ...terms, firstProbes: 0, dpd: 0 }, now);
 }

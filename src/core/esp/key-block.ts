@@ -8,6 +8,7 @@
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { PeerMisbehavedError } from '../errors.ts';
 import type { CbcCipher, EspMac } from '../tunnel/traffic.ts';
+import type { EspAlgorithms } from './algorithms.ts';
 import { ESP_KEY_LENGTHS, ESP_MAC_KEY_LENGTHS, type EspKeys } from './packet.ts';
 
 export const KEY_BLOCK_LENGTH = 64;
@@ -17,11 +18,6 @@ export interface KeyBlock {
   readonly spi: number;
   /** As long as {@link KEY_BLOCK_LENGTH}. */
   readonly bytes: Uint8Array;
-}
-
-export interface EspAlgorithms {
-  readonly cipher: CbcCipher;
-  readonly mac: EspMac;
 }
 
 /** Spec 2.1. */
@@ -49,11 +45,6 @@ export function keysOf({ spi, bytes }: KeyBlock, { cipher, mac }: EspAlgorithms)
 /** Why a client does not use them; undefined: nothing speaks against it. */
 export function weaknessOf({ mac }: EspAlgorithms, allowsLegacy: boolean): string | undefined {
   return mac === 'md5' && !allowsLegacy ? 'the gateway wants MD5, which needs --allow-insecure-crypto' : undefined;
-}
-
-/** For people. */
-export function algorithmsText({ cipher, mac }: EspAlgorithms): string {
-  return `ESP-${cipher.toUpperCase()}-${mac.toUpperCase()}`;
 }
 
 function keyOf<Name extends string>(ids: Readonly<Record<Name, number>>, id: number): Name | undefined {

@@ -8,7 +8,7 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 import { copyOf } from '../wire/copy.ts';
 
 /** The lowest SPI that is not reserved. */
-const MIN_SPI = 0x100;
+export const MIN_SPI = 0x100;
 /** First bytes that a record of DTLS or TLS can have (RFC 7983 §7, and what is to come). */
 const FIRST_TLS_TYPE = 20;
 const LAST_TLS_TYPE = 63;

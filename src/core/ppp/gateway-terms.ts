@@ -5,8 +5,7 @@
  */
 import { MIN_MTU_IPV4, MIN_MTU_IPV6 } from '../tunnel/config.ts';
 import type { SessionTerms } from '../tunnel/session-terms.ts';
-import { SourceFilter } from '../tunnel/source-filter.ts';
-import type { Cidr } from '../wire/ip-address.ts';
+import { innerSources, SourceFilter } from '../tunnel/source-filter.ts';
 import type { PppLinkOptions } from './link-options.ts';
 
 /** What TLS or DTLS, IP and PPP add to a packet at worst, in round figures: 1400 bytes pass where 1500 do. */
@@ -43,12 +42,4 @@ export function gatewayLinkOptions(
     },
     admits: (packet) => filter.allows(packet),
   };
-}
-
-/** Where a client's packets may come from. */
-export function innerSources({ config: { ipv4, ipv6 }, clientNetworks }: SessionTerms): readonly Cidr[] {
-  const own = [ipv4, ipv6].flatMap((lease) =>
-    lease === undefined ? [] : { address: lease.address, prefix: lease.address.bytes.length * 8 },
-  );
-  return [...own, ...clientNetworks];
 }

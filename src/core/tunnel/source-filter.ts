@@ -5,6 +5,7 @@
 import type { Cidr } from '../wire/ip-address.ts';
 import { netmaskOf } from '../wire/ip-address.ts';
 import type { Packet } from './packet.ts';
+import type { SessionTerms } from './session-terms.ts';
 
 /** Where an IPv4 and an IPv6 header have the source address. */
 const SOURCE_OFFSET = { 4: 12, 6: 8 } as const;
@@ -13,6 +14,14 @@ interface Network {
   readonly family: 4 | 6;
   readonly bytes: Uint8Array;
   readonly mask: Uint8Array;
+}
+
+/** Of a session: its own addresses, and the networks behind its client. */
+export function innerSources({ config: { ipv4, ipv6 }, clientNetworks }: Pick<SessionTerms, 'config' | 'clientNetworks'>): readonly Cidr[] {
+  const own = [ipv4, ipv6].flatMap((lease) =>
+    lease === undefined ? [] : { address: lease.address, prefix: lease.address.bytes.length * 8 },
+  );
+  return [...own, ...clientNetworks];
 }
 
 export class SourceFilter {

@@ -1,4 +1,7 @@
-/** Packets for a tunnel that does not hold them: cut where they may be, else answered as a router does, so many a second. */
+/**
+ * Packets for a tunnel that does not hold them: cut where they may be, else answered, so many a second. A gateway is the router in front of a link with an
+ * MTU of its own (RFC 1191 §4, RFC 4443 §3.2).
+ */
 import { tooBig } from '../ip/too-big.ts';
 import { AnswerLimit } from './answer-limit.ts';
 import type { LayerSink } from './layer.ts';

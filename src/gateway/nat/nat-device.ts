@@ -20,6 +20,7 @@ import { packetOf } from '../../core/tunnel/packet.ts';
 import { type Cidr, formatEndpoint, formatIp, type IpAddress } from '../../core/wire/ip-address.ts';
 import { StackDevice } from '../../node/devices/stack-device.ts';
 import type { StackPort } from '../../node/engine/stack-port.ts';
+import { timerWait } from '../../node/timer-wait.ts';
 import { DatagramRoom } from './datagram-room.ts';
 import type { InnerNetwork } from './inner-network.ts';
 import type { NatFigures } from './nat-figures.ts';
@@ -45,9 +46,6 @@ const BURST = 128;
 
 /** Between two words about a limit of this process: a flood must not fill the log. */
 const COMPLAINT_INTERVAL: Millis = 60_000;
-
-/** A longer one fires at once. */
-const MAX_TIMER: Millis = 2 ** 31 - 1;
 
 const REFUSALS: Readonly<Record<Exclude<Route, 'stack' | 'peer' | 'drop'>, OwnError>> = {
   restricted: 'port-unreachable',
@@ -280,7 +278,7 @@ export class NatDevice {
     if (due >= this.#timerDue || due === Number.POSITIVE_INFINITY) return;
     clearTimeout(this.#timer);
     this.#timerDue = due;
-    this.#timer = setTimeout(() => this.#due(), Math.min(Math.max(due - this.#stack.now(), 0), MAX_TIMER)).unref();
+    this.#timer = setTimeout(() => this.#due(), timerWait(due - this.#stack.now())).unref();
   }
 
   #due(): void {

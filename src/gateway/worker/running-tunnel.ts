@@ -18,6 +18,7 @@ import type { DatagramPath } from '../../node/datagram-path.ts';
 import { TunnelDriver } from '../../node/driver/tunnel-driver.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { interfaceMtu } from '../../node/interface-mtu.ts';
+import { timerWait } from '../../node/timer-wait.ts';
 import type { StreamCarrier, TlsStream } from '../../node/tls-stream.ts';
 import type { DisconnectReason, SessionUsage } from '../processes/auth-service.ts';
 import type { ClosingManner, Lease, TunnelEnd, TunnelReport } from '../processes/worker-contract.ts';
@@ -216,7 +217,7 @@ export class RunningTunnel {
       idleTimeout === undefined ? Number.POSITIVE_INFINITY : this.#activeAt + idleTimeout,
       reportInterval === undefined ? Number.POSITIVE_INFINITY : this.#reportedAt + reportInterval,
     );
-    if (due !== Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#watch(), Math.max(due - at, WATCH_INTERVAL));
+    if (due !== Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#watch(), timerWait(Math.max(due - at, WATCH_INTERVAL)));
   }
 
   #closed(reason: CloseReason): void {

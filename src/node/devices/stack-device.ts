@@ -13,6 +13,7 @@ import { IpStack, type IpStackOptions, SECRET_LENGTH } from '../../core/ip/ip-st
 import type { PacketSink } from '../../core/ip/packet-sink.ts';
 import { type Millis, PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../../core/tunnel/packet.ts';
 import type { StackPort } from '../engine/stack-port.ts';
+import { timerWait } from '../timer-wait.ts';
 import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
 export interface StackDeviceOptions extends Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'> {
@@ -39,9 +40,6 @@ const TURN_BYTES = 1024 * 1024;
 
 /** Times that one turn tells sockets of something, if what they do makes more of it. */
 const MAX_ROUNDS = 4;
-
-/** A longer one fires at once: the deadline is looked at again when this one has. */
-const MAX_TIMER: Millis = 2 ** 31 - 1;
 
 export class StackDevice implements PacketDevice {
   readonly stack: IpStack;
@@ -219,7 +217,7 @@ export class StackDevice implements PacketDevice {
         this.#timerDue = Number.POSITIVE_INFINITY;
         this.#turn();
       },
-      Math.min(MAX_TIMER, Math.max(0, Math.ceil(due - now))),
+      timerWait(Math.ceil(due - now)),
     );
     // Who wants the process to live has something else that keeps it alive: the tunnel.
     this.#timer.unref();

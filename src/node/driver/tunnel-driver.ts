@@ -16,6 +16,7 @@ import type { Millis, Packet } from '../../core/tunnel/packet.ts';
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramProblem } from '../datagram-path.ts';
+import { timerWait } from '../timer-wait.ts';
 import type { TlsStream } from '../tls-stream.ts';
 import { type CarriedUse, NO_USE, sumOfUses } from './carried-use.ts';
 import { DatagramEnd } from './datagram-end.ts';
@@ -357,9 +358,10 @@ export class TunnelDriver {
     const due = this.#isClosed ? undefined : this.#machine.nextTimeout();
     // A timer that fires early costs one turn; one that is armed anew for each packet costs more.
     if (due === undefined || due >= this.#timerDue) return;
+    const wait = timerWait(Math.ceil(due - now));
     clearTimeout(this.#timer);
-    this.#timerDue = due;
-    this.#timer = setTimeout(() => this.#timeout(), Math.max(0, Math.ceil(due - now)));
+    this.#timerDue = Math.min(due, now + wait);
+    this.#timer = setTimeout(() => this.#timeout(), wait);
   }
 
   #tellCarried(now: Millis): void {

@@ -53,6 +53,7 @@ describe('numbers for people', () => {
     assert.equal(transportText('tls', 'TLSv1.3-TLS_CHACHA20_POLY1305_SHA256'), 'TLS 1.3, ChaCha20-Poly1305');
     assert.equal(transportText('tls', 'TLSv1-TLS_RSA_WITH_AES_128_CBC_SHA'), 'TLS 1, AES-128-CBC');
     assert.equal(transportText('tls', 'TLSv1.2-NEW_CIPHER'), 'TLS 1.2, NEW_CIPHER');
+    assert.equal(transportText('esp', 'ESP-AES-128-CBC-SHA1'), 'ESP, AES-128-CBC');
     assert.equal(transportText('dtls', 'strange'), 'DTLS, strange');
     assert.equal(transportText('tls', undefined), 'TLS');
   });

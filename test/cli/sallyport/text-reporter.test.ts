@@ -91,8 +91,9 @@ describe('the reports for people', () => {
     const here = scene(false);
     here.reporter.connected(status(), tunnel());
     for (const [expected, say] of [
-      ['The gateway no longer answers by DTLS. Packets go by TLS until it does.', (r) => r.transport('tls', 'TLSv1.3-X')],
+      ['The gateway no longer answers by UDP. Packets go by TLS until it does.', (r) => r.transport('tls', 'TLSv1.3-X')],
       ['Packets go by DTLS 1.2, AES-256-GCM from now on.', (r) => r.transport('dtls', 'DTLSv1.2-PSK_WITH_AES_256_GCM_SHA384')],
+      ['Packets go by ESP, AES-256-CBC from now on.', (r) => r.transport('esp', 'ESP-AES-256-CBC-SHA256')],
       ['The gateway no longer answers. Reconnecting.', (r) => r.lost({ kind: 'path-lost', message: 'The gateway no longer answers' })],
       ['Reconnecting.', (r) => r.lost({ kind: 'renew', message: 'A new connection was asked for.' })],
       ['That did not work. The next try is in 10 s; giving up in 4 min 50 s.', (r) => r.waiting(10_000, 290_000)],

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { CryptoProvider } from '../../../src/core/crypto/provider.ts';
 import { EspAssociations, type EspKeyPair } from '../../../src/core/esp/associations.ts';
-import { EspChannel, type EspChannelOptions } from '../../../src/core/esp/channel.ts';
+import { EspChannel, type EspChannelOptions, type EspProbe } from '../../../src/core/esp/channel.ts';
+import { EspSender } from '../../../src/core/esp/packet.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
 import { fromHex, toHex } from '../../../src/core/wire/text.ts';
@@ -105,6 +106,22 @@ describe('ESP on a UDP flow', () => {
     clock.advance(50);
     assert.deepEqual(gateway.sink.packets, [numberedPacket(5)]);
     assert.equal(gateway.channel.dropped - dropped, 3 + 2 + 1);
+  });
+
+  it('answers nothing that one datagram does not hold, however long a peer makes its question', () => {
+    const crypto = new SeededCrypto(1);
+    const [up, down] = [newKeys(crypto), newKeys(crypto)];
+    const echo: EspProbe = { request: () => assert.fail('it asks nothing'), read: (answer) => ({ answer }) };
+    const associations = new EspAssociations(crypto, { outbound: down, inbound: up });
+    const channel = new EspChannel({ associations, probe: echo, firstProbes: 0, dpd: 0, tunnelMtu: 1400 }, 0);
+    const sender = new EspSender(crypto, up);
+    const sink = new CollectingSink();
+    for (const length of [16_334, 16_335, 65_000]) {
+      const datagram = new Uint8Array(sender.lengthFor(length));
+      sender.seal(new Uint8Array(length), 4, datagram);
+      assert.ok(channel.receive(datagram, 0, sink));
+    }
+    assert.deepEqual([sink.records.length, channel.dropped], [1, 2]);
   });
 
   it('delivers what Juniper has compressed where it is told to, and nothing that is compressed wrongly', () => {

@@ -133,6 +133,16 @@ describe('tunnel driver', { skip: missing('openssl'), timeout: 30_000 }, () => {
     assert.deepEqual(seen, [true, false, true]);
   });
 
+  it('waits no longer than a timer can, however late something is due', ({ mock }) => {
+    const waits: number[] = [];
+    mock.method(globalThis, 'setTimeout', (_run: () => void, wait: number) => void waits.push(wait));
+    const nothing = () => undefined;
+    const machine = Object.assign(new Answerer(), { nextTimeout: () => 2_592_000_000, handleTimeout: nothing }); // thirty days
+    const world = { peer: '', route: () => Promise.resolve(), pathMtu: nothing, now: () => 0 };
+    new TunnelDriver(machine, world, { config: nothing, connected: nothing, up: nothing, closed: nothing }).start();
+    assert.deepEqual(waits, [2_147_483_647]);
+  });
+
   it('tells the machine that keys could not be renewed, which is no loss of the connection', async () => {
     await using t = await driven(new KeyWisher());
     assert.deepEqual(await t.closed, { kind: 'renew', message: 'keys-used-up' });

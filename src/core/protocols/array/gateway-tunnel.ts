@@ -9,16 +9,14 @@
  */
 import { NetworkError, SallyportError } from '../../errors.ts';
 import { renderResponse } from '../../http/render.ts';
-import { tooBig } from '../../ip/too-big.ts';
 import type { Logger } from '../../log.ts';
-import { innerSources } from '../../ppp/gateway-terms.ts';
-import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { PEER_DEAD } from '../../tunnel/keepalive.ts';
 import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
-import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
+import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
-import { SourceFilter } from '../../tunnel/source-filter.ts';
+import { innerSources, SourceFilter } from '../../tunnel/source-filter.ts';
+import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
 import { streamTraffic } from './carried-packets.ts';
 import { renderOptions, renderSettings, TUNNEL_MTU } from './configuration.ts';
@@ -34,8 +32,6 @@ const QUESTION_LIMIT: Millis = 10_000;
 const DEFAULT_KEEPALIVE: Millis = 10_000;
 /** So many intervals of silence, and the client is gone (spec 5.3). */
 const PATIENCE = 3;
-/** Senders that are told of the tunnel's MTU, a second. */
-const MAX_ERRORS = 100;
 
 export interface ArrayGatewayTunnelOptions {
   readonly log: Logger;
@@ -60,7 +56,7 @@ export class ArrayGatewayTunnel implements TunnelMachine {
   readonly #sources: readonly Cidr[];
   readonly #datagramPort: number | undefined;
   readonly #datagrams: GatewayDatagrams;
-  readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
+  readonly #tooBig = new TooBigPackets();
   #state: TunnelState = { name: 'new' };
   #cipherSuite: string | undefined;
   /** The engine can carry the stream. */
@@ -75,7 +71,7 @@ export class ArrayGatewayTunnel implements TunnelMachine {
     const { ipv6: _, ...config } = terms.config;
     this.#log = log;
     this.#config = config;
-    this.#keepalive = terms.times.dpd ?? DEFAULT_KEEPALIVE;
+    this.#keepalive = terms.times.dpd || DEFAULT_KEEPALIVE; // 0: off, which this protocol has no word for
     const sources = innerSources({ ...terms, config });
     const filter = new SourceFilter(sources);
     const admits = (packet: Packet) => filter.allows(packet);
@@ -145,18 +141,10 @@ export class ArrayGatewayTunnel implements TunnelMachine {
   /** A client that gets packets has no reason to ask: silence counts from the last packet either way. */
   send(packet: Packet, now: Millis, out: TunnelSink): void {
     if (this.#state.name !== 'up') return;
+    const { path } = this.#state;
     this.#quietSince = now;
-    if (packet.end - packet.start <= TUNNEL_MTU) {
-      this.#sendWhole(packet, this.#state.path, now, out);
-      return;
-    }
-    // We are the router in front of a link with an MTU of its own.
-    const verdict = tooBig(packetBytes(packet), TUNNEL_MTU);
-    if (verdict.type === 'fragments') {
-      for (const fragment of verdict.packets) this.#sendWhole(packetOf(fragment), this.#state.path, now, out);
-    } else if (verdict.type === 'answer' && this.#errors.allows(now)) {
-      out.on(this.#state.path).packet(packetOf(verdict.packet));
-    }
+    if (packet.end - packet.start <= TUNNEL_MTU) this.#sendWhole(packet, path, now, out);
+    else this.#tooBig.handle(packet, TUNNEL_MTU, now, out.on(path), (fragment) => this.#sendWhole(fragment, path, now, out));
   }
 
   #sendWhole(packet: Packet, stream: Path, now: Millis, out: TunnelSink): void {

@@ -14,7 +14,7 @@ import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { datagramCredentials } from '../datagram-credentials.ts';
 import { PageHttp } from '../page-http.ts';
-import { tunnelMtu } from '../ppp-client.ts';
+import { tunnelMtu } from '../stream-mtu.ts';
 import { login } from './login.ts';
 import { type F5Options, parseOptions } from './options-document.ts';
 import { AS_XML, PATHS } from './paths.ts';

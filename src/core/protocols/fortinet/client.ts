@@ -13,7 +13,7 @@ import type { IpAddress } from '../../wire/ip-address.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { datagramCredentials } from '../datagram-credentials.ts';
-import { tunnelMtu } from '../ppp-client.ts';
+import { tunnelMtu } from '../stream-mtu.ts';
 import { FortinetHttp, USER_AGENT } from './client-http.ts';
 import { type FortinetConfiguration, parseConfiguration } from './configuration.ts';
 import { parseServerHello, renderClientHello } from './dtls-hello.ts';

@@ -10,6 +10,7 @@
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import type { SallyportError } from '../../errors.ts';
+import { algorithmsText } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
 import type { Logger } from '../../log.ts';
@@ -19,7 +20,6 @@ import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { IpAddress } from '../../wire/ip-address.ts';
 import { ClientStream } from './client-stream.ts';
 import type { EspTerms } from './configuration.ts';
-import { cipherSuiteOf } from './ipsec.ts';
 import { clientProbe } from './magic-ping.ts';
 
 export interface GpClientTunnelOptions {
@@ -178,7 +178,7 @@ export class GpClientTunnel implements TunnelMachine {
     if (esp === undefined) return undefined;
     const mtu = () => this.#mtu;
     const options = {
-      ...{ log, dpd, port: esp.port, address: esp.address, cipherSuite: cipherSuiteOf(esp) },
+      ...{ log, dpd, port: esp.port, address: esp.address, cipherSuite: algorithmsText(esp.toGateway) },
       associations: new EspAssociations(crypto, { outbound: esp.toGateway, inbound: esp.toClient }),
       ...{ probe: clientProbe(esp.ping), firstProbes: PROBES },
       // It is known when the flow is.

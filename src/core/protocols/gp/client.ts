@@ -10,7 +10,7 @@ import { DEFAULT_BASE_MTU, datagramOfLink, MIN_BASE_MTU, minTunnelMtu } from '..
 import { formatIp, type IpAddress, sameIp } from '../../wire/ip-address.ts';
 import { printable, utf8 } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
-import { tunnelMtu } from '../ppp-client.ts';
+import { tunnelMtu } from '../stream-mtu.ts';
 import { reportHost } from './client-host-report.ts';
 import { GpHttp, platformOf } from './client-http.ts';
 import { earliest, GpClientTunnel, type GpClientTunnelOptions } from './client-tunnel.ts';

@@ -51,8 +51,19 @@ const PLACEHOLDER = '127.127.127.127';
 /** Spec 8.2: the plain words for a cookie that is not taken. */
 const NO_CONFIGURATION = 'errors getting SSL/VPN config';
 
+/** Spec 8.2: clients do not come again with the cookie. */
+export const NO_SESSION = 'Invalid authentication cookie';
+/** After these neither: whatever else is wrong may pass. */
+const FINAL_ERRORS: readonly string[] = [
+  NO_SESSION,
+  'Portal name not found',
+  'Valid client certificate is required',
+  'Allow Automatic Restoration of SSL VPN is disabled',
+];
+
 /**
- * Throws {@link PeerRefusedError} for a cookie that is not taken, {@link PeerMisbehavedError} and {@link UnsupportedError} for what cannot be used.
+ * Throws {@link PeerRefusedError} for a cookie that is not taken, {@link PeerMisbehavedError} for another error, and with {@link UnsupportedError} for what
+ * cannot be used.
  * @param wantsIpv6 else whatever is said of IPv6 is left out
  */
 export function parseConfiguration(document: Uint8Array | string, wantsIpv6 = true): GpConfiguration {
@@ -61,7 +72,10 @@ export function parseConfiguration(document: Uint8Array | string, wantsIpv6 = tr
   const root = parseXml(text, XML_LIMITS);
   if (root.name !== 'response') throw new PeerMisbehavedError('The gateway answered the request for a configuration with something else.');
   const error = childText(root, 'error');
-  if (error !== undefined) throw new PeerRefusedError(`The gateway gives no configuration: ${error}`);
+  if (error !== undefined) {
+    const message = `The gateway gives no configuration: ${error}`;
+    throw FINAL_ERRORS.includes(error) ? new PeerRefusedError(message) : new PeerMisbehavedError(message);
+  }
   if (BALANCED.some((name) => child(root, name) !== undefined) || childText(root, 'ip-address') === PLACEHOLDER) {
     throw new UnsupportedError('The gateway is a load-balanced one, whose handshake is not known.');
   }

@@ -3,9 +3,7 @@ import type { HttpResponse } from '../../http/message.ts';
 import { renderXml, xmlElement } from '../../markup/xml.ts';
 import { CLOSES, pageAnswer } from '../page-gateway.ts';
 
-/** Spec 8.2: clients do not come again with the cookie. */
-export const NO_SESSION = 'Invalid authentication cookie';
-/** The same for a lease: they may come again. */
+/** Spec 8.2: there is no lease, and clients may come again. */
 export const NO_ADDRESS = 'Assign private IP address failed';
 
 export function xml(body: string): HttpResponse {

@@ -5,6 +5,7 @@
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { NetworkError, type SallyportError } from '../../errors.ts';
+import { algorithmsText } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspGatewaySide } from '../../esp/gateway-side.ts';
 import type { Logger } from '../../log.ts';
@@ -12,10 +13,11 @@ import { PEER_DEAD } from '../../tunnel/keepalive.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
+import { innerSources } from '../../tunnel/source-filter.ts';
 import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import type { IpAddress } from '../../wire/ip-address.ts';
-import { innerSources, tunnelMtu } from './gateway-terms.ts';
-import { cipherSuiteOf, type EspOffer } from './ipsec.ts';
+import { tunnelMtu } from './gateway-terms.ts';
+import type { EspOffer } from './ipsec.ts';
 import { gatewayProbe } from './magic-ping.ts';
 
 /** A client asks after ten seconds in which nothing came. While packets leave for it, it has no reason to say anything. */
@@ -90,9 +92,8 @@ export class GpEspTunnel implements TunnelMachine {
     const { path } = this.#side;
     if (path === undefined) return;
     this.#sentAt = now;
-    const send = (part: Packet) => void this.#side.send(part, now, out);
-    if (packet.end - packet.start <= this.#mtu) send(packet);
-    else this.#tooBig.handle(packet, this.#mtu, now, out.on(path), send);
+    if (packet.end - packet.start <= this.#mtu) this.#side.send(packet, now, out);
+    else this.#tooBig.handle(packet, this.#mtu, now, out.on(path), (fragment) => void this.#side.send(fragment, now, out));
   }
 
   nextTimeout(): Millis | undefined {
@@ -127,7 +128,7 @@ export class GpEspTunnel implements TunnelMachine {
     this.#heardAt = now;
     const associations = new EspAssociations(crypto, { outbound: offer.toClient, inbound: offer.toGateway });
     const sources = { innerSources: innerSources(terms), tunnelMtu: this.#mtu };
-    this.#side.begin({ ...sources, associations, probe: gatewayProbe([asked]), cipherSuite: cipherSuiteOf(offer) }, now, out);
+    this.#side.begin({ ...sources, associations, probe: gatewayProbe([asked]), cipherSuite: algorithmsText(offer.toClient) }, now, out);
   }
 
   /** After whatever happened: by which flow packets leave. */

@@ -1,20 +1,13 @@
-/** What a session's terms mean for both kinds of tunnel: its size, and whose packets are taken. */
+/** What a session's terms mean for both kinds of tunnel: its size, and what is asked in it. */
 import { MIN_MTU_IPV4, MIN_MTU_IPV6 } from '../../tunnel/config.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
-import type { Cidr, IpAddress } from '../../wire/ip-address.ts';
+import type { IpAddress } from '../../wire/ip-address.ts';
 
 /** What TCP, TLS, IP and the frame add at worst, in round figures; ESP adds less. */
 const OVERHEAD = 120;
 
 export function tunnelMtu({ linkMtu, config }: SessionTerms): number {
   return Math.max(linkMtu - OVERHEAD, config.ipv6 === undefined ? MIN_MTU_IPV4 : MIN_MTU_IPV6);
-}
-
-export function innerSources({ config: { ipv4, ipv6 }, clientNetworks }: SessionTerms): readonly Cidr[] {
-  const own = [ipv4, ipv6].flatMap((lease) =>
-    lease === undefined ? [] : { address: lease.address, prefix: lease.address.bytes.length * 8 },
-  );
-  return [...own, ...clientNetworks];
 }
 
 /** What a client asks by ESP whether we are there: our end of the link, in one of its families. */

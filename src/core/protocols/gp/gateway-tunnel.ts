@@ -9,10 +9,11 @@ import { commitBytes } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
+import { innerSources } from '../../tunnel/source-filter.ts';
 import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import { utf8 } from '../../wire/text.ts';
 import { START_TUNNEL } from './frame.ts';
-import { innerSources, tunnelMtu } from './gateway-terms.ts';
+import { tunnelMtu } from './gateway-terms.ts';
 import { StreamLink } from './stream-link.ts';
 
 /** Clients ask every ten seconds; of one that has been silent for two minutes appliances think that it is gone (spec 9.5). */

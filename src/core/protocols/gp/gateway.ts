@@ -3,7 +3,6 @@
  *
  * Read first: spec "GlobalProtect", sections 2, 3, 9, 10, 12 and 14. There is no portal here, which clients are told, and then come to the gateway.
  */
-
 import { EspReceiver } from '../../esp/packet.ts';
 import { tunnelIdOf } from '../../esp/spi.ts';
 import { parseForm } from '../../http/form-urlencoded.ts';
@@ -17,8 +16,8 @@ import type { GatewayConnection, GatewayProtocol, GatewaySession, LeaseWishes, V
 import { cookieOffWire } from '../hex-cookie.ts';
 import { granted, notFound, type PageFront, servePages } from '../page-gateway.ts';
 import { type LoginFields, parseLoginForm, userAgentOf } from '../page-login.ts';
-import { keysLife, renderConfiguration } from './configuration.ts';
-import { failure, NO_ADDRESS, NO_SESSION, notByGet, reportNeeded, success, tunnelRefused, xml } from './gateway-answer.ts';
+import { keysLife, NO_SESSION, renderConfiguration } from './configuration.ts';
+import { failure, NO_ADDRESS, notByGet, reportNeeded, success, tunnelRefused, xml } from './gateway-answer.ts';
 import { GpEspTunnel } from './gateway-esp-tunnel.ts';
 import { parseHostReport, parseReportForm } from './gateway-host-report.ts';
 import { GatewayLogin } from './gateway-login.ts';

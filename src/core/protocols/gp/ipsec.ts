@@ -4,8 +4,9 @@
  * Read first: spec "GlobalProtect", section 10.1. Whatever is wrong with it, the tunnel goes by TLS instead.
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
+import type { EspAlgorithms } from '../../esp/algorithms.ts';
 import { ESP_KEY_LENGTHS, ESP_MAC_KEY_LENGTHS, type EspKeys } from '../../esp/packet.ts';
-import { newSpi } from '../../esp/spi.ts';
+import { MIN_SPI, newSpi } from '../../esp/spi.ts';
 import { child, textOf, type XmlElement, xmlElement } from '../../markup/xml.ts';
 import type { CbcCipher, EspMac } from '../../tunnel/traffic.ts';
 import { fromHex, toHex } from '../../wire/text.ts';
@@ -20,17 +21,6 @@ export interface EspOffer {
   readonly toClient: EspKeys;
 }
 
-/** One cipher and one MAC for both directions. */
-export interface EspAlgorithms {
-  readonly cipher: CbcCipher;
-  readonly mac: EspMac;
-}
-
-/** For people. */
-export function cipherSuiteOf({ toGateway: { cipher, mac } }: EspOffer): string {
-  return `ESP-${cipher}-${mac}`.toUpperCase();
-}
-
 /** Best first, as we ask for them and as we choose; MD5 is neither asked for nor given (spec 17). */
 export const CIPHERS: readonly CbcCipher[] = ['aes-256-cbc', 'aes-128-cbc'];
 export const MACS: readonly EspMac[] = ['sha256', 'sha1'];
@@ -42,8 +32,6 @@ const CIPHER_NAMES: Readonly<Record<string, CbcCipher>> = {
 };
 const MAC_NAMES: Readonly<Record<string, EspMac>> = { sha1: 'sha1', sha256: 'sha256' };
 
-/** Those below are reserved (RFC 4303 §2.1). */
-const MIN_SPI = 0x100;
 const KINDS = { cipher: 'ekey', mac: 'akey' } as const;
 const WAYS = { toGateway: 'c2s', toClient: 's2c' } as const;
 

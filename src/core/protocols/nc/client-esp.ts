@@ -4,20 +4,16 @@
  * Read first: spec "Juniper NC", sections 6.5, 6.7 and 6.8; {@link EspClientSide} for the flow.
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
+import { algorithmsText, type EspAlgorithms } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
-import { algorithmsText, type EspAlgorithms, type KeyBlock, keysOf, newKeyBlock, weaknessOf } from '../../esp/key-block.ts';
-import { espCapacity } from '../../esp/packet.ts';
+import { type KeyBlock, keysOf, newKeyBlock, weaknessOf } from '../../esp/key-block.ts';
 import { newSpi, nextSpi } from '../../esp/spi.ts';
-import { zeroProbe } from '../../esp/zero-probe.ts';
+import { FIRST_ZERO_PROBES, zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';
-import { MAX_RESERVE } from '../../tunnel/layer.ts';
 import type { TunnelSink } from '../../tunnel/machine.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { type EspOffer, type EspTerms, parseKeys } from './esp-terms.ts';
-
-/** Spec "ESP", section 5.1: observed of openconnect. */
-const FIRST_PROBES = 2;
 
 /** The user's wishes. */
 export interface EspWishes {
@@ -32,11 +28,6 @@ export interface ClientEspOptions extends EspWishes {
   readonly log: Logger;
   readonly offer: EspOffer;
   readonly tunnelMtu: number;
-}
-
-/** Why there is no ESP with these algorithms; undefined: there may be. */
-export function espProblem(algorithms: EspAlgorithms, { allowsLegacy }: EspWishes): string | undefined {
-  return weaknessOf(algorithms, allowsLegacy);
 }
 
 export class ClientEsp {
@@ -61,9 +52,9 @@ export class ClientEsp {
    * are for what this end does not speak. Throws {@link PeerMisbehavedError} for what are none.
    */
   renew(payload: Uint8Array, now: Millis, out: TunnelSink): boolean {
-    const { crypto, log } = this.#options;
+    const { crypto, log, allowsLegacy } = this.#options;
     const { keys, algorithms } = parseKeys(payload, this.#algorithms);
-    const problem = algorithms === undefined ? 'its algorithms are not known' : espProblem(algorithms, this.#options);
+    const problem = algorithms === undefined ? 'its algorithms are not known' : weaknessOf(algorithms, allowsLegacy);
     if (algorithms === undefined || problem !== undefined) {
       log.log('warn', 'datagram disabled', { reason: problem });
       this.side.stop(out);
@@ -91,11 +82,11 @@ export class ClientEsp {
         ...{
           associations: new EspAssociations(crypto, pair),
           probe: zeroProbe('client', 4),
-          firstProbes: FIRST_PROBES,
+          firstProbes: FIRST_ZERO_PROBES,
           dpd,
           takesLzo: true,
         },
-        ...{ tunnelMtu: Math.min(tunnelMtu, espCapacity(MAX_RESERVE, algorithms.mac)), log },
+        ...{ tunnelMtu, log },
         ...{ port: this.#terms.port, cipherSuite: algorithmsText(algorithms) },
       },
       now,

@@ -7,6 +7,7 @@
  *          request   hello; status, 301      303, 302; packets
  */
 import { NetworkError, PeerMisbehavedError, PeerRefusedError, SallyportError } from '../../errors.ts';
+import { weaknessOf } from '../../esp/key-block.ts';
 import { ResponseParser } from '../../http/response-parser.ts';
 import type { Logger } from '../../log.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
@@ -14,7 +15,7 @@ import { commitBytes, commitStream } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { joined } from '../../wire/copy.ts';
-import { ClientEsp, type EspWishes, espProblem } from './client-esp.ts';
+import { ClientEsp, type EspWishes } from './client-esp.ts';
 import { parseConfiguration, type ReceivedConfiguration, renderMtu } from './configuration.ts';
 import { renderEspSwitch, renderKeys } from './esp-terms.ts';
 import { KMP_TYPES } from './kmp-message.ts';
@@ -250,7 +251,8 @@ export class NcClientTunnel implements TunnelMachine {
     const { esp: wishes, log } = this.#options;
     if (wishes === undefined || offer === undefined) return undefined;
     // Spec 6.5: not where the connection is IPv6.
-    const problem = remote.address.family === 6 ? 'the gateway is reached by IPv6' : espProblem(offer.terms.algorithms, wishes);
+    const problem =
+      remote.address.family === 6 ? 'the gateway is reached by IPv6' : weaknessOf(offer.terms.algorithms, wishes.allowsLegacy);
     if (problem === undefined) return new ClientEsp({ ...wishes, log, offer, tunnelMtu: config.mtu }, now);
     log.log('info', 'datagram disabled', { reason: problem });
     return undefined;

@@ -9,7 +9,8 @@
  *           ── 302: group 7, 8 ──► ◄─ 302          other keys
  */
 import { PeerMisbehavedError } from '../../errors.ts';
-import { algorithmsOf, CIPHER_IDS, type EspAlgorithms, type KeyBlock, MAC_IDS } from '../../esp/key-block.ts';
+import type { EspAlgorithms } from '../../esp/algorithms.ts';
+import { algorithmsOf, CIPHER_IDS, type KeyBlock, MAC_IDS } from '../../esp/key-block.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { ByteWriter } from '../../wire/byte-writer.ts';
 import { copyOf } from '../../wire/copy.ts';

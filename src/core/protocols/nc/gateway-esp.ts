@@ -6,9 +6,10 @@
  *   offer ─► the client sends under these keys at once, and answers with its own ─► both are used ── lifetime ──► offer
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
+import { algorithmsText, type EspAlgorithms } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspGatewaySide } from '../../esp/gateway-side.ts';
-import { algorithmsText, type EspAlgorithms, type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
+import { type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
 import { newSpi, nextSpi, tunnelIdOf } from '../../esp/spi.ts';
 import { zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';

@@ -37,7 +37,10 @@ export function renderSetCookie(cookie: string): Uint8Array {
   return utf8(`setcookie\nCookie=${cookie}\n`);
 }
 
-/** What follows the interval means nothing, and is left. Rejects with PeerRefusedError where the program says no, PeerMisbehavedError for what is no answer, and as reading does. */
+/**
+ * What follows the interval means nothing, and is left. Rejects with PeerRefusedError where the program says no, PeerMisbehavedError for what is no answer,
+ * and as reading does.
+ */
 export async function readCheckResult(connection: Pick<HelperConnection, 'read'>): Promise<CheckResult> {
   const lines = new Lines(connection);
   const status = await lines.next();

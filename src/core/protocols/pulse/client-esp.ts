@@ -6,11 +6,12 @@
  *   keys of the gateway ─► answer     (before the tunnel: the first; later: a rekey)
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
+import { algorithmsText } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
-import { algorithmsText, type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
+import { type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
 import { newSpi, nextSpi } from '../../esp/spi.ts';
-import { zeroProbe } from '../../esp/zero-probe.ts';
+import { FIRST_ZERO_PROBES, zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';
 import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
@@ -19,9 +20,6 @@ import type { Millis } from '../../tunnel/packet.ts';
 import type { EspMac } from '../../tunnel/traffic.ts';
 import type { EspTerms } from './configuration.ts';
 import { encodeEspReply } from './esp-configuration.ts';
-
-/** Spec "ESP", section 5.1: observed of openconnect. */
-const FIRST_PROBES = 2;
 
 /** Keys that are answered in a minute: gateways change theirs every quarter of an hour or so. */
 const MAX_ANSWERS = 16;
@@ -78,7 +76,7 @@ export class ClientEsp {
     const { family } = remote.address;
     this.#side = new EspClientSide(
       {
-        ...{ associations: this.#associations, probe: zeroProbe('client', family), firstProbes: FIRST_PROBES, dpd, tunnelMtu: mtu },
+        ...{ associations: this.#associations, probe: zeroProbe('client', family), firstProbes: FIRST_ZERO_PROBES, dpd, tunnelMtu: mtu },
         ...{ families: [family], log, port, cipherSuite: algorithmsText(algorithms) },
       },
       now,

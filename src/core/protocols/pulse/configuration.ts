@@ -6,7 +6,8 @@
  *   container (container.ts) | [leading blocks] | routes | length, 03000000, attributes
  */
 import { PeerMisbehavedError, UnsupportedError } from '../../errors.ts';
-import { algorithmsOf, CIPHER_IDS, type EspAlgorithms, MAC_IDS } from '../../esp/key-block.ts';
+import type { EspAlgorithms } from '../../esp/algorithms.ts';
+import { algorithmsOf, CIPHER_IDS, MAC_IDS } from '../../esp/key-block.ts';
 import { type InterfaceAddress, MIN_MTU_IPV4, MIN_MTU_IPV6, type TunnelConfig } from '../../tunnel/config.ts';
 import { ConfigReader, type ConfigWarning, MAX_DNS_SERVERS, MAX_NBNS_SERVERS, MAX_SEARCH_DOMAINS } from '../../tunnel/config-values.ts';
 import type { Millis } from '../../tunnel/packet.ts';
@@ -128,7 +129,10 @@ export interface ConfigurationOffer {
   };
 }
 
-/** In the form of before 9.1R14, which every client reads. Routes of IPv4 beyond {@link MAX_ROUTES} have no place in it. Throws {@link UnsupportedError} for what no packet holds. */
+/**
+ * In the form of before 9.1R14, which every client reads. Routes of IPv4 beyond {@link MAX_ROUTES} have no place in it. Throws {@link UnsupportedError} for
+ * what no packet holds.
+ */
 export function renderConfiguration({ config, gatewayIpv4, esp }: ConfigurationOffer): Uint8Array {
   const { ipv4, ipv6 } = config;
   const ofFamily = (family: 4 | 6, networks: readonly Cidr[]) => networks.filter(({ address }) => address.family === family);

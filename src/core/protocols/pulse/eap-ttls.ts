@@ -36,6 +36,8 @@ export type TtlsTurn =
 /** One end's messages, in turns: each packet of the peer's is answered with one packet. */
 export class TtlsMessages {
   #received: Uint8Array = NO_BYTES;
+  /** How long the peer has said that its message is, once it has. */
+  #announced: number | undefined;
   #packets = 0;
   /** What is still to be sent of our message. */
   #unsent: Uint8Array[] = [];
@@ -54,11 +56,16 @@ export class TtlsMessages {
       if (reader.remaining > 0) throw new PeerMisbehavedError('EAP-TTLS: expected an acknowledgement');
       return { type: 'answer', data: fragment };
     }
+    this.#announced = length ?? this.#announced;
     this.#received = joined(this.#received, reader.rest());
     checkHttpLimit(this.#received.length, MAX_MESSAGE, 'bytes of an EAP-TTLS message');
     if ((flags & FLAGS.hasMore) !== 0) return { type: 'answer', data: ACKNOWLEDGEMENT };
-    const bytes = this.#received;
+    const [bytes, announced] = [this.#received, this.#announced];
     this.#received = NO_BYTES;
+    this.#announced = undefined;
+    if (announced !== undefined && announced !== bytes.length) {
+      throw new PeerMisbehavedError(`EAP-TTLS length: expected ${announced}, got ${bytes.length}`);
+    }
     return { type: 'message', bytes };
   }
 

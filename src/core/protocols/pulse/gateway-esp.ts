@@ -8,9 +8,10 @@
 import { equalInConstantTime } from '../../crypto/constant-time.ts';
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { PeerMisbehavedError } from '../../errors.ts';
+import { algorithmsText } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspGatewaySide } from '../../esp/gateway-side.ts';
-import { algorithmsText, type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
+import { type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
 import { nextSpi } from '../../esp/spi.ts';
 import { zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';

@@ -7,14 +7,13 @@
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import type { SallyportError } from '../../errors.ts';
-import type { EspAlgorithms } from '../../esp/key-block.ts';
+import type { EspAlgorithms } from '../../esp/algorithms.ts';
 import type { Logger } from '../../log.ts';
-import { innerSources } from '../../ppp/gateway-terms.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
-import { SourceFilter } from '../../tunnel/source-filter.ts';
+import { innerSources, SourceFilter } from '../../tunnel/source-filter.ts';
 import { copyOf } from '../../wire/copy.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
 import { type ConfigurationOffer, MAX_ROUTES, renderConfiguration } from './configuration.ts';

@@ -8,7 +8,7 @@
  *            └─ everything else ──────────► a page for people
  */
 import { SallyportError } from '../../errors.ts';
-import type { EspAlgorithms } from '../../esp/key-block.ts';
+import type { EspAlgorithms } from '../../esp/algorithms.ts';
 import { newSpi, tunnelIdOf } from '../../esp/spi.ts';
 import { parseCookies } from '../../http/cookies.ts';
 import { percentDecode } from '../../http/form-urlencoded.ts';

@@ -10,6 +10,7 @@ import { ArrayGatewayTunnel } from '../../../../src/core/protocols/array/gateway
 import type { ProtocolSettings } from '../../../../src/core/protocols/client-protocol.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import type { TunnelConfig } from '../../../../src/core/tunnel/config.ts';
+import type { SessionTerms } from '../../../../src/core/tunnel/session-terms.ts';
 import { formatIp } from '../../../../src/core/wire/ip-address.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
 import { PlayedIo } from '../../../support/played-io.ts';
@@ -39,9 +40,10 @@ function packet(number: number, length = 100, isDown = false): Uint8Array {
 interface ArrayPairOptions extends PairOptions {
   readonly previous?: TunnelConfig;
   readonly settings?: Partial<ProtocolSettings>;
+  readonly terms?: Partial<SessionTerms>;
 }
 
-async function open({ previous, settings, ...options }: ArrayPairOptions = {}) {
+async function open({ previous, settings, terms, ...options }: ArrayPairOptions = {}) {
   const client = new ArrayClient({
     ...{ crypto: new SeededCrypto(options.seed ?? 1), log: silentLogger, client: CLIENT, usesXml: true, httpAuth: [], compression: 'none' },
     ...{ wantsIpv6: true, usesDatagrams: true, datagramCiphers: { allowsLegacy: false }, ...settings },
@@ -49,7 +51,7 @@ async function open({ previous, settings, ...options }: ArrayPairOptions = {}) {
   const requests: HttpRequest[] = [];
   const serve = (request: HttpRequest) => {
     requests.push(request);
-    return new ArrayGatewayTunnel({ log: silentLogger, terms: PAIR_TERMS });
+    return new ArrayGatewayTunnel({ log: silentLogger, terms: { ...PAIR_TERMS, ...terms } });
   };
   const pair = new PppTunnelPair({ client: await client.open(new PlayedIo([]), CREDENTIAL, previous), serve }, options);
   return { pair, requests, client };
@@ -87,6 +89,13 @@ describe("Array's tunnel, against itself", () => {
     again.start(5000);
     assert.match(ids[0] ?? '', /^[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$/);
     assert.equal(ids[0], ids[1]);
+  });
+
+  it('stays where the administrator has turned dead-peer detection off', async () => {
+    const { pair } = await open({ terms: { times: { dpd: 0 } } });
+    pair.start(5000);
+    pair.clock.advance(600_000);
+    assert.deepEqual([pair.client.closed, pair.gateway?.closed], [undefined, undefined]);
   });
 
   it('stays, whoever is silent, for as long as the other side answers', async () => {

@@ -6,7 +6,6 @@ import { PeerMisbehavedError, PeerRefusedError, SallyportError, UnsupportedError
 import { checksumOf, sumWords } from '../../../../src/core/ip/checksum.ts';
 import { parseXml, renderXml } from '../../../../src/core/markup/xml.ts';
 import { parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/gp/configuration.ts';
-import { FrameReader, writeFrame, writeKeepalive } from '../../../../src/core/protocols/gp/frame.ts';
 import { chooseAlgorithms, newOffer, parseIpsec, renderIpsec } from '../../../../src/core/protocols/gp/ipsec.ts';
 import { wayOf } from '../../../../src/core/protocols/gp/login.ts';
 import { parseLoginAnswer, renderAdmission, renderChallenge } from '../../../../src/core/protocols/gp/login-answer.ts';
@@ -18,12 +17,7 @@ import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { fromHex, toBase64, toHex } from '../../../../src/core/wire/text.ts';
-import { CollectingSink } from '../../../support/collecting-sink.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
-
-const DATA = fromHex(`1a2b3c4d080000340100000000000000
-  4500003400010000400156af0a0908070a0908010800372812340001 73616c6c79706f72742d746573742d7061796c6f61642d2d`);
-const KEEPALIVE = fromHex('1a2b3c4d000000000000000000000000');
 
 /** Spec 16. */
 const CONFIGURATION = `<response status="success"><need-tunnel>yes</need-tunnel><ssl-tunnel-url>/ssl-tunnel-connect.sslvpn</ssl-tunnel-url>
@@ -46,37 +40,6 @@ const throwsOwnErrorsOnly = (run: () => unknown) => {
     assert.ok(error instanceof SallyportError, String(error));
   }
 };
-
-describe('GlobalProtect frames', () => {
-  it('are those of the specification, one a record', () => {
-    const sink = new CollectingSink();
-    writeFrame(DATA.subarray(16), sink);
-    writeKeepalive(sink);
-    assert.deepEqual(sink.records, [DATA, KEEPALIVE]);
-  });
-
-  it('come out the same, wherever the stream is cut', () => {
-    const stream = Uint8Array.of(...DATA, ...KEEPALIVE, ...DATA);
-    for (let cut = 0; cut <= stream.length; cut++) {
-      const reader = new FrameReader();
-      const packets = [stream.subarray(0, cut), stream.subarray(cut)].flatMap((piece) =>
-        reader.push(piece).map((packet) => packet.slice()),
-      );
-      assert.deepEqual(
-        packets,
-        [DATA.subarray(16), new Uint8Array(0), DATA.subarray(16)].map((packet) => packet.slice()),
-        `${cut}`,
-      );
-    }
-  });
-
-  it('are refused whatever else they are', () => {
-    for (const bad of ['1a2b3c4e', '1a2b3c4d0806', '1a2b3c4d00000001', '1a2b3c4d0800ffff']) {
-      assert.throws(() => new FrameReader().push(fromHex(bad.padEnd(32, '0'))), PeerMisbehavedError, bad);
-    }
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => throwsOwnErrorsOnly(() => new FrameReader().push(bytes))));
-  });
-});
 
 describe('GlobalProtect documents', () => {
   it('say how to log in', () => {
@@ -147,8 +110,14 @@ describe('GlobalProtect documents', () => {
     assert.throws(() => parseConfiguration(CONFIGURATION.replace('/ssl-tunnel', 'https://elsewhere /ssl-tunnel')), PeerMisbehavedError);
     assert.throws(() => parseConfiguration(CONFIGURATION.replace(/<ip-address>.*<\/ip-address>/, '')), PeerMisbehavedError);
     assert.throws(() => parseConfiguration('errors getting SSL/VPN config'), PeerRefusedError);
-    const refused = '<response status="error"><error>Invalid authentication cookie</error></response>';
-    assert.throws(() => parseConfiguration(refused), PeerRefusedError);
+  });
+
+  it('are no more for a cookie that is over, and may be had again after any other error (spec 8.2)', () => {
+    const answer = (error: string) => () => parseConfiguration(`<response status="error"><error>${error}</error></response>`);
+    for (const error of ['Invalid authentication cookie', 'Portal name not found', 'Allow Automatic Restoration of SSL VPN is disabled']) {
+      assert.throws(answer(error), PeerRefusedError);
+    }
+    for (const error of ['Assign private IP address failed', 'Some other words']) assert.throws(answer(error), PeerMisbehavedError);
   });
 
   it('configure what a gateway of ours offers', () => {

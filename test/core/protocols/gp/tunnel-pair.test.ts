@@ -1,6 +1,7 @@
 /** GlobalProtect's tunnel against itself, by ESP and over TLS: both ends in memory. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { NetworkError } from '../../../../src/core/errors.ts';
 import { EspReceiver } from '../../../../src/core/esp/packet.ts';
 import { tunnelIdOf } from '../../../../src/core/esp/spi.ts';
 import type { HttpResponse } from '../../../../src/core/http/message.ts';
@@ -200,6 +201,19 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
       pair.client.send(packet(2));
       pair.clock.advance(100);
       assert.deepEqual(pair.gateway?.delivered, [packet(2)]);
+    });
+
+    it(`${who} is not left without a way when the client’s flow is gone`, async () => {
+      const pair = await open({ esp: OFFER, engine });
+      pair.start(5000);
+      pair.isUdpOpen = false;
+      const { client, clock } = pair;
+      const [path = assert.fail()] = client.paths;
+      client.remove(path);
+      client.turn((machine, sink) => machine.lost(path, new NetworkError('The socket is gone.'), clock.now, sink));
+      clock.runUntil(() => client.closed !== undefined || client.up?.kind === 'stream', 10_000);
+      // With the engine's numbers the keys are gone: others come with a configuration.
+      assert.deepEqual([client.closed?.kind, client.up?.kind], engine ? ['renew', 'datagram'] : [undefined, 'stream']);
     });
 
     it(`${who} lets nothing through by ESP that is not the client’s own, and nothing that is not under its keys`, async () => {

@@ -49,6 +49,16 @@ describe('messages of EAP-TTLS', () => {
     assert.deepEqual(messages.receive(hex('00 04')), { type: 'message', bytes: hex('01020304') });
   });
 
+  it('are as long as they say (spec 15)', () => {
+    assert.throws(() => new TtlsMessages().receive(hex('80 00000003 1603')), PeerMisbehavedError);
+    const messages = new TtlsMessages();
+    messages.receive(hex('c0 00000005 0102'));
+    assert.throws(() => messages.receive(hex('00 0304')), PeerMisbehavedError);
+    const next = new TtlsMessages();
+    next.receive(hex('80 00000002 1603'));
+    assert.deepEqual(next.receive(hex('00 16')), { type: 'message', bytes: hex('16') }, 'each says it anew, or does not');
+  });
+
   it('have limits', () => {
     assert.throws(() => new TtlsMessages().receive(hex('c0 00010001 00')), PeerMisbehavedError, 'a length');
     assert.throws(() => new TtlsMessages().receive(hex('01')), PeerMisbehavedError, 'a version');

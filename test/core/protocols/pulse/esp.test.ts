@@ -6,7 +6,7 @@ import { IFT_KINDS, IftWriter } from '../../../../src/core/protocols/pulse/ift-p
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
 import { sized } from '../../../support/size.ts';
-import { EspPair, PORT } from './esp-pair.ts';
+import { EspPair, numbered, PORT } from './esp-pair.ts';
 
 const RUNS = sized(12, 10_000);
 const COUNT = 10;
@@ -126,6 +126,18 @@ describe('a Pulse tunnel with ESP', () => {
       assert.equal(new EspPair({ client: wishes }).start().client.mtu, mtu, JSON.stringify(wishes));
     }
     assert.equal(new EspPair({ client: { baseMtu: 1492 }, family: 6 }).start().client.mtu, 1390); // ESP adds the most there
+  });
+
+  it('sends by TLS what one datagram does not hold', () => {
+    const pair = new EspPair({ terms: { linkMtu: 16_468 } }).start();
+    assert.equal(pair.client.mtu, 16_368);
+    const long = new Uint8Array(16_368);
+    long.set(numbered(0, 'client'));
+    new DataView(long.buffer).setUint16(2, long.length);
+    pair.passed();
+    pair.client.send(long);
+    pair.clock.advance(100);
+    assert.deepEqual([pair.gateway.delivered, pair.passed().client], [[long], { stream: 1, datagram: 0 }]);
   });
 
   for (const family of [4, 6] as const) {

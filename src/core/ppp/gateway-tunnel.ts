@@ -5,13 +5,11 @@
  * Read first: spec "PPP", sections 11 and 13.
  */
 import type { SallyportError } from '../errors.ts';
-import { tooBig } from '../ip/too-big.ts';
 import type { Logger } from '../log.ts';
-import { AnswerLimit } from '../tunnel/answer-limit.ts';
 import type { TunnelConfig } from '../tunnel/config.ts';
-import type { LayerSink } from '../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../tunnel/machine.ts';
-import { type Millis, type Packet, packetBytes, packetOf } from '../tunnel/packet.ts';
+import type { Millis, Packet } from '../tunnel/packet.ts';
+import { TooBigPackets } from '../tunnel/too-big-packets.ts';
 import type { PppCarrier } from './carrier.ts';
 import { HandOver } from './hand-over.ts';
 import type { PppTerms } from './link-options.ts';
@@ -26,9 +24,6 @@ export interface PppGatewayTunnelOptions {
 
 /** How long a client that has said goodbye has to close the path (spec "PPP", section 11). */
 const LEAVE_LIMIT: Millis = 1000;
-
-/** Senders that are told of the link's MTU, a second. */
-const MAX_ERRORS = 100;
 
 /** It may come back with its cookie: a log-out is a request of its own. */
 const LEFT: CloseReason = { kind: 'detach', message: 'The client has ended the tunnel.' };
@@ -45,7 +40,8 @@ type TunnelState =
 export class PppGatewayTunnel implements TunnelMachine {
   readonly #options: PppGatewayTunnelOptions;
   readonly #handOver = new HandOver();
-  readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
+  /** Spec "PPP", section 10.2: we are the router in front of a link with an MTU of its own. */
+  readonly #tooBig = new TooBigPackets();
   #state: TunnelState = { name: 'new' };
   #terms: PppTerms | undefined;
 
@@ -88,8 +84,9 @@ export class PppGatewayTunnel implements TunnelMachine {
     const state = this.#state;
     if (state.name !== 'open') return;
     const { carrier } = state;
-    if (this.#terms === undefined || packet.end - packet.start <= this.#terms.mtu) carrier.send(packet, now, out.on(carrier.path));
-    else this.#tooBig(packet, this.#terms.mtu, now, carrier, out.on(carrier.path));
+    const path = out.on(carrier.path);
+    if (this.#terms === undefined || packet.end - packet.start <= this.#terms.mtu) carrier.send(packet, now, path);
+    else this.#tooBig.handle(packet, this.#terms.mtu, now, path, (fragment) => carrier.send(fragment, now, path));
   }
 
   nextTimeout(): Millis | undefined {
@@ -130,13 +127,6 @@ export class PppGatewayTunnel implements TunnelMachine {
     return carrier.path.kind === 'stream'
       ? { stream: status, datagram: { state: 'disabled' } }
       : { stream: { state: 'down' }, datagram: status };
-  }
-
-  /** Spec "PPP", section 10.2: we are the router in front of a link with an MTU of its own. */
-  #tooBig(packet: Packet, mtu: number, now: Millis, carrier: PppCarrier, out: LayerSink): void {
-    const verdict = tooBig(packetBytes(packet), mtu);
-    if (verdict.type === 'fragments') for (const fragment of verdict.packets) carrier.send(packetOf(fragment), now, out);
-    else if (verdict.type === 'answer' && this.#errors.allows(now)) out.packet(packetOf(verdict.packet));
   }
 
   /** After whatever happened. */

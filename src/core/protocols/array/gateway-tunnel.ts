@@ -9,16 +9,15 @@
  */
 import { NetworkError, SallyportError } from '../../errors.ts';
 import { renderResponse } from '../../http/render.ts';
-import { tooBig } from '../../ip/too-big.ts';
 import type { Logger } from '../../log.ts';
 import { innerSources } from '../../ppp/gateway-terms.ts';
-import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { PEER_DEAD } from '../../tunnel/keepalive.ts';
 import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
-import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
+import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
+import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
 import { streamTraffic } from './carried-packets.ts';
 import { renderOptions, renderSettings, TUNNEL_MTU } from './configuration.ts';
@@ -34,8 +33,6 @@ const QUESTION_LIMIT: Millis = 10_000;
 const DEFAULT_KEEPALIVE: Millis = 10_000;
 /** So many intervals of silence, and the client is gone (spec 5.3). */
 const PATIENCE = 3;
-/** Senders that are told of the tunnel's MTU, a second. */
-const MAX_ERRORS = 100;
 
 export interface ArrayGatewayTunnelOptions {
   readonly log: Logger;
@@ -60,7 +57,7 @@ export class ArrayGatewayTunnel implements TunnelMachine {
   readonly #sources: readonly Cidr[];
   readonly #datagramPort: number | undefined;
   readonly #datagrams: GatewayDatagrams;
-  readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
+  readonly #tooBig = new TooBigPackets();
   #state: TunnelState = { name: 'new' };
   #cipherSuite: string | undefined;
   /** The engine can carry the stream. */
@@ -137,30 +134,27 @@ export class ArrayGatewayTunnel implements TunnelMachine {
 
   notice(path: Path, notice: PathNotice, _now: Millis, out: TunnelSink): void {
     if (this.#state.name !== 'up') return;
-    if (notice.type === 'carried') this.#quietSince = Math.max(this.#quietSince, notice.heardAt, notice.sentAt);
+    if (notice.type === 'carried') this.#quietSince = Math.max(this.#quietSince, notice.heardAt);
+    if (notice.type === 'carried' && path === this.#state.path) this.#quietSince = Math.max(this.#quietSince, notice.sentAt);
     this.#datagrams.notice(path, notice, out);
     this.#route(out);
   }
 
-  /** A client that gets packets has no reason to ask: silence counts from the last packet either way. */
+  /**
+   * A client that gets packets by the stream has no reason to ask: there silence counts from the last packet either way. One that gets them by UDP asks by
+   * the stream meanwhile (spec 5.3): nobody need be there to whom they are sent.
+   */
   send(packet: Packet, now: Millis, out: TunnelSink): void {
     if (this.#state.name !== 'up') return;
-    this.#quietSince = now;
-    if (packet.end - packet.start <= TUNNEL_MTU) {
-      this.#sendWhole(packet, this.#state.path, now, out);
-      return;
-    }
-    // We are the router in front of a link with an MTU of its own.
-    const verdict = tooBig(packetBytes(packet), TUNNEL_MTU);
-    if (verdict.type === 'fragments') {
-      for (const fragment of verdict.packets) this.#sendWhole(packetOf(fragment), this.#state.path, now, out);
-    } else if (verdict.type === 'answer' && this.#errors.allows(now)) {
-      out.on(this.#state.path).packet(packetOf(verdict.packet));
-    }
+    const { path } = this.#state;
+    if (packet.end - packet.start <= TUNNEL_MTU) this.#sendWhole(packet, path, now, out);
+    else this.#tooBig.handle(packet, TUNNEL_MTU, now, out.on(path), (fragment) => this.#sendWhole(fragment, path, now, out));
   }
 
   #sendWhole(packet: Packet, stream: Path, now: Millis, out: TunnelSink): void {
-    if (!this.#datagrams.send(packet, now, out)) this.#stream.send(packet, out.on(stream));
+    if (this.#datagrams.send(packet, now, out)) return;
+    this.#stream.send(packet, out.on(stream));
+    this.#quietSince = now;
   }
 
   nextTimeout(): Millis | undefined {

@@ -5,13 +5,12 @@
  * lengths, whatever the records were.
  */
 import { PeerMisbehavedError } from '../../errors.ts';
-import { u16 } from '../../ip/byte-order.ts';
+import { ipPacketLength, NO_LENGTH } from '../../tunnel/inner-packet.ts';
 import { commitBytes, type LayerSink, MAX_RESERVE } from '../../tunnel/layer.ts';
 import { type Packet, packetBytes } from '../../tunnel/packet.ts';
 import { copyOf, joined } from '../../wire/copy.ts';
 import { controlTypeAt, isReserved, renderControl } from './control-packet.ts';
 
-const MIN_HEADER: Readonly<Record<4 | 6, number>> = { 4: 20, 6: 40 };
 const EMPTY = new Uint8Array(0);
 
 export interface PacketStreamOptions {
@@ -84,15 +83,10 @@ export class PacketStream {
   }
 }
 
-/** The length of the packet that begins at `at`; 0 while its header is not whole. */
+/** The length of the packet that begins at `at`; 0 ({@link NO_LENGTH}) while its header is not whole. */
 function lengthAt(bytes: Uint8Array, at: number): number {
-  if (at >= bytes.length) return 0;
-  const family = (bytes[at] as number) >>> 4; // there is one
-  if (family !== 4 && family !== 6) throw new PeerMisbehavedError('The tunnel’s stream has something else than a packet of IP in it.');
-  const header = MIN_HEADER[family];
-  if (bytes.length - at < header) return 0;
-  const length = family === 4 ? u16(bytes, at + 2) : header + u16(bytes, at + 4);
-  if (length < header || length > MAX_RESERVE)
-    throw new PeerMisbehavedError(`A packet in the tunnel’s stream says that it has ${length} bytes.`);
+  const length = ipPacketLength(bytes, at, bytes.length);
+  if (length === NO_LENGTH.none) throw new PeerMisbehavedError('The tunnel’s stream has something else than a packet of IP in it.');
+  if (length > MAX_RESERVE) throw new PeerMisbehavedError(`A packet in the tunnel’s stream says that it has ${length} bytes.`);
   return length;
 }

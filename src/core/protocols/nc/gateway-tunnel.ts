@@ -9,15 +9,14 @@
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { NetworkError, SallyportError } from '../../errors.ts';
 import { renderResponse } from '../../http/render.ts';
-import { tooBig } from '../../ip/too-big.ts';
 import type { Logger } from '../../log.ts';
-import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import { MIN_MTU_IPV4, type TunnelConfig } from '../../tunnel/config.ts';
 import { commitBytes, type LayerSink } from '../../tunnel/layer.ts';
 import type { CloseReason, Path, PathFacts, PathNotice, TunnelMachine, TunnelSink, TunnelStatus } from '../../tunnel/machine.ts';
-import { type Millis, type Packet, packetBytes, packetOf } from '../../tunnel/packet.ts';
+import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { SessionTerms } from '../../tunnel/session-terms.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
+import { TooBigPackets } from '../../tunnel/too-big-packets.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
 import { type ClientSettings, parseSettings, renderConfiguration } from './configuration.ts';
 import { renderKeys } from './esp-terms.ts';
@@ -28,9 +27,6 @@ import { END_REASONS, helloName, renderEnding, renderRecord, renderRecords, STAT
 
 /** What TLS or ESP, UDP and IP add to a packet at worst, in round figures: 1400 bytes pass where 1500 do. */
 const OVERHEAD = 100;
-
-/** Senders that are told of the tunnel's MTU, a second. */
-const MAX_ERRORS = 100;
 
 /** How long a client may take for what it has to say before packets. */
 const ANSWER_LIMIT: Millis = 60_000;
@@ -71,7 +67,8 @@ export class NcGatewayTunnel implements TunnelMachine {
   readonly #options: GatewayTunnelOptions;
   readonly #config: TunnelConfig;
   readonly #channel: OncpChannel;
-  readonly #errors = new AnswerLimit(MAX_ERRORS, 1000);
+  /** We are the router in front of a link with an MTU of its own. */
+  readonly #tooBig = new TooBigPackets();
   readonly #esp: GatewayEsp | undefined;
   /** Where the client's packets may come from. */
   readonly #sources: readonly Cidr[];
@@ -158,7 +155,7 @@ export class NcGatewayTunnel implements TunnelMachine {
     if (state.name !== 'up') return;
     const { mtu } = this.#config;
     if (packet.end - packet.start <= mtu) this.#send(state, packet, now, out);
-    else this.#tooBig(state, packet, mtu, now, out);
+    else this.#tooBig.handle(packet, mtu, now, out.on(state.path), (fragment) => this.#send(state, fragment, now, out));
   }
 
   nextTimeout(): Millis | undefined {
@@ -258,13 +255,6 @@ export class NcGatewayTunnel implements TunnelMachine {
 
   #send(state: OpenState, packet: Packet, now: Millis, out: TunnelSink): void {
     if (this.#esp?.send(packet, now, out) !== true) this.#channel.send(packet, out.on(state.path));
-  }
-
-  /** We are the router in front of a link with an MTU of its own. */
-  #tooBig(state: OpenState, packet: Packet, mtu: number, now: Millis, out: TunnelSink): void {
-    const verdict = tooBig(packetBytes(packet), mtu);
-    if (verdict.type === 'fragments') for (const fragment of verdict.packets) this.#send(state, packetOf(fragment), now, out);
-    else if (verdict.type === 'answer' && this.#errors.allows(now)) out.on(state.path).packet(packetOf(verdict.packet));
   }
 
   get #openState(): OpenState | undefined {

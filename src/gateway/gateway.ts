@@ -264,7 +264,10 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const pool: WorkerPool = new WorkerPool({
     ...{ count: workers, queues: network.queues, log },
     setup: () => ({ ...parts.setup, device: network.forWorkers }),
-    onGone: (worker) => desk.workerGone(worker),
+    onGone: (worker) => {
+      doors.workerGone(worker);
+      desk.workerGone(worker);
+    },
     serves: {
       ...logins.services(),
       ...desk.services(),

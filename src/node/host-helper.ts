@@ -20,12 +20,13 @@ const PUT_IN_PLACE = `exec "$0" "$@" <&${SOCKET} ${SOCKET}<&-`;
 /** Bytes that wait for a program that does not read; what is said to it is repeated anyway. */
 const MAX_UNREAD = 65_536;
 
-/** For `LoginIo.startHelper`: the connection rejects with NetworkError where there is no such program. */
+/** For `LoginIo.startHelper`: the connection rejects with NetworkError where there is no such program. Rejects with CancelledError. */
 export function startHostHelper(
   options: HostCheckOptions & { readonly wrapper: string },
 ): (request: HelperRequest) => Promise<HelperConnection> {
   const { wrapper, user, signal, log } = options;
   return async (request) => {
+    if (signal.aborted) throw new CancelledError();
     const child = spawn('/bin/sh', ['-c', PUT_IN_PLACE, wrapper, ...request.arguments], {
       // Its output is for people. It is in a session of its own: what a terminal sends is for us, and it is needed until the end.
       stdio: ['ignore', 2, 2, 'pipe'],

@@ -45,7 +45,8 @@ function run(program: string, request: HostReportRequest, { user, signal }: Host
   let length = 0;
   child.stdout?.on('data', (piece: Buffer) => {
     length += piece.length;
-    if (length > MAX_REPORT_BYTES) child.kill();
+    if (length > MAX_REPORT_BYTES)
+      child.kill('SIGKILL'); // it may not heed another
     else pieces.push(piece);
   });
   const settle = (outcome: string | undefined) => resolve({ bytes: Buffer.concat(pieces), outcome });

@@ -6,8 +6,6 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { Millis } from '../../src/core/tunnel/packet.ts';
 import { missing } from '../support/requirements.ts';
 import { sized } from '../support/size.ts';
@@ -16,6 +14,7 @@ import { type RunResult, runClient } from './client-run.ts';
 import { Dice } from './dice.ts';
 import { HostileGateway, type Hostility } from './hostile-gateway.ts';
 import { HOSTILITIES } from './hostilities.ts';
+import { heldBytes } from './seeded-runs.ts';
 import { VirtualTime } from './virtual-time.ts';
 
 const NAMES = Object.keys(HOSTILITIES);
@@ -84,7 +83,7 @@ describe('a hostile gateway', { skip: missing('openssl') }, () => {
         const { outcome, states } = await run(name, seed, make);
         const end = `${outcome.kind}${states.includes('up') ? ' after up' : ''}`;
         ends[end] = (ends[end] ?? 0) + 1;
-        if (++runs === WARM_UP_RUNS) heap = heapAfterCollection();
+        if (++runs === WARM_UP_RUNS) heap = await heldBytes();
       }
       context.diagnostic(
         `${runs} runs from seed ${firstSeed}: ${Object.entries(ends)
@@ -92,7 +91,7 @@ describe('a hostile gateway', { skip: missing('openssl') }, () => {
           .join(', ')}`,
       );
       if (runs <= WARM_UP_RUNS) return;
-      const left = heapAfterCollection() - heap;
+      const left = (await heldBytes()) - heap;
       assert.ok(left < MAX_LEFT_BYTES, `"${name}" from seed ${firstSeed}: ${runs} runs left ${Math.round(left / 2 ** 20)} MiB on the heap`);
     });
   }
@@ -100,12 +99,3 @@ describe('a hostile gateway', { skip: missing('openssl') }, () => {
 
 /** Code is compiled and pools are filled in the first runs. */
 const WARM_UP_RUNS = 5;
-
-/** Objects and what they hold outside of the heap, in bytes. */
-function heapAfterCollection(): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}

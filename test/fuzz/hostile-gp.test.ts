@@ -7,8 +7,6 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { SallyportError } from '../../src/core/errors.ts';
 import { EspSender } from '../../src/core/esp/packet.ts';
 import { silentLogger } from '../../src/core/log.ts';
@@ -37,6 +35,7 @@ import { sized } from '../support/size.ts';
 import { TestPath, TunnelEnd } from '../support/tunnel-end.ts';
 import { Dice } from './dice.ts';
 import { mutated, mutatedText } from './hostile-bytes.ts';
+import { heldBytes } from './seeded-runs.ts';
 
 const MINUTES = Number(process.env.SALLYPORT_FUZZ_MINUTES ?? sized(0.02, 4));
 const MAX_LEFT_BYTES = 24 * 1024 * 1024;
@@ -156,14 +155,14 @@ function clientTunnel(esp?: EspOffer): GpClientTunnel {
 }
 
 describe('GlobalProtect, with hostile bytes', () => {
-  it('throws nothing but its own errors, keeps its machines to their law, and leaves nothing on the heap', (context) => {
+  it('throws nothing but its own errors, keeps its machines to their law, and leaves nothing on the heap', async (context) => {
     const given = process.env.SALLYPORT_FUZZ_SEED;
     const first = given === undefined ? sized(1, randomInt(2 ** 31)) : Number(given);
     const until = performance.now() + MINUTES * 60_000;
     let heap = 0;
     let runs = 0;
     for (; given === undefined ? performance.now() < until || runs <= WARM_UP_RUNS : runs === 0; runs++) {
-      if (runs === WARM_UP_RUNS) heap = heapAfterCollection();
+      if (runs === WARM_UP_RUNS) heap = await heldBytes();
       const dice = new Dice(first + runs);
       try {
         dice.pick(RUNS)(dice);
@@ -172,15 +171,7 @@ describe('GlobalProtect, with hostile bytes', () => {
       }
     }
     context.diagnostic(`${runs} runs from seed ${first}`);
-    const left = runs > WARM_UP_RUNS ? heapAfterCollection() - heap : 0;
+    const left = runs > WARM_UP_RUNS ? (await heldBytes()) - heap : 0;
     assert.ok(left < MAX_LEFT_BYTES, `${runs} runs from seed ${first} left ${Math.round(left / 2 ** 20)} MiB on the heap`);
   });
 });
-
-/** Objects and what they hold outside of the heap, in bytes. */
-function heapAfterCollection(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}

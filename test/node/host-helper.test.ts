@@ -60,5 +60,6 @@ describe('a host checker that goes on speaking', {
     controller.abort();
     await assert.rejects(reading, CancelledError);
     while (!existsSync(path.join(folder, 'over'))) await setImmediate(); // it has seen the end
+    await assert.rejects(start('late', 'exit 0', controller.signal), CancelledError);
   });
 });

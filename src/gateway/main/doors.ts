@@ -7,8 +7,8 @@ import { libc } from '../../node/ffi/libc.ts';
 import { inNetworkNamespace } from '../../node/ffi/network-namespace.ts';
 import { openSharedUdpSocket, openTcpListener } from '../../node/ffi/sockets.ts';
 import type { LimitConfig, ListenConfig } from '../config/gateway-config.ts';
+import { Expectations } from '../processes/expectations.ts';
 import type { Arrival } from '../processes/worker-contract.ts';
-import { ExpectedFlows } from './expected-flows.ts';
 import type { LoginDesk } from './login-desk.ts';
 import type { SessionTable, Tunnel } from './session-table.ts';
 import { BACKLOG, type Knock, TcpDoor } from './tcp-door.ts';
@@ -39,7 +39,8 @@ const THIS_MACHINE: Endpoint = { address: { family: 4, bytes: Uint8Array.of(127,
 export class Doors {
   readonly #options: DoorsOptions;
   readonly #datagrams = new Map<Tunnel, DatagramTunnel>();
-  readonly #expected = new ExpectedFlows();
+  /** Of clients who were told keys, the workers that have them. */
+  readonly #expected = new Expectations<number>();
   /** By what their clients say first. */
   readonly #greetings = new Map<string, Tunnel>();
   readonly #queue: Knock[] = [];
@@ -64,7 +65,7 @@ export class Doors {
           ...(networkNamespace !== undefined && { within: <T>(make: () => T) => inNetworkNamespace(networkNamespace, make) }),
           onFlow: (tunnel, flow) => options.pool().flow(options.table.find(tunnel)?.worker ?? 0, tunnel, flow),
           expected: {
-            workerOf: (datagramId) => doors.#expected.workerOf(datagramId, now()),
+            workerOf: (datagramId) => doors.#expected.of(datagramId, now()),
             onFlow: (worker, datagramId, flow) => doors.#expectedCame(worker, datagramId, flow),
           },
           strangers: {
@@ -137,12 +138,17 @@ export class Doors {
   /** The session's next tunnel may begin with a datagram of this id, for this worker. False: it cannot. */
   expect(session: string, worker: number, datagramId: Uint8Array): boolean {
     if (this.#udp?.knows(datagramId) !== false) return false;
-    return this.#expected.expect(session, worker, datagramId, this.#options.now());
+    return this.#expected.expect(session, datagramId, worker, this.#options.now());
   }
 
   /** The session has a tunnel, or is over. */
   unexpect(session: string): void {
     this.#expected.forget(session);
+  }
+
+  /** A worker has ended, and the keys that it had told with it. */
+  workerGone(worker: number): void {
+    this.#expected.forgetWhere((other) => other === worker);
   }
 
   /** A client that a worker has shaken hands with belongs to this tunnel, so its flow does: whichever worker runs it. False: to none. */

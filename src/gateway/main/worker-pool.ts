@@ -28,6 +28,8 @@ export interface WorkerPoolOptions {
   readonly serves: Readonly<Record<string, (worker: number, ...args: never[]) => unknown>>;
   readonly onGone: (worker: number) => void;
   readonly log: Logger;
+  /** Default: a process. */
+  readonly startWorker?: typeof startWorker;
 }
 
 interface Member {
@@ -75,7 +77,7 @@ export class WorkerPool {
 
   /** Hands a connection over; the socket is the worker's from here on. */
   connect(worker: number, arrival: Arrival, socket: Socket): void {
-    const member = this.#members[worker];
+    const member = this.#ready(worker);
     if (member?.child === undefined) {
       socket.destroy();
       return;
@@ -90,14 +92,14 @@ export class WorkerPool {
   }
 
   flow(worker: number, tunnel: number, { socket, local, remote, first }: Flow): void {
-    const child = this.#members[worker]?.child;
+    const child = this.#ready(worker)?.child;
     if (child === undefined) socket.close();
     else child.rpc.notify('flow', [tunnel, local, remote, first], socket, () => socket.close());
   }
 
   /** The same where hands were shaken. */
   greeted(worker: number, tunnel: number, { socket, remote }: Pick<Flow, 'socket' | 'remote'>, dtls: MovedAssociation): void {
-    const child = this.#members[worker]?.child;
+    const child = this.#ready(worker)?.child;
     if (child === undefined) socket.close();
     else child.rpc.notify('greeted', [tunnel, remote, dtls], socket, () => socket.close());
   }
@@ -113,7 +115,7 @@ export class WorkerPool {
   }
 
   #arrived(worker: number, notice: string, args: readonly unknown[], socket: UdpSocket): void {
-    const member = this.#members[worker];
+    const member = this.#ready(worker);
     if (member?.child === undefined) {
       socket.close();
       return;
@@ -123,12 +125,21 @@ export class WorkerPool {
   }
 
   packets(worker: number, packets: readonly Uint8Array[]): void {
-    this.#members[worker]?.child?.rpc.offer('packets', [packets]);
+    this.#ready(worker)?.child?.rpc.offer('packets', [packets]);
   }
 
   /** All workers are to know of another network inside. */
   network(network: InnerNetwork): void {
-    for (const { child, service } of this.#members) if (service !== undefined) child?.rpc.notify('network', [network]);
+    for (const { number } of this.#members) this.#ready(number)?.child?.rpc.notify('network', [network]);
+  }
+
+  /**
+   * Undefined: it is not there, or is about to start and knows of nothing yet. What is told to it then is of the one before, whose tunnels are still being
+   * taken down, and would end it.
+   */
+  #ready(worker: number): Member | undefined {
+    const member = this.#members[worker];
+    return member?.service === undefined ? undefined : member;
   }
 
   /** Undefined while it is not there. */
@@ -147,9 +158,9 @@ export class WorkerPool {
   }
 
   async #start(member: Member): Promise<void> {
-    const { queues, setup, serves, log } = this.#options;
+    const { queues, setup, serves, log, startWorker: startChild = startWorker } = this.#options;
     const { number } = member;
-    const child = startWorker(
+    const child = startChild(
       {
         peer: `worker ${number}`,
         serves: Object.fromEntries(

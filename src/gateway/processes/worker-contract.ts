@@ -185,6 +185,8 @@ const MAX_TOKEN = 16_384;
 const MAX_COOKIE = 4096;
 const MAX_FORWARDED = 256;
 const MAX_PACKET = 65_535;
+/** What the SPIs of a tunnel have in common, the shortest. An id of nothing would be that of every hello without a session. */
+const MIN_DATAGRAM_ID = 3;
 const MAX_DATAGRAM_ID = 32;
 const MAX_KEY = 512;
 const MAX_TRAFFIC_KEY = 64;
@@ -192,6 +194,7 @@ const MAX_TRAFFIC_KEY = 64;
 const text = z.string().max(MAX_TEXT);
 const number = z.number().int().nonnegative();
 const bytes = (most: number) => z.instanceof(Uint8Array).refine((value) => value.length <= most, `at most ${most} bytes`);
+const datagramId = bytes(MAX_DATAGRAM_ID).refine(({ length }) => length >= MIN_DATAGRAM_ID, `at least ${MIN_DATAGRAM_ID} bytes`);
 const address = z
   .object({ family: z.union([z.literal(4), z.literal(6)]), bytes: bytes(16) })
   .refine(({ family, bytes: own }) => own.length === (family === 4 ? 4 : 16), 'an address has 4 or 16 bytes');
@@ -269,9 +272,9 @@ const SCHEMAS = {
   session: z.tuple([number, secret(MAX_COOKIE)]),
   preview: z.tuple([number, text, wishes]),
   lease: z.tuple([number, text, wishes]),
-  expects: z.tuple([number, text, bytes(MAX_DATAGRAM_ID)]),
-  opened: z.tuple([number, bytes(MAX_DATAGRAM_ID).optional(), bytes(MAX_DATAGRAM_ID).optional()]),
-  greeted: z.tuple([number, bytes(MAX_DATAGRAM_ID), association]),
+  expects: z.tuple([number, text, datagramId]),
+  opened: z.tuple([number, datagramId.optional(), datagramId.optional()]),
+  greeted: z.tuple([number, datagramId, association]),
   rebound: z.tuple([number, text, bytes(MAX_KEY)]),
   endSession: z.tuple([number, text]),
   reported: z.tuple([number, z.object(usage)]),

@@ -13,8 +13,8 @@ export interface WorkerVisitorOptions {
   readonly crypto: CryptoProvider;
   readonly log: Logger;
   readonly now: () => Millis;
-  /** Keeps what is expected. */
-  readonly expect: (flow: ExpectedFlow) => void;
+  /** Keeps what is expected of a session. */
+  readonly expect: (session: string, flow: ExpectedFlow) => void;
 }
 
 /** A session, and the lease that it has got on this connection. */
@@ -80,7 +80,7 @@ class WorkerGatewaySession implements LeasedSession {
   async expect(flow: ExpectedFlow): Promise<boolean> {
     const { desk, connection, expect } = this.#world;
     const isExpected = await desk.expects(connection, this.#id, flow.datagramId);
-    if (isExpected) expect(flow);
+    if (isExpected) expect(this.#id, flow);
     return isExpected;
   }
 

@@ -23,7 +23,7 @@ import type { DisconnectReason } from '../processes/auth-service.ts';
 import type { Arrival, ClosingManner, DeskNotices, DeskService, TunnelReport, WorkerSetup } from '../processes/worker-contract.ts';
 import { datagramIdentity, MAX_STRANGERS, receiveStranger } from './datagram-reception.ts';
 import type { DeviceSwitch } from './device-switch.ts';
-import { ExpectedTunnels } from './expected-tunnels.ts';
+import { ExpectedTunnels, receiveExpected } from './expected-tunnels.ts';
 import { HostContexts } from './host-contexts.ts';
 import { hostPage } from './host-page.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
@@ -179,13 +179,14 @@ export class Worker {
     const { connection, remote = NOWHERE } = arrival;
     const { log, engine, notify } = this.#options;
     const [certificate = new Uint8Array(0)] = this.#datagramIdentity()?.chain ?? []; // it is not shown
-    const received = await this.#expected.receive(datagramId, first, this.#datagramVisitor(connection, certificate), log);
-    if (received === undefined) {
+    const flow = this.#expected.claim(datagramId, first);
+    if (flow === undefined) {
       socket.close();
       return undefined;
     }
-    const strayed = (bytes: Uint8Array, from: Endpoint) => notify.strayed(bytes, from);
-    return { ...received, path: await adoptDatagramPath(socket, { remote, first, strayed }, engine) };
+    const path = await adoptDatagramPath(socket, { remote, first, strayed: (bytes, from) => notify.strayed(bytes, from) }, engine);
+    const received = await receiveExpected(flow, path, this.#datagramVisitor(connection, certificate), log);
+    return received && { ...received, path };
   }
 
   /** Undefined: it is nobody's, and its flow is closed. */
@@ -217,7 +218,15 @@ export class Worker {
     const { desk, log } = this.#options;
     const { config, serverName } = this.#setup;
     const host = hostPage(hostNamed(config.hosts, undefined), { serverName, certificate });
-    return workerVisitor({ connection, desk, log, now, crypto: this.#crypto, host, expect: (flow) => this.#expected.expect(flow) });
+    return workerVisitor({
+      connection,
+      desk,
+      log,
+      now,
+      crypto: this.#crypto,
+      host,
+      expect: (session, flow) => this.#expected.expect(session, flow),
+    });
   }
 
   /** Of the default host. Read once for each configuration: strangers are many, and a key may be kept under a password that takes long. */
@@ -269,7 +278,7 @@ export class Worker {
     const profile = material.profiles.find(({ path }) => path === host.login.profile)?.bytes;
     const visitor = workerVisitor({
       ...{ connection: arrival.connection, desk, log, now, crypto: this.#crypto },
-      expect: (flow) => this.#expected.expect(flow),
+      expect: (session, flow) => this.#expected.expect(session, flow),
       host: hostPage(host, {
         ...{ serverName, certificate },
         ...(issuer !== undefined && { issuer }),

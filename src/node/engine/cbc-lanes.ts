@@ -27,7 +27,7 @@ export interface LaneOwner {
   encrypt(iv: number, length: number): boolean;
   /** It is encrypted: what stands behind it is to be written. */
   authenticate(iv: number, length: number): boolean;
-  /** It could not be sealed, and must not leave. */
+  /** It could not be sealed: nothing of it may leave. */
   fail(iv: number, length: number): void;
 }
 

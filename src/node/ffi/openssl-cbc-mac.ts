@@ -67,6 +67,7 @@ export class OpenSslCbcMac {
       arena.bytes.set(mac, keyRoom);
       must('MAC key', calls.macInit(this.#mac, arena.address(keyRoom), mac.length, calls.hashParams(hash)));
     } catch (error) {
+      openssl.clearErrors(); // else the next read of any TLS connection would be taken to have failed
       this.close();
       throw error;
     } finally {
@@ -77,20 +78,29 @@ export class OpenSslCbcMac {
   /** See CbcMac in `engine/cbc-mac.ts`. */
   blocks(iv: number, length: number): boolean {
     if (this.#cipher === 0) return false;
-    const address = this.#addresses.of(iv);
-    return this.#openssl.cipher(this.#cipher, address, address, BLOCK_LENGTH + length) > 0;
+    return this.#encrypts(this.#cipher, this.#addresses.of(iv), BLOCK_LENGTH + length);
   }
 
   encryptEach(address: number, length: number): boolean {
-    return this.#ecb !== 0 && this.#openssl.cipher(this.#ecb, address, address, length) > 0;
+    return this.#ecb !== 0 && this.#encrypts(this.#ecb, address, length);
   }
 
   mac(start: number, length: number, out: number): boolean {
     if (this.#mac === 0) return false;
     const calls = this.#calls;
-    if (calls.macInit(this.#mac, 0, 0, 0) <= 0) return false; // the same key again
-    if (calls.macUpdate(this.#mac, this.#addresses.of(start), length) <= 0) return false;
-    return calls.macFinal(this.#mac, this.#outAddress.of(out), 0, this.#macLength) > 0;
+    const isDone =
+      calls.macInit(this.#mac, 0, 0, 0) > 0 && // the same key again
+      calls.macUpdate(this.#mac, this.#addresses.of(start), length) > 0 &&
+      calls.macFinal(this.#mac, this.#outAddress.of(out), 0, this.#macLength) > 0;
+    if (!isDone) this.#openssl.clearErrors();
+    return isDone;
+  }
+
+  /** In place; or decrypts, where it opens. */
+  #encrypts(context: number, address: number, length: number): boolean {
+    const isDone = this.#openssl.cipher(context, address, address, length) > 0;
+    if (!isDone) this.#openssl.clearErrors();
+    return isDone;
   }
 
   /** Frees and wipes the keys. Safe to call twice. */

@@ -139,6 +139,7 @@ export class OpenSslRecordCipher {
       if (countsItself) writeRecordNumber(arena, keyRoom + key.iv.length, key);
       must('iv', openssl.control(context, CTRL_SET_IV_FIXED, countsItself ? WHOLE_IV : key.iv.length, arena.address(keyRoom)));
     } catch (error) {
+      openssl.clearErrors(); // else the next read of any TLS connection would be taken to have failed
       this.close();
       throw error;
     } finally {
@@ -153,7 +154,10 @@ export class OpenSslRecordCipher {
    * @returns false if OpenSSL refused or counted differently: the record must not leave, and this key must not be used again
    */
   seal(record: number, length: number): boolean {
-    if (!this.#cipher(record, this.#nonceLength + length, this.#nonceLength + length + TAG_LENGTH)) return false;
+    if (!this.#cipher(record, this.#nonceLength + length, this.#nonceLength + length + TAG_LENGTH)) {
+      this.#openssl.clearErrors();
+      return false;
+    }
     if (this.#nonceLength === 0) return true;
     const view = this.#view;
     const number = record + 3;

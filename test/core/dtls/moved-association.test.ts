@@ -64,6 +64,26 @@ describe('a DTLS association that has moved', () => {
     assert.deepEqual([moved.counters.wrongEpoch, sinks.right.take(), moved.state.name], [1, [], 'up']);
   });
 
+  it('is none with keys of other lengths than its suite has, or a suite that its version has not', () => {
+    for (const kind of KINDS) {
+      const { left, right, sinks } = pairUp(kind);
+      left.send(packetOf(utf8('who I am')), 0, sinks.left);
+      right.receive(sinks.left.takeBytes(), 0, sinks.right);
+      const { session, seal, open } = right.moveAway();
+      const bytes = (length: number) => new Uint8Array(length);
+      const others = [{ key: bytes(5) }, { iv: bytes(13) }, { mac: bytes(21) }, { key: bytes(64) }];
+      for (const other of others) {
+        assert.throws(() => new MovedServer(new SeededCrypto(7), { session, seal: { ...seal, ...other }, open }), MisuseError);
+        assert.throws(() => new MovedServer(new SeededCrypto(7), { session, seal, open: { ...open, ...other } }), MisuseError);
+      }
+    }
+    const { left, right, sinks } = pairUp(kindNamed('PSK, AES-256-GCM'));
+    left.send(packetOf(utf8('who I am')), 0, sinks.left);
+    right.receive(sinks.left.takeBytes(), 0, sinks.right);
+    const { session, seal, open } = right.moveAway();
+    assert.throws(() => new MovedServer(new SeededCrypto(7), { session: { ...session, version: '1.0' }, seal, open }), MisuseError);
+  });
+
   it('does not move before its peer has proved itself', () => {
     const { right } = pairUp(kindNamed('PSK, AES-256-GCM'));
     assert.throws(() => right.moveAway(), MisuseError);

@@ -294,6 +294,33 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     late.destroy();
   });
 
+  it('expect nobody for a worker that has ended: the one in its place has not the keys', async () => {
+    const id = Uint8Array.of(0xa1, 0xb2, 0xc3);
+    const handed = Promise.withResolvers<number>();
+    const expected: WorkerPool['expected'] = (worker, _arrival, _id, { socket }) => {
+      socket.close();
+      handed.resolve(worker);
+    };
+    const doors = await Doors.make({
+      ...{ listen: { host: '127.0.0.1', tcpPort: 0, udpPort: 0, proxyProtocol: false }, table: new SessionTable(), now: Date.now },
+      limits: () => assert.fail('not asked'),
+      logins: () => ({ mayKnock: () => true }) as unknown as LoginDesk,
+      greetStranger: () => undefined,
+      pool: () => ({ expected }) as unknown as WorkerPool,
+    });
+    const esp = Buffer.alloc(52);
+    esp.set(id);
+    const remote = (port: number) => ({ address: LOOPBACK, port });
+    assert.equal(doors.expect('alice', 3, id), true);
+    doors.workerGone(3);
+    doors.strayed(esp, remote(40_001));
+    assert.equal(doors.expect('bob', 4, id), true, 'the id is free');
+    doors.workerGone(3);
+    doors.strayed(esp, remote(40_002));
+    assert.equal(await handed.promise, 4);
+    doors.close();
+  });
+
   it('give a flow to the tunnel that its client has named, whoever shook hands with it, and to the newest of two of a name', async () => {
     const table = new SessionTable();
     const given: [worker: number, tunnel: number, port: number][] = [];

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { NetworkError } from '../../../src/core/errors.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import type { ExpectedFlow } from '../../../src/core/protocols/gateway-protocol.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { TunnelMachine } from '../../../src/core/tunnel/machine.ts';
-import { EXPECTATION_LIFE } from '../../../src/gateway/main/expected-flows.ts';
+import { EXPECTATION_LIFE } from '../../../src/gateway/processes/expectations.ts';
 import type { DeskService } from '../../../src/gateway/processes/worker-contract.ts';
-import { ExpectedTunnels } from '../../../src/gateway/worker/expected-tunnels.ts';
+import { ExpectedTunnels, receiveExpected } from '../../../src/gateway/worker/expected-tunnels.ts';
 import { workerVisitor } from '../../../src/gateway/worker/worker-visitor.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
 import { PLAIN_TERMS } from '../../support/gateway-visitor.ts';
@@ -17,12 +18,13 @@ const MACHINE = {} as TunnelMachine;
 
 function scene({ isTaken = false } = {}) {
   let time = 0;
-  let isAlive = true;
+  let isAlive: boolean | Error = true;
   const tunnels = new ExpectedTunnels(() => time);
   const said: unknown[] = [];
   const desk = {
     session: async (connection: number, cookie: Secret) => {
       said.push(['session', connection, cookie.reveal()]);
+      if (isAlive instanceof Error) throw isAlive;
       return isAlive ? { id: 's', user: 'alice' } : undefined;
     },
     lease: async (connection: number) => ({ tunnel: connection, terms: PLAIN_TERMS, limits: {} }),
@@ -33,16 +35,21 @@ function scene({ isTaken = false } = {}) {
   } as unknown as DeskService;
   const host = { serverName: '', certificate: new Uint8Array(0), headers: [], cookieTimeout: 0, needsCertificate: false };
   const parts = { desk, host, crypto: new NodeCrypto(), log: silentLogger, now: () => time };
-  const visitor = (connection: number) => workerVisitor({ ...parts, connection, expect: (flow) => tunnels.expect(flow) });
+  const visitor = (connection: number) => workerVisitor({ ...parts, connection, expect: (session, flow) => tunnels.expect(session, flow) });
   const flow: ExpectedFlow = {
     ...{ datagramId: ID, cookie: new Secret('c'), wishes: { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: '' } },
     opens: (datagram) => datagram[0] === OWN[0],
     tunnel: () => MACHINE,
   };
   const expect = async () => (await visitor(1).session(new Secret('c')))?.expect(flow);
-  const receive = (first: Uint8Array, id = ID) => tunnels.receive(id, first, visitor(2), silentLogger);
-  const end = () => {
-    isAlive = false;
+  const receive = async (first: Uint8Array, id = ID) => {
+    const claimed = tunnels.claim(id, first);
+    if (claimed === undefined) return undefined;
+    assert.deepEqual(said.at(-1), ['expects', 1, 's', ID], 'main has not been asked: the path is connected first');
+    return receiveExpected(claimed, { close: async () => void said.push('closed') }, visitor(2), silentLogger);
+  };
+  const end = (how: false | Error = false) => {
+    isAlive = how;
   };
   const wait = (millis: number) => {
     time += millis;
@@ -75,5 +82,11 @@ describe('tunnels that are expected', () => {
     await over.expect();
     over.end();
     assert.equal(await over.receive(OWN), undefined);
+    assert.equal(over.said.at(-1), 'closed', 'nobody has the path');
+    const failed = scene();
+    await failed.expect();
+    failed.end(new NetworkError('auth has ended'));
+    await assert.rejects(failed.receive(OWN), NetworkError);
+    assert.equal(failed.said.at(-1), 'closed');
   });
 });

@@ -15,9 +15,11 @@ import {
 } from '../../../src/core/tunnel/traffic.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
 import { CarriedTraffic, type CipherMaker, NOT_OPENED, NOT_SEALED } from '../../../src/node/engine/carried-traffic.ts';
+import { makeCbcMac } from '../../../src/node/engine/cbc-mac.ts';
 import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
 import { NO_PACKET } from '../../../src/node/engine/packet-frames.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
+import { nativeLibrary } from '../../../src/node/ffi/koffi.ts';
 import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
 import { openEspReference, type ReferenceSa, sealEspReference } from '../../reference/esp-packet.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
@@ -372,3 +374,12 @@ function dtlsTests(make: CipherMaker, version: number, cipher: CbcCipher, mac: D
     traffic.close();
   });
 }
+
+describe('what OpenSSL refuses', { skip: openssl === undefined && 'the executable exports no OpenSSL' }, () => {
+  it('leaves no error behind, which the next read of a TLS connection would take for its own', () => {
+    const peekError = nativeLibrary('A test').func('unsigned long ERR_peek_error()');
+    const keys = { cipher: 'aes-128-cbc', key: randomBytes(16), hash: 'md9' as EspMac, mac: randomBytes(16) } as const;
+    assert.throws(() => makeCbcMac(openssl, arena, 'seal', keys), /MAC key/);
+    assert.equal(peekError(), 0);
+  });
+});

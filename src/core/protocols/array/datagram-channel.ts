@@ -247,7 +247,9 @@ export class DatagramChannel {
 
   #measure(): void {
     const { state } = this.#options.dtls;
-    if (state.name === 'up') this.#maxPacket = largestPlaintext(state.session.suite.protection, this.#maxDatagram);
+    if (state.name !== 'up') return;
+    const { suite, maxPlaintext } = state.session;
+    this.#maxPacket = Math.min(largestPlaintext(suite.protection, this.#maxDatagram), maxPlaintext);
   }
 
   #say(bytes: Uint8Array, now: Millis, out: LayerSink): void {

@@ -133,22 +133,27 @@ export class ArrayGatewayTunnel implements TunnelMachine {
 
   notice(path: Path, notice: PathNotice, _now: Millis, out: TunnelSink): void {
     if (this.#state.name !== 'up') return;
-    if (notice.type === 'carried') this.#quietSince = Math.max(this.#quietSince, notice.heardAt, notice.sentAt);
+    if (notice.type === 'carried') this.#quietSince = Math.max(this.#quietSince, notice.heardAt);
+    if (notice.type === 'carried' && path === this.#state.path) this.#quietSince = Math.max(this.#quietSince, notice.sentAt);
     this.#datagrams.notice(path, notice, out);
     this.#route(out);
   }
 
-  /** A client that gets packets has no reason to ask: silence counts from the last packet either way. */
+  /**
+   * A client that gets packets by the stream has no reason to ask: there silence counts from the last packet either way. One that gets them by UDP asks by
+   * the stream meanwhile (spec 5.3): nobody need be there to whom they are sent.
+   */
   send(packet: Packet, now: Millis, out: TunnelSink): void {
     if (this.#state.name !== 'up') return;
     const { path } = this.#state;
-    this.#quietSince = now;
     if (packet.end - packet.start <= TUNNEL_MTU) this.#sendWhole(packet, path, now, out);
     else this.#tooBig.handle(packet, TUNNEL_MTU, now, out.on(path), (fragment) => this.#sendWhole(fragment, path, now, out));
   }
 
   #sendWhole(packet: Packet, stream: Path, now: Millis, out: TunnelSink): void {
-    if (!this.#datagrams.send(packet, now, out)) this.#stream.send(packet, out.on(stream));
+    if (this.#datagrams.send(packet, now, out)) return;
+    this.#stream.send(packet, out.on(stream));
+    this.#quietSince = now;
   }
 
   nextTimeout(): Millis | undefined {

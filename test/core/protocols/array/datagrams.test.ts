@@ -5,134 +5,24 @@ import type { Credential } from '../../../../src/core/auth/login-io.ts';
 import { NetworkError } from '../../../../src/core/errors.ts';
 import { silentLogger } from '../../../../src/core/log.ts';
 import { ArrayClient } from '../../../../src/core/protocols/array/client.ts';
-import { DatagramChannel } from '../../../../src/core/protocols/array/datagram-channel.ts';
 import { arrayGateway } from '../../../../src/core/protocols/array/gateway.ts';
 import { ArrayGatewayTunnel } from '../../../../src/core/protocols/array/gateway-tunnel.ts';
-import { parseAnswer, parseHello, renderAnswer, renderHello, renderRequest } from '../../../../src/core/protocols/array/speed-tunnel.ts';
 import type { ProtocolSettings } from '../../../../src/core/protocols/client-protocol.ts';
 import { Secret } from '../../../../src/core/secret.ts';
-import { packetOf } from '../../../../src/core/tunnel/packet.ts';
 import type { SessionTerms } from '../../../../src/core/tunnel/session-terms.ts';
-import { parseIp } from '../../../../src/core/wire/ip-address.ts';
-import { fromHex, toHex, utf8 } from '../../../../src/core/wire/text.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
 import { PlayedIo } from '../../../support/played-io.ts';
 import { PAIR_TERMS, type PairOptions, PppTunnelPair } from '../../../support/ppp-tunnel-pair.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { sized } from '../../../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../../../support/throwaway-certificate.ts';
-import { kindNamed, pairUp } from '../../dtls/associations.ts';
+import { packetDown as down, numberedPacket as packet } from './numbered-packets.ts';
 
 const RUNS = sized(20, 10_000);
 /** With an engine in TypeScript, which takes its time. */
 const CARRIED_RUNS = sized(10, 2_000);
-const ID = '37CF8025-705B-8086-1254-3BEC83E94038';
 const CREDENTIAL: Credential = { gateway: { host: 'vpn.example', port: 443, path: '/' }, pin: '', cookie: new Secret('ANsession1=abc') };
 const KEEPALIVE = 10_000;
-
-/** An IPv4 packet from the client, or for it, with a number in it. */
-function packet(number: number, { length = 100, isDown = false } = {}): Uint8Array {
-  const bytes = new Uint8Array(length);
-  const [own, peer] = [
-    [10, 77, 0, 50],
-    [10, 77, 0, 1],
-  ];
-  bytes.set([0x45, 0, length >>> 8, length & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, ...(isDown ? [...peer, ...own] : [...own, ...peer])]);
-  new DataView(bytes.buffer).setUint32(20, number);
-  return bytes;
-}
-
-const down = (number: number) => packet(number, { isDown: true });
-
-describe("Array's words about UDP", () => {
-  it('are those of the specification', () => {
-    assert.equal(
-      toHex(renderRequest(ID)),
-      '450000340000000000ff00000004000033374346383032352d373035422d383038362d313235342d334245433833453934303338',
-    );
-    const answer = '450000250000000000ff0000000400000000530044544c532053504545442054554e4e454c';
-    assert.equal(toHex(renderAnswer(21_248)), answer);
-    assert.equal(parseAnswer(fromHex(answer)), 21_248);
-    assert.equal(toHex(renderHello(ID)), '33374346383032352d373035422d383038362d313235342d3342454338334539343033383133');
-    assert.equal(parseHello(renderHello(ID)), ID);
-  });
-
-  it('are no for whatever is not DTLS, whole and with a port', () => {
-    const answer = renderAnswer(21_248);
-    const altered = (at: number, byte: number) => answer.map((own, i) => (i === at ? byte : own));
-    const noPort = altered(18, 0).map((byte, i) => (i === 19 ? 0 : byte));
-    for (const other of [answer.subarray(0, 36), Uint8Array.of(...answer, 0), altered(20, 0x64), noPort]) {
-      assert.equal(parseAnswer(other), undefined);
-    }
-    for (const text of [`${ID}`, `${ID}14`, `${ID}13 `, `${ID.replace('-', 'x')}13`, '']) assert.equal(parseHello(utf8(text)), undefined);
-  });
-});
-
-describe("a channel of Array's", () => {
-  function channels() {
-    const dtls = pairUp(kindNamed('PSK, DTLS 1.0'));
-    const remote = { address: parseIp('192.0.2.1') ?? assert.fail(), port: 443 };
-    const options = { facts: { remote }, dpd: KEEPALIVE };
-    const client = new DatagramChannel({ ...options, dtls: dtls.left, hello: renderHello(ID) });
-    const gateway = new DatagramChannel({ ...options, dtls: dtls.right, dpd: 0 });
-    const { left, right } = dtls.sinks;
-    /** What either says goes to the other, until nothing is said. */
-    const pass = (now: number) => {
-      while (left.records.length + right.records.length > 0) {
-        for (const bytes of left.take()) gateway.receive(bytes, now, right);
-        for (const bytes of right.take()) client.receive(bytes, now, left);
-      }
-    };
-    // DTLS is up at both ends: the client finds so with the next thing that comes.
-    gateway.accept(0, right);
-    return { client, gateway, sinks: dtls.sinks, pass };
-  }
-
-  it('says its id each second until the gateway is heard, and is up by an echo as well, if that is all that comes', () => {
-    const { client, sinks, pass } = channels();
-    pass(0);
-    assert.equal(client.phase, 'up', 'the first thing was the answer');
-    const late = channels();
-    late.sinks.right.take(); // lost
-    late.gateway.send(packetOf(down(1)), 0, late.sinks.right);
-    late.pass(0);
-    assert.equal(late.client.phase, 'up', 'a packet is an answer');
-    assert.deepEqual(late.sinks.left.packets, [down(1)]);
-    assert.equal(sinks.left.packets.length, 0);
-  });
-
-  it('is answered once more, and its question comes back as it was; the gateway’s is not answered', () => {
-    const { client, gateway, sinks, pass } = channels();
-    pass(0);
-    client.handleTimeout(KEEPALIVE, sinks.left);
-    assert.equal(sinks.left.records.length, 1);
-    pass(KEEPALIVE);
-    assert.equal(client.nextTimeout(), 2 * KEEPALIVE, 'it was answered');
-    assert.deepEqual([sinks.left.records.length, sinks.right.packets], [0, []]);
-    assert.equal(gateway.nextTimeout(), undefined);
-  });
-
-  it('drops what would pass for a control packet, both ways', () => {
-    const { client, gateway, sinks, pass } = channels();
-    pass(0);
-    const reserved = packet(1);
-    reserved[9] = 255;
-    reserved[0] = 0x46;
-    assert.equal(client.send(packetOf(reserved), 0, sinks.left), true);
-    assert.deepEqual([sinks.left.records.length, client.dropped, gateway.dropped], [0, 1, 0]);
-  });
-
-  it('has no room for a packet whose record the path does not carry, once that is known', () => {
-    const { client, sinks, pass } = channels();
-    pass(0);
-    assert.equal(client.send(packetOf(packet(1, { length: 1400 })), 0, sinks.left), true);
-    client.notice({ type: 'too-big', length: 1400 });
-    assert.equal(client.send(packetOf(packet(1, { length: 1400 })), 0, sinks.left), false);
-    assert.equal(client.send(packetOf(packet(1, { length: 1300 })), 0, sinks.left), true);
-    client.notice({ type: 'too-big', length: undefined });
-    assert.equal(client.send(packetOf(packet(1, { length: 1300 })), 0, sinks.left), false);
-  });
-});
 
 describe("Array's tunnel by UDP, against itself", () => {
   let certificate: ThrowawayCertificate;
@@ -290,6 +180,21 @@ describe("Array's tunnel by UDP, against itself", () => {
     pair.clock.advance(100);
     assert.deepEqual(pair.gateway?.delivered, [packet(4)]);
   });
+
+  for (const engine of [false, true]) {
+    it(`is over when nothing comes from its client, however much goes to it${engine ? ', by an engine' : ''}`, async () => {
+      const pair = await open({ engine });
+      pair.start(5000);
+      until(pair, 'datagram', 1000);
+      pair.isUdpOpen = false;
+      pair.client.turn((machine, sink) => machine.close({ kind: 'log-off', message: '' }, pair.clock.now, sink));
+      for (let second = 0; second < 31 && pair.gateway?.closed === undefined; second++) {
+        pair.gateway?.send(down(second));
+        pair.clock.advance(1000);
+      }
+      assert.equal(pair.gateway?.closed?.kind, 'path-lost');
+    });
+  }
 
   it('is over with the stream', async () => {
     const pair = await open();

@@ -1,8 +1,6 @@
 /** Hostile bytes for all that Array's ends read: nothing but errors of ours, bounded memory, whatever comes. The long run lasts minutes for each. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { Credential } from '../../../../src/core/auth/login-io.ts';
 import { silentLogger } from '../../../../src/core/log.ts';
 import { ArrayClient } from '../../../../src/core/protocols/array/client.ts';
@@ -27,6 +25,8 @@ import type { PathFacts, TunnelMachine } from '../../../../src/core/tunnel/machi
 import { packetOf } from '../../../../src/core/tunnel/packet.ts';
 import { parseIp } from '../../../../src/core/wire/ip-address.ts';
 import { fromUtf8, utf8 } from '../../../../src/core/wire/text.ts';
+import { Dice } from '../../../fuzz/dice.ts';
+import { heldBytes, runSeeds } from '../../../fuzz/seeded-runs.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
 import { CollectingSink } from '../../../support/collecting-sink.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -34,7 +34,6 @@ import { toleratingOwnErrors } from '../../../support/own-errors.ts';
 import { PlayedIo } from '../../../support/played-io.ts';
 import { PAIR_TERMS } from '../../../support/ppp-tunnel-pair.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
-import { SeededRandom } from '../../../support/seeded-random.ts';
 import { sized } from '../../../support/size.ts';
 import { TestPath, TunnelEnd } from '../../../support/tunnel-end.ts';
 import { kindNamed, pairUp } from '../../dtls/associations.ts';
@@ -49,7 +48,8 @@ const END = { address: parseIp('192.0.2.1') ?? assert.fail(), port: 443 };
 const FACTS: PathFacts = { local: END, remote: END, engine: false, tls: { cipherSuite: 'TLS' } };
 
 const PACKET = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 77, 0, 50, 10, 77, 0, 1);
-const ANSWERS: readonly Uint8Array[] = [
+type Honest = readonly [Uint8Array, ...Uint8Array[]];
+const ANSWERS: Honest = [
   renderAnswer(MESSAGE_TYPES.optionsAnswer, renderOptions({ hasDatagrams: true, keepalive: 10_000 })) ?? assert.fail(),
   renderAnswer(MESSAGE_TYPES.settingsAnswer, renderSettings(PAIR_TERMS.config)) ?? assert.fail(),
 ];
@@ -59,30 +59,23 @@ const CONTROLS: readonly Uint8Array[] = [
   speedTunnel.renderRequest(CLIENT_ID),
 ];
 /** What an honest gateway says, and what an honest client says behind its request. */
-const FROM_GATEWAY: readonly Uint8Array[] = [utf8('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'), ...ANSWERS, ...CONTROLS, PACKET];
-const FROM_CLIENT: readonly Uint8Array[] = [OPTIONS_REQUEST, SETTINGS_REQUEST, ...CONTROLS, PACKET];
-const RECORDS: readonly Uint8Array[] = [...CONTROLS, PACKET, speedTunnel.renderHello(CLIENT_ID), speedTunnel.renderAccept()];
+const BEHIND_GRANT: Honest = [...ANSWERS, ...CONTROLS, PACKET];
+const FROM_GATEWAY: Honest = [utf8('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'), ...BEHIND_GRANT];
+const FROM_CLIENT: Honest = [OPTIONS_REQUEST, SETTINGS_REQUEST, ...CONTROLS, PACKET];
+const RECORDS: Honest = [PACKET, ...CONTROLS, speedTunnel.renderHello(CLIENT_ID), speedTunnel.renderAccept()];
 
-class Dice extends SeededRandom {
-  below(limit: number): number {
-    return this.uint32() % limit;
-  }
-
-  pick<T>(values: readonly T[]): T {
-    return values[this.below(values.length)] as T; // there is one
-  }
-
+class HostileDice extends Dice {
   /** Mostly as it was. */
   perhapsAltered(bytes: Uint8Array): Uint8Array {
     const altered = new Uint8Array(bytes);
     switch (this.below(8)) {
       case 0:
-        for (let i = this.below(4); i >= 0; i--) altered[this.below(altered.length)] = this.uint32();
+        for (let i = this.below(4); i >= 0; i--) altered[this.below(altered.length)] = this.below(256);
         return altered;
       case 1:
         return altered.slice(0, this.below(altered.length + 1));
       case 2:
-        return Uint8Array.from({ length: this.below(100) }, () => this.uint32());
+        return this.bytes(this.below(100));
       case 3:
         return new Uint8Array(Buffer.concat([altered, altered]));
       default:
@@ -91,8 +84,8 @@ class Dice extends SeededRandom {
   }
 
   /** Something of each of these in their order, and more of them behind, in whatever pieces. */
-  stream(honest: readonly Uint8Array[]): Uint8Array[] {
-    const parts = [...honest, ...Array.from({ length: this.below(10) }, () => this.pick(honest))].map((part) => this.perhapsAltered(part));
+  stream(honest: Honest): Uint8Array[] {
+    const parts = [...honest, ...this.times(this.below(10), () => this.pick(honest))].map((part) => this.perhapsAltered(part));
     const bytes = new Uint8Array(Buffer.concat(parts));
     const pieces: Uint8Array[] = [];
     for (let at = 0; at < bytes.length; ) {
@@ -104,16 +97,8 @@ class Dice extends SeededRandom {
   }
 }
 
-/** Runs it with one seed after the other for as long as there is time. */
-async function withSeeds(run: (dice: Dice) => void | Promise<void>): Promise<void> {
-  const end = performance.now() + DURATION;
-  for (let seed = 1; performance.now() < end; seed++) {
-    try {
-      await run(new Dice(seed));
-    } catch (cause) {
-      throw new Error(`seed ${seed}`, { cause });
-    }
-  }
+async function withSeeds(run: (dice: HostileDice) => void | Promise<void>): Promise<void> {
+  await runSeeds(DURATION, (seed) => run(new HostileDice(seed)));
 }
 
 const tried = (decode: () => unknown) => toleratingOwnErrors(decode);
@@ -124,7 +109,7 @@ describe("hostile bytes for Array's ends", () => {
       const [answers, requests] = [new AnswerReader(), new RequestReader()];
       const stream = new PacketStream({ control: () => undefined });
       const sink = new CollectingSink();
-      for (const piece of dice.stream(FROM_GATEWAY.slice(1))) {
+      for (const piece of dice.stream(BEHIND_GRANT)) {
         tried(() => {
           const answer = answers.push(piece);
           if (answer === undefined) return;
@@ -149,8 +134,8 @@ describe("hostile bytes for Array's ends", () => {
     withSeeds((dice) => {
       const value = (depth: number): unknown => {
         const kind = dice.below(depth > 3 ? 6 : 9);
-        if (kind < 2) return dice.uint32() - dice.below(2) * 2 ** 31;
-        if (kind === 2) return dice.fraction() * 10 ** dice.below(30);
+        if (kind < 2) return dice.below(2 ** 32) - dice.below(2) * 2 ** 31;
+        if (kind === 2) return (dice.below(2 ** 32) / 2 ** 32) * 10 ** dice.below(30);
         if (kind === 3) return dice.pick(['', 'a.example', '-x', '10.0.0.1', 'x'.repeat(300), '\0', '<b>']);
         if (kind < 6) return dice.pick([null, true, false]);
         if (kind < 8) return Array.from({ length: dice.below(5) }, () => value(depth + 1));
@@ -220,7 +205,8 @@ describe("hostile bytes for Array's ends", () => {
     }));
 });
 
-const KEYS = [
+const KEYS: readonly [string, ...string[]] = [
+  'ipv4',
   ...[
     'allow_speed_tunnel',
     'keepalive_interval',
@@ -229,17 +215,5 @@ const KEYS = [
     'include_network_resource',
     'exclude_network_resource',
   ],
-  ...['dns_servers', 'search_domains', 'ipv4', 'ipv6', 'ip', 'mask', '__proto__', 'toString'],
+  ...['dns_servers', 'search_domains', 'ipv6', 'ip', 'mask', '__proto__', 'toString'],
 ];
-
-/** After all that can be collected was. */
-async function heldBytes(): Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const collectGarbage: () => void = runInNewContext('gc');
-  for (let i = 0; i < 5; i++) {
-    collectGarbage();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}

@@ -1,8 +1,6 @@
 /** Bytes of all kinds into Network Connect's parsers and both its ends, for as long as the clock says: only errors of ours, and nothing piles up. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { NetworkError } from '../../../../src/core/errors.ts';
 import { parseConfiguration, parseSettings, renderConfiguration, renderMtu } from '../../../../src/core/protocols/nc/configuration.ts';
 import { parseKeys, renderEspSwitch, renderKeys } from '../../../../src/core/protocols/nc/esp-terms.ts';
@@ -14,6 +12,7 @@ import { parseSessionCookie } from '../../../../src/core/protocols/nc/session-co
 import { Secret } from '../../../../src/core/secret.ts';
 import { isIpPacket } from '../../../../src/core/tunnel/inner-packet.ts';
 import { fromUtf8, utf8 } from '../../../../src/core/wire/text.ts';
+import { heldBytes, runSeeds } from '../../../fuzz/seeded-runs.ts';
 import { toleratingOwnErrors } from '../../../support/own-errors.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
 import { sized } from '../../../support/size.ts';
@@ -102,27 +101,8 @@ class Fuzzer {
   }
 }
 
-/** Runs with one seed after the other until the time is over. */
-async function untilTimeIsOver(run: (fuzzer: Fuzzer, seed: number) => void | Promise<void>): Promise<number> {
-  const end = performance.now() + TIME;
-  let seed = 0;
-  for (; performance.now() < end; seed++) {
-    try {
-      await run(new Fuzzer(seed), seed);
-    } catch (error) {
-      throw new Error(`seed ${seed}: ${String(error)}`, { cause: error });
-    }
-  }
-  return seed;
-}
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-function heap(): number {
-  collect();
-  collect(); // the memory of buffers goes with the second
-  return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
-}
+const untilTimeIsOver = (run: (fuzzer: Fuzzer, seed: number) => void | Promise<void>) =>
+  runSeeds(TIME, (seed) => run(new Fuzzer(seed), seed));
 
 /** Everything that came to the end's device was a packet. */
 function checkDelivered(end: TunnelEnd | undefined): void {
@@ -174,9 +154,9 @@ describe('Network Connect, fed anything', () => {
       }
     };
     for (let seed = 0; seed < 20; seed++) await run(new Fuzzer(seed), seed);
-    const before = heap();
+    const before = await heldBytes();
     const runs = await untilTimeIsOver(run);
-    const grown = heap() - before;
+    const grown = (await heldBytes()) - before;
     assert.ok(grown < 4e6, `${grown} bytes more after ${runs} runs`);
   });
 });

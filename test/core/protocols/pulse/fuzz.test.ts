@@ -1,8 +1,6 @@
 /** Hostile bytes for all that Pulse's ends read, in every state: nothing but errors of ours, bounded memory, whatever comes. The long run lasts minutes. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import * as auth from '../../../../src/core/protocols/pulse/auth-payload.ts';
 import { AVP_CODES, type Avp, decodeAvps, eapAvp, encodeAvps, numberAvp, textAvp } from '../../../../src/core/protocols/pulse/avp.ts';
 import { ClientExchange } from '../../../../src/core/protocols/pulse/client-exchange.ts';
@@ -19,6 +17,7 @@ import { questionOf } from '../../../../src/core/protocols/pulse/question.ts';
 import { upgradeHeaders } from '../../../../src/core/protocols/pulse/upgrade.ts';
 import type { Millis } from '../../../../src/core/tunnel/packet.ts';
 import { Dice } from '../../../fuzz/dice.ts';
+import { heldBytes, runSeeds } from '../../../fuzz/seeded-runs.ts';
 import { Door, FACTS, get } from '../../../support/gateway-door.ts';
 import { PLAIN_TERMS, PlayedVisitor } from '../../../support/gateway-visitor.ts';
 import { toleratingOwnErrors } from '../../../support/own-errors.ts';
@@ -103,18 +102,9 @@ function stream(dice: Dice): Uint8Array {
 
 async function withSeeds(run: (dice: Dice) => void | Promise<void>): Promise<void> {
   const before = await heldBytes();
-  const end = performance.now() + DURATION;
-  let seed = 0;
-  while (performance.now() < end) {
-    seed++;
-    try {
-      await run(new Dice(seed));
-    } catch (cause) {
-      throw new Error(`seed ${seed}`, { cause });
-    }
-  }
+  const runs = await runSeeds(DURATION, (seed) => run(new Dice(seed)));
   const grown = (await heldBytes()) - before;
-  assert.ok(grown < MAX_GROWTH_BYTES, `${seed} runs have left ${grown} bytes`);
+  assert.ok(grown < MAX_GROWTH_BYTES, `${runs} runs have left ${grown} bytes`);
 }
 
 describe("hostile bytes for Pulse's ends", () => {
@@ -192,15 +182,3 @@ describe("hostile bytes for Pulse's ends", () => {
       }
     }));
 });
-
-/** After all that can be collected was. */
-async function heldBytes(): Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const collectGarbage: () => void = runInNewContext('gc');
-  for (let i = 0; i < 5; i++) {
-    collectGarbage();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { eventually } from './eventually.ts';
 import { PERFECT_LINK } from './link-model.ts';
 import { PERFECT_CONDITIONS, type RelayConditions } from './relay-options.ts';
 import { SeededRandom } from './seeded-random.ts';
@@ -19,11 +19,6 @@ const both = (changes: Partial<RelayConditions['up']>): RelayConditions => ({
   up: { ...PERFECT_LINK, ...changes },
   down: { ...PERFECT_LINK, ...changes },
 });
-
-/** Lets sockets and timers work until the condition holds. A test's own deadline ends it otherwise. */
-async function eventually(condition: () => boolean): Promise<void> {
-  while (!condition()) await setImmediate();
-}
 
 describe('UdpRelay', { timeout: 10_000 }, () => {
   const open: { close(): void }[] = [];

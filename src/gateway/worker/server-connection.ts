@@ -9,7 +9,7 @@
  */
 import { SallyportError, UnsupportedError } from '../../core/errors.ts';
 import { HTTP_LIMIT_CODE, type HttpLimits } from '../../core/http/limits.ts';
-import type { HttpRequest, HttpResponse } from '../../core/http/message.ts';
+import { type HttpRequest, type HttpResponse, headerValue } from '../../core/http/message.ts';
 import { renderResponse } from '../../core/http/render.ts';
 import { RequestParser, type TunnelStart } from '../../core/http/request-parser.ts';
 import type { Logger } from '../../core/log.ts';
@@ -98,8 +98,10 @@ export class ServerConnection implements GatewayConnection {
 
   async respond(response: HttpResponse): Promise<void> {
     if (this.#state !== 'open') return;
-    // RFC 9110 §9.3.2: its length is said, and nothing of it is sent: a client would take it for the next answer.
-    this.#connection.write(renderResponse(this.#isHead ? { ...response, body: NO_BODY } : response));
+    // RFC 9110 §9.3.2: its length is said, and nothing of it is sent: a client would take it for the next answer. Observed: ocserv 1.1.6 sends it all the
+    // same with an answer that is its last, which nobody can mistake.
+    const isLast = headerValue(response.headers, 'connection')?.toLowerCase() === 'close';
+    this.#connection.write(renderResponse(this.#isHead && !isLast ? { ...response, body: NO_BODY } : response));
     this.#limitQueue();
   }
 

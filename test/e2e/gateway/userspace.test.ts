@@ -75,8 +75,10 @@ describe('a gateway without root', { skip: needed, concurrency: 2, timeout: size
     const program = await lab.client.start(process.execPath, [PROGRAM, 'kernel', scene.targets]);
     await kicked(scene, program);
     await client.program.finish();
-    await program.stop(); // the system's socket has nobody to hear of the end from
-    assert.deepEqual(outcomes({ stdout: program.output }), EVERYTHING);
+    await program.stop(); // the system's socket has nobody to hear of the end from, unless the flow's own end came through before the tunnel's
+    const { kicked: heard, ...done } = outcomes({ stdout: program.output });
+    assert.deepEqual(done, EVERYTHING);
+    assert.ok(heard === undefined || heard === 'ECONNRESET', String(heard));
     assert.match(scene.outside.output, /^from (::ffff:)?198\.51\.100\.2$/m);
     assert.doesNotMatch(scene.outside.output, /^from (::ffff:)?192\.0\.2/m, 'nothing came past the gateway');
     const { code } = await scene.stop();
@@ -99,7 +101,9 @@ describe('a gateway without root', { skip: needed, concurrency: 2, timeout: size
       await kicked(scene, program);
       const done = await program.finish();
       assert.equal(done.code, 0, done.output);
-      assert.deepEqual(outcomes(done), { ...EVERYTHING, kicked: 'ECONNABORTED' });
+      const { kicked: heard, ...rest } = outcomes(done);
+      assert.deepEqual(rest, EVERYTHING);
+      assert.ok(heard === 'ECONNABORTED' || heard === 'ECONNRESET', String(heard)); // the tunnel's end, or the flow's before it
       const { code } = await scene.stop();
       assert.equal(code, 0, gateway.output);
       assert.deepEqual(scene.lab.server.processes(), []);

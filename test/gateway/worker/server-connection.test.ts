@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import tls, { type TLSSocket } from 'node:tls';
 import fc from 'fast-check';
+import { fortinetGateway } from '../../../src/core/protocols/fortinet/gateway.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { CertificateMaterial } from '../../../src/gateway/worker/host-material.ts';
 import { FrontServer, type FrontServerOptions } from '../../support/front-server.ts';
@@ -55,11 +56,11 @@ describe('A client’s connection', { skip: missing('openssl'), timeout: 60_000 
   });
 
   it('answers HEAD with what it would say of the body, and no body: the next answer is none of it', async () => {
-    await using gateway = await start();
-    const requests = ['HEAD /logout HTTP/1.1\r\nHost: h\r\n\r\n'];
-    const { answers } = await talkRaw({ host: '127.0.0.1', port: gateway.port, requests });
-    assert.match(answers[0] ?? '', /^HTTP\/1\.1 \d+ [\s\S]*\r\n\r\n$/);
+    await using gateway = await start(undefined, { protocol: fortinetGateway });
+    const { answers, end } = await talkRaw({ host: '127.0.0.1', port: gateway.port, requests: ['HEAD /nope HTTP/1.1\r\nHost: h\r\n\r\n'] });
+    assert.match(answers[0] ?? '', /^HTTP\/1\.1 404 [\s\S]*\r\n\r\n$/);
     assert.match(answers[0] ?? '', /\r\nContent-length: [1-9]\d*\r\n/i);
+    assert.equal(end, 'open');
   });
 
   it('says goodbye in TLS after the last answer', async () => {

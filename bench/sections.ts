@@ -98,9 +98,7 @@ is agreed on by certificate, or in TLS. The transfers and the client's CPU are t
   },
   gp: {
     title: 'GlobalProtect: throughput and CPU',
-    how: `The same with \`--protocol=gp\`: ESP with AES-256-CBC and HMAC-SHA256, and frames with a header of sixteen bytes in TLS. Tests and builds ran beside the
-figures of this protocol and of the three that follow, on the same two cores (see the load averages): both clients had what was left, so the rates are
-low, and single rounds lie far apart. CPU says more.
+    how: `The same with \`--protocol=gp\`: ESP with AES-256-CBC and HMAC-SHA256, and frames with a header of sixteen bytes in TLS.
 
 What ESP costs, by a profile of two engines with these ciphers: HMAC is a sixth of the sender's time and a fifth of the receiver's, AES a twentieth of
 either, and the rest is spread over the kernel's copies and the calls to OpenSSL. The packets of a burst are encrypted side by side

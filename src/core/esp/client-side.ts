@@ -81,7 +81,10 @@ export class EspClientSide {
       this.#moving = path;
       out.event({ type: 'move', from: this.#path, to: path, datagram: undefined });
     } else {
-      out.event({ type: 'drop', path });
+      // Nor is the one before of any use: its numbers go on nowhere.
+      for (const other of [this.#path, path]) if (other !== undefined) out.event({ type: 'drop', path: other });
+      this.#path = undefined;
+      this.#isOpening = false;
       this.#disable('the packet engine cannot go on by another flow');
     }
   }

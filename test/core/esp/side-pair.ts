@@ -99,11 +99,14 @@ export class Pair {
   readonly #random: SeededRandom;
   isOpen = true;
   opens = 0;
+  /** Of the flows that are opened from now on. */
+  engines: readonly [client: boolean, gateway: boolean];
   #moves = 0;
 
   /** `whenKeysAreThere`: when the gateway learns them. */
   constructor(options: PairOptions = {}, whenKeysAreThere: Millis = 0) {
     this.#options = options;
+    this.engines = options.engines ?? [false, false];
     this.#random = new SeededRandom(options.seed ?? 1);
     this.crypto = new SeededCrypto(options.seed ?? 1);
     this.keys = { outbound: newKeys(this.crypto), inbound: newKeys(this.crypto) };
@@ -144,7 +147,8 @@ export class Pair {
   }
 
   #open(): void {
-    const { conditions, engines: [clientEngine, gatewayEngine] = [false, false] } = this.#options;
+    const { conditions } = this.#options;
+    const [clientEngine, gatewayEngine] = this.engines;
     this.opens++;
     let theirs: TestPath | undefined;
     let moves = this.#moves;

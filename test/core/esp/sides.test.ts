@@ -121,6 +121,28 @@ describe('ESP beside a stream', () => {
     assert.equal(pair.opens, 2);
   });
 
+  it('keeps no flow whose keys the engine has where the next one cannot be the engine’s, and begins again with other keys', () => {
+    const pair = new Pair({ engines: [true, false] });
+    pair.clock.advance(100);
+    assert.equal(pair.states, 'established established');
+    pair.engines = [false, false];
+    pair.isOpen = false;
+    pair.clock.advance(60_000);
+    pair.isOpen = true;
+    assert.deepEqual([pair.clientSide.status().state, pair.client.paths.length], ['disabled', 0]);
+    const { client, gateway, clientSide, gatewaySide, clock, crypto, keys } = pair;
+    const again = (old: EspKeyPair['inbound']) => ({ ...newKeys(crypto), spi: nextSpi(old.spi) });
+    const next = { outbound: again(keys.outbound), inbound: again(keys.inbound) };
+    gateway.turn(() => gatewaySide.rekey({ inbound: next.outbound, outbound: next.inbound }, clock.now));
+    client.turn((machine, out) => {
+      clientSide.rekey(next, clock.now);
+      machine.handleTimeout(clock.now, out);
+    });
+    clock.advance(1000);
+    assert.equal(pair.states, 'established established');
+    assert.deepEqual(pair.exchange(0, 5), [ALL, ALL]);
+  });
+
   it('leaves a flow that speaks nothing authentic, and the flow that there is', () => {
     const pair = new Pair();
     pair.clock.advance(100);

@@ -124,13 +124,27 @@ function message(side: KmpSide, type: number, payload: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** A channel that says by itself when it has ended, which is noted once. */
+function portableChannel(channel: OncpChannel | IftChannel, sink: CollectingSink, notes: string[]): PortableStream {
+  let isOver = false;
+  return {
+    sink,
+    notes,
+    receive: (bytes) => {
+      channel.receive(bytes, sink);
+      if (channel.ended !== undefined && !isOver) notes.push(channel.ended.message);
+      isOver = channel.ended !== undefined;
+    },
+    send: (packet, out) => channel.send(packet, out),
+  };
+}
+
 /** Messages with lengths of their own in records that begin with one of another order, and several packets in a message. */
 const records: StreamKind = {
   name: 'messages in records',
   traffic: streamTraffic('client', 1400, NOTHING),
   portable: () => {
     const [sink, notes] = [new CollectingSink(), [] as string[]];
-    let isOver = false;
     const channel = new OncpChannel({
       side: 'client',
       greeted: () => 0,
@@ -139,16 +153,7 @@ const records: StreamKind = {
       },
       ending: (reason) => ({ kind: 'ended-by-peer', message: `reason ${reason}` }),
     });
-    return {
-      sink,
-      notes,
-      receive: (bytes) => {
-        channel.receive(bytes, sink);
-        if (channel.ended !== undefined && !isOver) notes.push(channel.ended.message);
-        isOver = channel.ended !== undefined;
-      },
-      send: (packet, out) => channel.send(packet, out),
-    };
+    return portableChannel(channel, sink, notes);
   },
   /** Three packets in a message, and two messages in a record. */
   frames: (packets) => {
@@ -194,18 +199,8 @@ const numbered: StreamKind = {
   traffic: newIftChannel([]).handOver(1400),
   portable: () => {
     const [sink, notes] = [new CollectingSink(), [] as string[]];
-    let isOver = false;
     const channel = newIftChannel(notes);
-    return {
-      sink,
-      notes,
-      receive: (bytes) => {
-        channel.receive(bytes, sink);
-        if (channel.ended !== undefined && !isOver) notes.push(channel.ended.message);
-        isOver = channel.ended !== undefined;
-      },
-      send: (packet, out) => channel.send(packet, out),
-    };
+    return portableChannel(channel, sink, notes);
   },
   frames: (packets) => oneByOne(numbered, packets),
   unit: (random) => {

@@ -17,6 +17,7 @@ import { PlayedIo } from '../../../support/played-io.ts';
 import { PAIR_TERMS, type PairOptions, PppTunnelPair } from '../../../support/ppp-tunnel-pair.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { sized } from '../../../support/size.ts';
+import { numberedPacket, packetDown } from './numbered-packets.ts';
 
 const RUNS = sized(30, 10_000);
 const CREDENTIAL: Credential = {
@@ -24,18 +25,6 @@ const CREDENTIAL: Credential = {
   pin: '',
   cookie: new Secret('ANsession1=abc; other=x'),
 };
-
-/** An IPv4 packet from the client, or for it, with a number in it. */
-function packet(number: number, length = 100, isDown = false): Uint8Array {
-  const bytes = new Uint8Array(length);
-  const [own, peer] = [
-    [10, 77, 0, 50],
-    [10, 77, 0, 1],
-  ];
-  bytes.set([0x45, 0, length >>> 8, length & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, ...(isDown ? [...peer, ...own] : [...own, ...peer])]);
-  new DataView(bytes.buffer).setUint32(20, number);
-  return bytes;
-}
 
 interface ArrayPairOptions extends PairOptions {
   readonly previous?: TunnelConfig;
@@ -65,11 +54,11 @@ describe("Array's tunnel, against itself", () => {
     assert.deepEqual([config?.ipv4 && formatIp(config.ipv4.address), config?.ipv4?.prefix], ['10.77.0.50', 24]);
     assert.deepEqual([config?.ipv6, config?.mtu], [undefined, 1400]);
     assert.equal(headerValue(requests[0]?.headers ?? [], 'Cookie'), 'ANsession1=abc; other=x');
-    pair.client.send(packet(1));
-    pair.gateway?.send(packet(2, 100, true));
+    pair.client.send(numberedPacket(1));
+    pair.gateway?.send(packetDown(2));
     pair.clock.advance(100);
-    assert.deepEqual(pair.gateway?.delivered, [packet(1)]);
-    assert.deepEqual(pair.client.delivered, [packet(2, 100, true)]);
+    assert.deepEqual(pair.gateway?.delivered, [numberedPacket(1)]);
+    assert.deepEqual(pair.client.delivered, [packetDown(2)]);
   });
 
   it('has the same id in each of its requests, and another after a log-in', async () => {
@@ -103,7 +92,7 @@ describe("Array's tunnel, against itself", () => {
     pair.start(5000);
     pair.clock.advance(600_000);
     for (let second = 0; second < 120; second++) {
-      pair.gateway?.send(packet(second, 100, true));
+      pair.gateway?.send(packetDown(second));
       pair.clock.advance(1000);
     }
     assert.deepEqual([pair.client.closed, pair.gateway?.closed, pair.client.delivered.length], [undefined, undefined, 120]);
@@ -170,20 +159,20 @@ describe("Array's tunnel, against itself", () => {
   it('lets no packet through that is not the client’s own, nor one of IPv6', async () => {
     const { pair } = await open();
     pair.start(5000);
-    const spoofed = packet(3);
+    const spoofed = numberedPacket(3);
     spoofed[15] = 51;
     const ipv6 = new Uint8Array(40);
     ipv6.set([0x60]);
     ipv6.set(PAIR_TERMS.config.ipv6?.address.bytes ?? [], 8);
-    for (const bytes of [spoofed, ipv6, packet(4)]) pair.client.send(bytes);
+    for (const bytes of [spoofed, ipv6, numberedPacket(4)]) pair.client.send(bytes);
     pair.clock.advance(100);
-    assert.deepEqual(pair.gateway?.delivered, [packet(4)]);
+    assert.deepEqual(pair.gateway?.delivered, [numberedPacket(4)]);
   });
 
   it('cuts what is larger than the tunnel, or tells its sender', async () => {
     const { pair } = await open();
     pair.start(5000);
-    const large = packet(5, 1500, true);
+    const large = numberedPacket(5, { length: 1500, isDown: true });
     pair.gateway?.send(large);
     pair.clock.advance(100);
     assert.equal(pair.client.delivered.length, 2);
@@ -200,8 +189,8 @@ describe("Array's tunnel, against itself", () => {
     for (let seed = 1; seed <= RUNS; seed++) {
       const { pair } = await open({ seed });
       pair.start(10_000);
-      const up = Array.from({ length: 12 }, (_, number) => packet(number, 60 + ((number * 137 + seed) % 1300)));
-      const down = up.map(({ length }, number) => packet(number, length, true));
+      const up = Array.from({ length: 12 }, (_, number) => numberedPacket(number, { length: 60 + ((number * 137 + seed) % 1300) }));
+      const down = up.map(({ length }, number) => numberedPacket(number, { length, isDown: true }));
       for (const [i, bytes] of up.entries()) {
         pair.client.send(bytes);
         pair.gateway?.send(down[i] ?? assert.fail());

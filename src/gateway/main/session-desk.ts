@@ -113,8 +113,8 @@ export class SessionDesk {
     if (tunnel.isOpen) throw new MisuseError(`tunnel ${id} is open already`);
     tunnel.datagramId = datagramId;
     tunnel.greetingId = greetingId;
+    admit(tunnel); // it may say no: another one has its id
     tunnel.isOpen = true;
-    admit(tunnel);
     const { session, lease, device, wishes } = tunnel;
     const remote = addressOf(tunnel.connection).address;
     events.publish({ type: 'connected', ...eventFacts(tunnel, now()) });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { PeerRefusedError } from '../../../src/core/errors.ts';
+import { MisuseError, PeerRefusedError } from '../../../src/core/errors.ts';
 import { silentLogger } from '../../../src/core/log.ts';
 import type { SessionPolicy } from '../../../src/gateway/config/gateway-config.ts';
 import { SessionDesk } from '../../../src/gateway/main/session-desk.ts';
 import { SessionEvents } from '../../../src/gateway/main/session-events.ts';
-import { SessionTable } from '../../../src/gateway/main/session-table.ts';
+import { SessionTable, type Tunnel } from '../../../src/gateway/main/session-table.ts';
 import { Statistics } from '../../../src/gateway/main/statistics.ts';
 import { ClientRoutes } from '../../../src/gateway/network/client-routes.ts';
 import { LeasePool } from '../../../src/gateway/network/lease-pool.ts';
@@ -22,7 +22,7 @@ const WISHES = { wantsIpv4: true, wantsIpv6: false, isMobile: false, userAgent: 
 const NOW = 1_700_000_000_000;
 
 /** A desk whose device takes its time: `passes` lets the openings go on that wait for it. */
-function makeDesk(policy: Partial<SessionPolicy> = {}) {
+function makeDesk(policy: Partial<SessionPolicy> = {}, admit: (tunnel: Tunnel) => void = () => undefined) {
   const table = new SessionTable();
   const waiting: (() => void)[] = [];
   const device = {
@@ -55,7 +55,8 @@ function makeDesk(policy: Partial<SessionPolicy> = {}) {
       desk.forget(tunnel, reason);
       return Promise.resolve();
     },
-    ...{ admit: () => undefined, dismiss: () => undefined },
+    ...{ admit, dismiss: () => undefined },
+
     expect: (session) => expected.add(session) !== undefined,
     unexpect: (session) => void expected.delete(session),
   });
@@ -146,6 +147,19 @@ describe('the desk of the sessions', { timeout: 10_000 }, () => {
     await assert.rejects(through(scene, opening), PeerRefusedError);
     await through(scene, lease(scene, second.id, 's2'));
     assert.deepEqual([...scene.table.connections], [second]);
+  });
+
+  it('tells nobody of the end of a tunnel that was not admitted', async () => {
+    const no = () => {
+      throw new MisuseError('another tunnel has its id');
+    };
+    const scene = makeDesk({}, no);
+    const connection = scene.connect('s1');
+    await through(scene, lease(scene, connection.id, 's1'));
+    await assert.rejects(scene.desk.opened(WORKER, connection.id, new Uint8Array(3), undefined), MisuseError);
+    scene.desk.disconnected(WORKER, connection.id);
+    await through(scene, lease(scene, scene.connect('s1').id, 's1')); // after its end
+    assert.deepEqual(scene.closed, []);
   });
 
   it('forgets a connection with its tunnel, and keeps the session for who comes back', async () => {

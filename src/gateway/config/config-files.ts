@@ -53,12 +53,13 @@ function placeOf(file: string, lines: readonly string[]): Place {
   return index < 0 ? WHOLE_FILE : { line: index + 1 };
 }
 
-function laterFiles({ tls, auth, login, supplements }: HostConfig, { scripts }: GatewayConfig): [what: string, file: string][] {
+function laterFiles({ tls, auth, login, portal, supplements }: HostConfig, { scripts }: GatewayConfig): [what: string, file: string][] {
   const named: readonly (readonly [string, string | undefined])[] = [
     ['the authority of client certificates', tls.clientAuthority],
     ['the revocation list', tls.revocationList],
     ['the OCSP response', tls.ocspResponse],
     ['the profile', login.profile],
+    ['the key of passes', portal?.passKey],
     ['the folder of files for users', supplements.userFolder],
     ['the folder of files for groups', supplements.groupFolder],
     ['the default file for users', supplements.defaultUserFile],

@@ -24,6 +24,8 @@ export interface PortalPolicy {
   readonly gateways: readonly PortalGateway[];
   /** For a gateway's log-in, by the names of its fields. */
   readonly cookies: readonly (readonly [name: string, value: Secret])[];
+  /** How often a gateway is to be asked whether it wants a report on this machine; undefined: the portal says nothing of use. */
+  readonly reportInterval?: Millis;
 }
 
 export const USER_COOKIE = 'portal-userauthcookie';
@@ -34,6 +36,10 @@ export const NO_COOKIE = 'empty';
 const MAX_COOKIE = 4096;
 const MAX_GATEWAYS = 256;
 const LOWEST = 1_000_000;
+
+/** Each report is a new tunnel, a minute before: not more often than a tunnel is of use, and at least once a day, however much a portal has written. */
+const MIN_REPORT_INTERVAL: Millis = 120_000;
+const MAX_REPORT_INTERVAL: Millis = 86_400_000;
 
 /** Throws {@link PeerRefusedError} for a user without a policy, {@link PeerMisbehavedError} for a document without gateways. */
 export function readPolicy(root: XmlElement, region: string | undefined): PortalPolicy {
@@ -49,7 +55,10 @@ export function readPolicy(root: XmlElement, region: string | undefined): Portal
     return [{ target, label: childText(entry, 'description') ?? target.host, priority: priorityOf(entry, region) }];
   });
   if (gateways.length === 0) throw new PeerMisbehavedError('The portal names no gateway.');
+  const reports = child(root, 'hip-collection');
+  const interval = /^\d{1,9}$/.exec((reports && childText(reports, 'hip-report-interval')) ?? '')?.[0];
   return {
+    ...(Number(interval) > 0 && { reportInterval: Math.min(Math.max(Number(interval) * 1000, MIN_REPORT_INTERVAL), MAX_REPORT_INTERVAL) }),
     gateways: distinct(gateways.sort((a, b) => a.priority - b.priority)),
     cookies: COOKIES.flatMap((name) => {
       const element = child(root, name);

@@ -95,6 +95,8 @@ export interface GatewayConnection {
   /** The next request; the first again for whoever claimed it; undefined: the client left. */
   request(): Promise<HttpRequest | undefined>;
   respond(response: HttpResponse): Promise<void>;
+  /** The requests that follow may have bodies of so many bytes: for a client that has shown a session. */
+  allowBody(bodyBytes: number): void;
   /** Answers the last request with this, after which the connection speaks no HTTP any more (RFC 9110 §7.8). */
   upgrade(response: HttpResponse): UpgradedStream;
   /** Begins TLS inside of what is said on this connection, with its certificate. Whoever calls it closes it. Absent: nobody has TLS for that. */

@@ -19,7 +19,7 @@ import { type LoginFields, parseLoginForm, userAgentOf } from '../page-login.ts'
 import { keysLife, NO_SESSION, renderConfiguration } from './configuration.ts';
 import { failure, NO_ADDRESS, notByGet, reportNeeded, success, tunnelRefused, xml } from './gateway-answer.ts';
 import { GpEspTunnel } from './gateway-esp-tunnel.ts';
-import { parseHostReport, parseReportForm } from './gateway-host-report.ts';
+import { MAX_REPORT_BODY, parseHostReport, parseReportForm } from './gateway-host-report.ts';
 import { GatewayLogin } from './gateway-login.ts';
 import { regionOf } from './gateway-portal.ts';
 import { askedAddress, tunnelMtu } from './gateway-terms.ts';
@@ -100,6 +100,7 @@ class Front implements PageFront {
         if (this.#wantsReports) this.#report(session, fields.get('report') ?? '');
         return success();
       default:
+        if (this.#wantsReports) this.#connection.allowBody(MAX_REPORT_BODY);
         return reportNeeded(this.#wantsReports);
     }
   }

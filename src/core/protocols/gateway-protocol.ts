@@ -4,6 +4,7 @@
  * The twin of `client-protocol.ts`: a vendor's folder has the codecs once, and both sides use them.
  */
 import type { AuthDialogue, AuthStep, LoginHints } from '../auth/dialogue.ts';
+import type { InnerTlsServer } from '../auth/inner-tls.ts';
 import type { ProtocolId } from '../auth/protocol-id.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { DtlsAssociation } from '../dtls/association.ts';
@@ -96,6 +97,8 @@ export interface GatewayConnection {
   respond(response: HttpResponse): Promise<void>;
   /** Answers the last request with this, after which the connection speaks no HTTP any more (RFC 9110 §7.8). */
   upgrade(response: HttpResponse): UpgradedStream;
+  /** Begins TLS inside of what is said on this connection, with its certificate. Whoever calls it closes it. Absent: nobody has TLS for that. */
+  readonly innerTls?: () => InnerTlsServer;
   /** This connection carries the tunnel from here on: the machine is given it as its stream path and answers the last request itself. */
   run(session: GatewaySession, tunnel: TunnelPlan): void;
 }

@@ -6,7 +6,7 @@
  */
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
-import { clientCertificateDemand } from './client-certificates.ts';
+import { clientCertificateDemand, wantsCertificates } from './client-certificates.ts';
 import { checkFiles } from './config-files.ts';
 import { ConfigReport } from './config-report.ts';
 import type { GatewayConfig, HostConfig, LoginPageConfig } from './gateway-config.ts';
@@ -43,7 +43,7 @@ const FILE = table({
 
 /** Without it no certificate is good, and nobody could log in. */
 function wantAuthority({ auth, tls }: Pick<WrittenHost, 'auth' | 'tls'>, path: (string | number)[], context: z.RefinementCtx): void {
-  if (tls.clientAuthority !== undefined || clientCertificateDemand(auth, false) === 'no') return;
+  if (tls.clientAuthority !== undefined || !wantsCertificates(auth)) return;
   context.addIssue({
     code: 'custom',
     path: [...path, 'tls', 'client-authority'],
@@ -124,7 +124,7 @@ function hostOf(own: WrittenHost, main: WrittenHost | undefined): HostConfig {
     tls: {
       ...own.tls,
       policy: own.tls.policy ?? main?.tls.policy ?? parseTlsPriorities(DEFAULT_PRIORITIES),
-      clientCertificates: clientCertificateDemand(own.auth, login.isCiscoCompatible),
+      clientCertificates: clientCertificateDemand(own.auth, login),
     },
     auth: own.auth,
     login,

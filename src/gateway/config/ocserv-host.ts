@@ -2,15 +2,7 @@
 import { MisuseError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { clientCertificateDemand } from './client-certificates.ts';
-import type {
-  AuthConfig,
-  CertificatePair,
-  HostConfig,
-  HostTls,
-  LoginPageConfig,
-  SupplementConfig,
-  TlsPolicyConfig,
-} from './gateway-config.ts';
+import type { CertificatePair, HostConfig, HostTls, LoginPageConfig, SupplementConfig, TlsPolicyConfig } from './gateway-config.ts';
 import { DEFAULT_PROTOCOLS, type HostProtocols, parseProtocols } from './host-protocols.ts';
 import { authOf, DEFAULT_LABEL } from './ocserv-auth.ts';
 import { bannerOf, hostPolicy } from './ocserv-policy.ts';
@@ -24,11 +16,12 @@ export function hostOf(section: OcservSection, global: OcservSection, name: stri
   const label = name === undefined ? DEFAULT_LABEL : `vhost:${name}`;
   const prefix = name === undefined ? '' : `${label}: `;
   const auth = authOf(section, label);
+  const login = loginOf(section);
   return {
     ...(name !== undefined && { name }),
-    tls: tlsOf(section, global, auth, prefix),
+    tls: tlsOf(section, global, clientCertificateDemand(auth, login), prefix),
     auth,
-    login: loginOf(section),
+    login,
     sessions: { cookieTimeout: section.seconds('cookie-timeout'), persistentCookies: section.flag('persistent-cookies') },
     supplements: supplementsOf(section),
     pools: poolsOf(section, prefix),
@@ -36,7 +29,7 @@ export function hostOf(section: OcservSection, global: OcservSection, name: stri
   };
 }
 
-function tlsOf(section: OcservSection, global: OcservSection, auth: AuthConfig, prefix: string): HostTls {
+function tlsOf(section: OcservSection, global: OcservSection, clientCertificates: HostTls['clientCertificates'], prefix: string): HostTls {
   const clientAuthority = section.text('ca-cert');
   const revocationList = section.text('crl');
   const ocspResponse = section.text('ocsp-response');
@@ -46,7 +39,7 @@ function tlsOf(section: OcservSection, global: OcservSection, auth: AuthConfig, 
     ...(revocationList !== undefined && { revocationList }),
     ...(ocspResponse !== undefined && { ocspResponse }),
     policy: prioritiesOf(section, global),
-    clientCertificates: clientCertificateDemand(auth, section.flag('cisco-client-compat')),
+    clientCertificates,
   };
 }
 

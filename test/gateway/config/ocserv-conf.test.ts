@@ -238,6 +238,11 @@ describe('values of ocserv.conf', () => {
     assert.equal(demand('auth = certificate'), 'required');
     assert.equal(demand('auth = certificate\ncisco-client-compat = true'), 'optional');
     assert.equal(demand('enable-auth = certificate'), 'optional');
+    // Pulse's clients show theirs inside of what they speak.
+    assert.equal(demand('auth = certificate\nvpn-protocols = pulse'), 'no');
+    assert.equal(demand('auth = certificate\nvpn-protocols = nc pulse'), 'optional');
+    assert.equal(demand('auth = certificate\nvpn-protocols = nc fortinet'), 'required');
+    assert.equal(demand('enable-auth = certificate\nvpn-protocols = pulse'), 'optional');
   });
 
   it('of Cisco’s clients: no TLS 1.3, unless the priorities say so, and old DTLS', () => {

@@ -134,11 +134,14 @@ export class EspGatewaySide {
   }
 
   nextTimeout(): Millis | undefined {
-    return this.#isActive ? this.#heardAt + this.#silence : undefined;
+    const silentAt = this.#isActive ? this.#heardAt + this.#silence : Number.POSITIVE_INFINITY;
+    const due = Math.min(silentAt, this.#channel?.keysOverAt ?? Number.POSITIVE_INFINITY);
+    return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
 
   handleTimeout(now: Millis): void {
     if (this.#isActive && now >= this.#heardAt + this.#silence) this.#isActive = false;
+    this.#terms?.associations.expire(now);
   }
 
   /** To be called after everything else: draws the conclusions. True: whether packets leave by it has changed. */

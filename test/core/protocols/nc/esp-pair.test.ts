@@ -1,7 +1,7 @@
 /** Network Connect's tunnel against itself, with ESP beside the stream: on flows that come and go, with and without an engine that carries them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { KMP_TYPES, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
+import { CONSTANT_OFFSET, KMP_TYPES, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
 import { RECORD_HEADER_LENGTH } from '../../../../src/core/protocols/nc/oncp-record.ts';
 import { toHex } from '../../../../src/core/wire/text.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
@@ -75,6 +75,33 @@ for (const engines of [
       assert.equal(keysIn(pair.said.client).length, ofGateway.length);
       assert.equal(new Set(ofGateway.map((record) => toHex(record))).size, ofGateway.length);
       assert.deepEqual([pair.ways, pair.flows], ['datagram datagram', 1]);
+    });
+
+    it('asks a client that does not answer its keys again, and goes by TLS in the end', async () => {
+      const terms = { ...WITH_ESP, times: { ...WITH_ESP.times, rekey: 2000 } };
+      for (const [lost, asked, isUp] of [
+        [2, 3, true],
+        [3, 3, false],
+      ] as const) {
+        let answers = 0;
+        const isAnswer = (bytes: Uint8Array) => keysIn([bytes]).length === 1 && bytes[RECORD_HEADER_LENGTH + CONSTANT_OFFSET + 4] === 1;
+        const spoil = (bytes: Uint8Array) => (isAnswer(bytes) && ++answers <= lost ? bytes.subarray(0, 0) : bytes);
+        const pair = await opened({ engines, terms, spoil });
+        const before = pair.clock.now;
+        pair.clock.runUntil(() => keysIn(pair.said.gateway).length === asked, 60_000);
+        assert.ok(pair.clock.now - before >= 19_000, 'ten seconds each');
+        if (isUp) {
+          pair.clock.advance(1000);
+          assert.equal(pair.gateway?.up?.kind, 'datagram');
+        } else {
+          pair.clock.advance(60_000);
+          assert.equal(pair.ways, 'stream stream');
+          assert.equal(keysIn(pair.said.gateway).length, asked, 'and no more');
+          assert.equal(pair.gateway?.paths.length, 1);
+        }
+        assert.deepEqual(pair.exchange(0, 5), [ALL, ALL]);
+        assert.equal(pair.client.closed, undefined);
+      }
     });
 
     it('follows a client whose port has changed', async () => {

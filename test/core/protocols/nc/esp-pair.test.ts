@@ -1,6 +1,7 @@
 /** Network Connect's tunnel against itself, with ESP beside the stream: on flows that come and go, with and without an engine that carries them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { NetworkError } from '../../../../src/core/errors.ts';
 import { CONSTANT_OFFSET, KMP_TYPES, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
 import { RECORD_HEADER_LENGTH } from '../../../../src/core/protocols/nc/oncp-record.ts';
 import { toHex } from '../../../../src/core/wire/text.ts';
@@ -104,6 +105,21 @@ for (const engines of [
       }
     });
 
+    it('gives way to TLS where no number is left under its keys, until the gateway sends others', async () => {
+      const pair = await opened({ engines, terms: { ...WITH_ESP, times: { ...WITH_ESP.times, rekey: 30_000 } } });
+      const { client, clock } = pair;
+      const flow = client.paths.find(({ kind }) => kind === 'datagram') ?? assert.fail();
+      client.turn((machine, out) => machine.notice(flow, { type: 'keys-used-up' }, clock.now, out));
+      assert.deepEqual([pair.exchange(0, 5), pair.ways], [[ALL, ALL], 'datagram datagram']);
+      client.remove(flow);
+      client.turn((machine, out) => machine.lost(flow, new NetworkError('The keys of the datagram channel are used up.'), clock.now, out));
+      clock.advance(100);
+      assert.deepEqual([pair.exchange(0, 5), pair.ways, client.closed], [[ALL, ALL], 'stream stream', undefined]);
+      clock.runUntil(() => pair.ways === 'datagram datagram', 70_000);
+      assert.deepEqual([switchesOf(pair), client.closed], [[ON, OFF, ON], undefined]);
+      assert.deepEqual(pair.exchange(0, 5), [ALL, ALL]);
+    });
+
     it('follows a client whose port has changed', async () => {
       const pair = await opened({ engines });
       pair.move();
@@ -156,6 +172,18 @@ describe('Network Connect’s ESP', () => {
     pair.client.send(packet(2));
     pair.clock.advance(100);
     assert.deepEqual(pair.gateway?.delivered.map(numberIn), [2]);
+  });
+
+  it('answers sixteen keys in a minute, and no more', async () => {
+    const pair = await opened();
+    for (let i = 0; i < 20; i++) {
+      const payload = Buffer.from(`000700000050000100000004a1b2c3${i.toString(16).padStart(2, '0')}000200000040${'5a'.repeat(64)}`, 'hex');
+      const header = Buffer.from(`${'00'.repeat(6)}012e010000000000000000000056`, 'hex');
+      pair.toClient(Uint8Array.of(header.length + payload.length, 0, ...header, ...payload));
+    }
+    pair.clock.advance(200);
+    assert.equal(keysIn(pair.said.client).length, 16);
+    assert.equal(pair.client.closed, undefined);
   });
 
   it('is left where the gateway’s next keys are for what the client does not speak, and begun anew where they are for something else', async () => {

@@ -51,7 +51,7 @@ export class DtlsCbcCipher implements RecordCipher {
     const padding = checkedPadding(bytes, plaintext, length, longest);
     const plaintextLength = longest - (padding & MAX_PADDING);
     const isMade = this.#mac(record, plaintextLength, room.mac);
-    this.#cbcMac.mac(room.dummy, savedBytes(longest, plaintextLength), room.unusedMac);
+    this.#cbcMac.mac(room.dummy, savedBytes(longest, plaintextLength), room.unusedMac, this.#macLength);
     const isAuthentic = room.isMac(plaintext + plaintextLength, this.#macLength);
     return isMade && isAuthentic && padding >= 0 ? plaintextLength : -1;
   }
@@ -67,6 +67,6 @@ export class DtlsCbcCipher implements RecordCipher {
     bytes.copyWithin(start, record + 3, record + 11); // epoch and number
     bytes.copyWithin(start + 8, record, record + 3); // type and version
     view.setUint16(start + 11, length);
-    return this.#cbcMac.mac(start, MAC_PREFIX_LENGTH + length, out);
+    return this.#cbcMac.mac(start, MAC_PREFIX_LENGTH + length, out, this.#macLength);
   }
 }

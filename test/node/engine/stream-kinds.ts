@@ -176,10 +176,11 @@ const records: StreamKind = {
     if (kind < 50) return renderRecord(message('gateway', KMP_TYPES.keys, Uint8Array.of(random.uint32())));
     if (kind < 100) return renderRecord(joined(data(), message('gateway', KMP_TYPES.settings, NOTHING), data()));
     if (kind < 300) return renderRecord(joined(data(), data(), data()));
-    const one = data();
-    if (kind > 303) return renderRecord(one);
-    const cut = 1 + (random.uint32() % (one.length - 1));
-    return joined(renderRecord(one.subarray(0, cut)), renderRecord(one.subarray(cut)));
+    if (kind > 320) return renderRecord(data());
+    // Cut anywhere, also in a header, and more than once.
+    const all = joined(data(), data());
+    const cuts = Array.from({ length: pick(random, [1, 2, 5]) }, () => 1 + (random.uint32() % (all.length - 1))).sort((a, b) => a - b);
+    return joined(...[0, ...new Set(cuts)].map((cut, i, starts) => renderRecord(all.subarray(cut, starts[i + 1]))));
   },
 };
 

@@ -1,7 +1,6 @@
 /** GlobalProtect's tunnel against itself, by ESP and over TLS: both ends in memory. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import type { LoginRequest } from '../../../../src/core/auth/login-io.ts';
 import { NetworkError } from '../../../../src/core/errors.ts';
 import { EspReceiver } from '../../../../src/core/esp/packet.ts';
 import { tunnelIdOf } from '../../../../src/core/esp/spi.ts';
@@ -15,8 +14,6 @@ import { writeKeepalive } from '../../../../src/core/protocols/gp/frame.ts';
 import { GpEspTunnel } from '../../../../src/core/protocols/gp/gateway-esp-tunnel.ts';
 import { GpGatewayTunnel } from '../../../../src/core/protocols/gp/gateway-tunnel.ts';
 import { type EspOffer, newOffer } from '../../../../src/core/protocols/gp/ipsec.ts';
-import { renderAdmission } from '../../../../src/core/protocols/gp/login-answer.ts';
-import { renderPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
 import { StreamLink } from '../../../../src/core/protocols/gp/stream-link.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { type IpAddress, parseIp } from '../../../../src/core/wire/ip-address.ts';
@@ -61,26 +58,6 @@ function expectedFlow(offer: EspOffer, asked: IpAddress, seed: number): Expected
 
 const WISHES = { wantsIpv4: true, wantsIpv6: true, isMobile: false, userAgent: '' };
 
-/** A portal that lets everybody in, and sends them to itself. */
-class PortalIo extends PlayedIo {
-  readonly #interval: number;
-
-  constructor(interval: number) {
-    super([{ asked: ['user', 'passwd'], values: ['alice', 'secret'] }]);
-    this.#interval = interval;
-  }
-
-  override async http({ target }: LoginRequest): Promise<HttpResponse> {
-    const gateways = [{ address: 'vpn.example', label: 'Here', priority: 1, regions: [] }];
-    const policy = { ...{ name: 'Corp', gateways, region: undefined, pass: undefined }, reportInterval: this.#interval * 1000 };
-    if (target.path.includes('prelogin')) return reply(200, '<prelogin-response><status>Success</status></prelogin-response>');
-    return reply(
-      200,
-      target.path.includes('getconfig') ? renderPolicy(policy) : renderAdmission({ authcookie: new Secret('ab'), user: 'alice' }),
-    );
-  }
-}
-
 describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') }, () => {
   let certificate: ThrowawayCertificate;
   before(() => {
@@ -97,12 +74,9 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
     mtu = 1380,
     engine = false,
     reportInterval,
-    portalInterval,
   }: {
     /** The gateway wants reports, and the user says how often. */
     readonly reportInterval?: number;
-    /** It wants them, and a portal has said how often; in seconds. */
-    readonly portalInterval?: number;
     readonly engine?: boolean;
     readonly seed?: number;
     /** The gateway offers ESP. */
@@ -125,8 +99,6 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
       ...(reportInterval !== undefined && { hostReportInterval: reportInterval }),
       ...{ wantsIpv6: true, usesDatagrams, datagramCiphers: { allowsLegacy: false } },
     });
-    if (portalInterval !== undefined) await client.login(new PortalIo(portalInterval), { host: 'vpn.example', port: 443, path: '/portal' });
-    const wantsReports = reportInterval !== undefined || portalInterval !== undefined;
     const asked = PAIR_TERMS.gatewayIpv4 ?? assert.fail();
     const offer = { config: PAIR_TERMS.config, mtu, timeout: 600_000, user: 'alice', saysIpv6Routes: true, asked, ...(esp && { esp }) };
     const io = new PlayedIo([
@@ -136,7 +108,7 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
       },
       {
         sent: `POST /ssl-vpn/hipreportcheck.esp client-role=global-protect-full&${COOKIE}&client-ip=10.77.0.50&client-ipv6=fd77%3A%3A2&md5=${LABEL}`,
-        answer: reply(200, `<response><hip-report-needed>${wantsReports ? 'yes' : 'no'}</hip-report-needed></response>`),
+        answer: reply(200, `<response><hip-report-needed>${reportInterval === undefined ? 'no' : 'yes'}</hip-report-needed></response>`),
       },
     ]);
     const credential = { gateway: { host: 'vpn.example', port: 443, path: '/' }, pin: '', cookie: new Secret(COOKIE) };
@@ -267,18 +239,6 @@ describe("GlobalProtect's tunnel, against itself", { skip: missing('openssl') },
       [3_540_000, 540_000],
     ] as const) {
       const pair = await open({ esp: OFFER, reportInterval });
-      pair.start(5000);
-      pair.clock.runUntil(() => pair.client.closed !== undefined, 600_000);
-      assert.deepEqual([pair.clock.now, pair.client.closed?.kind], [closedAt, 'renew']);
-    }
-  });
-
-  it('is opened anew for a report a minute before the portal’s time, where the user says nothing', async () => {
-    for (const [reportInterval, closedAt] of [
-      [undefined, 120_000],
-      [20_000, 20_000],
-    ] as const) {
-      const pair = await open({ esp: OFFER, portalInterval: 180, ...(reportInterval !== undefined && { reportInterval }) });
       pair.start(5000);
       pair.clock.runUntil(() => pair.client.closed !== undefined, 600_000);
       assert.deepEqual([pair.clock.now, pair.client.closed?.kind], [closedAt, 'renew']);

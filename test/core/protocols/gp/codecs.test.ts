@@ -21,7 +21,7 @@ import { parseSessionCookie, renderSessionCookie } from '../../../../src/core/pr
 import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
-import { fromHex, toBase64, toHex } from '../../../../src/core/wire/text.ts';
+import { fromHex, toBase64, toHex, utf8 } from '../../../../src/core/wire/text.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 
 /** Spec 16. */
@@ -54,14 +54,27 @@ describe('GlobalProtect documents', () => {
       usernameLabel: 'Name',
       passwordLabel: 'Word',
       region: 'XX',
-      isSaml: false,
     } as const;
     assert.deepEqual(parsePrelogin(renderPrelogin(ready)), ready);
+    for (const browser of [{ url: 'https://idp.example/a?b=c&d' }, { html: '<form action="x">é</form>' }]) {
+      assert.deepEqual(parsePrelogin(renderPrelogin({ ...ready, browser })), { ...ready, browser });
+    }
     const refused = { type: 'refused', message: 'GlobalProtect portal does not exist' } as const;
     assert.deepEqual(parsePrelogin(renderPrelogin(refused)), refused);
     const saml =
       '<prelogin-response><status>Success</status><saml-auth-method>POST</saml-auth-method><saml-request>QQ==</saml-request></prelogin-response>';
-    assert.deepEqual(parsePrelogin(saml), { type: 'ready', usernameLabel: 'Username', passwordLabel: 'Password', isSaml: true });
+    const plain = { type: 'ready', usernameLabel: 'Username', passwordLabel: 'Password' } as const;
+    assert.deepEqual(parsePrelogin(saml), { ...plain, browser: { html: 'A' } });
+    for (const url of [
+      'http://idp.example/',
+      'file:///etc/passwd',
+      '-x',
+      'https://idp.example/ --flag',
+      `https://a/${'x'.repeat(20_000)}`,
+    ]) {
+      const redirect = saml.replace('POST', 'REDIRECT').replace('QQ==', toBase64(utf8(url)));
+      assert.deepEqual(parsePrelogin(redirect), { ...plain, browser: 'unreadable' }, url);
+    }
     assert.throws(() => parsePrelogin('<html><body>Hello</body></html>'), PeerMisbehavedError);
   });
 

@@ -72,6 +72,7 @@ export class FakeGateway implements AsyncDisposable {
   readonly #drivers = new Map<string, TunnelDriver>();
   readonly #sockets = new Set<Socket>();
   readonly #stop = new AbortController();
+  #closed: Promise<void> | undefined;
 
   /** Rejects with an error of the system for a port that is taken, and with MisuseError for a browser's log-in of a protocol that has none. */
   static async start(options: FakeGatewayOptions): Promise<FakeGateway> {
@@ -121,7 +122,17 @@ export class FakeGateway implements AsyncDisposable {
     await Promise.all([...this.#drivers.values()].map((driver) => driver.close({ kind: 'expired', message })));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends every session and the gateway with them. Safe to call again. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     await this.kick('The gateway stops.');
     this.#stop.abort();
     for (const socket of this.#sockets) socket.destroy();

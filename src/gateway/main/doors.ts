@@ -178,8 +178,8 @@ export class Doors {
   }
 
   #admitDatagrams(tunnel: Tunnel): void {
-    const { datagramId: id, connection } = tunnel;
-    if (id === undefined || connection.remote === undefined || connection.local === undefined) return;
+    const { datagramId: id, greetingId, connection } = tunnel;
+    if ((id ?? greetingId) === undefined || connection.remote === undefined || connection.local === undefined) return;
     const admitted = { tunnel: tunnel.id, id, local: connection.local.address, remote: connection.remote.address };
     this.#datagrams.set(tunnel, admitted);
     this.#udp?.admit(admitted);

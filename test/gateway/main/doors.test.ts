@@ -252,11 +252,18 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     time = 2000;
     door.arrived(record, remote);
     assert.equal(flows.length, 2);
-    const second = { ...tunnel, tunnel: 8, id: Uint8Array.from(tunnel.id, (byte) => byte ^ 1) };
+    const second = { ...tunnel, tunnel: 8, id: undefined };
     door.admit(second);
     time = 4000;
     door.arrived(record, remote);
     assert.equal(flows.length, 2, 'whose it is cannot be known');
+    door.dismiss(tunnel);
+    door.arrived(record, remote);
+    assert.deepEqual(
+      flows.map((flow) => flow.tunnel),
+      [7, 7, 8],
+      'also of one whose client is known by an association alone',
+    );
   });
 });
 

@@ -109,6 +109,7 @@ const etherTypes: StreamKind = {
     const kind = random.uint32() % 40;
     if (kind < 3) return recorded(writeKeepalive);
     const bytes = recorded((sink) => new StreamLink({ dpd: 0 }, 0).send(packetOf(packet), 0, sink));
+    if (kind === 4) bytes.set(pick(random, [Uint8Array.of(8, 0), Uint8Array.of(0x86, 0xdd)]), 4); // perhaps not the packet's
     if (kind === 3) bytes[pick(random, [0, 4, 5, 7])] = random.uint32();
     if (kind > 30) bytes[8 + (random.uint32() % 8)] = random.uint32();
     return bytes;

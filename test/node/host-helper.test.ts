@@ -22,8 +22,9 @@ describe('a host checker that goes on speaking', {
     folder = mkdtempSync(path.join(tmpdir(), 'sallyport-helper-'));
   });
   const all = new AbortController();
-  after(() => {
+  after(async () => {
     all.abort();
+    while (!readFileSync(path.join(folder, 'heard'), 'utf8').endsWith('end\n')) await setImmediate(); // the last that is written there
     rmSync(folder, { recursive: true });
   });
 

@@ -212,7 +212,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const crypto = new NodeCrypto();
   const helloSecret = crypto.randomBytes(HELLO_SECRET_LENGTH);
   const doors = await Doors.make({
-    ...{ listen: config.listen, table, now: Date.now },
+    ...{ listen: config.listen, table, log, now: Date.now },
     limits: () => parts.config.limits,
     logins: () => logins,
     pool: () => pool,

@@ -13,7 +13,7 @@ import { CbcRoom } from '../../../src/node/engine/cbc-room.ts';
 import { EspCipher } from '../../../src/node/engine/esp-cipher.ts';
 import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
 import { PacketKernels } from '../../../src/node/engine/packet-kernels.ts';
-import { recordForm } from '../../../src/node/engine/record-form.ts';
+import { isUnsealed, recordForm } from '../../../src/node/engine/record-form.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
 import { openEspReference, type ReferenceSa } from '../../reference/esp-packet.ts';
@@ -181,7 +181,9 @@ it('what OpenSSL refuses to seal leaves nothing in the clear, and nothing more i
     for (const start of starts) {
       assert.ok(arena.bytes.subarray(start, start + length).every((byte) => byte === 0));
       assert.equal(arena.bytes[start + length], 0x45, 'and nothing behind it is touched');
+      assert.ok(isUnsealed(arena.view, start), 'so it is not sent');
     }
+    assert.deepEqual([lanes.takeFailure(), lanes.takeFailure()], [true, false]);
     assert.equal(esp.seal(room, 1401), false);
   }
 });

@@ -85,6 +85,12 @@ describe("GlobalProtect's log-in", () => {
     assert.deepEqual([credential.gateway.host, credential.gateway.port], ['gw.example', 4443]);
   });
 
+  it('reads the policy of a portal that hands out many certificates', async () => {
+    const certificates = `<root-ca>${`<entry><cert>${'A'.repeat(8000)}</cert></entry>`.repeat(300)}</root-ca>`;
+    const steps = [portalPrelogin(), words(), post(policyOf(['vpn.example'], certificates), undefined, 'vpn.example', PORTAL)];
+    await play([...steps, post(IN, '&portal-userauthcookie=TOKEN&user=alice&passwd=secret')], '/portal');
+  });
+
   it('learns from the portal how often reports are wanted, within limits', async () => {
     for (const [written, expected] of [
       ['3600', 3_600_000],

@@ -68,6 +68,11 @@ export class Door implements GatewayConnection {
     this.#answered.resolve(readBack(response));
   }
 
+  /** What comes by this door has its size already. */
+  allowBody(): void {
+    // nothing to change
+  }
+
   upgrade(response: HttpResponse): UpgradedStream {
     this.#answered.resolve(response);
     if (this.upgraded === undefined) throw new MisuseError('Nobody leaves HTTP by this door.');

@@ -82,9 +82,10 @@ function neededFiles({ tls, login }: HostConfig): NamedFile[] {
   ]);
 }
 
-function laterFiles({ tls, auth, supplements }: HostConfig, { scripts }: GatewayConfig): NamedFile[] {
+function laterFiles({ tls, auth, portal, supplements }: HostConfig, { scripts }: GatewayConfig): NamedFile[] {
   return onlyNamed([
     ['the OCSP response', tls.ocspResponse],
+    ['the key of passes', portal?.passKey],
     ['the folder of files for users', supplements.userFolder],
     ['the folder of files for groups', supplements.groupFolder],
     ['the default file for users', supplements.defaultUserFile],

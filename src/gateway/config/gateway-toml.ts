@@ -12,6 +12,7 @@ import { ConfigReport } from './config-report.ts';
 import type { GatewayConfig, HostConfig, LoginPageConfig } from './gateway-config.ts';
 import { DEFAULT_PROTOCOLS } from './host-protocols.ts';
 import { type LoadedConfig, readConfigText } from './ocserv-conf.ts';
+import { DEFAULT_PORTAL } from './portal-config.ts';
 import { parseTlsPriorities } from './tls-priorities.ts';
 import { HOST_TABLES, hostNameText, type WrittenHost } from './toml-host.ts';
 import { type TomlPath, TomlPlaces } from './toml-places.ts';
@@ -78,8 +79,8 @@ function toConfig(text: string, report: ConfigReport): GatewayConfig {
     report.throwIfUnusable();
     throw new Error('a configuration was refused without a reason');
   }
-  const { host, tls, auth, login, sessions, files, pool, policy, ...server } = parsed.data;
-  const main = { tls, auth, login, sessions, files, pool, policy };
+  const { host, tls, auth, login, portal, sessions, files, pool, policy, ...server } = parsed.data;
+  const main = { tls, auth, login, portal, sessions, files, pool, policy };
   return {
     listen: server.listen,
     processes: server.process,
@@ -120,6 +121,7 @@ function hostOf(own: WrittenHost, main: WrittenHost | undefined): HostConfig {
     ...main?.login,
     ...own.login,
   };
+  const { isEnabled, ...portal } = { isEnabled: false, ...DEFAULT_PORTAL, ...main?.portal, ...own.portal };
   return {
     tls: {
       ...own.tls,
@@ -128,6 +130,7 @@ function hostOf(own: WrittenHost, main: WrittenHost | undefined): HostConfig {
     },
     auth: own.auth,
     login,
+    ...(isEnabled && { portal }),
     sessions: { cookieTimeout: DEFAULT_COOKIE_TIMEOUT, persistentCookies: false, ...main?.sessions, ...own.sessions },
     supplements: { ...main?.files, ...own.files },
     pools: own.pool,

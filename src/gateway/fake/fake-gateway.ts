@@ -12,7 +12,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { SallyportError } from '../../core/errors.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
-import type { ClientFacts, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
+import type { ClientFacts, GatewayProtocol, PortalPage } from '../../core/protocols/gateway-protocol.ts';
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import type { Packet } from '../../core/tunnel/packet.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
@@ -46,6 +46,9 @@ const WEB_PORT = 80;
 /** Sessions have addresses of their own: as many as the last byte of one holds. */
 const FIRST_CLIENT = 2;
 const CLIENTS = 250;
+
+/** Of protocols that have one: it names this gateway. */
+const PORTAL: PortalPage = { name: 'sallyport fake', gateways: [], regions: [], reportInterval: 3_600_000, asksBy: 'xml' };
 
 const WELCOME = 'You are inside.\n';
 
@@ -82,7 +85,7 @@ export class FakeGateway implements AsyncDisposable {
     this.pin = pinOf(identity.der);
     this.#tls = new TlsServer([{ tls: { cert: identity.certificate, key: identity.key }, clientCertificates: 'no' }]);
     const crypto = new NodeCrypto();
-    const host = { serverName: 'sallyport fake', certificate: identity.der, cookieTimeout: COOKIE_LIFE, headers: [] };
+    const host = { serverName: 'sallyport fake', certificate: identity.der, cookieTimeout: COOKIE_LIFE, headers: [], portal: PORTAL };
     this.#visitors = new FakeVisitors({ users, host, crypto, log, now: () => performance.now(), termsOf });
     this.#server = net.createServer({ noDelay: true }, (socket) => void this.#serve(socket));
     this.#device.start((packets) => this.#route(packets));

@@ -110,6 +110,10 @@ export class ServerConnection implements GatewayConnection {
     this.#limitQueue();
   }
 
+  allowBody(bodyBytes: number): void {
+    this.#parser.allowBody(bodyBytes);
+  }
+
   upgrade(response: HttpResponse): UpgradedStream {
     const upgraded = new UpgradedBytes(this.#connection, this.#parser.takeRest());
     this.#upgraded = upgraded;

@@ -24,6 +24,9 @@ const LEAST_PADDING = 9;
 /** Less than the arena's BEYOND, so that there is room for it behind any message. */
 const MOST_PADDING = BLOCK + LEAST_PADDING - 1;
 
+/** The first byte of a padding: RFC 6234 §4.1, RFC 1321 §3.1. */
+const END_MARK = 0x80;
+
 const IPAD = 0x36;
 const OPAD = 0x5c;
 
@@ -36,6 +39,8 @@ interface Hash {
   readonly update: NativeFunction;
   /** MD5 has its numbers so. */
   readonly isLittleEndian: boolean;
+  /** The outer hash's message, which is the inner hash, with its padding. */
+  readonly outerBlock: number;
 }
 
 /** The functions, and room for one message at a time. */
@@ -43,35 +48,40 @@ export class HmacCalls {
   readonly arena: Arena;
   readonly hashes: Readonly<Record<EspMac, Hash>>;
   readonly state: number;
-  readonly block: number;
-  /** Of {@link state} and {@link block}. */
+  /** Of {@link state}. */
   readonly stateAddress: KeptAddress;
-  readonly blockAddress: KeptAddress;
   /** What stood behind a message. */
   readonly displaced: Int32Array = new Int32Array(Math.ceil(MOST_PADDING / 4));
 
   /** @throws Error where a function is missing */
   constructor(arena: Arena, library: NativeLibrary) {
-    const hash = (name: string, isLittleEndian: boolean): Hash => ({
+    const hash = (id: EspMac, name: string, isLittleEndian = false): Hash => ({
       init: library.func(`int ${name}_Init(uintptr_t)`),
       update: library.func(`int ${name}_Update(uintptr_t, uintptr_t, size_t)`),
       isLittleEndian,
+      outerBlock: outerBlock(arena, HASH_LENGTHS[id], isLittleEndian),
     });
     this.arena = arena;
-    this.hashes = { md5: hash('MD5', true), sha1: hash('SHA1', false), sha256: hash('SHA256', false) };
+    this.hashes = { md5: hash('md5', 'MD5', true), sha1: hash('sha1', 'SHA1'), sha256: hash('sha256', 'SHA256') };
     this.state = arena.allocate(STATE_ROOM);
-    this.block = arena.allocate(BLOCK);
     this.stateAddress = new KeptAddress(arena);
-    this.blockAddress = new KeptAddress(arena);
   }
+}
+
+function outerBlock(arena: Arena, hashLength: number, isLittleEndian: boolean): number {
+  const block = arena.allocate(BLOCK);
+  arena.view.setUint8(block + hashLength, END_MARK);
+  writeBits(arena.view, block + BLOCK, hashLength, isLittleEndian);
+  return block;
 }
 
 /** One key. */
 export class OpenSslHmac {
-  readonly #calls: HmacCalls;
   readonly #view: DataView;
   readonly #state: number;
-  readonly #block: number;
+  readonly #stateAddress: KeptAddress;
+  readonly #outerBlock: number;
+  readonly #outerAddress: KeptAddress;
   readonly #displaced: Int32Array;
   readonly #addresses: KeptAddresses;
   readonly #update: NativeFunction;
@@ -84,18 +94,19 @@ export class OpenSslHmac {
   /** @param addresses of messages @throws RangeError for a key that is longer than a block */
   constructor(calls: HmacCalls, hash: EspMac, key: Uint8Array, addresses: KeptAddresses) {
     if (key.length > BLOCK) throw new RangeError(`a key of ${key.length} bytes is longer than a block of the hash`);
-    const { update, isLittleEndian } = calls.hashes[hash];
-    this.#calls = calls;
+    const { update, isLittleEndian, outerBlock } = calls.hashes[hash];
     this.#view = calls.arena.view;
     this.#state = calls.state;
-    this.#block = calls.block;
+    this.#stateAddress = calls.stateAddress;
+    this.#outerBlock = outerBlock;
+    this.#outerAddress = new KeptAddress(calls.arena);
     this.#displaced = calls.displaced;
     this.#addresses = addresses;
     this.#update = update;
     this.#isLittleEndian = isLittleEndian;
     this.#length = HASH_LENGTHS[hash];
-    this.#inner = this.#stateBehind(hash, key, IPAD);
-    this.#outer = this.#stateBehind(hash, key, OPAD);
+    this.#inner = stateBehind(calls, hash, key, IPAD);
+    this.#outer = stateBehind(calls, hash, key, OPAD);
   }
 
   /** Writes the first `outLength` bytes of the MAC of `length` bytes to `out`: whole words, which may lie behind the message. */
@@ -108,17 +119,12 @@ export class OpenSslHmac {
       displaced[i >>> 2] = view.getInt32(end + i);
       view.setInt32(end + i, 0);
     }
-    view.setUint8(end, 0x80);
-    this.#writeBits(start + padded, length);
+    view.setUint8(end, END_MARK);
+    writeBits(view, start + padded, length, this.#isLittleEndian);
     this.#hash(this.#inner, this.#addresses.of(start), padded);
     for (let i = 0; i < padded - length; i += 4) view.setInt32(end + i, displaced[i >>> 2] ?? 0);
-
-    const block = this.#block;
-    for (let i = 0; i < BLOCK; i += 4) view.setInt32(block + i, 0);
-    this.#writeResult(block, this.#length);
-    view.setUint8(block + this.#length, 0x80);
-    this.#writeBits(block + BLOCK, this.#length);
-    this.#hash(this.#outer, this.#calls.blockAddress.of(block), BLOCK);
+    this.#writeResult(this.#outerBlock, this.#length);
+    this.#hash(this.#outer, this.#outerAddress.of(this.#outerBlock), BLOCK);
     this.#writeResult(out, outLength);
   }
 
@@ -132,12 +138,7 @@ export class OpenSslHmac {
   #hash(from: Int32Array, address: number, length: number): void {
     const view = this.#view;
     for (let i = 0; i < from.length; i++) view.setInt32(this.#state + i * 4, from[i] ?? 0, true);
-    this.#update(this.#calls.stateAddress.of(this.#state), address, length);
-  }
-
-  /** The number of bits of a message and the key's block, which ends at `end`. */
-  #writeBits(end: number, length: number): void {
-    this.#view.setUint32(this.#isLittleEndian ? end - 8 : end - 4, (BLOCK + length) * 8, this.#isLittleEndian);
+    this.#update(this.#stateAddress.of(this.#state), address, length);
   }
 
   /** The state's words, as the hash that they are. */
@@ -145,17 +146,24 @@ export class OpenSslHmac {
     const view = this.#view;
     for (let i = 0; i < length; i += 4) view.setInt32(at + i, view.getInt32(this.#state + i, true), this.#isLittleEndian);
   }
+}
 
-  #stateBehind(hash: EspMac, key: Uint8Array, pad: number): Int32Array {
-    const { arena, hashes, block, state } = this.#calls;
-    const address = this.#calls.stateAddress.of(state);
-    for (let i = 0; i < BLOCK; i++) arena.bytes[block + i] = (key[i] ?? 0) ^ pad;
-    arena.bytes.fill(0, state, state + STATE_ROOM);
-    hashes[hash].init(address);
-    this.#update(address, this.#calls.blockAddress.of(block), BLOCK);
-    const words = Int32Array.from({ length: this.#length / 4 }, (_, i) => arena.view.getInt32(state + i * 4, true));
-    arena.bytes.fill(0, block, block + BLOCK);
-    arena.bytes.fill(0, state, state + STATE_ROOM);
-    return words;
-  }
+/** What hashing the key's block leaves, in words. */
+function stateBehind({ arena, hashes, state, stateAddress }: HmacCalls, hash: EspMac, key: Uint8Array, pad: number): Int32Array {
+  const { init, update, outerBlock } = hashes[hash];
+  const { bytes } = arena;
+  const address = stateAddress.of(state);
+  const template = Uint8Array.from(bytes.subarray(outerBlock, outerBlock + BLOCK));
+  for (let i = 0; i < BLOCK; i++) bytes[outerBlock + i] = (key[i] ?? 0) ^ pad;
+  init(address);
+  update(address, arena.address(outerBlock), BLOCK);
+  const words = Int32Array.from({ length: HASH_LENGTHS[hash] / 4 }, (_, i) => arena.view.getInt32(state + i * 4, true));
+  bytes.set(template, outerBlock);
+  bytes.fill(0, state, state + STATE_ROOM);
+  return words;
+}
+
+/** The number of bits of the key's block and a message, in a padding that ends at `end`. */
+function writeBits(view: DataView, end: number, length: number, isLittleEndian: boolean): void {
+  view.setUint32(isLittleEndian ? end - 8 : end - 4, (BLOCK + length) * 8, isLittleEndian);
 }

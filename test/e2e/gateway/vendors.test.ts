@@ -33,9 +33,9 @@ const VENDORS = [
     deadCookie: `MRHSession=${'a'.repeat(64)}; F5_ST=1z1z1z1795436305z604800`,
     ...{ ...BOTH, kicked: SAID },
   },
-  // There is no goodbye in its tunnel: the client comes back, and hears then that the cookie is dead.
+  // Clients log in at its portal. There is no goodbye in its tunnel: the client comes back, and hears then that the cookie is dead.
   {
-    ...{ vendor: 'gp', settings: { 'vpn-protocols': 'anyconnect gp' }, ...BOTH, kicked: { code: 2, says: /cookie/i } },
+    ...{ vendor: 'gp', settings: { 'vpn-protocols': 'anyconnect gp', portal: true }, ...BOTH, kicked: { code: 2, says: /cookie/i } },
     deadCookie: `authcookie=${'0'.repeat(64)}&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=vm`,
   },
   // Its clients say a word of their own in each request. Packets are of IPv4 alone.

@@ -274,6 +274,25 @@ describe('values of ocserv.conf', () => {
     assert.match(errorsOf('cert-user-oid = foo').join(), /'cert-user-oid' is an object identifier/);
   });
 
+  it('of a portal: its gateways in their order, and for how long a log-in counts there', () => {
+    assert.equal(hostOf('portal-gateway = a.example\n').portal, undefined);
+    const { portal } = hostOf(
+      'portal = true\nportal-gateway = a.example:4443\nportal-gateway = b.example In Berlin\nportal-pass-time = 60\n',
+    );
+    assert.deepEqual(
+      portal?.gateways.map(({ address, label, priority }) => [address, label, priority]),
+      [
+        ['a.example:4443', 'a.example:4443', 1],
+        ['b.example', 'In Berlin', 2],
+      ],
+    );
+    assert.deepEqual([portal?.passTime, portal?.passKey, portal?.reportInterval], [60_000, undefined, 3_600_000]);
+    assert.deepEqual(errorsOf('portal = true\nportal-gateway = a/b\nportal-pass-time = 86401\n'), [
+      `error: o.conf:${FIRST_LINE + 1}: 'portal-gateway': 'a/b' is no host or host:port`,
+      `error: o.conf:${FIRST_LINE + 2}: 'portal-pass-time' is a day at most`,
+    ]);
+  });
+
   it('keep secrets out of sight', () => {
     const host = hostOf('key-pin = 1234\ncamouflage = yes\ncamouflage_secret = sesame\ncamouflage_realm = Private');
     assert.equal(host.tls.certificates[0]?.pin?.reveal(), '1234');

@@ -213,10 +213,10 @@ class GpLogin {
         {
           kind: 'text',
           name: 'user',
-          label: `${prelogin.usernameLabel}:`,
+          label: `${prelogin.usernameLabel}: `,
           ...(prelogin.username !== undefined && { initial: prelogin.username }),
         },
-        { kind: 'password', name: field, label: field === 'passwd' ? `${prelogin.passwordLabel}:` : `${field}:` },
+        { kind: 'password', name: field, label: `${field === 'passwd' ? prelogin.passwordLabel : field}: ` },
       ],
     });
   }
@@ -232,7 +232,7 @@ class GpLogin {
       const values = await this.#answerOf({
         id: CHALLENGE_FORM_ID,
         message: label,
-        fields: [{ kind: 'otp', name: 'passwd', label: 'Challenge:' }],
+        fields: [{ kind: 'otp', name: 'passwd', label: 'Challenge: ' }],
       });
       answer = await this.#post(at, { user: words.user, secret: values.passwd ?? '', field: 'passwd' }, challenge);
     }

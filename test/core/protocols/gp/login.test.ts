@@ -72,6 +72,11 @@ describe("GlobalProtect's log-in", () => {
       post(IN, '&inputStr=S1&user=alice&passwd=123456'),
     ]);
     assert.equal(io.forms[1]?.message, 'Code?');
+    // Scripts wait for these words of openconnect's.
+    assert.deepEqual(
+      io.forms.flatMap(({ fields }) => fields.map((field) => 'label' in field && field.label)),
+      ['Username: ', 'Password: ', 'Challenge: '],
+    );
   });
 
   it('takes the words of the portal, and its cookie, to the one gateway that it names', async () => {

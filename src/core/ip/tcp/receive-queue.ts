@@ -6,8 +6,7 @@
  *
  * Every byte is copied once, out of the packet; what is read is handed out as the memory it was copied to.
  */
-import { copyOf } from '../../wire/copy.ts';
-import type { Allocate } from '../memory.ts';
+import type { Memory } from '../memory.ts';
 import { plus, type Sequence } from './sequence.ts';
 import { MAX_SACK_BLOCKS } from './tcp-segment.ts';
 
@@ -55,10 +54,10 @@ export class ReceiveQueue {
   #blockEnd = 0;
   #blockSize = FIRST_BLOCK;
 
-  readonly #allocate: Allocate;
+  readonly #memory: Memory;
 
-  constructor(next: Sequence, allocate: Allocate) {
-    this.#allocate = allocate;
+  constructor(next: Sequence, memory: Memory) {
+    this.#memory = memory;
     this.next = next;
   }
 
@@ -152,7 +151,7 @@ export class ReceiveQueue {
       let block = this.#block;
       if (block === undefined || this.#blockEnd === block.length) block = this.#newBlock(end - at);
       const length = Math.min(end - at, block.length - this.#blockEnd);
-      block.set(buffer.subarray(at, at + length), this.#blockEnd);
+      this.#memory.copy(buffer, at, at + length, block, this.#blockEnd);
       this.#blockEnd += length;
       at += length;
     }
@@ -164,7 +163,7 @@ export class ReceiveQueue {
     this.#finishBlock();
     const size = Math.min(LARGEST_BLOCK, Math.max(wanted, this.#blockSize));
     this.#blockSize = Math.min(LARGEST_BLOCK, 2 * size);
-    const block = this.#allocate(size);
+    const block = this.#memory.allocate(size);
     this.#block = block;
     this.#blockRead = this.#blockEnd = 0;
     return block;
@@ -242,7 +241,8 @@ export class ReceiveQueue {
       const room = following === undefined ? (stop - from) | 0 : Math.min((stop - from) | 0, (following.start - from) | 0);
       if (room > 0) {
         const at = start + ((from - sequence) | 0);
-        const piece = copyOf(buffer.subarray(at, at + room));
+        const piece = new Uint8Array(room);
+        this.#memory.copy(buffer, at, at + room, piece, 0);
         this.outOfOrder += room;
         this.pieces++;
         if (touched === undefined) {

@@ -10,9 +10,17 @@ import type { Memory } from '../memory.ts';
 import { plus, type Sequence } from './sequence.ts';
 import { MAX_SACK_BLOCKS } from './tcp-segment.ts';
 
+/** Sizes of blocks are powers of two. */
 const FIRST_BLOCK = 2_048;
-/** Those of this size may come back: see {@link TcpConnection.giveBack}. */
-export const LARGEST_BLOCK = 65_536;
+/** What comes in one turn of a fast connection: its reader has one chunk of it. */
+const LARGEST_BLOCK = 262_144;
+/** From this size on they may come back: see {@link TcpConnection.giveBack}. */
+const KEPT_BLOCK = 65_536;
+
+/** Whether memory of this size is worth keeping. Of a block's size, it is a block's. */
+export function isKeptBlock(length: number): boolean {
+  return length >= KEPT_BLOCK && length <= LARGEST_BLOCK && (length & (length - 1)) === 0;
+}
 
 /** Ranges whose order of change is kept: twice of what one segment reports. */
 const REMEMBERED_RANGES = 2 * MAX_SACK_BLOCKS;
@@ -101,9 +109,9 @@ export class ReceiveQueue {
     if (this.#block === undefined || this.#blockRead === this.#blockEnd) return undefined;
     const chunk = this.#block.subarray(this.#blockRead, this.#blockEnd);
     this.#blockRead = this.#blockEnd;
-    // Nothing is kept for a connection that is idle: the next block is small again.
+    // Nothing is kept for a connection that is idle: the next block is as small again as this one's content was.
     this.#block = undefined;
-    this.#blockSize = Math.min(LARGEST_BLOCK, Math.max(FIRST_BLOCK, 2 * chunk.length));
+    this.#blockSize = blockSizeFor(chunk.length + 1);
     this.readable -= chunk.length;
     return chunk;
   }
@@ -161,7 +169,7 @@ export class ReceiveQueue {
 
   #newBlock(wanted: number): Uint8Array {
     this.#finishBlock();
-    const size = Math.min(LARGEST_BLOCK, Math.max(wanted, this.#blockSize));
+    const size = Math.max(blockSizeFor(wanted), this.#blockSize);
     this.#blockSize = Math.min(LARGEST_BLOCK, 2 * size);
     const block = this.#memory.allocate(size);
     this.#block = block;
@@ -291,4 +299,10 @@ export class ReceiveQueue {
     this.duplicateStart = start;
     this.duplicateEnd = end;
   }
+}
+
+function blockSizeFor(length: number): number {
+  let size = FIRST_BLOCK;
+  while (size < length && size < LARGEST_BLOCK) size *= 2;
+  return size;
 }

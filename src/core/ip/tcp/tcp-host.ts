@@ -27,7 +27,7 @@ import { ControlBlock, type TcpError, type TcpOptions, type TcpServices } from '
 import { InitialSequence } from './initial-sequence.ts';
 import type { TcpListener } from './listener.ts';
 import { ListenerTable } from './listener-table.ts';
-import { LARGEST_BLOCK } from './receive-queue.ts';
+import { isKeptBlock } from './receive-queue.ts';
 import { resetFor } from './reset-segment.ts';
 import { segmentArrived, synArrived } from './segment-arrival.ts';
 import { distance } from './sequence.ts';
@@ -91,7 +91,7 @@ export class TcpHost implements TcpServices {
     const rings = new RingPool(memory, limits.spareSendMemory);
     this.rings = rings;
     this.memory = {
-      allocate: (length) => (length === LARGEST_BLOCK ? rings.take(length) : memory.allocate(length)),
+      allocate: (length) => (isKeptBlock(length) ? rings.take(length) : memory.allocate(length)),
       copy: memory.copy,
     };
     this.#initial = new InitialSequence(secret.subarray(0, 16));

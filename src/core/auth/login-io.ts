@@ -9,6 +9,7 @@ import type { Secret } from '../secret.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import type { Endpoint, IpAddress } from '../wire/ip-address.ts';
 import type { AuthForm, FormAnswer } from './form.ts';
+import type { InnerTls } from './inner-tls.ts';
 import type { ProtocolId } from './protocol-id.ts';
 
 /** Where a gateway is. */
@@ -74,22 +75,6 @@ export interface UpgradedConnection {
   close(): Promise<void>;
   /** Leaves it for the tunnel, which goes on with it: what has come and nobody has read. Instead of {@link close}. */
   keep(): Uint8Array;
-}
-
-/** A client's TLS whose records others carry. */
-export interface InnerTls {
-  /** The handshake is done. */
-  readonly isOpen: boolean;
-  /** What has come of the peer's records. */
-  receive(records: Uint8Array): void;
-  /** One call, one record. */
-  write(bytes: Uint8Array): void;
-  /** Resolves once it waits for the peer. Rejects with NetworkError if TLS failed, or the peer is another. */
-  settle(): Promise<void>;
-  /** What is to be carried to the peer, and what was inside of what it said: each once. */
-  takeRecords(): Uint8Array;
-  takeReceived(): Uint8Array;
-  close(): void;
 }
 
 export interface ConnectionFacts {

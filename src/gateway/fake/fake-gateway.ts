@@ -12,7 +12,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { SallyportError } from '../../core/errors.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
-import type { ClientFacts, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
+import type { ClientFacts, GatewayProtocol, PortalPage } from '../../core/protocols/gateway-protocol.ts';
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import type { Packet } from '../../core/tunnel/packet.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
@@ -47,6 +47,9 @@ const WEB_PORT = 80;
 const FIRST_CLIENT = 2;
 const CLIENTS = 250;
 
+/** Of protocols that have one: it names this gateway. */
+const PORTAL: PortalPage = { name: 'sallyport fake', gateways: [], regions: [], reportInterval: 3_600_000, asksBy: 'xml' };
+
 const WELCOME = 'You are inside.\n';
 
 /** The gateway's own addresses, inside. */
@@ -64,6 +67,7 @@ export class FakeGateway implements AsyncDisposable {
   readonly #drivers = new Map<string, TunnelDriver>();
   readonly #sockets = new Set<Socket>();
   readonly #stop = new AbortController();
+  #closed: Promise<void> | undefined;
 
   /** Rejects with an error of the system for a port that is taken. */
   static async start(options: FakeGatewayOptions): Promise<FakeGateway> {
@@ -81,7 +85,7 @@ export class FakeGateway implements AsyncDisposable {
     this.pin = pinOf(identity.der);
     this.#tls = new TlsServer([{ tls: { cert: identity.certificate, key: identity.key }, clientCertificates: 'no' }]);
     const crypto = new NodeCrypto();
-    const host = { serverName: 'sallyport fake', certificate: identity.der, cookieTimeout: COOKIE_LIFE, headers: [] };
+    const host = { serverName: 'sallyport fake', certificate: identity.der, cookieTimeout: COOKIE_LIFE, headers: [], portal: PORTAL };
     this.#visitors = new FakeVisitors({ users, host, crypto, log, now: () => performance.now(), termsOf });
     this.#server = net.createServer({ noDelay: true }, (socket) => void this.#serve(socket));
     this.#device.start((packets) => this.#route(packets));
@@ -106,7 +110,17 @@ export class FakeGateway implements AsyncDisposable {
     await Promise.all([...this.#drivers.values()].map((driver) => driver.close({ kind: 'expired', message })));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends every session and the gateway with them. Safe to call again. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     await this.kick('The gateway stops.');
     this.#stop.abort();
     for (const socket of this.#sockets) socket.destroy();

@@ -1,7 +1,7 @@
 /**
  * GlobalProtect as a gateway speaks it: log-ins, the configuration and the tunnel's request on one connection. The twin of `client.ts`.
  *
- * Read first: spec "GlobalProtect", sections 2, 3, 9, 10, 12 and 14. There is no portal here, which clients are told, and then come to the gateway.
+ * Read first: spec "GlobalProtect", sections 2, 3, 5, 9, 10, 12 and 14. Where there is no portal clients are told so, and then come to the gateway.
  */
 import { EspReceiver } from '../../esp/packet.ts';
 import { tunnelIdOf } from '../../esp/spi.ts';
@@ -19,8 +19,9 @@ import { type LoginFields, parseLoginForm, userAgentOf } from '../page-login.ts'
 import { keysLife, NO_SESSION, renderConfiguration } from './configuration.ts';
 import { failure, NO_ADDRESS, notByGet, reportNeeded, success, tunnelRefused, xml } from './gateway-answer.ts';
 import { GpEspTunnel } from './gateway-esp-tunnel.ts';
-import { parseHostReport, parseReportForm } from './gateway-host-report.ts';
+import { MAX_REPORT_BODY, parseHostReport, parseReportForm } from './gateway-host-report.ts';
 import { GatewayLogin } from './gateway-login.ts';
+import { regionOf } from './gateway-portal.ts';
 import { askedAddress, tunnelMtu } from './gateway-terms.ts';
 import { GpGatewayTunnel } from './gateway-tunnel.ts';
 import { chooseAlgorithms, type EspOffer, newOffer } from './ipsec.ts';
@@ -65,12 +66,16 @@ class Front implements PageFront {
     const path = pathOf(request.target);
     switch (path) {
       case PATHS.portalPrelogin:
-        return xml(renderPrelogin({ type: 'refused', message: NO_PORTAL }));
+        return xml(this.#visitor.host.portal === undefined ? renderPrelogin({ type: 'refused', message: NO_PORTAL }) : this.#prelogin());
       case PATHS.prelogin:
-        return xml(renderPrelogin({ type: 'ready', banner: this.#banner(), ...LABELS, isSaml: false }));
+        return xml(this.#prelogin());
       case PATHS.tunnel:
         return request.method === 'GET' ? this.#tunnel(request) : notFound();
+      case PATHS.portalConfiguration:
+        if (this.#visitor.host.portal === undefined) return notFound();
+        return request.method === 'POST' ? this.#login.answer(request, 'portal') : notByGet();
       case PATHS.login:
+        return request.method === 'POST' ? this.#login.answer(request, 'gateway') : notByGet();
       case PATHS.configuration:
       case PATHS.reportCheck:
       case PATHS.report:
@@ -82,7 +87,6 @@ class Front implements PageFront {
   }
 
   async #post(path: string, request: HttpRequest): Promise<HttpResponse> {
-    if (path === PATHS.login) return this.#login.answer(request);
     const fields = path === PATHS.report ? parseReportForm(request) : parseLoginForm(request, ['authcookie', 'user']);
     const session = await this.#session(fields);
     if (session === undefined) return failure(NO_SESSION);
@@ -96,6 +100,7 @@ class Front implements PageFront {
         if (this.#wantsReports) this.#report(session, fields.get('report') ?? '');
         return success();
       default:
+        if (this.#wantsReports) this.#connection.allowBody(MAX_REPORT_BODY);
         return reportNeeded(this.#wantsReports);
     }
   }
@@ -162,8 +167,10 @@ class Front implements PageFront {
     return session?.user === fields.get('user') ? session : undefined;
   }
 
-  #banner(): string {
-    return this.#visitor.host.preLoginBanner ?? 'Enter login credentials';
+  #prelogin(): string {
+    const { preLoginBanner = 'Enter login credentials', portal } = this.#visitor.host;
+    const region = portal && regionOf(portal, this.#connection.facts.remote.address);
+    return renderPrelogin({ type: 'ready', banner: preLoginBanner, ...LABELS, isSaml: false, ...(region !== undefined && { region }) });
   }
 }
 

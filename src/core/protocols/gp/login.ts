@@ -16,6 +16,7 @@ import { CancelledError, PeerMisbehavedError, PeerRefusedError, UnsupportedError
 import { encodeForm, percentDecode } from '../../http/form-urlencoded.ts';
 import { hostHeader } from '../../http/url.ts';
 import { revealed, type Secret } from '../../secret.ts';
+import type { Millis } from '../../tunnel/packet.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientIdentification } from '../client-protocol.ts';
 import { GpHttp, platformOf } from './client-http.ts';
@@ -54,8 +55,14 @@ export function wayOf(path: string): { readonly interface?: 'portal' | 'gateway'
   return { ...(isPortal && { interface: 'portal' }), ...(isGateway && { interface: 'gateway' }), field: field === '' ? 'passwd' : field };
 }
 
+export interface LoggedIn {
+  readonly credential: Credential;
+  /** As {@link PortalPolicy.reportInterval}. */
+  readonly reportInterval?: Millis;
+}
+
 /** Rejects as `ClientProtocol.login` does, and with UnsupportedError where only a browser can log in. */
-export function login(io: LoginIo, target: Target, options: GpLoginOptions): Promise<Credential> {
+export function login(io: LoginIo, target: Target, options: GpLoginOptions): Promise<LoggedIn> {
   return new GpLogin(io, target, options).run();
 }
 
@@ -71,7 +78,7 @@ class GpLogin {
   readonly #options: GpLoginOptions;
   readonly #http: GpHttp;
   readonly #way: ReturnType<typeof wayOf>;
-  #cookies: PortalPolicy['cookies'] = [];
+  #policy: PortalPolicy | undefined;
   #words: Words | undefined;
 
   constructor(io: LoginIo, target: Target, options: GpLoginOptions) {
@@ -81,7 +88,7 @@ class GpLogin {
     this.#http = new GpHttp(io, { ...target, path: '/' }, options.client);
   }
 
-  async run(): Promise<Credential> {
+  async run(): Promise<LoggedIn> {
     const isThrough = this.#way.interface !== 'gateway' && (await this.#portal());
     const again = isThrough && this.#words !== undefined ? await this.#submit('gateway', this.#words) : undefined;
     const answer = again?.type === 'in' ? again : await this.#gateway();
@@ -89,7 +96,11 @@ class GpLogin {
     fields.set('computer', this.#options.client.localHostname);
     const { remote, pin } = this.#io.connection();
     const gateway = { ...this.#http.place, path: '/' };
-    return { protocol: 'gp', gateway, address: remote.address, pin, cookie: renderSessionCookie(fields) };
+    const reportInterval = this.#policy?.reportInterval;
+    return {
+      credential: { protocol: 'gp', gateway, address: remote.address, pin, cookie: renderSessionCookie(fields) },
+      ...(reportInterval !== undefined && { reportInterval }),
+    };
   }
 
   /** False: there is no portal here, and nobody has said that there is. */
@@ -101,9 +112,8 @@ class GpLogin {
     }
     const answer = await this.#ask('portal', prelogin);
     if (answer.type !== 'document') throw new PeerMisbehavedError('The portal answered the log-in with something else than its policy.');
-    const policy = readPolicy(answer.root, prelogin.region);
-    this.#cookies = policy.cookies;
-    const { target } = await this.#choose(policy.gateways);
+    this.#policy = readPolicy(answer.root, prelogin.region);
+    const { target } = await this.#choose(this.#policy.gateways);
     this.#http.restart({ ...target, path: '/' });
     return true;
   }
@@ -209,7 +219,7 @@ class GpLogin {
     ] as const;
     const body = encodeForm([
       ...plain,
-      ...(at === 'gateway' ? this.#cookies : []),
+      ...((at === 'gateway' && this.#policy?.cookies) || []),
       ...(challenge === undefined ? [] : [['inputStr', challenge.state] as const]),
       ...([
         ['user', user],

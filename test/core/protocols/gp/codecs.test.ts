@@ -8,9 +8,14 @@ import { parseXml, renderXml } from '../../../../src/core/markup/xml.ts';
 import { parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/gp/configuration.ts';
 import { chooseAlgorithms, newOffer, parseIpsec, renderIpsec } from '../../../../src/core/protocols/gp/ipsec.ts';
 import { wayOf } from '../../../../src/core/protocols/gp/login.ts';
-import { parseLoginAnswer, renderAdmission, renderChallenge } from '../../../../src/core/protocols/gp/login-answer.ts';
+import {
+  parseLoginAnswer,
+  renderAdmission,
+  renderChallenge,
+  renderChallengeScript,
+} from '../../../../src/core/protocols/gp/login-answer.ts';
 import { clientProbe, gatewayProbe } from '../../../../src/core/protocols/gp/magic-ping.ts';
-import { readPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
+import { readPolicy, renderPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
 import { parsePrelogin, renderPrelogin } from '../../../../src/core/protocols/gp/prelogin.ts';
 import { parseSessionCookie, renderSessionCookie } from '../../../../src/core/protocols/gp/session-cookie.ts';
 import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
@@ -83,6 +88,10 @@ describe('GlobalProtect documents', () => {
     const lines = ['var respStatus = "Challenge";', 'var respMsg = "Say "it"";', 'thisForm.inputStr.value = "STATE";', ''];
     for (const end of ['\n', '\r\n']) assert.deepEqual(parseLoginAnswer(lines.join(end)), challenge);
     assert.deepEqual(parseLoginAnswer(renderChallenge({ prompt: 'Say "it"', state: 'STATE' }, 'alice')), challenge);
+    assert.equal(renderChallengeScript({ prompt: 'Say it', state: 'STATE' }), lines.join('\n').replace('Say "it"', 'Say it'));
+    // What would end the string does not.
+    const hostile = parseLoginAnswer(renderChallengeScript({ prompt: 'a";\r\nvar respMsg = "b', state: 'S";\n' }));
+    assert.deepEqual(hostile, { type: 'challenge', challenge: { prompt: 'a ; var respMsg =  b', state: 'S ; ' } });
     const error = lines.join('\n').replace('Challenge', 'Error');
     assert.deepEqual(parseLoginAnswer(error), { type: 'refused', message: 'Say "it"' });
   });
@@ -177,6 +186,25 @@ describe('GlobalProtect documents', () => {
     );
     assert.throws(() => readPolicy(parseXml('<policy><has-config>no</has-config></policy>'), undefined), PeerRefusedError);
     assert.throws(() => readPolicy(parseXml('<config-criteria/>'), undefined), UnsupportedError);
+  });
+
+  it('are a portal’s, read back as they were offered, with each region’s own order', () => {
+    const gateways = [
+      { address: 'a.example', label: 'A & <B>', priority: 1, regions: [] },
+      { address: '[fd00::1]:4443', label: 'Berlin', priority: 5, regions: [['DE', 1] as const, ['AT', 9] as const] },
+      { address: 'c.example', label: 'C', priority: 7, regions: [] },
+    ];
+    const read = (region: string | undefined, pass?: Secret) => {
+      const text = renderPolicy({ name: 'Corp', gateways, region, reportInterval: 600_000, pass });
+      return readPolicy(parseXml(text), region);
+    };
+    const order = (region: string | undefined) => read(region).gateways.map(({ label }) => label);
+    assert.deepEqual(order(undefined), ['A & <B>', 'Berlin', 'C']);
+    assert.deepEqual(order('AT'), ['A & <B>', 'C', 'Berlin']);
+    assert.deepEqual(read('XX').cookies, []);
+    const [cookie] = read('XX', new Secret('PASS')).cookies;
+    assert.deepEqual([cookie?.[0], cookie?.[1].reveal()], ['portal-userauthcookie', 'PASS']);
+    assert.deepEqual(read('DE').gateways[1]?.target, { host: 'fd00::1', port: 4443, path: '/' });
   });
 
   it('throw nothing but their own errors, whatever they are', () => {

@@ -25,19 +25,19 @@ const post = (answer = IN, rest = '&user=alice&passwd=secret', host = 'vpn.examp
 });
 const PORTAL = '/global-protect/getconfig.esp';
 
-function policyOf(names: readonly string[]) {
+function policyOf(names: readonly string[], more = '') {
   const entries = names.map((name) => `<entry name="${name}"><description>At ${name}</description></entry>`).join('');
   return reply(
     200,
-    `<policy><gateways><external><list>${entries}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie></policy>`,
+    `<policy><gateways><external><list>${entries}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie>${more}</policy>`,
   );
 }
 
 async function play(steps: readonly PlayedStep[], path = '/gateway') {
   const io = new PlayedIo(steps);
-  const credential = await login(io, { host: 'vpn.example', port: 443, path }, { client: CLIENT, wantsIpv6: true });
+  const { credential, reportInterval } = await login(io, { host: 'vpn.example', port: 443, path }, { client: CLIENT, wantsIpv6: true });
   io.assertFinished(['secret', '123456', 'ab'.repeat(32), 'TOKEN']);
-  return { io, credential };
+  return { io, credential, reportInterval };
 }
 
 describe("GlobalProtect's log-in", () => {
@@ -78,6 +78,27 @@ describe("GlobalProtect's log-in", () => {
       '/portal',
     );
     assert.deepEqual([credential.gateway.host, credential.gateway.port], ['gw.example', 4443]);
+  });
+
+  it('learns from the portal how often reports are wanted, within limits', async () => {
+    for (const [written, expected] of [
+      ['3600', 3_600_000],
+      ['1', 120_000],
+      ['999999999', 86_400_000],
+      ['0', undefined],
+      ['soon', undefined],
+      ['', undefined],
+    ] as const) {
+      const policy = policyOf(['vpn.example'], `<hip-collection><hip-report-interval>${written}</hip-report-interval></hip-collection>`);
+      const { reportInterval } = await play(
+        [
+          ...[portalPrelogin(), words(), post(policy, undefined, 'vpn.example', PORTAL)],
+          post(IN, '&portal-userauthcookie=TOKEN&user=alice&passwd=secret'),
+        ],
+        '/portal',
+      );
+      assert.equal(reportInterval, expected, written);
+    }
   });
 
   it('lets people choose a gateway, and asks there again where the portal’s words do not do', async () => {

@@ -45,3 +45,9 @@ export class RingPool {
     else same.push(ring);
   }
 }
+
+/** Memory whose blocks of some sizes are taken from the pool. */
+export function pooled(pool: RingPool, isKept: (length: number) => boolean): Memory {
+  const { memory } = pool;
+  return { allocate: (length) => (isKept(length) ? pool.take(length) : memory.allocate(length)), copy: memory.copy };
+}

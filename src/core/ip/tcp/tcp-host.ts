@@ -15,7 +15,7 @@ import { DeadlineHeap } from '../deadline-heap.ts';
 import type { HeldSyn, Intercept } from '../intercept.ts';
 import { IpPacket, PROTOCOL } from '../ip-packet.ts';
 import type { StackLimits } from '../limits.ts';
-import { type Memory, RingPool } from '../memory.ts';
+import { type Memory, pooled, RingPool } from '../memory.ts';
 import type { PacketSink } from '../packet-sink.ts';
 import { PortTable } from '../port-table.ts';
 import type { ReadyList } from '../ready-list.ts';
@@ -90,10 +90,7 @@ export class TcpHost implements TcpServices {
     this.hasOffload = hasOffload;
     const rings = new RingPool(memory, limits.spareSendMemory);
     this.rings = rings;
-    this.memory = {
-      allocate: (length) => (isKeptBlock(length) ? rings.take(length) : memory.allocate(length)),
-      copy: memory.copy,
-    };
+    this.memory = pooled(rings, isKeptBlock);
     this.#initial = new InitialSequence(secret.subarray(0, 16));
     this.#table = new ConnectionTable(new SipHash(secret.subarray(16, 32)));
     this.#ports = new PortTable(random);

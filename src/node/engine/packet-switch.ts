@@ -218,7 +218,7 @@ export class PacketSwitch {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    this.#moderation.moved(out, back, performance.now() - start);
+    this.#moderation.moved(out, back, performance.now() - start, this.#device?.wakesMain === true);
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;
   }

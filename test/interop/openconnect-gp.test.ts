@@ -89,6 +89,19 @@ describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missin
     assert.notEqual((await gateway.run({ args, stdin: `${pass}\n` })).exitCode, 0);
   });
 
+  it('is told where a browser is to begin, and goes on with what that brings', async () => {
+    await using gateway = await start({ users: PEOPLE, page: { portal: PORTAL, browserLogin: 'redirect' } });
+    const told = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
+    assert.notEqual(told.exitCode, 0);
+    assert.ok(told.stderr.includes(`https://${gateway.server.authority}/SAML20/SP/login`), told.stderr);
+    const step = gateway.visitor.admit('alice', { wantsPass: true });
+    const brought = step.type === 'admitted' ? step.cookie.reveal() : '';
+    for (const group of ['portal:prelogin-cookie', 'gateway:prelogin-cookie']) {
+      const run = await gateway.run({ args: ['--authenticate', '--user=alice', `--usergroup=${group}`], stdin: `${brought}\n` });
+      assert.equal(sessionOf(gateway.visitor, run).user, 'alice');
+    }
+  });
+
   it('needs a certificate where the host wants one', async () => {
     await using gateway = await start({ users: PEOPLE, page: { needsCertificate: true } });
     const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });

@@ -11,11 +11,13 @@ export interface FakeArguments {
   readonly port?: number;
   /** `NAME:PASSWORD`, with further answers, or questions with theirs, behind further colons. */
   readonly user?: readonly string[];
+  /** How clients are told of the page that people log in at with a browser. */
+  readonly browser?: 'redirect' | 'post';
   readonly json?: true;
 }
 
 /** It is ready when standard output has a line. SIGUSR1 ends all sessions, as an administrator does; SIGINT and SIGTERM end it. */
-export async function runFake(protocol: ProtocolId, { port, user, json }: FakeArguments): Promise<ExitCode> {
+export async function runFake(protocol: ProtocolId, { port, user, browser, json }: FakeArguments): Promise<ExitCode> {
   const stopped = Promise.withResolvers<void>();
   try {
     const users = user?.map(parseFakeUser);
@@ -23,6 +25,7 @@ export async function runFake(protocol: ProtocolId, { port, user, json }: FakeAr
     await using gateway = await FakeGateway.start({
       protocol,
       ...(port !== undefined && { port }),
+      ...(browser !== undefined && { browserLogin: browser }),
       ...(users !== undefined && { users }),
       log: { log: (level, event, fields) => say(level, event, fields ?? {}) },
     });

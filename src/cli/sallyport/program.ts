@@ -197,6 +197,12 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
         ),
       ),
     )
+    .addOption(
+      new Option(
+        '--browser <how>',
+        'Have people log in with a browser, as with SAML: tell clients an address, or a page that goes there (GlobalProtect).',
+      ).choices(['redirect', 'post']),
+    )
     .addOption(json())
     .action((protocol: ProtocolId, given: FakeArguments) => run({ command: 'fake', protocol, given }));
   // Never gets here: main.ts hands these arguments on as they are.

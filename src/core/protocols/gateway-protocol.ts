@@ -23,6 +23,8 @@ export interface GatewayProtocol {
   claims(first: HttpRequest): Claim;
   /** Requests whose body never comes, though they say that they have one: what follows their head is the tunnel's. Absent: there are none. */
   readonly startsTunnel?: TunnelStart;
+  /** It has the pages of {@link HostPage.browserLogin}. Absent: it does not know that. */
+  readonly hasBrowserLogin?: true;
   /** Serves a connection: log-in, downloads, tunnel. Resolves when the connection is to be closed, or is a session's stream path. */
   serve(connection: GatewayConnection, visitor: Visitor): Promise<'close' | 'tunnel'>;
   /** Clients that come by DTLS in which the gateway shows its certificate; absent: this vendor's do not. */
@@ -176,6 +178,11 @@ export interface HostPage {
   readonly wantsHostReports?: boolean;
   /** Clients that ask for a list of gateways before they come to one have it here, where the protocol has such. Default: there is none. */
   readonly portal?: PortalPage;
+  /**
+   * Clients log in with a browser, at pages of this gateway in the place of an identity provider's, where the protocol has such, and in no other way: the
+   * address of the first page is told, or a page that goes there. For gateways to test with. Default: they do not.
+   */
+  readonly browserLogin?: 'redirect' | 'post';
   /** No log-in without a certificate of the client's: nothing is asked of who has none. */
   readonly needsCertificate?: boolean;
   /** Log-ins with a token of HTTP's (OIDC): the only way, or one that a client may take instead of answering forms. Default: none. */

@@ -28,7 +28,7 @@ export interface LaneOwner {
   encrypt(iv: number, length: number): boolean;
   /** It is encrypted: what stands behind it is to be written. */
   authenticate(iv: number, length: number): boolean;
-  /** It could not be sealed: nothing of it may leave. */
+  /** It could not be sealed: nothing of it may leave, and it is made what `isUnsealed` (record-form.ts) knows. */
   fail(iv: number, length: number): void;
 }
 
@@ -42,6 +42,7 @@ export class CbcLanes {
   #count = 0;
   /** Of each record, behind its IV. */
   #length = 0;
+  #hasFailed = false;
 
   constructor(arena: Arena, kernels: PacketKernels) {
     this.#arena = arena;
@@ -79,12 +80,19 @@ export class CbcLanes {
     const isEncrypted = this.#encryptAll(owner, count, length);
     for (let i = 0; i < count; i++) {
       const iv = this.#start(i);
-      if (!isEncrypted || !owner.authenticate(iv, length)) owner.fail(iv, length);
+      if (!isEncrypted || !owner.authenticate(iv, length)) this.#fail(owner, iv, length);
     }
   }
 
+  /** Whether one has failed since this was last asked. */
+  takeFailure(): boolean {
+    const hasFailed = this.#hasFailed;
+    this.#hasFailed = false;
+    return hasFailed;
+  }
+
   #sealAlone(owner: LaneOwner, iv: number, length: number): void {
-    if (!owner.encrypt(iv, length) || !owner.authenticate(iv, length)) owner.fail(iv, length);
+    if (!owner.encrypt(iv, length) || !owner.authenticate(iv, length)) this.#fail(owner, iv, length);
   }
 
   #encryptAll(owner: LaneOwner, count: number, length: number): boolean {
@@ -100,6 +108,11 @@ export class CbcLanes {
       this.#kernels.laneStep(this.#list, count, offset, this.#buffer);
     }
     return true;
+  }
+
+  #fail(owner: LaneOwner, iv: number, length: number): void {
+    this.#hasFailed = true;
+    owner.fail(iv, length);
   }
 
   #start(index: number): number {

@@ -5,7 +5,7 @@
  * Read first: spec "GlobalProtect", sections 5 and 7.
  */
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 import { HOTP, Secret } from 'otpauth';
 import { ALICE } from '../../support/ocserv.ts';
 import { ALICES_LINE } from '../login-lab.ts';
@@ -14,20 +14,22 @@ import { openLogin } from './gateway-scene.ts';
 
 const KEY = Buffer.from('12345678901234567890'); // RFC 4226, appendix D
 
-for (const who of ['openconnect', 'our client'] as const) {
-  it(`${who} --protocol=gp gives a password and a code to the portal, and neither to the gateway`, { skip, timeout: 120_000 }, async () => {
-    await using login = await openLogin({
-      ...{ login: 'password-and-code', users: [{ ...ALICE, otp: { kind: 'HOTP', secret: KEY } }] },
-      settings: { 'vpn-protocols': 'anyconnect gp', portal: true, 'portal-gateway': ['127.0.0.1:9 Nowhere', '198.51.100.2 Berlin'] },
+describe('a log-in at our gateway’s portal', { skip, concurrency: 2, timeout: 120_000 }, () => {
+  for (const who of ['openconnect', 'our client'] as const) {
+    it(`${who} --protocol=gp gives a password and a code to the portal, and neither to the gateway`, async () => {
+      await using login = await openLogin({
+        ...{ login: 'password-and-code', users: [{ ...ALICE, otp: { kind: 'HOTP', secret: KEY } }] },
+        settings: { 'vpn-protocols': 'anyconnect gp', portal: true, 'portal-gateway': ['127.0.0.1:9 Nowhere', '198.51.100.2 Berlin'] },
+      });
+      login.secrets.add(KEY.toString('hex'));
+      const code = HOTP.generate({ secret: new Secret({ buffer: Uint8Array.from(KEY).buffer }), counter: 0 });
+      const args = ['--protocol=gp', '--cookieonly', '--user', ALICE.name, '--authgroup=Berlin', ...login.pinned];
+      // The code is good once: a second question would end in a refusal.
+      const input = { input: `${ALICES_LINE}${code}\n` };
+      const { code: status, stdout, output } = who === 'openconnect' ? await login.runPeer(args, input) : await login.run(args, input);
+      assert.equal(status, 0, output);
+      assert.match(stdout, /^authcookie=[0-9a-f]{64}&portal=sallyport&user=alice&/);
+      assert.equal((await login.ocserv.control.sessions()).length, 1);
     });
-    login.secrets.add(KEY.toString('hex'));
-    const code = HOTP.generate({ secret: new Secret({ buffer: Uint8Array.from(KEY).buffer }), counter: 0 });
-    const args = ['--protocol=gp', '--cookieonly', '--user', ALICE.name, '--authgroup=Berlin', ...login.pinned];
-    // The code is good once: a second question would end in a refusal.
-    const input = { input: `${ALICES_LINE}${code}\n` };
-    const { code: status, stdout, output } = who === 'openconnect' ? await login.runPeer(args, input) : await login.run(args, input);
-    assert.equal(status, 0, output);
-    assert.match(stdout, /^authcookie=[0-9a-f]{64}&portal=sallyport&user=alice&/);
-    assert.equal((await login.ocserv.control.sessions()).length, 1);
-  });
-}
+  }
+});

@@ -36,6 +36,7 @@ export class GatewayLogin {
     const { host } = this.#visitor;
     if (host.needsCertificate === true && this.#connection.facts.certificateChain === undefined) return certificateWanted();
     const fields = parseLoginForm(request, ['user', 'passwd']);
+    if (host.browserLogin !== undefined && passIn(fields).pass === undefined) return loginRefused();
     const asked = await this.#asked(fields.get('inputStr') ?? '', at);
     // What a portal has asked is sent to its gateways too: a state that is not ours begins anew (spec 5.4).
     const { dialogue, step } = asked === undefined ? await this.#begin(request, fields, at) : await this.#continue(asked, fields);

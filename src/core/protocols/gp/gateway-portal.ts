@@ -3,11 +3,11 @@
  *
  * Read first: spec "GlobalProtect", sections 5.2 and 5.5.
  */
-import { type HttpRequest, headerValue } from '../../http/message.ts';
-import { plainServer } from '../../http/url.ts';
+import type { HttpRequest } from '../../http/message.ts';
 import type { Secret } from '../../secret.ts';
-import { formatEndpoint, type IpAddress, networkOf, sameIp } from '../../wire/ip-address.ts';
+import { type IpAddress, networkOf, sameIp } from '../../wire/ip-address.ts';
 import type { ClientFacts, ListedGateway, PortalPage } from '../gateway-protocol.ts';
+import { ownAddress } from './gateway-browser.ts';
 import { renderPolicy } from './portal-policy.ts';
 
 /** By its address; undefined: nobody has said. */
@@ -18,13 +18,11 @@ export function regionOf({ regions }: PortalPage, remote: IpAddress): string | u
 }
 
 /** For who has logged in. */
-export function policyFor(portal: PortalPage, request: HttpRequest, { local, remote }: ClientFacts, pass: Secret): string {
-  const region = regionOf(portal, remote.address);
+export function policyFor(portal: PortalPage, request: HttpRequest, facts: ClientFacts, pass: Secret): string {
+  const region = regionOf(portal, facts.remote.address);
   const priorityOf = ({ priority, regions }: ListedGateway) => regions.find(([where]) => where === region)?.[1] ?? priority;
-  const host = headerValue(request.headers, 'Host') ?? '';
   // What it has called us is what it reaches us by: nobody but itself is told.
-  const address = plainServer(host) === undefined ? formatEndpoint(local) : host;
-  const own: ListedGateway = { address, label: portal.name, priority: 1, regions: [] };
+  const own: ListedGateway = { address: ownAddress(request, facts), label: portal.name, priority: 1, regions: [] };
   const gateways = portal.gateways.length === 0 ? [own] : portal.gateways.toSorted((a, b) => priorityOf(a) - priorityOf(b));
   return renderPolicy({ name: portal.name, gateways, region, reportInterval: portal.reportInterval, pass });
 }

@@ -18,6 +18,7 @@ import { granted, notFound, type PageFront, servePages } from '../page-gateway.t
 import { type LoginFields, parseLoginForm, userAgentOf } from '../page-login.ts';
 import { keysLife, NO_SESSION, renderConfiguration } from './configuration.ts';
 import { failure, NO_ADDRESS, notByGet, reportNeeded, success, tunnelRefused, xml } from './gateway-answer.ts';
+import { BrowserLogin, browserStart } from './gateway-browser.ts';
 import { GpEspTunnel } from './gateway-esp-tunnel.ts';
 import { MAX_REPORT_BODY, parseHostReport, parseReportForm } from './gateway-host-report.ts';
 import { GatewayLogin } from './gateway-login.ts';
@@ -39,11 +40,15 @@ const MAX_HOSTNAME = 64;
 /** Observed: openconnect 9.01, which calls itself this, takes IPv6 networks behind the tunnel for ones outside. */
 const WITHOUT_IPV6_ROUTES = '5.1.5-8';
 
+/** Whose requests they are is certain. */
+const OWN_PLACES = ['/ssl-vpn/', '/global-protect/', '/SAML20/SP/'];
+
 export const gpGateway: GatewayProtocol = {
   id: 'gp',
+  hasBrowserLogin: true,
   claims: (first) => {
     const path = pathOf(first.target);
-    if (path === PATHS.tunnel || path.startsWith('/ssl-vpn/') || path.startsWith('/global-protect/')) return 'certain';
+    if (path === PATHS.tunnel || OWN_PLACES.some((place) => path.startsWith(place))) return 'certain';
     return (headerValue(first.headers, 'User-Agent') ?? '').startsWith(USER_AGENT) ? 'likely' : 'no';
   },
   serve: (connection, visitor) => servePages(connection, visitor, new Front(connection, visitor)),
@@ -55,22 +60,29 @@ class Front implements PageFront {
   readonly #connection: GatewayConnection;
   readonly #visitor: Visitor;
   readonly #login: GatewayLogin;
+  readonly #browserLogin: BrowserLogin;
 
   constructor(connection: GatewayConnection, visitor: Visitor) {
     this.#connection = connection;
     this.#visitor = visitor;
     this.#login = new GatewayLogin(connection, visitor);
+    this.#browserLogin = new BrowserLogin(connection, visitor);
   }
 
   async route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
     const path = pathOf(request.target);
     switch (path) {
       case PATHS.portalPrelogin:
-        return xml(this.#visitor.host.portal === undefined ? renderPrelogin({ type: 'refused', message: NO_PORTAL }) : this.#prelogin());
+        return xml(
+          this.#visitor.host.portal === undefined ? renderPrelogin({ type: 'refused', message: NO_PORTAL }) : this.#prelogin(request),
+        );
       case PATHS.prelogin:
-        return xml(this.#prelogin());
+        return xml(this.#prelogin(request));
       case PATHS.tunnel:
         return request.method === 'GET' ? this.#tunnel(request) : notFound();
+      case PATHS.browserLogin:
+      case PATHS.assertion:
+        return this.#browser(path, request);
       case PATHS.portalConfiguration:
         if (this.#visitor.host.portal === undefined) return notFound();
         return request.method === 'POST' ? this.#login.answer(request, 'portal') : notByGet();
@@ -167,10 +179,22 @@ class Front implements PageFront {
     return session?.user === fields.get('user') ? session : undefined;
   }
 
-  #prelogin(): string {
-    const { preLoginBanner = 'Enter login credentials', portal } = this.#visitor.host;
-    const region = portal && regionOf(portal, this.#connection.facts.remote.address);
-    return renderPrelogin({ type: 'ready', banner: preLoginBanner, ...LABELS, isSaml: false, ...(region !== undefined && { region }) });
+  #prelogin(request: HttpRequest): string {
+    const { preLoginBanner = 'Enter login credentials', portal, browserLogin } = this.#visitor.host;
+    const { facts } = this.#connection;
+    const region = portal && regionOf(portal, facts.remote.address);
+    return renderPrelogin({
+      ...{ type: 'ready', banner: preLoginBanner, ...LABELS },
+      ...(region !== undefined && { region }),
+      ...(browserLogin !== undefined && { browser: browserStart(browserLogin, request, facts) }),
+    });
+  }
+
+  /** As an identity provider of its own. */
+  async #browser(path: string, request: HttpRequest): Promise<HttpResponse> {
+    if (this.#visitor.host.browserLogin === undefined) return notFound();
+    if (path === PATHS.browserLogin) return this.#browserLogin.begin();
+    return request.method === 'POST' ? this.#browserLogin.answer(request) : notByGet();
   }
 }
 

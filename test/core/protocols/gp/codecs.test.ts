@@ -15,13 +15,13 @@ import {
   renderChallengeScript,
 } from '../../../../src/core/protocols/gp/login-answer.ts';
 import { clientProbe, gatewayProbe } from '../../../../src/core/protocols/gp/magic-ping.ts';
-import { readPolicy, renderPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
+import { readPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
 import { parsePrelogin, renderPrelogin } from '../../../../src/core/protocols/gp/prelogin.ts';
 import { parseSessionCookie, renderSessionCookie } from '../../../../src/core/protocols/gp/session-cookie.ts';
 import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
-import { fromHex, toBase64, toHex } from '../../../../src/core/wire/text.ts';
+import { fromHex, toBase64, toHex, utf8 } from '../../../../src/core/wire/text.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 
 /** Spec 16. */
@@ -54,14 +54,27 @@ describe('GlobalProtect documents', () => {
       usernameLabel: 'Name',
       passwordLabel: 'Word',
       region: 'XX',
-      isSaml: false,
     } as const;
     assert.deepEqual(parsePrelogin(renderPrelogin(ready)), ready);
+    for (const browser of [{ url: 'https://idp.example/a?b=c&d' }, { html: '<form action="x">é</form>' }]) {
+      assert.deepEqual(parsePrelogin(renderPrelogin({ ...ready, browser })), { ...ready, browser });
+    }
     const refused = { type: 'refused', message: 'GlobalProtect portal does not exist' } as const;
     assert.deepEqual(parsePrelogin(renderPrelogin(refused)), refused);
     const saml =
       '<prelogin-response><status>Success</status><saml-auth-method>POST</saml-auth-method><saml-request>QQ==</saml-request></prelogin-response>';
-    assert.deepEqual(parsePrelogin(saml), { type: 'ready', usernameLabel: 'Username', passwordLabel: 'Password', isSaml: true });
+    const plain = { type: 'ready', usernameLabel: 'Username', passwordLabel: 'Password' } as const;
+    assert.deepEqual(parsePrelogin(saml), { ...plain, browser: { html: 'A' } });
+    for (const url of [
+      'http://idp.example/',
+      'file:///etc/passwd',
+      '-x',
+      'https://idp.example/ --flag',
+      `https://a/${'x'.repeat(20_000)}`,
+    ]) {
+      const redirect = saml.replace('POST', 'REDIRECT').replace('QQ==', toBase64(utf8(url)));
+      assert.deepEqual(parsePrelogin(redirect), { ...plain, browser: 'unreadable' }, url);
+    }
     assert.throws(() => parsePrelogin('<html><body>Hello</body></html>'), PeerMisbehavedError);
   });
 
@@ -156,55 +169,6 @@ describe('GlobalProtect documents', () => {
     );
     const without = parseConfiguration(renderConfiguration({ ...offer, saysIpv6Routes: false }, 0)).config;
     assert.deepEqual(without.include.map(formatCidr), ['10.0.0.0/8']);
-  });
-
-  it('list a portal’s gateways, the best for where we are first, and its cookies', () => {
-    const entry = (name: string, label: string, rules: string) =>
-      `<entry name="${name}"><priority>9</priority><priority-rule>${rules}</priority-rule><description>${label}</description></entry>`;
-    const rule = (region: string, priority: number) => `<entry name="${region}"><priority>${priority}</priority></entry>`;
-    const list = [
-      entry('far.example', 'Far', rule('Any', 3)),
-      entry('near.example:4443', 'Near', rule('XX', 1)),
-      entry('user:secret@bad.example/path', 'Bad', rule('Any', 1)),
-      entry('bad.example:99999', 'No port', rule('Any', 1)),
-      entry('other.example:4443', 'Far', rule('Any', 4)),
-    ].join('');
-    const policy = `<policy><gateways><external><list>${list}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie>
-      <portal-prelogonuserauthcookie>empty</portal-prelogonuserauthcookie></policy>`;
-    const { gateways, cookies } = readPolicy(parseXml(policy), 'XX');
-    assert.deepEqual(
-      gateways.map(({ label, target }) => [label, target.host, target.port]),
-      [
-        ['Near', 'near.example', 4443],
-        ['Far', 'far.example', 443],
-        ['Far (other.example:4443)', 'other.example', 4443],
-      ],
-    );
-    assert.deepEqual(
-      cookies.map(([name, value]) => [name, value.reveal()]),
-      [['portal-userauthcookie', 'TOKEN']],
-    );
-    assert.throws(() => readPolicy(parseXml('<policy><has-config>no</has-config></policy>'), undefined), PeerRefusedError);
-    assert.throws(() => readPolicy(parseXml('<config-criteria/>'), undefined), UnsupportedError);
-  });
-
-  it('are a portal’s, read back as they were offered, with each region’s own order', () => {
-    const gateways = [
-      { address: 'a.example', label: 'A & <B>', priority: 1, regions: [] },
-      { address: '[fd00::1]:4443', label: 'Berlin', priority: 5, regions: [['DE', 1] as const, ['AT', 9] as const] },
-      { address: 'c.example', label: 'C', priority: 7, regions: [] },
-    ];
-    const read = (region: string | undefined, pass?: Secret) => {
-      const text = renderPolicy({ name: 'Corp', gateways, region, reportInterval: 600_000, pass });
-      return readPolicy(parseXml(text), region);
-    };
-    const order = (region: string | undefined) => read(region).gateways.map(({ label }) => label);
-    assert.deepEqual(order(undefined), ['A & <B>', 'Berlin', 'C']);
-    assert.deepEqual(order('AT'), ['A & <B>', 'C', 'Berlin']);
-    assert.deepEqual(read('XX').cookies, []);
-    const [cookie] = read('XX', new Secret('PASS')).cookies;
-    assert.deepEqual([cookie?.[0], cookie?.[1].reveal()], ['portal-userauthcookie', 'PASS']);
-    assert.deepEqual(read('DE').gateways[1]?.target, { host: 'fd00::1', port: 4443, path: '/' });
   });
 
   it('throw nothing but their own errors, whatever they are', () => {

@@ -134,7 +134,7 @@ export class VpnClient {
       ...(proxy !== undefined && { proxy }),
       overrides: resolve,
       ...(sni !== undefined && { sni }),
-      context: createSecureContext({ ...groups, ...tls, ...anchors, ...identity?.tlsOptions() }),
+      context: () => createSecureContext({ ...groups, ...tls, ...anchors, ...identity?.tlsOptions() }),
       trust: judge,
       crypto,
       log,

@@ -2,16 +2,27 @@
  * The folder of the journals: a place that others cannot write to, as what is in it is executed by a recovery, often as root.
  * It goes with the machine's boot, as most of what it describes does; a resolv.conf that stays behind says itself what to put back.
  */
+import { readdirSync } from 'node:fs';
 import { lstat, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { SallyportError } from '../../core/errors.ts';
+import { systemErrorCode } from '../system-error.ts';
 
 /** Where the journals of this user are: /run/sallyport for root, the user's runtime folder, or one of their own in the temporary folder. */
 export function stateDirectory(environment: NodeJS.ProcessEnv = process.env, uid: number = process.geteuid?.() ?? 0): string {
   if (uid === 0) return process.platform === 'linux' ? '/run/sallyport' : '/var/run/sallyport';
   const runtime = environment.XDG_RUNTIME_DIR;
   return runtime !== undefined && path.isAbsolute(runtime) ? path.join(runtime, 'sallyport') : path.join(tmpdir(), `sallyport-${uid}`);
+}
+
+/** Whether there is anything in the folder, or it cannot be said: a look that costs less than a promise. */
+export function hasState(directory: string = stateDirectory()): boolean {
+  try {
+    return readdirSync(directory).length > 0;
+  } catch (error) {
+    return systemErrorCode(error) !== 'ENOENT';
+  }
 }
 
 /** Makes the folder if it is not there. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it is not ours alone. */

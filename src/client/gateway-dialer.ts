@@ -2,13 +2,14 @@
 import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { SecureContext } from 'node:tls';
+import type { InnerTls } from '../core/auth/inner-tls.ts';
 import type { Target } from '../core/auth/login-io.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
 import { NetworkError } from '../core/errors.ts';
 import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
-import { NodeInnerTls } from '../node/inner-tls.ts';
+import { innerTlsClient } from '../node/inner-tls.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
 import { type DialOptions, dialTcp } from '../node/tcp-dial.ts';
 import { TlsConnection } from '../node/tls-connection.ts';
@@ -58,9 +59,9 @@ export class GatewayDialer {
   }
 
   /** TLS inside a conversation on a connection to this gateway, with whoever has this certificate (DER). */
-  inside({ host }: Target, certificate: Uint8Array): NodeInnerTls {
+  inside({ host }: Target, certificate: Uint8Array): InnerTls {
     const { sni = host } = this.#options;
-    return new NodeInnerTls({ context: this.#context(), host: sni, certificate });
+    return innerTlsClient({ context: this.#context(), host: sni, certificate });
   }
 
   /** While a connection opens, gateway and network have time for what Node does not: it takes some 15 ms to load TLS, and a gateway some to accept. */

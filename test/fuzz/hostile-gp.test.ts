@@ -59,7 +59,7 @@ const POLICY = `<policy><gateways><external><list><entry name="a.example:443"><p
 
 /** What is read as text, and a right one. */
 const DOCUMENTS: readonly (readonly [parse: (text: string) => unknown, right: string])[] = [
-  [parsePrelogin, renderPrelogin({ type: 'ready', usernameLabel: 'U', passwordLabel: 'P', isSaml: false })],
+  [parsePrelogin, renderPrelogin({ type: 'ready', usernameLabel: 'U', passwordLabel: 'P', browser: { url: 'https://idp.example/' } })],
   [parseLoginAnswer, renderAdmission({ authcookie: new Secret('ab'), user: 'alice' })],
   [parseLoginAnswer, renderChallenge({ prompt: 'Code?', state: 'S' }, 'alice')],
   [parseLoginAnswer, 'var respStatus = "Challenge";\nvar respMsg = "Code?";\nthisForm.inputStr.value = "S";\n'],

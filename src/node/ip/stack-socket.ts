@@ -5,7 +5,7 @@
  * all of it, which is when its send buffer has had room.
  */
 import { Duplex, type DuplexOptions } from 'node:stream';
-import { CancelledError, NetworkError } from '../../core/errors.ts';
+import { CancelledError, MisuseError, NetworkError } from '../../core/errors.ts';
 import type { TcpConnection } from '../../core/ip/tcp/connection.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, formatIp, type IpAddress } from '../../core/wire/ip-address.ts';
@@ -195,6 +195,7 @@ export class StackSocket extends Duplex implements IpSocket {
   async #connect(options: ConnectionOptions, resolve: Resolve): Promise<void> {
     const { host, port, family = 0 } = options;
     try {
+      if (typeof host !== 'string') throw new MisuseError('A connection wants a host: { host, port }.');
       const addresses = await resolve(host, family, this.#cancel.signal);
       await this.#tryEach(addresses, port, options);
     } catch (error) {

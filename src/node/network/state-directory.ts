@@ -1,12 +1,16 @@
 /**
  * The folder of the journals: a place that others cannot write to, as what is in it is executed by a recovery, often as root.
- * Looking at it is synchronous: it is in memory, and each start does it. It goes with the machine's boot, as most of what it describes does; a resolv.conf that stays behind says itself what to put back.
+ * It goes with the machine's boot, as most of what it describes does; a resolv.conf that stays behind says itself what to put back.
+ * It is in memory, and each start looks at it: synchronously.
  */
-import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { SallyportError } from '../../core/errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { systemErrorCode } from '../system-error.ts';
+
+const STATE_DIRECTORY = 'ERR_STATE_DIRECTORY';
 
 /** Where the journals of this user are: /run/sallyport for root, the user's runtime folder, or one of their own in the temporary folder. */
 export function stateDirectory(environment: NodeJS.ProcessEnv = process.env, uid: number = process.geteuid?.() ?? 0): string {
@@ -24,9 +28,9 @@ export function hasState(directory: string = stateDirectory()): boolean {
   }
 }
 
-/** Makes the folder if it is not there. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it is not ours alone. */
+/** Makes the folder if it is not there. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it cannot be made, or is not ours alone. */
 export function prepareStateDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeFolder(directory, { mode: 0o700, code: STATE_DIRECTORY });
   checkStateDirectory(directory);
 }
 
@@ -36,9 +40,6 @@ export function checkStateDirectory(directory: string): boolean {
   if (found === undefined) return false;
   const isOurs = found.isDirectory() && found.uid === (process.geteuid?.() ?? found.uid) && (found.mode & 0o022) === 0;
   if (!isOurs)
-    throw new SallyportError(
-      'ERR_STATE_DIRECTORY',
-      `${directory} is not a folder that only its owner, this user, can write to. Remove it.`,
-    );
+    throw new SallyportError(STATE_DIRECTORY, `${directory} is not a folder that only its owner, this user, can write to. Remove it.`);
   return true;
 }

@@ -172,6 +172,7 @@ describe('the folder of the journals', () => {
     assert.equal(checkStateDirectory(directory), true);
     chmodSync(directory, 0o770);
     assert.throws(() => prepareStateDirectory(directory), { code: 'ERR_STATE_DIRECTORY' });
+    assert.throws(() => prepareStateDirectory('/proc/sallyport'), { code: 'ERR_STATE_DIRECTORY' }, 'one that cannot be made');
     const elsewhere = path.join(path.dirname(directory), 'link');
     mkdirSync(`${elsewhere}-target`);
     symlinkSync(`${elsewhere}-target`, elsewhere);

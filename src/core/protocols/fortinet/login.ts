@@ -104,6 +104,7 @@ class FortinetLogin {
     const { place } = this.#http;
     const query = realm === '' ? 'redirect=1' : `redirect=1&realm=${realm}`;
     const id = await browse({
+      kind: 'returns',
       url: formatUrl({ ...place, path: `${PATHS.samlStart}?${query}` }),
       port: BROWSER_PORT,
       read: (target) => SAML_ID.exec(target)?.[1],

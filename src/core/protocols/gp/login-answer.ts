@@ -129,6 +129,15 @@ export function renderAdmission({ authcookie, user }: Admission): string {
   return `<?xml version="1.0" encoding="utf-8"?>\n${renderXml(xmlElement('jnlp', {}, [application]))}\n`;
 }
 
+/** What would end a line or a string of the script. */
+const UNSAFE = /["\r\n]+/g;
+
+/** The older of the two syntaxes; clients want these line ends, and no others. */
+export function renderChallengeScript({ prompt, state }: Challenge): string {
+  const safe = (text: string) => text.replace(UNSAFE, ' ');
+  return `var respStatus = "Challenge";\nvar respMsg = "${safe(prompt)}";\nthisForm.inputStr.value = "${safe(state)}";\n`;
+}
+
 export function renderChallenge({ prompt, state }: Challenge, user: string): string {
   const text = (name: string, value: string) => xmlElement(name, {}, [toXmlText(value)]);
   return renderXml(xmlElement('challenge', {}, [text('user', user), text('inputstr', state), text('respmsg', prompt)]));

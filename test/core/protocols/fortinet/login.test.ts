@@ -149,7 +149,9 @@ describe("Fortinet's log-in", () => {
 
   it('goes by a browser where one is to be used, and takes the id that it brings', async () => {
     const steps: PlayedStep[] = [...ENTRY, { sent: 'GET /remote/saml/auth_id?id=abc-123', answer: reply(200, 'ok', cookie('saml')) }];
-    const io = new PlayedIo(steps, async ({ url, port, read }) => {
+    const io = new PlayedIo(steps, async (request) => {
+      assert.ok(request.kind === 'returns');
+      const { url, port, read } = request;
       assert.deepEqual([url, port], ['https://vpn.example:8443/remote/saml/start?redirect=1', 8020]);
       assert.deepEqual(['/favicon.ico', '/?id=', '/?id=a/b', '/?id=abc-123'].map(read), [undefined, undefined, undefined, 'abc-123']);
       return 'abc-123';

@@ -33,6 +33,8 @@ export interface SessionParts {
   readonly network: NetworkSetup;
   /** Called when the first tunnel is up, before the device opens; the session waits for it. */
   readonly configured?: (session: VpnSession) => Promise<void>;
+  /** The network's first stage waits for {@link configured}, too. Default: it runs while the tunnel's paths shake hands. */
+  readonly configuredFirst?: boolean;
   readonly reconnectBudget: Millis;
   readonly log: Logger;
 }
@@ -270,7 +272,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     const before = this.#config;
     this.#config = config;
     this.emit('config', config);
-    if (this.#gateway !== undefined) void this.#preInitialised();
+    if (this.#gateway !== undefined && this.#parts.configuredFirst !== true) void this.#preInitialised();
     if (before !== undefined && before.mtu !== config.mtu) this.#setMtu(config.mtu);
   }
 

@@ -164,6 +164,7 @@ class SessionCommand {
       openDevice: openDeviceFor(settings.network, level, engine),
       network,
       configured: () => this.#configured(session),
+      configuredFirst: settings.process.background || settings.messages.syslog, // a file may be refused; what the script does is told elsewhere
     });
     this.#session = session;
     let stage: Stage = 'logging in';
@@ -188,7 +189,7 @@ class SessionCommand {
     return this.#isUserRefused ? EXIT_FAILURE : this.failed(outcome, stage);
   }
 
-  /** The tunnel is there, nothing on this machine has changed yet. */
+  /** The tunnel is there; nothing of this machine's network has changed yet. */
   async #configured(session: VpnSession): Promise<void> {
     const { settings, output, programName } = this.#options;
     const { config } = session;

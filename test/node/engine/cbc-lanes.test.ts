@@ -4,12 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { CbcProtection } from '../../../src/core/dtls/cbc-protection.ts';
 import { DTLS_1_0 } from '../../../src/core/dtls/dialect.ts';
-import { framingByMark, type TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
+import { framingByMark, type RecordLayout, type TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
 import { CarriedTraffic } from '../../../src/node/engine/carried-traffic.ts';
 import { CbcLanes, MAX_LANES } from '../../../src/node/engine/cbc-lanes.ts';
 import type { CbcMac } from '../../../src/node/engine/cbc-mac.ts';
 import { CbcRoom } from '../../../src/node/engine/cbc-room.ts';
+import { DtlsCbcCipher } from '../../../src/node/engine/dtls-cbc-cipher.ts';
 import { EspCipher } from '../../../src/node/engine/esp-cipher.ts';
 import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
 import { PacketKernels } from '../../../src/node/engine/packet-kernels.ts';
@@ -157,12 +158,17 @@ it('records of DTLS open one by one, whatever their lengths', () => {
   own.close();
 });
 
-it('what OpenSSL refuses to seal leaves nothing in the clear, and nothing more is sealed', () => {
-  for (const [count, refused] of [
-    [MAX_LANES, 'encryptEach'],
-    [3, 'blocks'],
-    [3, 'mac'],
-  ] as const) {
+const ESP: RecordLayout = { kind: 'esp', cipher: 'aes-128-cbc', mac: 'sha1' };
+const DTLS: RecordLayout = { kind: 'dtls-cbc', cipher: 'aes-128-cbc', mac: 'sha1', version: DTLS_1_0 };
+
+for (const [layout, count, refused] of [
+  [ESP, MAX_LANES, 'encryptEach'],
+  [ESP, 3, 'blocks'],
+  [ESP, 3, 'mac'],
+  [DTLS, MAX_LANES, 'encryptEach'],
+  [DTLS, 3, 'blocks'],
+] as const) {
+  it(`what OpenSSL refuses to seal leaves nothing in the clear, and nothing more is sealed: ${layout.kind}, ${refused}`, () => {
     const isAllowed = (what: string) => () => what !== refused;
     const cbcMac: CbcMac = {
       blocks: isAllowed('blocks'),
@@ -170,12 +176,15 @@ it('what OpenSSL refuses to seal leaves nothing in the clear, and nothing more i
       mac: isAllowed('mac'),
       close: () => undefined,
     };
-    const esp = new EspCipher(arena, cbcMac, CbcRoom.of(arena), 'sha1', lanes);
-    const length = recordForm({ kind: 'esp', cipher: 'aes-128-cbc', mac: 'sha1' }).writeHeader(arena.view, room, 23, 1, 0, 1401);
+    const Cipher = layout === ESP ? EspCipher : DtlsCbcCipher;
+    const sealing = new Cipher(arena, cbcMac, CbcRoom.of(arena), 'sha1', lanes);
+    const form = recordForm(layout);
     const starts = Array.from({ length: count }, (_, i) => room + i * PLACE);
+    let length = 0;
     for (const start of starts) {
       arena.bytes.fill(0x45, start, start + PLACE);
-      assert.ok(esp.seal(start, 1401));
+      length = form.writeHeader(arena.view, start, 23, 1, 0, 1401);
+      assert.ok(sealing.seal(start, 1401));
     }
     lanes.finish();
     for (const start of starts) {
@@ -184,6 +193,6 @@ it('what OpenSSL refuses to seal leaves nothing in the clear, and nothing more i
       assert.ok(isUnsealed(arena.view, start), 'so it is not sent');
     }
     assert.deepEqual([lanes.takeFailure(), lanes.takeFailure()], [true, false]);
-    assert.equal(esp.seal(room, 1401), false);
-  }
-});
+    assert.equal(sealing.seal(room, 1401), false);
+  });
+}

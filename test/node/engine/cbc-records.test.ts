@@ -15,11 +15,9 @@ import {
 } from '../../../src/core/tunnel/traffic.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
 import { CarriedTraffic, type CipherMaker, NOT_OPENED, NOT_SEALED } from '../../../src/node/engine/carried-traffic.ts';
-import { CbcLanes } from '../../../src/node/engine/cbc-lanes.ts';
 import { makeCbcMac } from '../../../src/node/engine/cbc-mac.ts';
 import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
 import { NO_PACKET } from '../../../src/node/engine/packet-frames.ts';
-import { PacketKernels } from '../../../src/node/engine/packet-kernels.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import { nativeLibrary } from '../../../src/node/ffi/koffi.ts';
 import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
@@ -376,39 +374,6 @@ function dtlsTests(make: CipherMaker, version: number, cipher: CbcCipher, mac: D
     traffic.close();
   });
 }
-
-describe('an OpenSSL without all of the functions', { skip: openssl === undefined && 'the executable exports no OpenSSL' }, () => {
-  it('has none of them', () => {
-    const full = new Arena(65_536);
-    const own = OpenSsl.bind(full) ?? assert.fail();
-    assert.throws(() => {
-      for (;;) full.allocate(16);
-    }, MisuseError);
-    assert.equal(own.cbcMac, undefined, 'whatever the reason: here it is room');
-  });
-
-  it('leaves records to node:crypto, which lets none wait for others', () => {
-    const without: OpenSsl = Object.create(openssl ?? null, { cbcMac: { value: undefined } });
-    const lanes = new CbcLanes(arena, new PacketKernels(arena, 16));
-    const key = { id: 1, key: randomBytes(16), iv: NOTHING, mac: randomBytes(20), nextSequence: 0 };
-    for (const layout of [
-      { kind: 'esp', cipher: 'aes-128-cbc', mac: 'sha1' },
-      { kind: 'dtls-cbc', cipher: 'aes-128-cbc', mac: 'sha1', version: DTLS_1_2 },
-    ] as const) {
-      const [here, there] = [without, openssl].map(
-        (which) =>
-          new CarriedTraffic(arena, (record, direction, each) => makeRecordCipher(which, arena, record, direction, each, lanes), {
-            ...{ record: layout, seal: key, open: [key], replayWindow: 64, tunnelMtu: 1400 },
-            framing: layout.kind === 'esp' ? ESP_FRAMING : framingByMark(0),
-          }),
-      );
-      assert.ok(here !== undefined && there !== undefined);
-      const opened = open(there, sealPacket(here, ipv4(1400)));
-      assert.ok(Buffer.isBuffer(opened) && opened.length >= 1400, layout.kind);
-      for (const each of [here, there]) each.close();
-    }
-  });
-});
 
 describe('what OpenSSL refuses', { skip: openssl === undefined && 'the executable exports no OpenSSL' }, () => {
   it('leaves no error behind, which the next read of a TLS connection would take for its own', () => {

@@ -35,6 +35,9 @@ export class WorkerPath implements WorkerEnd {
   #isGone = false;
   /** A packet since the last flush. */
   #hasSealed = false;
+  /** Since the clock was looked at for {@link #noteReceived}: something came that is the peer's, packets for the device among it. */
+  #hasReceived = false;
+  #hasAdmitted = false;
   #traffic: CarriedTraffic | undefined;
   /** What main was last told of the keys. */
   #toldKeyUse: Record<'seal' | 'open', KeyUse> = { seal: 'fresh', open: 'fresh' };
@@ -121,6 +124,7 @@ export class WorkerPath implements WorkerEnd {
     }
     this.#handleOpened(traffic, place, opened, device);
     device?.flush();
+    this.#noteReceived();
     return true;
   }
 
@@ -214,6 +218,7 @@ export class WorkerPath implements WorkerEnd {
     let datagrams = 0;
     for (let slot = 0; slot < filled; slot++) datagrams += this.#receiveSlot(slot, device);
     device?.flush();
+    this.#noteReceived();
     return datagrams;
   }
 
@@ -242,6 +247,16 @@ export class WorkerPath implements WorkerEnd {
     source.copy(arena.bytes, place, start, end);
     this.#handleDatagram(place, end - start, device);
     device?.flush();
+    this.#noteReceived();
+  }
+
+  /** When what came did so: after the device has it, as a look at the clock would delay it. */
+  #noteReceived(): void {
+    if (!this.#hasReceived) return;
+    this.#counters[PATH.receivedAt] = this.#context.now;
+    if (this.#hasAdmitted) notePackets(this.#counters, this.#context.now);
+    this.#hasReceived = false;
+    this.#hasAdmitted = false;
   }
 
   /** Nothing waits: each datagram has left, or was dropped. */
@@ -262,7 +277,7 @@ export class WorkerPath implements WorkerEnd {
   #handleDatagram(datagram: number, length: number, device: WorkerDevice | undefined): void {
     const traffic = this.#traffic;
     if (traffic === undefined) {
-      this.#counters[PATH.receivedAt] = this.#context.now;
+      this.#hasReceived = true;
       this.#deliver(ENTRY.datagram, datagram, datagram + length);
       return;
     }
@@ -278,14 +293,15 @@ export class WorkerPath implements WorkerEnd {
 
   #handleOpened(traffic: CarriedTraffic, record: number, length: number, device: WorkerDevice | undefined): void {
     const plaintext = record + traffic.payloadOffset;
-    const { now } = this.#context;
     const { bytes } = this.#context.arena;
-    this.#counters[PATH.receivedAt] = now;
+    this.#hasReceived = true;
     const offset = device === undefined ? NO_PACKET : traffic.packetOffset(record, length);
     if (device !== undefined && offset !== NO_PACKET) {
       const packet = plaintext + offset;
       const packetLength = length - offset;
-      if (admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength, now)) device.add(packet, packetLength);
+      if (!admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength)) return;
+      this.#hasAdmitted = true;
+      device.add(packet, packetLength);
       return;
     }
     if (traffic.typeLength > 0) bytes[plaintext - 1] = bytes[record] ?? 0; // in front of the plaintext: header and IV have been used

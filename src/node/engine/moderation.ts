@@ -6,7 +6,8 @@
  * idle tunnel never waits for it; one after a burst waits at most that long.
  *
  * The sleep is as long as the pass was: then the others who share the processor have had as much of it. A fixed one fits one machine only: 50 to
- * 100 µs are best where a pass takes that long (guide "data plane", section 5), and four times as much where all takes four times as long.
+ * 100 µs are best where a pass takes that long (guide "data plane", section 5), and four times as much where all takes four times as long. After a pass
+ * that has left something, the least will do: that is a turn for who is to take what came.
  */
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Arena } from '../ffi/arena.ts';
@@ -61,7 +62,7 @@ export class Moderation {
     return this.#sleep > 0 && this.#mostlyCame;
   }
 
-  /** A pass that took so long sent and received so many packets. */
+  /** A pass that took so long sent and received so many packets. 0: it is not known, or not all was taken. */
   moved(sent: number, received: number, took: Millis): void {
     this.#sleep = this.#isWanted && sent + received >= BUSY_PACKETS ? Math.min(Math.max(took, MIN_SLEEP), MAX_SLEEP) : 0;
     this.#mostlyCame = received > sent;

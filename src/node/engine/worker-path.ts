@@ -13,6 +13,7 @@ import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
 import { CarriedTraffic, type KeyUse, NOT_OPENED, NOT_SEALED } from './carried-traffic.ts';
+import { FIRST_SLOTS } from './datagram-slots.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
 import { NO_PACKET } from './packet-frames.ts';
@@ -38,6 +39,7 @@ export class WorkerPath implements WorkerEnd {
   /** Since the clock was looked at for {@link #noteReceived}: something came that is the peer's, packets for the device among it. */
   #hasReceived = false;
   #hasAdmitted = false;
+  #mostSlots = FIRST_SLOTS;
   #traffic: CarriedTraffic | undefined;
   /** What main was last told of the keys. */
   #toldKeyUse: Record<'seal' | 'open', KeyUse> = { seal: 'fresh', open: 'fresh' };
@@ -209,7 +211,8 @@ export class WorkerPath implements WorkerEnd {
   /** Takes what has arrived, and says how many datagrams. @param device where data goes; undefined: to main */
   receive(device: WorkerDevice | undefined): number {
     const { libc, slots } = this.#context;
-    const filled = slots.receive(this.fd);
+    const filled = slots.receive(this.fd, this.#mostSlots);
+    this.#mostSlots = slots.most;
     if (filled < 0) {
       const errno = libc.errno();
       if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.#socket.heard(errno);

@@ -23,6 +23,8 @@ import type { Side } from './statistics.ts';
 /** The gateway's address inside the tunnel. */
 export const INSIDE = '10.77.0.1';
 
+const ROOT = path.resolve(import.meta.dirname, '..');
+
 const ROUTE = '10.77.0.0/24';
 
 /** Nothing but the tunnel: no compression, no IPv6, and no search for an MTU that is known. */
@@ -50,24 +52,18 @@ const TRANSPORT_ARGS: Readonly<Record<Transport, readonly string[]>> = { dtls: [
 /** The command of a client without an interface, with the options that both take for forwarded ports. */
 type ProxyCommand = (gateway: string, pin: string, forwards: readonly string[], transport: Transport) => Command;
 
-const PROXIES: Readonly<Record<Side, ProxyCommand>> = {
-  sallyport: (gateway, pin, forwards, transport) => [
+const ownProxy =
+  (...nodeOptions: readonly string[]): ProxyCommand =>
+  (gateway, pin, forwards, transport) => [
     process.execPath,
-    ...[
-      path.resolve(import.meta.dirname, '../bin/sallyport.js'),
-      'proxy',
-      gateway,
-      '--pin',
-      pin,
-      '--user',
-      ALICE.name,
-      '--password-stdin',
-      '--listen',
-      '0',
-      ...forwards,
-    ],
+    ...[...nodeOptions, path.join(ROOT, 'bin/sallyport.js')],
+    ...['proxy', gateway, '--pin', pin, '--user', ALICE.name, '--password-stdin', '--listen', '0', ...forwards],
     ...(transport === 'tls' ? ['--no-udp'] : []),
-  ],
+  ];
+
+const PROXIES: Readonly<Record<Client, ProxyCommand>> = {
+  sallyport: ownProxy(),
+  portable: ownProxy('--import', path.join(ROOT, 'test/node/ffi/hide-koffi.ts')),
   reference: (gateway, pin, forwards, transport) => [
     '/usr/sbin/openconnect',
     ...['-v', '--non-inter', '--servercert', pin, '--user', ALICE.name, '--passwd-on-stdin'],
@@ -161,19 +157,20 @@ export class BenchLab implements AsyncDisposable {
    * Brings up a client that has no interface, with ports of its machine that lead to the same ports behind the gateway that runs, does the work, and ends
    * the client. Openconnect's packets are ocproxy's.
    */
-  async withProxy<T>(side: Side, transport: Transport, ports: readonly number[], work: (program: Program) => Promise<T>): Promise<T> {
+  async withProxy<T>(client: Client, transport: Transport, ports: readonly number[], work: (program: Program) => Promise<T>): Promise<T> {
     if (this.#gateway === undefined) throw new Error('no gateway runs in this lab');
     const { gateway, pin } = this.#gateway;
     const forwards = [...ports, PROBED].flatMap((port) => ['-L', `${port}:${INSIDE}:${port}`]);
-    const [command, ...args] = PROXIES[side](gateway, pin, forwards, transport);
+    const [command, ...args] = PROXIES[client](gateway, pin, forwards, transport);
     const program = await this.lab.client.start(command, args, { input: `${ALICE.password}\n` });
     try {
       if (transport === 'dtls') {
-        const [, cipher = ''] = await program.waitFor(side === 'sallyport' ? /by DTLS 1\.2, (\S+)/ : DTLS_LINE);
+        const [, cipher = ''] = await program.waitFor(client === 'reference' ? DTLS_LINE : /by DTLS 1\.2, (\S+)/);
         if (!DTLS_CIPHER.test(cipher)) throw new Error(`the clients are compared with AES-256, but ${program.name} has ${cipher}`);
       }
-      if (side === 'sallyport') await program.waitFor(/^Ready: /m);
-      else await this.lab.client.run('bash', ['-c', `until (exec 3<>/dev/tcp/127.0.0.1/${PROBED}) 2>&-; do sleep 0.01; done`]);
+      if (client === 'reference')
+        await this.lab.client.run('bash', ['-c', `until (exec 3<>/dev/tcp/127.0.0.1/${PROBED}) 2>&-; do sleep 0.01; done`]);
+      else await program.waitFor(/^Ready: /m);
       return await work(program);
     } finally {
       await program.stop({ signal: 'SIGINT' });

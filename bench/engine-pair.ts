@@ -12,7 +12,7 @@ import { framingByMark, type RecordLayout, type TrafficDescription, type Traffic
 import { parseIp } from '../src/core/wire/ip-address.ts';
 import { TunDevice } from '../src/node/devices/tun-device.ts';
 import { PacketEngine } from '../src/node/engine/packet-engine.ts';
-import { HASH_LENGTHS } from '../src/node/ffi/openssl-cbc-mac.ts';
+import { HASH_LENGTHS } from '../src/node/ffi/openssl-hmac.ts';
 
 /** Each end by number: 1 and 2. */
 export const outer = (end: number): string => `10.88.0.${end}`;

@@ -5,9 +5,9 @@
  *   npm run bench -- [--quick] [--only=MEASUREMENT]... [--report-only] [--write]
  *
  *   --quick        few and short rounds, each measurement in less than a minute: shows that everything works, but its figures are noise
- *   --only         only this measurement; may be repeated. connect, ping, memory, throughput, portable, proxy: clients on ocserv; gateway-memory,
- *                  gateway-throughput: gateways with openconnect; pair, pair-ping, pair-proxy, packets: both ends; fortinet, f5, gp, nc, pulse,
- *                  array: clients on our gateway; sessions: our gateway with many sessions
+ *   --only         only this measurement; may be repeated. connect, ping, memory, throughput, portable, proxy, portable-proxy: clients on ocserv;
+ *                  gateway-memory, gateway-throughput: gateways with openconnect; pair, pair-ping, pair-proxy, packets: both ends; fortinet, f5, gp,
+ *                  nc, pulse, array: clients on our gateway; sessions: our gateway with many sessions
  *   --report-only  a missed limit is said, but does not fail the run
  *   --write        puts what was measured into docs/performance.json, and makes docs/performance.md of that
  *

@@ -60,6 +60,11 @@ What ocserv moves packet by packet, on the same cores, bounds both clients: open
 is not five times as fast as with ocproxy either. So five times ocproxy is asked for where both ends are Sallyport's, and the limits here only keep what
 there is. Over DTLS an upload overflows the buffer of ocserv's socket, as every client's does, and the stack sends again what was lost.`,
   },
+  'portable-proxy': {
+    title: 'Without an interface, the portable path',
+    how: `As above, with Sallyport's proxy as it is without koffi, which is all of Sallyport that is not JavaScript: UDP by node:dgram, TLS by node:tls,
+records sealed by node:crypto, and the TCP/IP stack beside them in the main thread. It is what machines get that koffi has no build for.`,
+  },
   'gateway-memory': {
     title: "Gateway's idle memory",
     how: `Of all processes of a gateway that has just been started, when one client's tunnel has been up for 5 seconds without a packet: main, and whoever it

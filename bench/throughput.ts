@@ -96,6 +96,13 @@ export function measureProxy(bench: BenchLab, size: ThroughputSize): Promise<Fig
   return measureInTurns('proxy', size.rounds, UNITS, (side, transport) => transfersThroughProxy(bench, size, side, transport));
 }
 
+/** The same with ours as it is without koffi: nothing of the system's but sockets. */
+export function measurePortableProxy(bench: BenchLab, size: ThroughputSize): Promise<Figure[]> {
+  return measureInTurns('portable-proxy', size.rounds, UNITS, (side, transport) =>
+    transfersThroughProxy(bench, size, side === 'sallyport' ? 'portable' : side, transport),
+  );
+}
+
 /** The same with each side's own gateway. */
 export function measurePairProxy(bench: BenchLab, size: ThroughputSize): Promise<Figure[]> {
   return measureInTurns('pair-proxy', size.rounds, UNITS, async (side, transport) => {
@@ -107,11 +114,11 @@ export function measurePairProxy(bench: BenchLab, size: ThroughputSize): Promise
 async function transfersThroughProxy(
   bench: BenchLab,
   { seconds }: ThroughputSize,
-  side: Side,
+  client: Client,
   transport: Transport,
 ): Promise<Measured<keyof typeof UNITS>> {
   const ports = { up: iperfPort(), down: iperfPort() };
-  return await bench.withProxy(side, transport, Object.values(ports), async (program) => {
+  return await bench.withProxy(client, transport, Object.values(ports), async (program) => {
     const one = () => treeCpuSeconds(program.pid);
     const run = async (direction: Direction) => {
       const target = { host: '127.0.0.1', port: ports[direction] };

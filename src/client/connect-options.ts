@@ -64,7 +64,7 @@ export interface LoginOptions {
   readonly certificate?: CertificateOptions;
   /**
    * Log in with a web browser (SAML), where the protocol can: a program that is run with the address, or a function. The browser comes back to a port of
-   * this machine. Default: the log-in is made of forms.
+   * this machine, or the person copies what it shows into a page that is served there (GlobalProtect). Default: the log-in is made of forms.
    */
   readonly browser?: string | ((url: string) => Promise<void>);
   /** What a Fortinet portal with a host check is told of this machine, word by word. Default: nothing. */

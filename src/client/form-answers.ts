@@ -5,6 +5,7 @@ import type { AuthForm, FormAnswer } from '../core/auth/form.ts';
 import { tokenAnswerer } from '../core/auth/token-answerer.ts';
 import { parseTokenSecret } from '../core/auth/token-secret.ts';
 import type { Logger } from '../core/log.ts';
+import { checkedOnForm } from './called-back.ts';
 import { secretOf } from './client-settings.ts';
 import type { LoginOptions } from './connect-options.ts';
 
@@ -28,7 +29,7 @@ export function formAnswers(options: LoginOptions, log: Logger, onUser: (user: s
       },
       log,
     ),
-    ...(onForm !== undefined && { person: onForm }),
+    ...(onForm !== undefined && { person: checkedOnForm(onForm) }),
     log,
   });
   return async (form) => {

@@ -1,13 +1,14 @@
 /** Opens TLS connections to a gateway: directly or through a proxy, the certificate judged by {@link ServerTrust}. */
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
+import type { InnerTls } from '../core/auth/inner-tls.ts';
 import type { Target } from '../core/auth/login-io.ts';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
 import { NetworkError } from '../core/errors.ts';
 import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
-import { NodeInnerTls } from '../node/inner-tls.ts';
+import { innerTlsClient } from '../node/inner-tls.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
 import { type DialOptions, dialTcp } from '../node/tcp-dial.ts';
 import { TlsConnection } from '../node/tls-connection.ts';
@@ -53,9 +54,9 @@ export class GatewayDialer {
   }
 
   /** TLS inside a conversation on a connection to this gateway, with whoever has this certificate (DER). */
-  inside({ host }: Target, certificate: Uint8Array): NodeInnerTls {
+  inside({ host }: Target, certificate: Uint8Array): InnerTls {
     const { context, sni = host } = this.#options;
-    return new NodeInnerTls({ context, host: sni, certificate });
+    return innerTlsClient({ context, host: sni, certificate });
   }
 
   async #dialProxy(proxy: ProxySettings, options: DialOptions): Promise<Socket> {

@@ -11,6 +11,7 @@
  * vpn.on('state', (state) => console.log(state));
  */
 import type { Credential } from '../core/auth/login-io.ts';
+import { checkOptions } from './check-options.ts';
 import { clientSettings } from './client-settings.ts';
 import type { ConnectOptions, LoginOptions } from './connect-options.ts';
 import { createClient, Vpn } from './vpn.ts';
@@ -68,6 +69,7 @@ export async function connect(url: string, options: ConnectOptions = {}): Promis
 
 /** Logs in and no more. What it yields is as good as a password; {@link ConnectOptions.credential} takes it. Rejects as {@link connect} does. */
 export async function authenticate(url: string, options: LoginOptions = {}): Promise<Credential> {
+  checkOptions(url, options);
   const { signal = new AbortController().signal } = options;
   const client = await createClient(await clientSettings(url, options), options, { onUser: () => undefined, signal });
   return client.logIn(signal);

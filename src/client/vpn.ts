@@ -34,6 +34,8 @@ import type {
   PingOptions,
   ServerOptions,
 } from '../node/ip/ip-network.ts';
+import { checkedOnCertificate } from './called-back.ts';
+import { checkOptions } from './check-options.ts';
 import { clientSettings } from './client-settings.ts';
 import { ConfiguredNetwork, type UnderlayChange } from './configured-network.ts';
 import type { ConnectOptions, LoginOptions } from './connect-options.ts';
@@ -102,6 +104,7 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpN
    * (`ERR_PERMISSION`) if the network is to be set up and this process may not.
    */
   static async create(url: string, options: ConnectOptions = {}): Promise<Vpn> {
+    checkOptions(url, options);
     const network = networkChoice(options);
     const settings = await clientSettings(url, options);
     const user: { name?: string } = options.user === undefined ? {} : { name: options.user };
@@ -384,7 +387,7 @@ export async function createClient(settings: ClientSettings, options: LoginOptio
   return VpnClient.create(settings, {
     log,
     answerer: () => formAnswers(options, log, onUser),
-    ...(onCertificate !== undefined && { confirmCertificate: onCertificate }),
+    ...(onCertificate !== undefined && { confirmCertificate: checkedOnCertificate(onCertificate) }),
     checkHost: (request) => checkHost(request, { signal, log }),
     reportHost: (request) => reportOnHost(request, { signal, log }),
     ...(browser !== undefined && { browse: (request: BrowseRequest) => browseWith(browser, request, signal) }),

@@ -7,7 +7,6 @@
  *
  * Read first: docs/ARCHITECTURE.md, "The gateway's processes".
  */
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { answerStranger } from '../core/dtls/hello-cookie.ts';
@@ -17,6 +16,7 @@ import type { Logger } from '../core/log.ts';
 import { greetsStrangers } from '../core/protocols/registry.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
+import { makeFolder } from '../node/make-folder.ts';
 import type { ConfigNotice, GatewayConfig } from './config/gateway-config.ts';
 import { withoutRoot } from './config/without-root.ts';
 import type { ControlTarget, GatewayStatus } from './control/control-target.ts';
@@ -212,7 +212,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const crypto = new NodeCrypto();
   const helloSecret = crypto.randomBytes(HELLO_SECRET_LENGTH);
   const doors = await Doors.make({
-    ...{ listen: config.listen, table, now: Date.now },
+    ...{ listen: config.listen, table, log, now: Date.now },
     limits: () => parts.config.limits,
     logins: () => logins,
     pool: () => pool,
@@ -221,7 +221,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     ...(inherited !== undefined && { inherited }),
   });
   undo.push(() => doors.close());
-  await mkdir(dirname(config.processes.socketFile), { recursive: true });
+  await makeFolder(dirname(config.processes.socketFile));
   const material = await workerMaterial(config);
   const bans = new BanTable(config.bans, localNetworks());
   const statistics = new Statistics(config.control.statisticsPeriod, Date.now());

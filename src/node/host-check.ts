@@ -3,8 +3,6 @@
  *
  * Read first: spec "AnyConnect", section 3.16; spec "Client command line", section 9.
  */
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -12,12 +10,13 @@ import type { HostCheckRequest } from '../core/auth/login-io.ts';
 import { CancelledError, UnsupportedError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { systemErrorText } from './system-error.ts';
+import { type ProgramUser, startUserProgram } from './user-program.ts';
 
 export interface HostCheckOptions {
   /** The program to run; without one there is no check. */
   readonly wrapper?: string;
   /** Who runs it; ourselves by default. */
-  readonly user?: { readonly uid: number; readonly gid: number; readonly name: string; readonly home: string };
+  readonly user?: ProgramUser;
   /** Ends the wrapper, and the waiting for it. */
   readonly signal: AbortSignal;
   readonly log: Logger;
@@ -55,14 +54,9 @@ function run(
   { user, signal }: HostCheckOptions,
 ): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  const child = spawn(program, parameters, {
-    // Its output is for people: standard output may be for a program that reads the cookie.
-    stdio: ['inherit', 2, 2],
-    env: { ...process.env, ...environment, ...(user !== undefined && { HOME: user.home, USER: user.name }) },
-    // Not every user has a home, and there is no program without a place to run in.
-    ...(user !== undefined && { uid: user.uid, gid: user.gid, cwd: existsSync(user.home) ? user.home : '/' }),
-    signal,
-  });
+  // Its output is for people: standard output may be for a program that reads the cookie.
+  const child = startUserProgram({ program, parameters, environment, user }, { stdio: ['inherit', 2, 2], signal });
+  if (typeof child === 'string') return Promise.resolve(child);
   child.once('error', (error) => resolve(systemErrorText(error)));
   child.once('exit', (status, signal) => {
     if (signal !== null) resolve(`ended by ${signal}`);

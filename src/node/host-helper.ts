@@ -4,14 +4,13 @@
  *
  * Read first: spec "Juniper NC", section 4.2; spec "Client command line", section 9.
  */
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { HelperConnection, HelperRequest } from '../core/auth/login-io.ts';
 import { CancelledError, NetworkError } from '../core/errors.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import type { HostCheckOptions } from './host-check.ts';
 import { systemErrorText } from './system-error.ts';
+import { startUserProgram } from './user-program.ts';
 
 /** Node reads nothing from a child's standard input: so the socket comes as another descriptor, and a shell puts it in place. */
 const SOCKET = 3;
@@ -20,20 +19,20 @@ const PUT_IN_PLACE = `exec "$0" "$@" <&${SOCKET} ${SOCKET}<&-`;
 /** Bytes that wait for a program that does not read; what is said to it is repeated anyway. */
 const MAX_UNREAD = 65_536;
 
-/** For `LoginIo.startHelper`: the connection rejects with NetworkError where there is no such program. Rejects with CancelledError. */
+/** For `LoginIo.startHelper`: the connection rejects with NetworkError where there is no such program. Rejects with that, and with CancelledError. */
 export function startHostHelper(
   options: HostCheckOptions & { readonly wrapper: string },
 ): (request: HelperRequest) => Promise<HelperConnection> {
   const { wrapper, user, signal, log } = options;
   return async (request) => {
     if (signal.aborted) throw new CancelledError();
-    const child = spawn('/bin/sh', ['-c', PUT_IN_PLACE, wrapper, ...request.arguments], {
+    const parameters = ['-c', PUT_IN_PLACE, wrapper, ...request.arguments];
+    const child = startUserProgram(
+      { program: '/bin/sh', parameters, environment: request.environment, user },
       // Its output is for people. It is in a session of its own: what a terminal sends is for us, and it is needed until the end.
-      stdio: ['ignore', 2, 2, 'pipe'],
-      detached: true,
-      env: { ...process.env, ...request.environment, ...(user !== undefined && { HOME: user.home, USER: user.name }) },
-      ...(user !== undefined && { uid: user.uid, gid: user.gid, cwd: existsSync(user.home) ? user.home : '/' }),
-    });
+      { stdio: ['ignore', 2, 2, 'pipe'], detached: true },
+    );
+    if (typeof child === 'string') throw new NetworkError(`The host checker ${wrapper} cannot be started: ${child}.`);
     const connection = new HostHelper(child.stdio[SOCKET] as Socket, signal);
     child.once('error', (error) => connection.end(systemErrorText(error)));
     child.once('exit', (status, by) => {
@@ -90,6 +89,7 @@ class HostHelper implements HelperConnection {
   end(outcome: string): void {
     this.#ended ??= outcome;
     clearInterval(this.#timer);
+    this.#socket.unref(); // a program that it has left running may hold it open
     this.#wake();
   }
 }

@@ -4,17 +4,21 @@
  *
  * Read first: spec "GlobalProtect", section 12; spec "Client command line", section 9.
  */
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import type { HostFacts, HostInterface, HostReport, HostReportRequest } from '../core/auth/login-io.ts';
 import { CancelledError } from '../core/errors.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
 import { parseIp } from '../core/wire/ip-address.ts';
 import type { HostCheckOptions } from './host-check.ts';
 import { systemErrorText } from './system-error.ts';
+import { startUserProgram } from './user-program.ts';
 
 /** Of a report (spec 17). */
 const MAX_REPORT_BYTES = 1024 * 1024;
+
+/** How long the rest of it may take once the program has ended: one that it has left running may hold its output open for ever. */
+const REST_LIMIT: Millis = 1000;
 
 /** Undefined: the user's program has failed, which a warning says. Rejects with CancelledError. */
 export async function reportOnHost(request: HostReportRequest, options: HostCheckOptions): Promise<HostReport | undefined> {
@@ -35,12 +39,9 @@ interface Run {
 
 function run(program: string, request: HostReportRequest, { user, signal }: HostCheckOptions): Promise<Run> {
   const { promise, resolve } = Promise.withResolvers<Run>();
-  const child = spawn(program, request.arguments, {
-    stdio: ['ignore', 'pipe', 2],
-    env: { ...process.env, ...request.environment, ...(user !== undefined && { HOME: user.home, USER: user.name }) },
-    ...(user !== undefined && { uid: user.uid, gid: user.gid, cwd: existsSync(user.home) ? user.home : '/' }),
-    signal,
-  });
+  const { arguments: parameters, environment } = request;
+  const child = startUserProgram({ program, parameters, environment, user }, { stdio: ['ignore', 'pipe', 2], signal });
+  if (typeof child === 'string') return Promise.resolve({ bytes: new Uint8Array(0), outcome: child });
   const pieces: Buffer[] = [];
   let length = 0;
   child.stdout?.on('data', (piece: Buffer) => {
@@ -51,8 +52,13 @@ function run(program: string, request: HostReportRequest, { user, signal }: Host
   });
   const settle = (outcome: string | undefined) => resolve({ bytes: Buffer.concat(pieces), outcome });
   child.once('error', (error) => settle(systemErrorText(error)));
-  // Not `exit`: what it has written may still be on its way.
+  // Not with `exit`: what it has written may still be on its way.
+  let timer: NodeJS.Timeout | undefined;
+  child.once('exit', () => {
+    timer = setTimeout(() => child.stdout?.destroy(), REST_LIMIT);
+  });
   child.once('close', (status, by) => {
+    clearTimeout(timer);
     if (length > MAX_REPORT_BYTES) settle(`wrote more than ${MAX_REPORT_BYTES} bytes`);
     else if (by !== null) settle(`ended by ${by}`);
     else settle(status === 0 ? undefined : `returned error ${status}`);

@@ -6,7 +6,7 @@
  */
 import { Duplex } from 'node:stream';
 import { connect, type SecureContext, type TLSSocket } from 'node:tls';
-import type { InnerTls } from '../core/auth/login-io.ts';
+import type { InnerTls } from '../core/auth/inner-tls.ts';
 import { NetworkError } from '../core/errors.ts';
 import { parseIp } from '../core/wire/ip-address.ts';
 import { reasonOf } from './tls-connection.ts';
@@ -18,19 +18,10 @@ import { TLS_FAILED } from './tls-stream.ts';
  */
 const QUIET_TURNS = 8;
 
-export interface InnerTlsOptions {
-  /** The peer's name, for SNI. */
-  readonly host: string;
-  /** With the certificate that is shown. */
-  readonly context: SecureContext;
-  /** DER: the peer's, and no other is taken. */
-  readonly certificate: Uint8Array;
-}
-
-export class NodeInnerTls implements InnerTls {
-  readonly #options: InnerTlsOptions;
+/** Either end's; what it is one of begins the handshake and judges the peer. */
+export class CarriedTls implements InnerTls {
+  readonly socket: TLSSocket;
   readonly #carrier: Duplex;
-  readonly #socket: TLSSocket;
   #records: Buffer[] = [];
   #received: Buffer[] = [];
   /** Events so far. */
@@ -38,8 +29,7 @@ export class NodeInnerTls implements InnerTls {
   #isOpen = false;
   #failure: NetworkError | undefined;
 
-  constructor(options: InnerTlsOptions) {
-    this.#options = options;
+  constructor(begin: (carrier: Duplex) => TLSSocket) {
     this.#carrier = new Duplex({
       read: () => undefined, // what comes is pushed
       write: (chunk: Buffer, _encoding, done) => {
@@ -48,24 +38,27 @@ export class NodeInnerTls implements InnerTls {
         done();
       },
     });
-    const { host, context } = options;
-    this.#socket = connect({
-      socket: this.#carrier,
-      secureContext: context,
-      rejectUnauthorized: false, // the certificate is compared below
-      ...(parseIp(host) === undefined ? { servername: host } : { host }),
-    });
-    this.#socket.on('error', (error) => this.#fail(reasonOf(error)));
-    this.#socket.on('close', () => this.#fail('it was closed'));
-    this.#socket.on('data', (bytes: Buffer) => {
+    this.socket = begin(this.#carrier);
+    this.socket.on('error', (error) => this.#fail(reasonOf(error)));
+    this.socket.on('close', () => this.#fail('it was closed'));
+    this.socket.on('data', (bytes: Buffer) => {
       this.#received.push(bytes);
       this.#events++;
     });
-    this.#socket.once('secureConnect', () => this.#secured());
   }
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** The handshake is done. @param refusal why the peer is not to be spoken with */
+  secured(refusal: string | undefined): void {
+    this.#events++;
+    if (refusal === undefined) this.#isOpen = true;
+    else {
+      this.#fail(refusal);
+      this.close();
+    }
   }
 
   receive(records: Uint8Array): void {
@@ -73,7 +66,7 @@ export class NodeInnerTls implements InnerTls {
   }
 
   write(bytes: Uint8Array): void {
-    this.#socket.write(bytes);
+    this.socket.write(bytes);
   }
 
   async settle(): Promise<void> {
@@ -95,22 +88,37 @@ export class NodeInnerTls implements InnerTls {
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.socket.destroy();
     this.#carrier.destroy();
-  }
-
-  #secured(): void {
-    this.#events++;
-    const certificate = this.#socket.getPeerX509Certificate()?.raw;
-    if (certificate?.equals(this.#options.certificate) === true) this.#isOpen = true;
-    else {
-      this.#fail('it is not with the gateway that the connection leads to');
-      this.close();
-    }
   }
 
   #fail(reason: string): void {
     this.#events++;
     this.#failure ??= new NetworkError(`TLS inside the log-in failed: ${reason}.`, { code: TLS_FAILED });
   }
+}
+
+export interface InnerTlsOptions {
+  /** The peer's name, for SNI. */
+  readonly host: string;
+  /** With the certificate that is shown. */
+  readonly context: SecureContext;
+  /** DER: the peer's, and no other is taken. */
+  readonly certificate: Uint8Array;
+}
+
+export function innerTlsClient({ host, context, certificate }: InnerTlsOptions): InnerTls {
+  const begin = (socket: Duplex) =>
+    connect({
+      socket,
+      secureContext: context,
+      rejectUnauthorized: false, // the certificate is compared below
+      ...(parseIp(host) === undefined ? { servername: host } : { host }),
+    });
+  const tls = new CarriedTls(begin);
+  tls.socket.once('secureConnect', () => {
+    const isGateway = tls.socket.getPeerX509Certificate()?.raw.equals(certificate) === true;
+    tls.secured(isGateway ? undefined : 'it is not with the gateway that the connection leads to');
+  });
+  return tls;
 }

@@ -24,6 +24,7 @@ import {
   commonWish,
   findingsOf,
   type HostSettings,
+  listOf,
   MAX_CLIENT_CHAIN,
   mustBeWelcome,
   type TlsAcceptor,
@@ -163,9 +164,4 @@ function keyPairsOf({ cert, key }: HostSettings): TlsKeyPair[] {
     const opened = createPrivateKey({ key: sealed, ...(passphrase !== undefined && { passphrase }) });
     return { chain: derBlocks(Buffer.from(pem), 'CERTIFICATE'), key: opened.export({ type: 'pkcs8', format: 'der' }) };
   });
-}
-
-function listOf<T>(value: T | T[] | undefined): T[] {
-  if (value === undefined) return [];
-  return Array.isArray(value) ? value : [value];
 }

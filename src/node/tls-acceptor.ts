@@ -8,6 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
+import type { ClientFindings } from '../core/auth/inner-tls.ts';
 import { NetworkError } from '../core/errors.ts';
 import type { PacketEngine } from './engine/packet-engine.ts';
 import { type ConnectionEnds, TLS_FAILED, type TlsStream } from './tls-stream.ts';
@@ -47,15 +48,11 @@ export interface AcceptOptions {
   readonly signal: AbortSignal;
 }
 
-export interface AcceptedTls {
+export interface AcceptedTls extends ClientFindings {
   readonly connection: AcceptedStream;
   readonly identity: TlsIdentity;
   /** DER of the certificate that the client was shown. */
   readonly certificate: Uint8Array;
-  /** The client's certificate and its issuers, DER, if OpenSSL has found them good. */
-  readonly clientChain?: readonly Uint8Array[];
-  /** Why it has not: the client is then one without a certificate. */
-  readonly clientCertificateFault?: string;
 }
 
 /** A client's connection: first it speaks HTTP, then it may become a tunnel. */
@@ -94,8 +91,6 @@ export const HANDSHAKE_LIMIT_MS = 20_000;
 /** Issuers of a client's certificate that are looked at. */
 export const MAX_CLIENT_CHAIN = 10;
 
-export type ClientFindings = Pick<AcceptedTls, 'clientChain' | 'clientCertificateFault'>;
-
 /** What a client showed. @param fault what OpenSSL found wrong with it */
 export function findingsOf(chain: readonly Uint8Array[], fault: string | undefined): ClientFindings {
   if (chain.length === 0) return {};
@@ -115,4 +110,10 @@ export function commonWish(identities: readonly TlsIdentity[]): ClientCertificat
   const wishes = identities.map(({ clientCertificates }) => clientCertificates);
   if (wishes.every((wish) => wish === 'required')) return 'required';
   return wishes.every((wish) => wish === 'no') ? 'no' : 'optional';
+}
+
+/** What {@link HostSettings} has one or several of. */
+export function listOf<T>(value: T | T[] | undefined): T[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? value : [value];
 }

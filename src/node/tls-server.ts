@@ -9,13 +9,13 @@
 import { constants, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
+import type { ClientFindings } from '../core/auth/inner-tls.ts';
 import { MisuseError, NetworkError } from '../core/errors.ts';
 import { ServerHandshake } from './server-handshake.ts';
 import { endsOf } from './socket-ends.ts';
 import {
   type AcceptedTls,
   type AcceptOptions,
-  type ClientFindings,
   commonWish,
   findingsOf,
   MAX_CLIENT_CHAIN,
@@ -115,8 +115,13 @@ export class TlsServer implements TlsAcceptor {
 }
 
 function contextOf({ name, tls }: TlsIdentity, resumes: boolean): SecureContext {
+  return contextFor(name, settingsOf(tls, resumes));
+}
+
+/** @throws MisuseError with the host's name, if OpenSSL refuses them */
+export function contextFor(name: string | undefined, settings: SecureContextOptions): SecureContext {
   try {
-    return createSecureContext(settingsOf(tls, resumes));
+    return createSecureContext(settings);
   } catch (error) {
     const host = name === undefined ? 'the default host' : `the host ${name}`;
     throw new MisuseError(`TLS of ${host} cannot be set up: ${reasonOf(error instanceof Error ? error : new Error(String(error)))}.`, {
@@ -153,7 +158,8 @@ function certificatesOf({ cert }: SecureContextOptions): Buffer[] {
   return (Array.isArray(cert) ? cert : [cert]).map((pem) => new X509Certificate(pem).raw);
 }
 
-function verifiedClient(socket: TLSSocket): ClientFindings {
+/** What a client showed on a connection of its handshake's end. */
+export function verifiedClient(socket: TLSSocket): ClientFindings {
   const chain: Uint8Array[] = [];
   for (let each = socket.getPeerX509Certificate(); each !== undefined && chain.length < MAX_CLIENT_CHAIN; each = each.issuerCertificate) {
     chain.push(new Uint8Array(each.raw));

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { BenchLab } from '../../bench/bench-lab.ts';
 import type { Figure } from '../../bench/figures.ts';
 import { measurePairPing } from '../../bench/ping-time.ts';
-import { measurePackets, measurePortable, measureProxy, measureVendor } from '../../bench/throughput.ts';
+import { measurePackets, measurePortable, measurePortableProxy, measureProxy, measureVendor } from '../../bench/throughput.ts';
 import { missing } from '../support/requirements.ts';
 import { sized } from '../support/size.ts';
 
@@ -45,6 +45,7 @@ describe('scenes of the bench', () => {
       await using bench = await BenchLab.open();
       await bench.useGateway('reference');
       assertMeasured(await measureProxy(bench, SIZE), ['up', 'down', 'CPU up', 'CPU down']);
+      assertMeasured(await measurePortableProxy(bench, SIZE), ['up', 'down', 'CPU up', 'CPU down']);
     });
 
     for (const vendor of ['fortinet', 'f5'] as const) {

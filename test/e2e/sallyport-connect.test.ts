@@ -4,7 +4,7 @@
  * Read first: docs/manual.md; docs/network-setup.md.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Ocserv } from '../support/ocserv.ts';
@@ -13,7 +13,7 @@ import { assertUnchanged, type NetworkSnapshot, takeSnapshot } from '../support/
 import { connectArgs, literally, NAMES, PASSWORD, SallyportRun, sallyport, startSallyport } from './sallyport-scene.ts';
 import { INSIDE, ROUTES, skip, TunnelScene } from './tunnel-scene.ts';
 
-const EXIT = { ok: 0, refused: 2, loginFailed: 3, notTrusted: 4, noConnection: 5, ended: 7, noSession: 8, usage: 64 };
+const EXIT = { ok: 0, refused: 2, loginFailed: 3, notTrusted: 4, noConnection: 5, localSetup: 6, ended: 7, noSession: 8, usage: 64 };
 
 /** A second gateway beside the scene's, for a second session. */
 const OTHER = {
@@ -91,6 +91,13 @@ describe('sallyport connect', { skip, concurrency: 2, timeout: sized(60_000, 180
       },
       { args: ['connect', 'nowhere.invalid'], input: '', code: EXIT.noConnection, says: /The name nowhere\.invalid cannot be resolved/ },
       { args: ['connect', gateway, '--ca-file', '/nowhere'], input: '', code: EXIT.usage, says: /\/nowhere/ },
+      {
+        args: ['proxy', gateway, '--listen', '0.0.0.0:0'],
+        input: '',
+        code: EXIT.usage,
+        says: /Others can reach 0\.0\.0\.0: .* --auth, .* --open\.$/m,
+      },
+      { args: ['proxy', gateway, '--dns', '0.0.0.0:0'], input: '', code: EXIT.usage, says: /Others can reach 0\.0\.0\.0: .* --open\.$/m },
     ];
     for (const { args, input, code, says } of ends) {
       const finished = await sallyport(scene, args, { input });
@@ -98,6 +105,12 @@ describe('sallyport connect', { skip, concurrency: 2, timeout: sized(60_000, 180
       assert.match(finished.stderr, says);
       assert.equal(finished.stdout, '');
     }
+    // What is done before the log-in has its reason said too.
+    chmodSync(scene.client.file('/run/sallyport'), 0o777);
+    const unsafe = await sallyport(scene, connectArgs(scene, '--password-stdin'), PASSWORD);
+    assert.equal(unsafe.code, EXIT.localSetup, unsafe.output);
+    assert.match(unsafe.stderr, /^Error: \/run\/sallyport is not a folder that only its owner/m);
+    chmodSync(scene.client.file('/run/sallyport'), 0o700);
     await scene.assertNoTrace();
   });
 

@@ -41,13 +41,13 @@ export function connectArgs({ gateway, ocserv }: TunnelScene, ...args: readonly 
 
 export const PASSWORD: ProgramOptions = { input: `${ALICE.password}\n` };
 
-/** Starts a command at a terminal of its own, of 100 columns: standard streams are the terminal, Ctrl-C is the key. */
-export function atTerminal({ client }: TunnelScene, args: readonly string[]): Promise<Program> {
+/** Starts a command at a terminal of its own, of 100 columns: standard streams are the terminal, Ctrl-C is the key. @param kind `TERM` */
+export function atTerminal({ client }: TunnelScene, args: readonly string[], kind = 'xterm-256color'): Promise<Program> {
   const words = [process.execPath, COMMAND, ...args].map(shellQuoted);
   const command = `stty cols 100 rows 40; exec ${words.join(' ')}`;
   return client.start('script', ['--quiet', '--flush', '--return', '--command', command, '/dev/null'], {
     keepsInputOpen: true,
-    env: { TERM: 'xterm-256color', SHELL: '/bin/sh' },
+    env: { TERM: kind, SHELL: '/bin/sh' },
   });
 }
 

@@ -53,6 +53,14 @@ describe('sallyport connect at a terminal', { skip, concurrency: 2, timeout: siz
     await type(program, /Please enter your password/, 'wrong\r');
     await type(program, /Login failed\. Please enter your password/, CTRL_C);
     await ended(scene, program, 130);
+    // Where nothing can be drawn (Emacs' shell), the same line by line.
+    const plain = await atTerminal(scene, ['connect', scene.gateway], 'dumb');
+    await type(plain, /Number \[1\]: $/, '2\r');
+    await type(plain, /^Please enter your username: $/m, `${ALICE.name}\r`);
+    await type(plain, /^Please enter your password: $/m, 'wrong\r');
+    await type(plain, /^Login failed\. Please enter your password: $/m, CTRL_C);
+    assert.doesNotMatch((await plain.finish()).output, /\u001b|wrong/);
+    await scene.assertNoTrace();
   });
 
   it('leaves nothing after Ctrl-C at a question', async () => {

@@ -31,15 +31,20 @@ async function client(port, user, password) {
     on.socket.write(`POST ${path} HTTP/1.1\r\n${lines}${more}\r\n${body ?? ''}`);
     return on.message();
   };
-  assert.match(
-    await ask(`/global-protect/${PRELOGIN}`),
-    new RegExp(`^HTTP/1\\.1 200 [\\s\\S]*<status>Error</status><msg>${NO_PORTAL}</msg>`),
-  );
-  assert.match(await ask(`/ssl-vpn/${PRELOGIN}`), /^HTTP\/1\.1 200 [\s\S]*<prelogin-response>[\s\S]*<status>Success<\/status>/);
+  for (const folder of ['global-protect', 'ssl-vpn']) {
+    const prelogin = await ask(`/${folder}/${PRELOGIN}`);
+    assert.match(prelogin, /^HTTP\/1\.1 200 [\s\S]*<prelogin-response>[\s\S]*<status>Success<\/status>/);
+  }
   const words = (secret) =>
     `jnlpReady=jnlpReady&ok=Login&direct=yes&clientVer=4100&prot=https:&internal=no&ipv6-support=yes&clientos=Linux&os-version=linux-64&server=127.0.0.1&computer=vm&user=${user}&passwd=${secret}`;
   assert.match(await ask('/ssl-vpn/login.esp', words('wrong')), /^HTTP\/1\.1 512 [\s\S]*x-private-pan-globalprotect: auth-failed/i);
-  const admission = await ask('/ssl-vpn/login.esp', words(password));
+  const policy = await ask('/global-protect/getconfig.esp', words(password));
+  assert.match(policy, /<policy>[\s\S]*<gateways><external><list><entry name="127\.0\.0\.1(:\d+)?">/);
+  const [, pass] = /<portal-userauthcookie>([^<]{2,})<\/portal-userauthcookie>/.exec(policy);
+  const withPass = `${words('')}&portal-userauthcookie=`;
+  const forged = `${pass.startsWith('A') ? 'B' : 'A'}${pass.slice(1)}`;
+  assert.match(await ask('/ssl-vpn/login.esp', withPass + encodeURIComponent(forged)), /^HTTP\/1\.1 512 /);
+  const admission = await ask('/ssl-vpn/login.esp', withPass + encodeURIComponent(pass));
   const values = [...admission.matchAll(/<argument>([^<]*)<\/argument>|<argument\/>/g)].map(([, value = '']) => value);
   assert.ok(values.length >= 15);
   assert.deepEqual([values[4], values[7], values[12], values[14]], [user, '%28empty_domain%29', 'tunnel', '4100']);

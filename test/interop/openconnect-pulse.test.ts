@@ -1,5 +1,6 @@
 /** Debian's openconnect 9.01 logs in at our gateway's Pulse front, over real TLS on loopback. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { before, describe, it } from 'node:test';
 import { cookieOffWire } from '../../src/core/protocols/base64url-cookie.ts';
 import { pulseGateway } from '../../src/core/protocols/pulse/gateway.ts';
@@ -78,6 +79,38 @@ describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openc
     assert.notEqual(refused.exitCode, 0);
     assert.match(refused.stderr, /certificate/i);
   });
+
+  for (const keyType of ['ec', 'rsa'] as const) {
+    it(`shows its certificate (${keyType}) inside of EAP-TTLS where TLS does not ask for it`, async () => {
+      using pki = new Pki();
+      const issuer = pki.issueAuthority({ keyType });
+      const own = pki.issueClient({ commonName: 'dora', keyType, issuer });
+      const chain = pki.file('chain.pem');
+      writeFileSync(chain, `${own.certificatePem}${issuer.certificatePem}`);
+      const host = { clientAuthority: pki.root.certificatePem, clientCertificates: 'no' } as const;
+      await using gateway = await openFront(pulseGateway, throwawayCertificate(keyType), {
+        ...{ host, visitor: { users: PEOPLE, certificate: { user: 'dora', groups: [] }, page: { needsCertificate: true } } },
+      });
+      const shown = ['-c', chain, '-k', own.keyPath];
+      const run = await gateway.run({ args: ['--authenticate', ...shown], stdin: '\n' });
+      assert.equal(sessionOf(gateway.visitor, run).user, 'dora');
+      assert.deepEqual(
+        gateway.visitor.hints.map(({ certificateChain }) => certificateChain?.length),
+        [2],
+      );
+      const leave = new AbortController();
+      gateway.server.onHandOver = () => setImmediate(() => leave.abort());
+      // Its cookie needs no certificate; without one it says so only inside.
+      const again = await gateway.run({
+        args: [`--cookie=${printed(run, 'COOKIE')}`, '--script-tun', '--script=true', ...shown],
+        ...{ stdin: '\n', leave: leave.signal },
+      });
+      assert.match(again.stdout, /^Configured as/m, again.stderr);
+      const refused = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
+      assert.notEqual(refused.exitCode, 0);
+      assert.match(refused.stderr, /certificate/i);
+    });
+  }
 
   it('reads a notice before it logs in', async () => {
     await using gateway = await start({ users: PEOPLE, page: { preLoginBanner: 'Be careful.' } });

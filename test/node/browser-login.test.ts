@@ -20,7 +20,7 @@ async function freePort(): Promise<number> {
 describe('a log-in by browser', { timeout: 20_000 }, () => {
   it('takes what the browser brings, and nothing else that comes', async () => {
     const port = await freePort();
-    const request = { url: 'https://vpn.example/remote/saml/start', port, read, timeout: 10_000 };
+    const request = { kind: 'returns' as const, url: 'https://vpn.example/remote/saml/start', port, read, timeout: 10_000 };
     const statuses: number[] = [];
     const brought = await browseWith(
       async (url) => {
@@ -37,9 +37,52 @@ describe('a log-in by browser', { timeout: 20_000 }, () => {
     assert.deepEqual(statuses.slice(0, 3), [404, 404, 404]);
   });
 
+  it('takes what a person has copied, in a page of its own that leads to the log-in', async () => {
+    const request = {
+      ...{ kind: 'copied' as const, gateway: 'vpn.example', instruction: 'Copy <it>.', timeout: 10_000 },
+      isAnswer: (copied: string) => copied === 'the+answer=&',
+    };
+    const visited: string[] = [];
+    const visit = (start: { readonly url: string } | { readonly html: string }) =>
+      browseWith(
+        async (url) => {
+          assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/[0-9a-f]{32}$/);
+          const page = await fetch(url);
+          assert.match(page.headers.get('Content-Security-Policy') ?? '', /default-src 'none'.*frame-ancestors 'none'/);
+          visited.push(await page.text());
+          for (const wrong of [new URL('/', url).href, `${url}x`]) assert.equal((await fetch(wrong)).status, 404);
+          const begin = await fetch(`${url}/begin`);
+          assert.equal(begin.status, 'html' in start ? 200 : 404);
+          if ('html' in start) {
+            assert.equal(await begin.text(), start.html);
+            assert.match(begin.headers.get('Content-Security-Policy') ?? '', /^sandbox (?!.*allow-same-origin)/);
+          }
+          const paste = (copied: string) => fetch(url, { method: 'POST', body: new URLSearchParams({ copied }) });
+          for (const wrong of ['', 'something', 'x'.repeat(2_000_000)]) assert.equal((await paste(wrong)).status, 400);
+          await paste('the+answer=&');
+        },
+        { ...request, start },
+        never,
+      );
+    assert.equal(await visit({ url: 'https://idp.example/?a=1&b="2"' }), 'the+answer=&');
+    assert.equal(await visit({ html: '<form>' }), 'the+answer=&');
+    assert.match(visited[0] ?? '', /href="https:\/\/idp\.example\/\?a=1&amp;b=&quot;2&quot;"[\s\S]*Copy &lt;it&gt;\./);
+  });
+
+  it('ends with what the page says of a log-in that has failed', async () => {
+    const request = {
+      ...{ kind: 'copied' as const, start: { url: 'https://idp.example/' }, gateway: 'vpn.example', instruction: '', timeout: 10_000 },
+      isAnswer: () => {
+        throw new PeerRefusedError('It has failed.');
+      },
+    };
+    const browser = async (url: string) => void (await fetch(url, { method: 'POST', body: 'copied=x' }).catch(() => undefined));
+    await assert.rejects(browseWith(browser, request, never), /It has failed/);
+  });
+
   it('ends when nobody comes, when it is cancelled, and where it cannot begin', async () => {
     const port = await freePort();
-    const request = { url: 'https://vpn.example/', port, read, timeout: 50 };
+    const request = { kind: 'returns' as const, url: 'https://vpn.example/', port, read, timeout: 50 };
     const nothing = async () => undefined;
     await assert.rejects(browseWith(nothing, request, never), PeerRefusedError);
     await assert.rejects(browseWith(nothing, { ...request, timeout: 10_000 }, AbortSignal.abort()), CancelledError);

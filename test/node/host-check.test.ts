@@ -8,6 +8,7 @@ import type { HostCheckRequest } from '../../src/core/auth/login-io.ts';
 import { CancelledError, UnsupportedError } from '../../src/core/errors.ts';
 import { checkHost } from '../../src/node/host-check.ts';
 import { RecordedLog } from '../support/forms.ts';
+import { SOMEBODY, withoutRights } from '../support/without-rights.ts';
 
 const REQUEST: HostCheckRequest = {
   arguments: ['-ticket', '"T"', '-url', '"https://h/+CSCOE+/sdesktop/start.html"', '-langselen'],
@@ -50,6 +51,12 @@ describe('host check', { skip: process.platform === 'win32' && 'it has no such p
     assert.equal(written('stub'), '#!/bin/sh\nexit 1\n');
     assert.match(written('mode'), /^-rw-------/);
     assert.ok(!existsSync(path.dirname(written('name').trim())));
+  });
+
+  it('goes on where we may not become who is to run the wrapper', async () => {
+    const log = new RecordedLog();
+    await withoutRights(() => checkHost(REQUEST, { wrapper: wrapper('other', 'exit 0'), user: SOMEBODY, signal, log }));
+    assert.match(log.lines.join('\n'), /host check failed.*Operation not permitted/);
   });
 
   it('goes on after a wrapper that fails: the gateway decides', async () => {

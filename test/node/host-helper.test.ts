@@ -9,6 +9,7 @@ import { readCheckResult, renderStart } from '../../src/core/protocols/nc/host-c
 import { fromUtf8, utf8 } from '../../src/core/wire/text.ts';
 import { startHostHelper } from '../../src/node/host-helper.ts';
 import { RecordedLog } from '../support/forms.ts';
+import { SOMEBODY, withoutRights } from '../support/without-rights.ts';
 
 const REQUEST = { arguments: ['vpn.example'], environment: { TNCC_SHA256: 'abc=', TNCC_HOSTNAME: 'laptop' } };
 
@@ -21,8 +22,9 @@ describe('a host checker that goes on speaking', {
     folder = mkdtempSync(path.join(tmpdir(), 'sallyport-helper-'));
   });
   const all = new AbortController();
-  after(() => {
+  after(async () => {
     all.abort();
+    while (!readFileSync(path.join(folder, 'heard'), 'utf8').endsWith('end\n')) await setImmediate(); // the last that is written there
     rmSync(folder, { recursive: true });
   });
 
@@ -52,6 +54,9 @@ describe('a host checker that goes on speaking', {
     await assert.rejects((await start('ends', 'exit 3')).read(), NetworkError);
     const missing = startHostHelper({ wrapper: path.join(folder, 'nosuch'), signal: all.signal, log: new RecordedLog() });
     await assert.rejects((await missing(REQUEST)).read(), NetworkError);
+    const user = startHostHelper({ wrapper: path.join(folder, 'ends'), signal: all.signal, log: new RecordedLog(), user: SOMEBODY });
+    const refused = withoutRights(() => user(REQUEST));
+    await assert.rejects(refused, (error) => error instanceof NetworkError && /Operation not permitted/.test(error.message));
     const controller = new AbortController();
     const checker = await start('waits', `while read line; do echo $line >&0; done; echo over >${folder}/over`, controller.signal);
     checker.write(utf8('a\n'));

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os, { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CancelledError } from '../../src/core/errors.ts';
 import { hostFacts, reportOnHost } from '../../src/node/host-report.ts';
 import { RecordedLog } from '../support/forms.ts';
+import { SOMEBODY, withoutRights } from '../support/without-rights.ts';
 
 const REQUEST = { arguments: ['--cookie', 'user=alice', '--md5', 'ab'], environment: { APP_VERSION: '6.3.3' } };
 
@@ -42,6 +43,22 @@ describe('host report', { skip: process.platform === 'win32' && 'it has no such 
       assert.equal(await reportOnHost(REQUEST, { wrapper: program, signal, log }), undefined);
       assert.match(log.lines.join('\n'), new RegExp(outcome));
     }
+  });
+
+  it('is what was written when the wrapper has ended, though a program that it has left running holds its output open', async () => {
+    const left = path.join(folder, 'left');
+    const program = wrapper('leaves', `sleep 60 & echo $! >${left}; echo report`);
+    const report = await reportOnHost(REQUEST, { wrapper: program, signal, log: new RecordedLog() });
+    process.kill(Number(readFileSync(left, 'utf8')));
+    assert.ok(report?.kind === 'written');
+    assert.equal(Buffer.from(report.bytes).toString(), 'report\n');
+  });
+
+  it('is none where we may not become who is to run the wrapper, which is said in words', async () => {
+    const log = new RecordedLog();
+    const options = { wrapper: wrapper('other', 'echo report'), user: SOMEBODY, signal, log };
+    assert.equal(await withoutRights(() => reportOnHost(REQUEST, options)), undefined);
+    assert.match(log.lines.join('\n'), /host report failed.*Operation not permitted/);
   });
 
   it('is given up with the wrapper when nobody wants it any more', async () => {

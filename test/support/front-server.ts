@@ -109,7 +109,7 @@ export class FrontServer implements AsyncDisposable {
       this.#failed('probe');
       return;
     }
-    const { connection, identity, clientChain } = accepted;
+    const { connection, identity, certificate, clientChain } = accepted;
     const { local, remote, cipherSuite, peerFinished } = connection;
     const facts: ClientFacts = {
       ...{ local, remote, cipherSuite },
@@ -122,7 +122,8 @@ export class FrontServer implements AsyncDisposable {
     const protocol = this.#options.protocol ?? anyconnectGateway;
     const { startsTunnel } = protocol;
     const runs = (handOver: TunnelHandOver) => this.#run(handOver);
-    const server = new ServerConnection(connection, { facts, loginTime, startsTunnel, log: visitor.log, runs });
+    const innerTls = () => this.contexts.innerTls(identity, certificate);
+    const server = new ServerConnection(connection, { facts, loginTime, startsTunnel, innerTls, log: visitor.log, runs });
     await protocol.serve(server, visitor);
     await server.close();
   }

@@ -1,4 +1,5 @@
 /** A gateway's front in memory: connections that requests are put in at one end, and the answers taken from. */
+import type { InnerTlsServer } from '../../src/core/auth/inner-tls.ts';
 import { MisuseError, TruncatedError } from '../../src/core/errors.ts';
 import { type HttpHeaders, type HttpRequest, type HttpResponse, headerValue } from '../../src/core/http/message.ts';
 import { renderRequest, renderResponse } from '../../src/core/http/render.ts';
@@ -32,6 +33,7 @@ export class Door implements GatewayConnection {
   #answered: PromiseWithResolvers<HttpResponse> = Promise.withResolvers();
   /** Who speaks once HTTP was left. Default: nobody leaves HTTP by this door. */
   upgraded: UpgradedStream | undefined;
+  innerTls?: () => InnerTlsServer;
 
   constructor(visitor: Visitor, facts: Partial<ClientFacts> = {}, { serve }: Pick<GatewayProtocol, 'serve'> = anyconnectGateway) {
     this.facts = { ...FACTS, ...facts };
@@ -64,6 +66,11 @@ export class Door implements GatewayConnection {
 
   async respond(response: HttpResponse): Promise<void> {
     this.#answered.resolve(readBack(response));
+  }
+
+  /** What comes by this door has its size already. */
+  allowBody(): void {
+    // nothing to change
   }
 
   upgrade(response: HttpResponse): UpgradedStream {

@@ -66,6 +66,8 @@ export class PlayedVisitor implements Visitor {
   /** Of every log-in that was begun. */
   readonly hints: LoginHints[] = [];
   readonly sessions = new Map<string, PlayedSession>();
+  /** Of portals: whose they are. */
+  readonly passes = new Map<string, string>();
   readonly options: VisitorOptions;
   readonly #dialogues = new Map<string, PlayedDialogue>();
 
@@ -78,7 +80,8 @@ export class PlayedVisitor implements Visitor {
   async begin(hints: LoginHints): Promise<{ dialogue: AuthDialogue; step: AuthStep }> {
     this.hints.push(hints);
     const dialogue = new PlayedDialogue(this, hints);
-    const step = dialogue.first();
+    const holder = hints.pass && this.passes.get(hints.pass.pass.reveal());
+    const step = holder !== undefined && holder === hints.pass?.username ? this.admit(holder, hints) : dialogue.first();
     if (step.type === 'ask') this.#dialogues.set(dialogue.id, dialogue);
     return { dialogue, step };
   }
@@ -104,8 +107,12 @@ export class PlayedVisitor implements Visitor {
     return toBase64(new NodeCrypto().randomBytes(32));
   }
 
-  admit(user: string, { group, boundKey }: Pick<LoginHints, 'group' | 'boundKey'>): AuthStep {
+  admit(user: string, { group, boundKey, wantsPass }: Pick<LoginHints, 'group' | 'boundKey' | 'wantsPass'>): AuthStep {
     const cookie = this.newId();
+    if (wantsPass === true) {
+      this.passes.set(cookie, user);
+      return { type: 'admitted', user, cookie: new Secret(cookie), isPass: true };
+    }
     this.sessions.set(cookie, new PlayedSession(this.options, user, group, boundKey));
     return { type: 'admitted', user, ...(group !== undefined && { group }), cookie: new Secret(cookie) };
   }
@@ -244,10 +251,11 @@ class PlayedDialogue implements AuthDialogue {
 
   #admit(user: string): AuthStep {
     this.isOver = true;
-    const { boundKey } = this.#hints;
+    const { boundKey, wantsPass } = this.#hints;
     return this.#visitor.admit(user, {
       ...(this.#group !== undefined && { group: this.#group }),
       ...(boundKey !== undefined && { boundKey }),
+      ...(wantsPass !== undefined && { wantsPass }),
     });
   }
 

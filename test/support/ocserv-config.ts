@@ -58,7 +58,8 @@ type BooleanKey =
   | 'tunnel-all-dns'
   | 'use-occtl'
   | 'use-utmp'
-  | 'host-reports';
+  | 'host-reports'
+  | 'portal';
 
 type TextKey =
   | 'banner'
@@ -108,6 +109,7 @@ type ListKey =
   | 'enable-auth'
   | 'included-http-headers'
   | 'iroute'
+  | 'portal-gateway'
   | 'nbns'
   | 'no-route'
   | 'route'

@@ -197,7 +197,14 @@ export class PppTunnelPair {
       tunnel: (machine) => this.#serve(machine, 'datagram', down),
       flow: (dtls) => this.#join(dtls, down),
     });
-    const up = this.#link(1, (bytes) => stranger.receive(bytes, (known) => this.gateway?.receive(known, bytes)));
+    let [rebinds, moved] = [this.#rebinds, undefined as TestPath | undefined];
+    const up = this.#link(1, (bytes) =>
+      stranger.receive(bytes, (known) => {
+        if (rebinds !== this.#rebinds) moved = this.#join(undefined, down);
+        rebinds = this.#rebinds;
+        this.gateway?.receive(moved ?? known, bytes);
+      }),
+    );
     this.client.add(path);
     this.client.turn((machine, sink) => machine.opened(path, facts(CLIENT_END, GATEWAY_END, this.#options.engine), this.clock.now, sink));
   }
@@ -240,15 +247,14 @@ export class PppTunnelPair {
     return path;
   }
 
-  /** The association becomes a path of the tunnel that runs. */
-  #join(dtls: DtlsAssociation, write: (bytes: Uint8Array) => void): TestPath | undefined {
+  /** The association becomes a path of the tunnel that runs, or a flow does of which nothing is known. */
+  #join(dtls: DtlsAssociation | undefined, write: (bytes: Uint8Array) => void): TestPath | undefined {
     const { gateway } = this;
     if (gateway === undefined || gateway.closed !== undefined) return undefined;
     const path = new TestPath('datagram', gateway, write);
     gateway.add(path);
-    gateway.turn((machine, sink) =>
-      machine.opened(path, { ...facts(GATEWAY_END, CLIENT_END, this.#options.engine), dtls }, this.clock.now, sink),
-    );
+    const known = { ...facts(GATEWAY_END, CLIENT_END, this.#options.engine), ...(dtls !== undefined && { dtls }) };
+    gateway.turn((machine, sink) => machine.opened(path, known, this.clock.now, sink));
     return path;
   }
 }

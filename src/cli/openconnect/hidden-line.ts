@@ -2,8 +2,8 @@
  * A line that is typed without being shown, key by key, on a terminal in raw mode. The terminal's own editing is off there with its echo, so the
  * usual keys are done here.
  */
-import { MisuseError } from '../../core/errors.ts';
-import { MAX_LINE_BYTES } from './line-reader.ts';
+import { CancelledError, MisuseError } from '../../core/errors.ts';
+import { type LineReader, MAX_LINE_BYTES, type ReadOptions } from './line-reader.ts';
 
 const KEYS = {
   interrupt: 0x03, // Ctrl-C
@@ -16,7 +16,24 @@ const KEYS = {
   delete: 0x7f,
 } as const;
 
-const FIRST_PRINTING = 0x20;
+const BLANK = 0x20;
+const FIRST_PRINTING = BLANK;
+
+/** The next line of a terminal in raw mode; undefined at the end of the input. Rejects with {@link CancelledError} for Ctrl-C and the signal. */
+export async function readHiddenLine(input: LineReader, options: ReadOptions): Promise<Uint8Array | undefined> {
+  const line = new HiddenLine();
+  for (;;) {
+    const keys = await input.readSome(options);
+    if (keys === undefined) return line.bytes.length > 0 ? line.bytes : undefined;
+    for (const [i, byte] of keys.entries()) {
+      const outcome = line.key(byte);
+      if (outcome === 'more') continue;
+      input.unread(keys.subarray(i + 1));
+      if (outcome === 'interrupt') throw new CancelledError();
+      return outcome === 'end' ? undefined : line.bytes;
+    }
+  }
+}
 
 export class HiddenLine {
   readonly #bytes: number[] = [];
@@ -41,14 +58,22 @@ export class HiddenLine {
         this.#eraseCharacter();
         return 'more';
       case KEYS.eraseLine:
-      case KEYS.eraseWord: // nobody sees where a word begins
         this.#bytes.length = 0;
+        return 'more';
+      case KEYS.eraseWord:
+        this.#eraseWord();
         return 'more';
     }
     if (byte < FIRST_PRINTING) return 'more';
     if (this.#bytes.length >= MAX_LINE_BYTES) throw new MisuseError(`A line of standard input is longer than ${MAX_LINE_BYTES} bytes.`);
     this.#bytes.push(byte);
     return 'more';
+  }
+
+  /** As the terminal's own editing does: the blanks at the end, and what is before them up to the next blank. */
+  #eraseWord(): void {
+    while (this.#bytes.at(-1) === BLANK) this.#bytes.pop();
+    while (this.#bytes.length > 0 && this.#bytes.at(-1) !== BLANK) this.#bytes.pop();
   }
 
   /** A character of UTF-8 is erased whole. */

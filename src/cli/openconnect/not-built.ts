@@ -46,7 +46,7 @@ export function tokenModeNotBuilt(mode: string): string {
 
 /** AnyConnect's single sign-on comes back encrypted, which is another matter than SAML's redirect. */
 export function browserNotBuilt(protocol: string): string {
-  return `--external-browser with --protocol=${protocol} ${NOT_YET}. There is --protocol=fortinet.`;
+  return `--external-browser with --protocol=${protocol} ${NOT_YET}. There are --protocol=fortinet and --protocol=gp.`;
 }
 
 /** The program is not run: a gateway that wants no report takes the log-in all the same. */

@@ -30,6 +30,8 @@ export interface SettingsContext {
 }
 
 /** Protocols with a host check that a program of the user's can do. */
+/** Whose gateways may have people log in with a browser, in a way that is known. */
+const BROWSED: readonly string[] = ['fortinet', 'gp'];
 const HOST_CHECKED: readonly string[] = ['anyconnect', 'gp', 'nc'];
 
 /** `server`: what `--server` said, or the operand, which may be a name in the profile. `stamped` puts the time in front of a line, where wanted. */
@@ -41,7 +43,7 @@ export async function settingsOf(
 ): Promise<Settings | Ending> {
   const token = tokenOf(wishes);
   if (token === 'invalid') return failure('Soft token string is invalid');
-  if (wishes.externalBrowser !== undefined && wishes.protocol !== 'fortinet') return failure(browserNotBuilt(wishes.protocol));
+  if (wishes.externalBrowser !== undefined && !BROWSED.includes(wishes.protocol)) return failure(browserNotBuilt(wishes.protocol));
   if (wishes.hostCheckWrapper !== undefined && !HOST_CHECKED.includes(wishes.protocol))
     context.say('stderr', stamped(hostCheckNotBuilt(wishes.protocol)));
   const proxy = wishes.proxy === undefined ? undefined : parseProxy(wishes.proxy);

@@ -3,9 +3,9 @@
  *
  * Read first: spec "CLI", section 6.
  */
-import { CancelledError, SallyportError } from '../../core/errors.ts';
+import { SallyportError } from '../../core/errors.ts';
 import { printable } from '../../core/wire/text.ts';
-import { HiddenLine } from './hidden-line.ts';
+import { readHiddenLine } from './hidden-line.ts';
 import { END_OF_INPUT, type LineReader, type ReadOptions } from './line-reader.ts';
 import type { TextSink } from './output.ts';
 
@@ -55,7 +55,7 @@ export class Terminal {
 
   /**
    * Shows the prompt as it is, without a blank or line feed, and reads one line.
-   * Rejects with {@link NoAnswerError} where there is none, and with {@link CancelledError} for Ctrl-C and the signal.
+   * Rejects with {@link NoAnswerError} where there is none, and with CancelledError for Ctrl-C and the signal.
    */
   async ask(prompt: string, options: AskOptions = {}): Promise<string> {
     const { screen, nonInteractive, answersOnStdin } = this.#options;
@@ -86,26 +86,10 @@ export class Terminal {
     keyboard?.setRawMode(true);
     try {
       screen.write(printable(prompt));
-      return await (keyboard === undefined ? input.readLine(options) : this.#readKeys(options));
+      return await (keyboard === undefined ? input.readLine(options) : readHiddenLine(input, options));
     } finally {
       keyboard?.setRawMode(false);
       screen.write('\n');
-    }
-  }
-
-  async #readKeys(options: ReadOptions): Promise<Uint8Array | undefined> {
-    const { input } = this.#options;
-    const line = new HiddenLine();
-    for (;;) {
-      const keys = await input.readSome(options);
-      if (keys === undefined) return line.bytes.length > 0 ? line.bytes : undefined;
-      for (const [i, byte] of keys.entries()) {
-        const outcome = line.key(byte);
-        if (outcome === 'more') continue;
-        input.unread(keys.subarray(i + 1));
-        if (outcome === 'interrupt') throw new CancelledError();
-        return outcome === 'end' ? undefined : line.bytes;
-      }
     }
   }
 }

@@ -4,7 +4,9 @@ import { LineReader } from '../openconnect/line-reader.ts';
 import { ownVersion } from '../openconnect/version.ts';
 import type { LoginArguments } from './arguments.ts';
 import type { Asker } from './asker.ts';
+import { DrawnQuestions } from './drawn-questions.ts';
 import { JsonReporter } from './json-reporter.ts';
+import { PlainQuestions } from './plain-questions.ts';
 import type { Reporter } from './reporter.ts';
 import { TerminalAsker } from './terminal-asker.ts';
 import { TextReporter } from './text-reporter.ts';
@@ -33,6 +35,7 @@ export function commandScene(given: LoginArguments, options: SceneOptions): Comm
     return line === undefined ? undefined : decodeLocale(line, charset);
   };
   const verbosity = given.verbose ?? 0;
+  const isDumb = process.env.TERM === 'dumb';
   const nextSecret = given.passwordStdin && !stdin.isTTY ? readLine : undefined;
   if (given.json) {
     const write = (line: string) => void stdout.write(line);
@@ -44,7 +47,7 @@ export function commandScene(given: LoginArguments, options: SceneOptions): Comm
     };
   }
   const reporter = new TextReporter({
-    screen: { write: (text) => void stderr.write(text), isTerminal: stderr.isTTY, columns: () => stderr.columns },
+    screen: { write: (text) => void stderr.write(text), isTerminal: stderr.isTTY && !isDumb, columns: () => stderr.columns },
     print: (line) => void stdout.write(line),
     verbosity,
     hasUnicode: charset === 'utf-8',
@@ -55,10 +58,15 @@ export function commandScene(given: LoginArguments, options: SceneOptions): Comm
   if (!stdin.isTTY || !stderr.isTTY) {
     return { reporter, readLine, asker: new UnattendedAsker({ nextSecret, onCertificate: () => undefined }) };
   }
+  const { signal } = options;
   const asker = new TerminalAsker({
-    input: stdin,
-    output: stderr,
-    signal: options.signal,
+    questions: isDumb
+      ? new PlainQuestions({
+          ...{ input: lines, keyboard: stdin, signal },
+          write: (text) => void stderr.write(text),
+          decode: (bytes) => decodeLocale(bytes, charset),
+        })
+      : new DrawnQuestions({ input: stdin, output: stderr, signal }),
     say: (text) => reporter.say(text),
     aside: (work) => reporter.aside(work),
   });

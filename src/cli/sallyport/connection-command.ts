@@ -79,12 +79,16 @@ export class ConnectionCommand {
   }
 
   async #connect(vpn: Vpn): Promise<Explanation> {
+    let failure: unknown;
     try {
       if (vpn.state === 'idle') await vpn.start();
-    } catch {
-      // How it ended says more: it knows how far it was.
+    } catch (error) {
+      failure = error;
     }
-    return explainOutcome(await vpn.closed, this.#stage);
+    const outcome = await vpn.closed;
+    // How a session ended says more than why it did not come up. One that failed before it was started ends as if it had been asked to.
+    if (failure !== undefined && outcome.kind === 'logged-off' && !this.#cancel.signal.aborted) return explainError(failure, this.#stage);
+    return explainOutcome(outcome, this.#stage);
   }
 
   /** Without a socket the connection works all the same. */

@@ -2,7 +2,7 @@
 import { gatewayName, type VpnStatus } from '../../client/vpn-status.ts';
 import type { TunnelConfig } from '../../core/tunnel/config.ts';
 import { type Cidr, formatCidr, formatIp } from '../../core/wire/ip-address.ts';
-import { listText, transportText } from './human-text.ts';
+import { dateText, listText, transportText } from './human-text.ts';
 
 /** Networks that are named; the others are counted. */
 const MAX_NETWORKS = 6;
@@ -22,7 +22,7 @@ export function connectionLines(status: VpnStatus, config: TunnelConfig, configu
       `${listText(status.addresses.map(withoutPrefix))}${device === undefined ? '' : ` on ${device}`}, MTU ${config.mtu}`,
     ),
     ...network,
-    ...(expiresAt === undefined ? [] : [row('Until', new Date(expiresAt).toLocaleString())]),
+    ...(expiresAt === undefined ? [] : [row('Until', dateText(new Date(expiresAt)))]),
   ];
 }
 
@@ -37,13 +37,18 @@ export function withoutPrefix(address: string): string {
   return address.replace(/\/.*/, '');
 }
 
-/** None of a family that has an address: all of that family. */
 function throughText({ ipv4, ipv6, include }: TunnelConfig): string {
   const families = ([4, 6] as const).filter((family) => (family === 4 ? ipv4 : ipv6) !== undefined);
-  const whole = families.filter((family) => !include.some(({ address }) => address.family === family));
+  const whole = families.filter((family) => isWhole(include.filter(({ address }) => address.family === family)));
   if (whole.length === 2) return 'everything';
-  const networks = include.filter(({ address }) => families.some((family) => family === address.family));
+  const networks = include.filter(({ address }) => families.some((family) => family === address.family && !whole.includes(family)));
   return [...whole.map((family) => `all of IPv${family}`), ...(networks.length === 0 ? [] : [networksText(networks)])].join(', ');
+}
+
+/** None of a family that has an address is all of that family; so is its default route, and are its halves, as F5 has them. */
+function isWhole(networks: readonly Cidr[]): boolean {
+  const halves = new Set(networks.flatMap(({ address, prefix }) => (prefix === 1 ? [formatIp(address)] : [])));
+  return networks.length === 0 || halves.size === 2 || networks.some(({ prefix }) => prefix === 0);
 }
 
 function networksText(networks: readonly Cidr[]): string {

@@ -21,6 +21,8 @@ const TITLES: Readonly<Record<Recognition['protocol'], string>> = {
   pulse: 'Pulse',
 };
 
+const TITLE_COLUMN = Math.max(...Object.values(TITLES).map((title) => title.length));
+
 export async function runGatewayDoctor(host: string, { json }: GatewayDoctorArguments): Promise<ExitCode> {
   let doubt: string | undefined;
   try {
@@ -56,7 +58,7 @@ export function gatewayLines(host: string, { protocol, certainty, evidence }: Re
     verdict ?? '',
     ...evidence.map(({ protocol: vendor, request, status, certainty: how, sign }) => {
       const finding = how === 'no' ? 'nothing of it' : `${how}: ${sign}`;
-      return printable(`  ${TITLES[vendor].padEnd(10)} ${request} (${status}): ${finding}`);
+      return printable(`  ${TITLES[vendor].padEnd(TITLE_COLUMN)} ${request} (${status}): ${finding}`);
     }),
     ...(doubt === undefined ? [] : [`Its certificate is not trusted: ${printable(doubt)}.`]),
   ];

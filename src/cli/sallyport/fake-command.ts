@@ -11,18 +11,22 @@ export interface FakeArguments {
   readonly port?: number;
   /** `NAME:PASSWORD`, with further answers, or questions with theirs, behind further colons. */
   readonly user?: readonly string[];
+  /** How clients are told of the page that people log in at with a browser. */
+  readonly browser?: 'redirect' | 'post';
   readonly json?: true;
 }
 
 /** It is ready when standard output has a line. SIGUSR1 ends all sessions, as an administrator does; SIGINT and SIGTERM end it. */
-export async function runFake(protocol: ProtocolId, { port, user, json }: FakeArguments): Promise<ExitCode> {
+export async function runFake(protocol: ProtocolId, { port, user, browser, json }: FakeArguments): Promise<ExitCode> {
   const stopped = Promise.withResolvers<void>();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.resolve());
   try {
+    const users = user?.map(parseFakeUser);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.resolve());
     await using gateway = await FakeGateway.start({
       protocol,
       ...(port !== undefined && { port }),
-      ...(user !== undefined && { users: user.map(parseFakeUser) }),
+      ...(browser !== undefined && { browserLogin: browser }),
+      ...(users !== undefined && { users }),
       log: { log: (level, event, fields) => say(level, event, fields ?? {}) },
     });
     process.on('SIGUSR1', () => void gateway.kick());
@@ -35,9 +39,10 @@ export async function runFake(protocol: ProtocolId, { port, user, json }: FakeAr
     await stopped.promise;
     return EXIT.ok;
   } catch (error) {
-    if (error instanceof MisuseError) throw error;
-    process.stderr.write(`The fake gateway does not run: ${error instanceof SallyportError ? error.message : systemErrorText(error)}\n`);
-    return EXIT.localSetup;
+    const isMisuse = error instanceof MisuseError;
+    const reason = error instanceof SallyportError ? error.message : systemErrorText(error);
+    process.stderr.write(isMisuse ? `${reason}\n` : `The fake gateway does not run: ${reason}\n`);
+    return isMisuse ? EXIT.usage : EXIT.localSetup;
   }
 }
 

@@ -33,6 +33,13 @@ export function durationText(duration: Millis): string {
   return two(`${days} ${days === 1 ? 'day' : 'days'}`, Math.floor((time % DAY) / HOUR), 'h');
 }
 
+/** `2026-12-07 12:56`, in the machine's own zone: day and month cannot be taken for each other. */
+export function dateText(date: Date): string {
+  const two = (number: number) => String(number).padStart(2, '0');
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-');
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
 /** `0:04:31`, `27:00:00`: counts up in place. */
 export function clockText(duration: Millis): string {
   const seconds = Math.max(0, Math.floor(duration / SECOND));

@@ -44,6 +44,10 @@ export function readInvocation(args: readonly string[], options: ProgramOptions)
     invocation = found;
   });
   try {
+    const [verb, topic] = args;
+    if (verb === 'help' && topic !== undefined && !topic.startsWith('-') && !program.commands.some((each) => each.name() === topic)) {
+      program.parse([topic], { from: 'user' }); // commander's own help shows that of all commands, and does not say that there is no such one
+    }
     program.parse([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -57,7 +61,9 @@ export function readInvocation(args: readonly string[], options: ProgramOptions)
 /** The commands with all that commander knows of them. `run`: told what was asked for. */
 export function sallyportProgram(options: ProgramOptions, run: (invocation: Invocation) => void = () => undefined): Command {
   const program = new Command('sallyport')
-    .description('Connect this machine to a VPN gateway (Cisco AnyConnect, OpenConnect).')
+    .description(
+      'Connect this machine to a VPN gateway: AnyConnect (Cisco, ocserv), Fortinet, F5, GlobalProtect, Network Connect, Array or Pulse, whichever answers.',
+    )
     .version(options.version, '-V, --version', 'Print the version.')
     .helpOption('-h, --help', 'Print this help.')
     .helpCommand('help [command]', 'Print the help of a command.')
@@ -158,7 +164,7 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
     .command('gateway')
     .summary('Be a gateway that clients connect to.')
     .description(
-      'Be a gateway for AnyConnect and OpenConnect clients, until a signal or "sallyport-occtl stop" ends it. Needs root, unless the configuration says device = "userspace" or --userspace is given: then clients reach what this user can reach. A configuration that ends in .conf is read as ocserv does it.',
+      'Be a gateway for openconnect and clients of seven vendors, until a signal or "sallyport-occtl stop now" ends it. Needs root, unless the configuration says device = "userspace" or --userspace is given: then clients reach what this user can reach. A configuration that ends in .conf is read as ocserv does it.',
     )
     .requiredOption('-c, --config <file>', 'The configuration: gateway.toml, or an ocserv.conf.')
     .option(
@@ -190,6 +196,12 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
           'A user (default: alice:secret); QUESTION=ANSWER in place of a code asks just that. Repeatable.',
         ),
       ),
+    )
+    .addOption(
+      new Option(
+        '--browser <how>',
+        'Have people log in with a browser, as with SAML: tell clients an address, or a page that goes there (GlobalProtect).',
+      ).choices(['redirect', 'post']),
     )
     .addOption(json())
     .action((protocol: ProtocolId, given: FakeArguments) => run({ command: 'fake', protocol, given }));

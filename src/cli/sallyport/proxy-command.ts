@@ -3,6 +3,7 @@
  *
  * Read first: client/proxy/vpn-proxy.ts.
  */
+import { isLoopback } from '../../client/proxy/loopback.ts';
 import { parsePortForward } from '../../client/proxy/port-forward.ts';
 import { parseUserRule, type UserRule } from '../../client/proxy/route-rules.ts';
 import { VpnProxy, type VpnProxyOptions } from '../../client/proxy/vpn-proxy.ts';
@@ -47,9 +48,14 @@ export async function runProxy(host: string, given: ProxyArguments): Promise<Exi
 /** Rejects with MisuseError for what cannot be. */
 async function proxyOptions(given: ProxyArguments, log: Logger): Promise<VpnProxyOptions> {
   const { listen, dns, auth, open, localForward = [], remoteForward = [] } = given;
+  const [place, dnsPlace] = [listen, dns].map((text) => (text === undefined ? undefined : listenPlace(text)));
+  if (!open) {
+    if (auth === undefined) assertOnlyOurs(place, 'whoever does could use the VPN. Set a password with --auth, or allow it with --open');
+    assertOnlyOurs(dnsPlace, "they could ask for the VPN's names. Allow it with --open");
+  }
   return {
-    ...(listen !== undefined && listenPlace(listen)),
-    ...(dns !== undefined && { dns: listenPlace(dns) }),
+    ...place,
+    ...(dnsPlace !== undefined && { dns: dnsPlace }),
     ...(auth !== undefined && { login: await passwordFile(auth, '--auth') }),
     ...(open && { isOpen: true }),
     rules: userRules(given),
@@ -59,13 +65,24 @@ async function proxyOptions(given: ProxyArguments, log: Logger): Promise<VpnProx
   };
 }
 
+/** Throws MisuseError, in the words of this command line, for what the proxy refuses as well. */
+function assertOnlyOurs(place: ListenPlace | undefined, danger: string): void {
+  if (place?.address === undefined || isLoopback(place.address)) return;
+  throw new MisuseError(`Others can reach ${place.address}: ${danger}.`);
+}
+
 /** Throws MisuseError. */
 export function userRules({ via = [], direct = [] }: WayArguments): UserRule[] {
   return [...via.map((text) => parseUserRule('vpn', text)), ...direct.map((text) => parseUserRule('direct', text))];
 }
 
+interface ListenPlace {
+  readonly address?: string;
+  readonly port: number;
+}
+
 /** `[ADDRESS:]PORT`, the address of IPv6 in brackets. */
-function listenPlace(text: string): { readonly address?: string; readonly port: number } {
+function listenPlace(text: string): ListenPlace {
   const [, bracketed, plain, digits] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? [];
   const address = bracketed ?? plain;
   const port = Number(digits);

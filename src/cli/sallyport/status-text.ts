@@ -1,7 +1,7 @@
 /** What `sallyport status` says of a session. */
 import { gatewayName, type VpnState, type VpnStatus } from '../../client/vpn-status.ts';
 import { row, withoutPrefix } from './connection-text.ts';
-import { bytesText, durationText, listText, transportText } from './human-text.ts';
+import { bytesText, dateText, durationText, listText, transportText } from './human-text.ts';
 
 const STATES: Readonly<Record<VpnState, string>> = {
   idle: 'starting',
@@ -28,7 +28,7 @@ export function statusLines(status: VpnStatus, pid: number, now: number): string
     ...(addresses.length === 0 ? [] : [row('This machine', placeText(addresses, device, mtu))]),
     ...(transport === undefined ? [] : [row('Transport', transportText(transport, cipherSuite))]),
     ...(upSince === undefined ? [] : [row('Traffic', `${amount('received', traffic.received)}, ${amount('sent', traffic.sent)}`)]),
-    ...(expiresAt === undefined ? [] : [row('Until', new Date(expiresAt).toLocaleString())]),
+    ...(expiresAt === undefined ? [] : [row('Until', dateText(new Date(expiresAt)))]),
     row('Process', String(pid)),
   ];
 }

@@ -1,22 +1,17 @@
-/** A person at the terminal: questions on standard error, by @clack/prompts, which is loaded with the first of them. */
+/** A person at the terminal. */
 import { X509Certificate } from 'node:crypto';
-import type { Readable, Writable } from 'node:stream';
 import type { TrustQuestion } from '../../client/server-trust.ts';
 import { type AskedField, type AuthForm, type FormAnswer, isShown } from '../../core/auth/form.ts';
-import { CancelledError } from '../../core/errors.ts';
 import { revealed, Secret } from '../../core/secret.ts';
 import { printable } from '../../core/wire/text.ts';
 import type { ProtectedFile } from '../../node/credentials/credential-error.ts';
 import type { Asker } from './asker.ts';
 import { certificateFaultText } from './certificate-fault.ts';
+import type { Questions } from './questions.ts';
 import { oneLine } from './words.ts';
 
 export interface TerminalAskerOptions {
-  readonly input: Readable;
-  /** Standard error: standard output is for results. */
-  readonly output: Writable;
-  /** Ends a question that is being asked. */
-  readonly signal: AbortSignal;
+  readonly questions: Questions;
   /** Shows lines above the question. */
   readonly say: (text: string) => void;
   /** Runs a question while nothing else writes to the terminal. */
@@ -26,7 +21,11 @@ export interface TerminalAskerOptions {
 /** Questions are one line. */
 const MAX_QUESTION = 200;
 
-type Clack = typeof import('@clack/prompts');
+const TRUST_OPTIONS = [
+  { value: 'no', label: 'No, stop here' },
+  { value: 'yes', label: 'Yes, go on this time' },
+  { value: 'show', label: 'Show the certificate' },
+] as const;
 
 export class TerminalAsker implements Asker {
   readonly #options: TerminalAskerOptions;
@@ -63,19 +62,7 @@ export class TerminalAsker implements Asker {
       ].join('\n'),
     );
     for (;;) {
-      const answer = await this.#prompt((clack, common) =>
-        clack.select({
-          message: 'Is this your gateway?',
-          options: [
-            { value: 'no', label: 'No, stop here' },
-            { value: 'yes', label: 'Yes, go on this time' },
-            { value: 'show', label: 'Show the certificate' },
-          ],
-          initialValue: 'no',
-          showInstructions: false,
-          ...common,
-        }),
-      );
+      const answer = await this.#prompt((questions) => questions.choose('Is this your gateway?', TRUST_OPTIONS, 'no'));
       if (answer !== 'show') return answer === 'yes';
       this.#options.say(certificateText(certificate));
     }
@@ -89,51 +76,27 @@ export class TerminalAsker implements Asker {
   async #ask(field: AskedField, about: string): Promise<string | Secret> {
     const message = questionOf(field, about);
     switch (field.kind) {
-      case 'text': {
-        const { initial = '' } = field;
-        return this.#prompt((clack, common) => clack.text({ message, initialValue: printable(initial), ...common }));
-      }
+      case 'text':
+        return this.#prompt((questions) => questions.text(message, printable(field.initial ?? '')));
       case 'password':
       case 'otp':
         return new Secret(await this.#secret(message));
       case 'choice': {
         const [first] = field.choices;
         const initialValue = field.initial ?? first?.value;
-        return this.#prompt((clack, common) =>
-          clack.select({
-            message,
-            options: field.choices.map(({ value, label }) => ({ value, label: oneLine(label) || value })),
-            ...(initialValue !== undefined && { initialValue }),
-            showInstructions: false,
-            ...common,
-          }),
-        );
+        const options = field.choices.map(({ value, label }) => ({ value, label: oneLine(label) || value }));
+        return this.#prompt((questions) => questions.choose(message, options, initialValue));
       }
     }
   }
 
   #secret(message: string): Promise<string> {
-    return this.#prompt((clack, common) => clack.password({ message, ...common }));
+    return this.#prompt((questions) => questions.secret(message));
   }
 
-  /** Rejects with {@link CancelledError} for Ctrl-C, Escape and the signal. */
-  async #prompt<T extends string>(
-    ask: (clack: Clack, common: { input: Readable; output: Writable; signal: AbortSignal; withGuide: false }) => Promise<T | symbol>,
-  ): Promise<T> {
-    const { input, output, signal, aside } = this.#options;
-    const clack = await import('@clack/prompts');
-    // A signal for each question: clack goes on listening to the one it got, and draws again when it fires.
-    const own = new AbortController();
-    const abort = () => own.abort();
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      const answer = await aside(() => ask(clack, { input, output, signal: own.signal, withGuide: false }));
-      if (typeof answer === 'symbol') throw new CancelledError();
-      return answer;
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+  #prompt<T>(ask: (questions: Questions) => Promise<T>): Promise<T> {
+    const { questions, aside } = this.#options;
+    return aside(() => ask(questions));
   }
 }
 

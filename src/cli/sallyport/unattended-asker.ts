@@ -69,6 +69,7 @@ export class UnattendedAsker implements Asker {
           : 'Give it as another line of standard input, after the password; or have codes made with --token.';
       case 'text':
         if (/^(?:user|uname)/i.test(field.name)) return 'Name yourself with --user.';
+        if (field.isGroup === true) return 'Name it with --group; it may be empty.';
         return `Put a line "${oneLine(form.id)}:${oneLine(field.name)}=VALUE" into a file, and name that with --answers.`;
     }
   }

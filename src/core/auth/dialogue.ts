@@ -28,6 +28,10 @@ export interface LoginHints {
    * `GatewaySession.boundKey`. The vendor sees to it that whoever brings the cookie has the private one.
    */
   readonly boundKey?: Uint8Array;
+  /** The log-in makes no session but a pass for one, which is what its last step has for a cookie: a portal's, whose gateways ask nothing again. */
+  readonly wantsPass?: boolean;
+  /** A pass that an earlier log-in has got, and the name that was given then: while it is good no password is asked for. */
+  readonly pass?: { readonly pass: Secret; readonly username: string };
 }
 
 /** One log-in. It may span connections, and continue in another process than it began in. */
@@ -40,8 +44,8 @@ export interface AuthDialogue {
 
 export type AuthStep =
   | { readonly type: 'ask'; readonly form: AuthForm }
-  /** The cookie is shown once: stores keep a hash of it. */
-  | { readonly type: 'admitted'; readonly user: string; readonly group?: string; readonly cookie: Secret }
+  /** The cookie, or the pass ({@link LoginHints.wantsPass}), is shown once: stores keep a hash of the one, and nothing of the other. */
+  | { readonly type: 'admitted'; readonly user: string; readonly group?: string; readonly cookie: Secret; readonly isPass?: true }
   /** The dialogue is over. `message` is for the person, and never says whether it was the name or the password. */
   | { readonly type: 'refused'; readonly message: string };
 

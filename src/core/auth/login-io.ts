@@ -9,6 +9,7 @@ import type { Secret } from '../secret.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import type { Endpoint, IpAddress } from '../wire/ip-address.ts';
 import type { AuthForm, FormAnswer } from './form.ts';
+import type { InnerTls } from './inner-tls.ts';
 import type { ProtocolId } from './protocol-id.ts';
 
 /** Where a gateway is. */
@@ -53,7 +54,7 @@ export interface LoginIo {
   readonly reportHost?: (request: HostReportRequest) => Promise<HostReport | undefined>;
   /** Starts a program of the user's that speaks with the gateway about this machine as long as there is a session (TNCC); absent: there is none. */
   readonly startHelper?: (request: HelperRequest) => Promise<HelperConnection>;
-  /** Has a person log in with a web browser; absent: nobody has asked for that. */
+  /** Has a person log in with a web browser, and resolves to what that has brought; absent: nobody has asked for that. */
   readonly browse?: (request: BrowseRequest) => Promise<string>;
   /** The saved profile, where the user named one, to compare and replace. */
   readonly profile?: ProfileStore;
@@ -74,22 +75,6 @@ export interface UpgradedConnection {
   close(): Promise<void>;
   /** Leaves it for the tunnel, which goes on with it: what has come and nobody has read. Instead of {@link close}. */
   keep(): Uint8Array;
-}
-
-/** A client's TLS whose records others carry. */
-export interface InnerTls {
-  /** The handshake is done. */
-  readonly isOpen: boolean;
-  /** What has come of the peer's records. */
-  receive(records: Uint8Array): void;
-  /** One call, one record. */
-  write(bytes: Uint8Array): void;
-  /** Resolves once it waits for the peer. Rejects with NetworkError if TLS failed, or the peer is another. */
-  settle(): Promise<void>;
-  /** What is to be carried to the peer, and what was inside of what it said: each once. */
-  takeRecords(): Uint8Array;
-  takeReceived(): Uint8Array;
-  close(): void;
 }
 
 export interface ConnectionFacts {
@@ -163,14 +148,31 @@ export interface HelperConnection {
   repeat(bytes: Uint8Array, every: Millis): void;
 }
 
-/** A log-in in the user's browser, which ends with the browser being sent to this machine (SAML). */
-export interface BrowseRequest {
+/** A log-in in the user's browser (SAML). */
+export type BrowseRequest = ReturningBrowse | CopiedBrowse;
+
+/** It ends with the browser being sent to this machine. */
+export interface ReturningBrowse {
+  readonly kind: 'returns';
   /** Where it begins. */
   readonly url: string;
   /** The port of 127.0.0.1 where the browser arrives. */
   readonly port: number;
   /** What the arriving request brings, from its target (`/?id=…`); undefined: it is another one, and the wait goes on. */
   readonly read: (target: string) => string | undefined;
+  readonly timeout: Millis;
+}
+
+/** It ends with the browser showing something, which the person copies into a page of this machine: that page is opened first, and leads to the log-in. */
+export interface CopiedBrowse {
+  readonly kind: 'copied';
+  /** Where it begins: an address, or a page that the gateway has made, which goes on by itself. */
+  readonly start: { readonly url: string } | { readonly html: string };
+  /** Who wants it, and what is to be copied: for the person. */
+  readonly gateway: string;
+  readonly instruction: string;
+  /** Whether what was copied is it; what {@link LoginIo.browse} then resolves to. May throw what it is to reject with. */
+  readonly isAnswer: (copied: string) => boolean;
   readonly timeout: Millis;
 }
 

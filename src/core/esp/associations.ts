@@ -33,7 +33,7 @@ export class EspAssociations {
   #sender: EspSender;
   #receiver: EspReceiver;
   #old: { readonly receiver: EspReceiver; readonly until: Millis } | undefined;
-  #rekeys = 0;
+  #changes = 0;
 
   constructor(crypto: CryptoProvider, { outbound, inbound }: EspKeyPair) {
     this.#crypto = crypto;
@@ -47,14 +47,19 @@ export class EspAssociations {
     return this.#sender;
   }
 
-  /** How often keys have changed. */
-  get rekeys(): number {
-    return this.#rekeys;
+  /** How often it has changed what is sealed and opened under. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Until when the keys before are taken; undefined: there are none. */
+  get oldUntil(): Millis | undefined {
+    return this.#old?.until;
   }
 
   /** Other keys for one direction or both. The numbers begin again with them. */
   rekey({ outbound, inbound }: Partial<EspKeyPair>, now: Millis): void {
-    this.#rekeys++;
+    this.#changes++;
     if (outbound !== undefined) this.#sender = new EspSender(this.#crypto, outbound);
     if (inbound === undefined) return;
     this.#old = { receiver: this.#receiver, until: now + OLD_KEYS_LIFE };
@@ -63,19 +68,25 @@ export class EspAssociations {
 
   /** Nothing is opened any more that was sent before the last change of keys: which numbers were seen under those before, nobody knows. */
   forgetOld(): void {
+    if (this.#old !== undefined) this.#changes++;
     this.#old = undefined;
+  }
+
+  /** The same where the time of the keys before is over. */
+  expire(now: Millis): void {
+    if (this.#old !== undefined && now >= this.#old.until) this.forgetOld();
   }
 
   /** Whoever opened the datagram, decrypted in place, with what is in it; undefined: nobody. */
   open(datagram: Uint8Array, now: Millis): EspReceiver | undefined {
     if (this.#receiver.open(datagram)) return this.#receiver;
-    if (this.#old !== undefined && now >= this.#old.until) this.#old = undefined;
+    this.expire(now);
     return this.#old?.receiver.open(datagram) === true ? this.#old.receiver : undefined;
   }
 
   /** For the packet engine. From then on it alone seals and opens: these machines' numbers stand still. */
-  handOver(now: Millis, { families = [4, 6], exceptions = [] }: CarriedPackets): Omit<TrafficDescription, 'tunnelMtu'> {
-    const old = this.#old !== undefined && now < this.#old.until ? [this.#old.receiver.exportKey()] : [];
+  handOver({ families = [4, 6], exceptions = [] }: CarriedPackets): Omit<TrafficDescription, 'tunnelMtu'> {
+    const old = this.#old === undefined ? [] : [this.#old.receiver.exportKey()];
     return {
       record: { kind: 'esp', cipher: this.#cipher, mac: this.#macName },
       seal: this.#sender.exportKey(),

@@ -73,7 +73,7 @@ export class EspChannel implements Layer<EspChannelState> {
   readonly #decompressed: DecompressedPacket | undefined;
   #state: EspChannelState = { name: 'probing' };
   #hasStarted = false;
-  /** Of the keys that the engine has; undefined: it has none. */
+  /** {@link EspAssociations.changes} of the keys that the engine has; undefined: it has none. */
   #handedOver: number | undefined;
 
   /** `now`: when the flow was opened. */
@@ -124,10 +124,18 @@ export class EspChannel implements Layer<EspChannelState> {
 
   nextTimeout(): Millis | undefined {
     if (this.#state.name === 'dead') return undefined;
-    return this.#hasStarted ? this.#keepalive.nextTimeout() : 0;
+    if (!this.#hasStarted) return 0;
+    const due = Math.min(this.#keepalive.nextTimeout() ?? Number.POSITIVE_INFINITY, this.keysOverAt ?? Number.POSITIVE_INFINITY);
+    return due === Number.POSITIVE_INFINITY ? undefined : due;
+  }
+
+  /** When the engine is to be told that the keys before are over; without it they are over all the same. */
+  get keysOverAt(): Millis | undefined {
+    return this.isHandedOver ? this.#options.associations.oldUntil : undefined;
   }
 
   handleTimeout(now: Millis, out: LayerSink): void {
+    this.#options.associations.expire(now);
     if (!this.#hasStarted) {
       this.#hasStarted = true;
       this.probe(now, out);
@@ -157,15 +165,16 @@ export class EspChannel implements Layer<EspChannelState> {
   }
 
   /**
-   * For the packet engine, once up and after each change of keys: the flow's data from now on. It brings what is no data to {@link receive} with the next
+   * For the packet engine, once up, after each change of keys, and when those before are over: the flow's data from now on. It brings what is no data to {@link receive} with the next
    * header in front. Undefined: it knows.
    */
   handOver(now: Millis): TrafficDescription | undefined {
     const { associations, innerSources, families, probe } = this.#options;
-    if (this.#handedOver === associations.rekeys || (this.#state.name !== 'up' && !this.isHandedOver)) return undefined;
-    this.#handedOver = associations.rekeys;
+    associations.expire(now);
+    if (this.#handedOver === associations.changes || (this.#state.name !== 'up' && !this.isHandedOver)) return undefined;
+    this.#handedOver = associations.changes;
     return {
-      ...associations.handOver(now, { families, exceptions: probe.exceptions }),
+      ...associations.handOver({ families, exceptions: probe.exceptions }),
       ...{ tunnelMtu: this.#tunnelMtu, ...(innerSources !== undefined && { innerSources }) },
     };
   }

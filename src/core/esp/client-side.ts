@@ -113,6 +113,7 @@ export class EspClientSide {
     }
   }
 
+  /** Of keys that near their end nothing follows: new ones are the gateway's to send, and until the last number they are good. */
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
     if (notice.type === 'moved' && path === this.#moving) {
       if (this.#path !== undefined) out.event({ type: 'drop', path: this.#path });

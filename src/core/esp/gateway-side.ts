@@ -44,6 +44,7 @@ export class EspGatewaySide {
   /** Whose numbers were lost with the flow that the engine carried: they need other keys. */
   readonly #lost = new Set<keyof EspKeyPair>();
   #isActive = false;
+  #isStopped = false;
   #wasUp = false;
   #heardAt: Millis = 0;
   /** When the client last sent a packet by the stream. */
@@ -57,6 +58,7 @@ export class EspGatewaySide {
 
   /** The keys of both directions are there. What has come under them is opened now. */
   begin(terms: EspGatewayTerms, now: Millis, out: TunnelSink): void {
+    if (this.#isStopped) return;
     this.#terms = terms;
     this.#channel = newChannel(terms, now);
     const { path, held } = this.#arriving ?? { path: undefined, held: [] };
@@ -82,6 +84,10 @@ export class EspGatewaySide {
 
   /** A new flow, of which nothing is known but that it may be this client's. */
   opened(path: Path, { engine }: PathFacts, out: TunnelSink): void {
+    if (this.#isStopped) {
+      out.event({ type: 'drop', path });
+      return;
+    }
     if (this.#arriving !== undefined) out.event({ type: 'drop', path: this.#arriving.path });
     this.#arriving = { path, engine, held: [] };
   }
@@ -134,11 +140,14 @@ export class EspGatewaySide {
   }
 
   nextTimeout(): Millis | undefined {
-    return this.#isActive ? this.#heardAt + this.#silence : undefined;
+    const silentAt = this.#isActive ? this.#heardAt + this.#silence : Number.POSITIVE_INFINITY;
+    const due = Math.min(silentAt, this.#channel?.keysOverAt ?? Number.POSITIVE_INFINITY);
+    return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
 
   handleTimeout(now: Millis): void {
     if (this.#isActive && now >= this.#heardAt + this.#silence) this.#isActive = false;
+    this.#terms?.associations.expire(now);
   }
 
   /** To be called after everything else: draws the conclusions. True: whether packets leave by it has changed. */
@@ -162,7 +171,9 @@ export class EspGatewaySide {
     this.#current = undefined;
     this.#moving = undefined;
     this.#isActive = false;
+    this.#isStopped = true;
     this.#channel = undefined;
+    this.#terms = undefined;
   }
 
   status(): PathStatus {

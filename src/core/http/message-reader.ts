@@ -50,7 +50,7 @@ interface BodyState<Message> {
 const BEGINNING = { at: 'start-line', blankBytes: 0 } as const;
 
 export class MessageReader<StartLine, Message> {
-  readonly #limits: HttpLimits;
+  #limits: HttpLimits;
   readonly #syntax: MessageSyntax<StartLine, Message>;
   readonly #queue = new ByteQueue();
   #state: State<StartLine, Message> = BEGINNING;
@@ -73,6 +73,11 @@ export class MessageReader<StartLine, Message> {
 
   get #isInside(): boolean {
     return this.#state.at === 'headers' || this.#state.at === 'body';
+  }
+
+  /** For bodies that begin from now on. */
+  allowBody(bodyBytes: number): void {
+    this.#limits = { ...this.#limits, bodyBytes };
   }
 
   push(bytes: Uint8Array): void {

@@ -16,7 +16,7 @@ export type TunnelStart = (head: Pick<HttpRequest, 'method' | 'target'>) => bool
  * finds what follows in {@link takeRest}. After CONNECT, and what `startsTunnel` says, it reads no more requests.
  */
 export class RequestParser {
-  readonly #limits: HttpLimits;
+  #limits: HttpLimits;
   readonly #reader: MessageReader<RequestLine, HttpRequest>;
   readonly #startsTunnel: TunnelStart;
 
@@ -33,6 +33,12 @@ export class RequestParser {
   /** True once a byte of the request that is to come next has arrived. */
   get hasBegun(): boolean {
     return this.#reader.hasBegun;
+  }
+
+  /** The requests after the one that {@link next} has given may have bodies of so many bytes. */
+  allowBody(bodyBytes: number): void {
+    this.#limits = { ...this.#limits, bodyBytes };
+    this.#reader.allowBody(bodyBytes);
   }
 
   push(bytes: Uint8Array): void {

@@ -23,6 +23,13 @@ export function parseServer(text: string): Target {
   return { ...place, path: requestPath(path) };
 }
 
+/** Reads `host` or `host:port` and nothing else, as other servers name one; an IPv6 address has brackets. Undefined: it is none. */
+export function plainServer(text: string): Target | undefined {
+  if (!/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/.test(text)) return undefined;
+  const place = parseAuthority(text);
+  return place && { ...place, path: '/' };
+}
+
 /**
  * Where a `Location` header (or a form's action) leads from the target it came from: `https://host[:port]/path`, an absolute path, or a
  * path relative to the directory of the current one (RFC 3986 §5.2). Never to plain HTTP. Throws {@link PeerMisbehavedError}.

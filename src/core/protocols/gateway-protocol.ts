@@ -4,6 +4,7 @@
  * The twin of `client-protocol.ts`: a vendor's folder has the codecs once, and both sides use them.
  */
 import type { AuthDialogue, AuthStep, LoginHints } from '../auth/dialogue.ts';
+import type { InnerTlsServer } from '../auth/inner-tls.ts';
 import type { ProtocolId } from '../auth/protocol-id.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import type { DtlsAssociation } from '../dtls/association.ts';
@@ -14,7 +15,7 @@ import type { Secret } from '../secret.ts';
 import type { CloseReason, TunnelMachine } from '../tunnel/machine.ts';
 import type { Millis } from '../tunnel/packet.ts';
 import type { SessionTerms } from '../tunnel/session-terms.ts';
-import type { Endpoint } from '../wire/ip-address.ts';
+import type { Cidr, Endpoint } from '../wire/ip-address.ts';
 
 export interface GatewayProtocol {
   readonly id: ProtocolId;
@@ -22,6 +23,8 @@ export interface GatewayProtocol {
   claims(first: HttpRequest): Claim;
   /** Requests whose body never comes, though they say that they have one: what follows their head is the tunnel's. Absent: there are none. */
   readonly startsTunnel?: TunnelStart;
+  /** It has the pages of {@link HostPage.browserLogin}. Absent: it does not know that. */
+  readonly hasBrowserLogin?: true;
   /** Serves a connection: log-in, downloads, tunnel. Resolves when the connection is to be closed, or is a session's stream path. */
   serve(connection: GatewayConnection, visitor: Visitor): Promise<'close' | 'tunnel'>;
   /** Clients that come by DTLS in which the gateway shows its certificate; absent: this vendor's do not. */
@@ -94,8 +97,12 @@ export interface GatewayConnection {
   /** The next request; the first again for whoever claimed it; undefined: the client left. */
   request(): Promise<HttpRequest | undefined>;
   respond(response: HttpResponse): Promise<void>;
+  /** The requests that follow may have bodies of so many bytes: for a client that has shown a session. */
+  allowBody(bodyBytes: number): void;
   /** Answers the last request with this, after which the connection speaks no HTTP any more (RFC 9110 §7.8). */
   upgrade(response: HttpResponse): UpgradedStream;
+  /** Begins TLS inside of what is said on this connection, with its certificate. Whoever calls it closes it. Absent: nobody has TLS for that. */
+  readonly innerTls?: () => InnerTlsServer;
   /** This connection carries the tunnel from here on: the machine is given it as its stream path and answers the last request itself. */
   run(session: GatewaySession, tunnel: TunnelPlan): void;
 }
@@ -169,6 +176,13 @@ export interface HostPage {
   readonly banner?: string;
   /** Clients are asked for reports on their machines, where the protocol has such (GlobalProtect's HIP). Default: they are not. */
   readonly wantsHostReports?: boolean;
+  /** Clients that ask for a list of gateways before they come to one have it here, where the protocol has such. Default: there is none. */
+  readonly portal?: PortalPage;
+  /**
+   * Clients log in with a browser, at pages of this gateway in the place of an identity provider's, where the protocol has such, and in no other way: the
+   * address of the first page is told, or a page that goes there. For gateways to test with. Default: they do not.
+   */
+  readonly browserLogin?: 'redirect' | 'post';
   /** No log-in without a certificate of the client's: nothing is asked of who has none. */
   readonly needsCertificate?: boolean;
   /** Log-ins with a token of HTTP's (OIDC): the only way, or one that a client may take instead of answering forms. Default: none. */
@@ -179,6 +193,30 @@ export interface HostPage {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Answers like a web site until the secret was shown (spec "AnyConnect", section 11.11). */
   readonly camouflage?: { readonly secret: Secret; readonly realm?: string };
+}
+
+/** What clients are told of gateways, once they have logged in: the log-in counts there as well, by a pass ({@link LoginHints.wantsPass}). */
+export interface PortalPage {
+  /** What people know it by. */
+  readonly name: string;
+  /** Empty: this gateway alone, by the name that the client has called it. */
+  readonly gateways: readonly ListedGateway[];
+  /** Where clients are by their addresses: the first that has one. */
+  readonly regions: readonly { readonly name: string; readonly networks: readonly Cidr[] }[];
+  /** How often clients look whether a report on their machines is wanted. */
+  readonly reportInterval: Millis;
+  /** In which of its syntaxes a further question is put, where a protocol has an older one that is a script. */
+  readonly asksBy: 'xml' | 'script';
+}
+
+export interface ListedGateway {
+  /** `host` or `host:port`. */
+  readonly address: string;
+  readonly label: string;
+  /** 1 is the best. */
+  readonly priority: number;
+  /** In its place for clients of these regions. */
+  readonly regions: readonly (readonly [region: string, priority: number])[];
 }
 
 /** What a vendor's client wants of a lease. */

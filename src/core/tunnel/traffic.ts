@@ -157,7 +157,7 @@ export interface StreamTraffic {
 export interface StreamFraming extends PacketFraming {
   /**
    * Where in the frame header the part begins that comes again. Lengths before it are of all that follows the frame header, those in it of what follows
-   * up to the next such part. Absent: none does.
+   * up to the next such part. A part may be cut, and go on in the next frame behind what does not come again: the machine puts it together. Absent: none does.
    */
   readonly repeatedFrom?: number;
   /** Packets of one family may follow each other, each as long as it says itself. */

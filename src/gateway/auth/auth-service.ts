@@ -31,6 +31,8 @@ import { SqliteSessionStore } from './sqlite-session-store.ts';
 /** How often expired log-ins and sessions are looked for while nobody asks anything. */
 const SWEEP_INTERVAL: Millis = 15_000;
 
+const PASS_SECRET_BYTES = 32;
+
 /** Longest that is kept of what a client calls itself. */
 const MAX_USER_AGENT = 256;
 
@@ -68,7 +70,7 @@ class LocalAuthService implements AuthService, AsyncDisposable {
     const { log, now, random } = options;
     this.#options = options;
     this.#store = store;
-    this.#world = { log, now, random, hasher: new PasswordHasher() };
+    this.#world = { log, now, random, passSecret: random(PASS_SECRET_BYTES), hasher: new PasswordHasher() };
     this.#config = config;
     this.#hosts = this.#hostsOf(config);
     this.#dialogues = new DialogueTable(now, random);

@@ -8,6 +8,7 @@ import type { AuthMethod, HostConfig } from '../config/gateway-config.ts';
 import type { Accounting } from './accounting.ts';
 import type { PasswordBackEnd } from './back-end.ts';
 import { ClientAuthority } from './client-authority.ts';
+import { LoginPasses, type PassWorld } from './login-passes.ts';
 import { OidcVerifier } from './oidc-verifier.ts';
 import { OtpFile } from './otp-file.ts';
 import { PamAccounting } from './pam-accounting.ts';
@@ -18,11 +19,8 @@ import { RadiusAccounting } from './radius/radius-accounting.ts';
 import { RadiusBackEnd } from './radius/radius-back-end.ts';
 import { RevocationLists } from './revocation-lists.ts';
 
-export interface AuthWorld {
+export interface AuthWorld extends PassWorld {
   readonly log: Logger;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-  readonly random: (length: number) => Uint8Array;
   readonly hasher: PasswordHasher;
 }
 
@@ -41,6 +39,8 @@ export class HostAuth {
   /** Undefined: nobody's certificate is good here. */
   readonly authority: ClientAuthority | undefined;
   readonly revocations: RevocationLists | undefined;
+  /** Undefined: there is no portal here, and no pass is given or taken. */
+  readonly passes: LoginPasses | undefined;
 
   constructor(config: HostConfig, world: AuthWorld) {
     this.config = config;
@@ -50,6 +50,7 @@ export class HostAuth {
       .map((methods) => wayOf(methods, world))
       .sort((a, b) => Number(a.password !== undefined) - Number(b.password !== undefined));
     this.accounting = accounting === undefined ? undefined : accountingOf(accounting, world);
+    this.passes = config.portal && new LoginPasses(config.portal, config.name, world);
     const { revocationList, clientAuthority } = config.tls;
     this.authority = clientAuthority === undefined ? undefined : new ClientAuthority(clientAuthority, world);
     this.revocations = revocationList === undefined ? undefined : new RevocationLists(revocationList, clientAuthority, world);

@@ -13,10 +13,12 @@ import type { LogFields, LogLevel } from '../../core/log.ts';
 import { revealed, Secret } from '../../core/secret.ts';
 import { formatIp, type IpAddress } from '../../core/wire/ip-address.ts';
 import { utf8 } from '../../core/wire/text.ts';
+import { systemErrorText } from '../../node/system-error.ts';
 import type { AcceptedUser, BackEndLogin, Verdict } from './back-end.ts';
 import { identify, type ShownIdentity, wayFor } from './client-identity.ts';
 import type { AuthWorld, HostAuth, Way } from './host-auth.ts';
 import { GroupMenu, groupForm, promptForm, usernameForm } from './login-forms.ts';
+import type { PassHolder } from './login-passes.ts';
 import type { Admitted } from './session-table.ts';
 
 /** Spec "Gateway contract", section 3: tries of a password in one log-in. */
@@ -61,6 +63,8 @@ export class LoginDialogue {
   #menu: GroupMenu;
   #user: string | undefined;
   #group: string | undefined;
+  /** Of the pass that it has begun with. */
+  #passUntil: number | undefined;
   #tries = 0;
   #answers = 0;
 
@@ -99,6 +103,13 @@ export class LoginDialogue {
     }
     this.#identity = identity;
     this.#way = way;
+    const holder = way.password && (await this.#passHolder());
+    if (holder !== undefined) {
+      this.#user = holder.user;
+      this.#group = holder.group;
+      this.#passUntil = holder.until;
+      return this.#admit(holder.accepted);
+    }
     this.#menu = new GroupMenu(this.#host.config.login, await this.#ownGroups());
     this.#group = this.#menu.groupOf(this.#hints.group);
     const groups = this.#menu.field(this.#group);
@@ -189,7 +200,21 @@ export class LoginDialogue {
     return verdict satisfies never;
   }
 
-  #admit(accepted: AcceptedUser): AuthStep {
+  /** Undefined: it has shown no pass that is good, and is asked as all are. */
+  async #passHolder(): Promise<PassHolder | undefined> {
+    const { pass } = this.#hints;
+    if (pass === undefined) return undefined;
+    try {
+      const holder = await this.#host.passes?.holderOf(pass.pass, pass.username);
+      if (holder === undefined) this.#log('debug', 'the pass is not good: the log-in begins anew', {});
+      return holder;
+    } catch (error) {
+      this.#log('error', 'the key of passes cannot be used', { reason: systemErrorText(error) });
+      return undefined;
+    }
+  }
+
+  async #admit(accepted: AcceptedUser): Promise<AuthStep> {
     const { certificate, tokenUser } = this.#identity;
     const typed = accepted.user ?? this.#user;
     const holder = this.#way.needsCertificate ? certificate?.user : undefined;
@@ -206,6 +231,7 @@ export class LoginDialogue {
       return this.#refuse(false);
     }
     this.close();
+    if (this.#hints.wantsPass === true) return this.#givePass(user, group, accepted);
     const { host, userAgent, remote, local, boundKey } = this.#hints;
     const cookie = this.#world.admit({
       user,
@@ -220,6 +246,19 @@ export class LoginDialogue {
       ...(accepted.policy !== undefined && { policy: accepted.policy }),
     });
     return { type: 'admitted', user, cookie, ...(group !== undefined && { group }) };
+  }
+
+  async #givePass(user: string, group: string | undefined, accepted: AcceptedUser): Promise<AuthStep> {
+    const { passes } = this.#host;
+    if (passes === undefined) return this.#refuse(false);
+    try {
+      const { username = this.#user ?? user } = this.#hints.pass ?? {};
+      const cookie = await passes.issue({ username, user, accepted, ...(group !== undefined && { group }) }, this.#passUntil);
+      return { type: 'admitted', user, cookie, isPass: true, ...(group !== undefined && { group }) };
+    } catch (error) {
+      this.#log('error', 'there is no pass for the user, who cannot log in at the portal', { reason: systemErrorText(error) });
+      return this.#refuse(false);
+    }
   }
 
   /** The user's groups: those that all say who have a say. The first is the user's own. */

@@ -1,15 +1,16 @@
 /** Looks at the files and accounts that a configuration names, so that what is missing is said at start and not at the first log-in. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, stat } from 'node:fs/promises';
 import { isKnownAccount } from '../../node/ffi/accounts.ts';
+import { networkNamespaceFile, noNetworkNamespace } from '../../node/network-namespace-file.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { type ConfigReport, type Place, WHOLE_FILE } from './config-report.ts';
 import type { AuthMethod, CertificatePair, GatewayConfig, HostConfig } from './gateway-config.ts';
 
 /**
- * A gateway without its certificate and key is no use, nor one whose workers cannot start: errors. All other files can come later: warnings. `text`: the configuration as written, in which
- * the places of the names are found.
+ * A gateway without its certificate and key is no use, nor one that cannot start without what is named: errors. All other files can come later: warnings.
+ * `text`: the configuration as written, in which the places of the names are found.
  */
 export async function checkFiles(config: GatewayConfig, text: string, report: ConfigReport): Promise<void> {
   const lines = text.split('\n');
@@ -18,15 +19,33 @@ export async function checkFiles(config: GatewayConfig, text: string, report: Co
     warning: (file, message) => report.warning(placeOf(file, lines), message),
   };
   checkAccounts(config, lines, report);
+  await checkPlaces(config, complaints);
   const seen = new Set<string>();
   for (const host of config.hosts) {
     for (const pair of host.tls.certificates) await checkPair(pair, complaints);
+    for (const [what, file] of neededFiles(host)) {
+      if (seen.has(file)) continue;
+      seen.add(file);
+      const trouble = (await unreadable(file)) ?? ((await stat(file)).isDirectory() ? 'Is a directory' : undefined);
+      if (trouble !== undefined) complaints.error(file, `${what} '${file}' cannot be read: ${trouble}`);
+    }
     for (const [what, file] of laterFiles(host, config)) {
       if (seen.has(file)) continue;
       seen.add(file);
       const trouble = await unreadable(file);
       if (trouble !== undefined) complaints.warning(file, `${what} '${file}' cannot be read: ${trouble}`);
     }
+  }
+}
+
+/** Where workers are shut in, and where sockets are opened. */
+async function checkPlaces({ processes: { chroot }, listen: { networkNamespace } }: GatewayConfig, complaints: Complaints): Promise<void> {
+  if (chroot !== undefined) {
+    const trouble = await stat(chroot).then((found) => (found.isDirectory() ? undefined : 'Not a directory'), systemErrorText);
+    if (trouble !== undefined) complaints.error(chroot, `the root folder of the workers '${chroot}' cannot be used: ${trouble}`);
+  }
+  if (networkNamespace !== undefined && (await unreadable(networkNamespaceFile(networkNamespace))) !== undefined) {
+    complaints.error(networkNamespace, noNetworkNamespace(networkNamespace));
   }
 }
 
@@ -53,12 +72,20 @@ function placeOf(file: string, lines: readonly string[]): Place {
   return index < 0 ? WHOLE_FILE : { line: index + 1 };
 }
 
-function laterFiles({ tls, auth, login, supplements }: HostConfig, { scripts }: GatewayConfig): [what: string, file: string][] {
-  const named: readonly (readonly [string, string | undefined])[] = [
+/** What main reads for the workers. Without authority or list nobody could say who may come in. */
+function neededFiles({ tls, login }: HostConfig): NamedFile[] {
+  return onlyNamed([
     ['the authority of client certificates', tls.clientAuthority],
     ['the revocation list', tls.revocationList],
-    ['the OCSP response', tls.ocspResponse],
     ['the profile', login.profile],
+    ...tls.certificates.map(({ pinFile }) => ["the file of the key's password", pinFile] as const),
+  ]);
+}
+
+function laterFiles({ tls, auth, portal, supplements }: HostConfig, { scripts }: GatewayConfig): NamedFile[] {
+  return onlyNamed([
+    ['the OCSP response', tls.ocspResponse],
+    ['the key of passes', portal?.passKey],
     ['the folder of files for users', supplements.userFolder],
     ['the folder of files for groups', supplements.groupFolder],
     ['the default file for users', supplements.defaultUserFile],
@@ -68,8 +95,13 @@ function laterFiles({ tls, auth, login, supplements }: HostConfig, { scripts }: 
     ['the host update script', scripts.hostUpdate],
     ...[...auth.required, ...auth.alternatives].flatMap(filesOfMethod),
     ...(auth.accounting?.method === 'radius' ? [['the RADIUS configuration', auth.accounting.radius.file] as const] : []),
-  ];
-  return named.flatMap(([what, file]) => (file === undefined ? [] : [[what, file]]));
+  ]);
+}
+
+type NamedFile = readonly [what: string, file: string];
+
+function onlyNamed(files: readonly (readonly [what: string, file: string | undefined])[]): NamedFile[] {
+  return files.flatMap(([what, file]) => (file === undefined ? [] : [[what, file] as const]));
 }
 
 function filesOfMethod(method: AuthMethod): (readonly [string, string | undefined])[] {

@@ -10,6 +10,7 @@
 import type { CompressionName } from '../../core/compress/compressor.ts';
 import type { NatService } from '../../core/nat/destination.ts';
 import type { NatLimits } from '../../core/nat/limits.ts';
+import type { PortalPage } from '../../core/protocols/gateway-protocol.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Cidr, IpAddress } from '../../core/wire/ip-address.ts';
@@ -122,6 +123,8 @@ export interface HostConfig {
   readonly tls: HostTls;
   readonly auth: AuthConfig;
   readonly login: LoginPageConfig;
+  /** Undefined: there is none. */
+  readonly portal?: PortalConfig;
   readonly sessions: SessionLifeConfig;
   readonly supplements: SupplementConfig;
   readonly pools: PoolConfig;
@@ -205,6 +208,14 @@ export interface LoginPageConfig {
   readonly camouflage?: { readonly secret: Secret; readonly realm?: string };
   /** `cisco-client-compat`: the certificate is not wanted again on each connection. */
   readonly isCiscoCompatible: boolean;
+}
+
+/** What clients are told of gateways before they come to one, and how a log-in at one counts at the others. */
+export interface PortalConfig extends PortalPage {
+  /** How long a pass is good for. */
+  readonly passTime: Millis;
+  /** The path of a file: gateways with the same take each other's passes. Undefined: this gateway takes its own, until it stops. */
+  readonly passKey?: string;
 }
 
 export interface SessionLifeConfig {

@@ -6,12 +6,13 @@
  */
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
-import { clientCertificateDemand } from './client-certificates.ts';
+import { clientCertificateDemand, wantsCertificates } from './client-certificates.ts';
 import { checkFiles } from './config-files.ts';
 import { ConfigReport } from './config-report.ts';
 import type { GatewayConfig, HostConfig, LoginPageConfig } from './gateway-config.ts';
 import { DEFAULT_PROTOCOLS } from './host-protocols.ts';
 import { type LoadedConfig, readConfigText } from './ocserv-conf.ts';
+import { DEFAULT_PORTAL } from './portal-config.ts';
 import { parseTlsPriorities } from './tls-priorities.ts';
 import { HOST_TABLES, hostNameText, type WrittenHost } from './toml-host.ts';
 import { type TomlPath, TomlPlaces } from './toml-places.ts';
@@ -43,7 +44,7 @@ const FILE = table({
 
 /** Without it no certificate is good, and nobody could log in. */
 function wantAuthority({ auth, tls }: Pick<WrittenHost, 'auth' | 'tls'>, path: (string | number)[], context: z.RefinementCtx): void {
-  if (tls.clientAuthority !== undefined || clientCertificateDemand(auth, false) === 'no') return;
+  if (tls.clientAuthority !== undefined || !wantsCertificates(auth)) return;
   context.addIssue({
     code: 'custom',
     path: [...path, 'tls', 'client-authority'],
@@ -78,8 +79,8 @@ function toConfig(text: string, report: ConfigReport): GatewayConfig {
     report.throwIfUnusable();
     throw new Error('a configuration was refused without a reason');
   }
-  const { host, tls, auth, login, sessions, files, pool, policy, ...server } = parsed.data;
-  const main = { tls, auth, login, sessions, files, pool, policy };
+  const { host, tls, auth, login, portal, sessions, files, pool, policy, ...server } = parsed.data;
+  const main = { tls, auth, login, portal, sessions, files, pool, policy };
   return {
     listen: server.listen,
     processes: server.process,
@@ -120,14 +121,16 @@ function hostOf(own: WrittenHost, main: WrittenHost | undefined): HostConfig {
     ...main?.login,
     ...own.login,
   };
+  const { isEnabled, ...portal } = { isEnabled: false, ...DEFAULT_PORTAL, ...main?.portal, ...own.portal };
   return {
     tls: {
       ...own.tls,
       policy: own.tls.policy ?? main?.tls.policy ?? parseTlsPriorities(DEFAULT_PRIORITIES),
-      clientCertificates: clientCertificateDemand(own.auth, login.isCiscoCompatible),
+      clientCertificates: clientCertificateDemand(own.auth, login),
     },
     auth: own.auth,
     login,
+    ...(isEnabled && { portal }),
     sessions: { cookieTimeout: DEFAULT_COOKIE_TIMEOUT, persistentCookies: false, ...main?.sessions, ...own.sessions },
     supplements: { ...main?.files, ...own.files },
     pools: own.pool,

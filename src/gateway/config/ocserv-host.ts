@@ -1,22 +1,16 @@
 /** One host of `ocserv.conf`, the default one or a `[vhost:…]`, as configuration. */
 import { MisuseError } from '../../core/errors.ts';
+import type { ListedGateway } from '../../core/protocols/gateway-protocol.ts';
 import { Secret } from '../../core/secret.ts';
 import { clientCertificateDemand } from './client-certificates.ts';
-import type {
-  AuthConfig,
-  CertificatePair,
-  HostConfig,
-  HostTls,
-  LoginPageConfig,
-  SupplementConfig,
-  TlsPolicyConfig,
-} from './gateway-config.ts';
+import type { CertificatePair, HostConfig, HostTls, LoginPageConfig, SupplementConfig, TlsPolicyConfig } from './gateway-config.ts';
 import { DEFAULT_PROTOCOLS, type HostProtocols, parseProtocols } from './host-protocols.ts';
 import { authOf, DEFAULT_LABEL } from './ocserv-auth.ts';
 import { bannerOf, hostPolicy } from './ocserv-policy.ts';
 import type { OcservSection } from './ocserv-section.ts';
 import { groups, headers } from './ocserv-values.ts';
 import { poolsOf } from './pool-rules.ts';
+import { DEFAULT_PORTAL, listedGateway, MAX_LISTED_GATEWAYS, MAX_PASS_TIME } from './portal-config.ts';
 import { parseTlsPriorities } from './tls-priorities.ts';
 
 /** `global`: the default host's section; for the default host the same as `section`. */
@@ -24,11 +18,13 @@ export function hostOf(section: OcservSection, global: OcservSection, name: stri
   const label = name === undefined ? DEFAULT_LABEL : `vhost:${name}`;
   const prefix = name === undefined ? '' : `${label}: `;
   const auth = authOf(section, label);
+  const login = loginOf(section);
   return {
     ...(name !== undefined && { name }),
-    tls: tlsOf(section, global, auth, prefix),
+    tls: tlsOf(section, global, clientCertificateDemand(auth, login), prefix),
     auth,
-    login: loginOf(section),
+    login,
+    ...portalOf(section),
     sessions: { cookieTimeout: section.seconds('cookie-timeout'), persistentCookies: section.flag('persistent-cookies') },
     supplements: supplementsOf(section),
     pools: poolsOf(section, prefix),
@@ -36,7 +32,7 @@ export function hostOf(section: OcservSection, global: OcservSection, name: stri
   };
 }
 
-function tlsOf(section: OcservSection, global: OcservSection, auth: AuthConfig, prefix: string): HostTls {
+function tlsOf(section: OcservSection, global: OcservSection, clientCertificates: HostTls['clientCertificates'], prefix: string): HostTls {
   const clientAuthority = section.text('ca-cert');
   const revocationList = section.text('crl');
   const ocspResponse = section.text('ocsp-response');
@@ -46,7 +42,7 @@ function tlsOf(section: OcservSection, global: OcservSection, auth: AuthConfig, 
     ...(revocationList !== undefined && { revocationList }),
     ...(ocspResponse !== undefined && { ocspResponse }),
     policy: prioritiesOf(section, global),
-    clientCertificates: clientCertificateDemand(auth, section.flag('cisco-client-compat')),
+    clientCertificates,
   };
 }
 
@@ -117,6 +113,22 @@ function loginOf(section: OcservSection): LoginPageConfig {
     ...(camouflage !== undefined && { camouflage }),
     isCiscoCompatible: section.flag('cisco-client-compat'),
   };
+}
+
+function portalOf(section: OcservSection): Pick<HostConfig, 'portal'> {
+  if (!section.flag('portal')) return {};
+  const gateways: ListedGateway[] = [];
+  for (const setting of section.list('portal-gateway').slice(0, MAX_LISTED_GATEWAYS)) {
+    const [address = '', ...words] = setting.value.split(/\s+/);
+    const gateway = listedGateway(gateways, { address, ...(words.length > 0 && { label: words.join(' ') }) });
+    if (typeof gateway === 'string') section.report.error(setting, `'portal-gateway': ${gateway}`);
+    else gateways.push(gateway);
+  }
+  const passTime = section.seconds('portal-pass-time');
+  if (passTime > MAX_PASS_TIME) section.report.error(section.placeOf('portal-pass-time'), "'portal-pass-time' is a day at most");
+  const passKey = section.text('portal-pass-key');
+  const reportInterval = section.seconds('portal-report-interval');
+  return { portal: { ...DEFAULT_PORTAL, gateways, passTime, reportInterval, ...(passKey !== undefined && { passKey }) } };
 }
 
 function protocolsOf(section: OcservSection): HostProtocols {

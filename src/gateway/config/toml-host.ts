@@ -1,4 +1,4 @@
-/** The tables of `gateway.toml` that each host has: `tls`, `auth`, `login`, `sessions`, `files`, `pool` and `policy`. */
+/** The tables of `gateway.toml` that each host has: `tls`, `auth`, `login`, `portal`, `sessions`, `files`, `pool` and `policy`. */
 import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { MisuseError } from '../../core/errors.ts';
@@ -18,6 +18,7 @@ import type {
 import { type HostProtocols, parseProtocols } from './host-protocols.ts';
 import { parseTlsPriorities } from './tls-priorities.ts';
 import { bannerText, policyTable, type WrittenPolicy } from './toml-policy.ts';
+import { portalTable, type WrittenPortal } from './toml-portal.ts';
 import { given } from './toml-server.ts';
 import { duration, headerTable, networkOfFamily, path, table, text } from './toml-values.ts';
 
@@ -26,6 +27,7 @@ export interface WrittenHost {
   readonly tls: Partial<Omit<HostTls, 'clientCertificates'>> & Pick<HostTls, 'certificates'>;
   readonly auth: AuthConfig;
   readonly login: Partial<LoginPageConfig>;
+  readonly portal: WrittenPortal;
   readonly sessions: Partial<SessionLifeConfig>;
   readonly files: SupplementConfig;
   readonly pool: PoolConfig;
@@ -231,6 +233,7 @@ export const HOST_TABLES: { readonly [Key in keyof WrittenHost]: z.ZodType<Writt
   tls: tlsTable,
   auth: authTable,
   login: loginTable.prefault({}),
+  portal: portalTable.prefault({}),
   sessions: sessionsTable.prefault({}),
   files: filesTable.prefault({}),
   pool: poolTable,

@@ -6,12 +6,12 @@
  *
  * Watching is asking for what comes after an event's number; the answer may take a while ({@link EVENT_WAIT}).
  */
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { MisuseError } from '../../core/errors.ts';
 import { parseIp } from '../../core/wire/ip-address.ts';
 import { ControlServer } from '../../node/control-socket.ts';
+import { makeFolder } from '../../node/make-folder.ts';
 import { type ControlRequest, EVENT_WAIT, MAX_NAME_LENGTH } from './control-request.ts';
 import type { ControlTarget } from './control-target.ts';
 
@@ -34,7 +34,7 @@ export class GatewayControlServer {
   /** `file`: `occtl-socket-file`. Rejects with {@link SallyportError} if another gateway listens there. */
   static async listen(target: ControlTarget, file: string): Promise<GatewayControlServer> {
     const closing = new AbortController();
-    await mkdir(dirname(file), { recursive: true });
+    await makeFolder(dirname(file));
     const server = await ControlServer.listenAt(file, SOCKET_MODE, async (request) => {
       const parsed = REQUEST.safeParse(request);
       if (!parsed.success) throw new MisuseError('This gateway does not know that request. Are occtl and gateway of the same version?');

@@ -10,9 +10,9 @@
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
-import { SallyportError } from '../../core/errors.ts';
+import { MisuseError, SallyportError } from '../../core/errors.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
-import type { ClientFacts, GatewayProtocol } from '../../core/protocols/gateway-protocol.ts';
+import type { ClientFacts, GatewayProtocol, PortalPage } from '../../core/protocols/gateway-protocol.ts';
 import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import type { Packet } from '../../core/tunnel/packet.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
@@ -33,6 +33,11 @@ export interface FakeGatewayOptions {
   readonly users?: readonly FakeUser[];
   /** Default: the system's choice. */
   readonly port?: number;
+  /**
+   * People log in with a browser, at a page of the fake gateway, whose address clients are told (`redirect`), or a page that goes there (`post`). Where the
+   * protocol has such (GlobalProtect's). Default: by forms of the client.
+   */
+  readonly browserLogin?: 'redirect' | 'post';
   readonly log?: Logger;
 }
 
@@ -46,6 +51,9 @@ const WEB_PORT = 80;
 /** Sessions have addresses of their own: as many as the last byte of one holds. */
 const FIRST_CLIENT = 2;
 const CLIENTS = 250;
+
+/** Of protocols that have one: it names this gateway. */
+const PORTAL: PortalPage = { name: 'sallyport fake', gateways: [], regions: [], reportInterval: 3_600_000, asksBy: 'xml' };
 
 const WELCOME = 'You are inside.\n';
 
@@ -64,10 +72,15 @@ export class FakeGateway implements AsyncDisposable {
   readonly #drivers = new Map<string, TunnelDriver>();
   readonly #sockets = new Set<Socket>();
   readonly #stop = new AbortController();
+  #closed: Promise<void> | undefined;
 
-  /** Rejects with an error of the system for a port that is taken. */
+  /** Rejects with an error of the system for a port that is taken, and with MisuseError for a browser's log-in of a protocol that has none. */
   static async start(options: FakeGatewayOptions): Promise<FakeGateway> {
-    const gateway = new FakeGateway(options, await loadGatewayProtocol(options.protocol), await selfSigned());
+    const protocol = await loadGatewayProtocol(options.protocol);
+    if (options.browserLogin !== undefined && protocol.hasBrowserLogin !== true) {
+      throw new MisuseError(`A gateway of ${options.protocol} cannot play a log-in with a browser.`);
+    }
+    const gateway = new FakeGateway(options, protocol, await selfSigned());
     gateway.#server.listen(options.port ?? 0, LOOPBACK);
     await once(gateway.#server, 'listening');
     await gateway.#serveInside();
@@ -75,13 +88,16 @@ export class FakeGateway implements AsyncDisposable {
   }
 
   private constructor(options: FakeGatewayOptions, protocol: GatewayProtocol, identity: Awaited<ReturnType<typeof selfSigned>>) {
-    const { users = [DEFAULT_USER], log = silentLogger } = options;
+    const { users = [DEFAULT_USER], log = silentLogger, browserLogin } = options;
     this.#protocol = protocol;
     this.#log = log;
     this.pin = pinOf(identity.der);
     this.#tls = new TlsServer([{ tls: { cert: identity.certificate, key: identity.key }, clientCertificates: 'no' }]);
     const crypto = new NodeCrypto();
-    const host = { serverName: 'sallyport fake', certificate: identity.der, cookieTimeout: COOKIE_LIFE, headers: [] };
+    const host = {
+      ...{ serverName: 'sallyport fake', certificate: identity.der, cookieTimeout: COOKIE_LIFE, headers: [], portal: PORTAL },
+      ...(browserLogin !== undefined && { browserLogin }),
+    };
     this.#visitors = new FakeVisitors({ users, host, crypto, log, now: () => performance.now(), termsOf });
     this.#server = net.createServer({ noDelay: true }, (socket) => void this.#serve(socket));
     this.#device.start((packets) => this.#route(packets));
@@ -106,7 +122,17 @@ export class FakeGateway implements AsyncDisposable {
     await Promise.all([...this.#drivers.values()].map((driver) => driver.close({ kind: 'expired', message })));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends every session and the gateway with them. Safe to call again. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     await this.kick('The gateway stops.');
     this.#stop.abort();
     for (const socket of this.#sockets) socket.destroy();

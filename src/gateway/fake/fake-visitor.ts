@@ -26,7 +26,7 @@ export interface FakeQuestion {
 /** 256 bits. */
 const COOKIE_BYTES = 32;
 const MAX_TRIES = 3;
-/** A page that is looked at begins one, and may end none. */
+/** A page that is looked at begins one, and may end none. Of passes too. */
 const MAX_DIALOGUES = 1000;
 
 export interface FakeWorld {
@@ -47,6 +47,7 @@ export class FakeVisitors implements Visitor {
   readonly #world: FakeWorld;
   readonly #dialogues = new Map<string, FakeDialogue>();
   readonly #sessions = new Map<string, FakeSession>();
+  readonly #passes = new Map<string, { readonly user: string; readonly until: number }>();
   #count = 0;
 
   constructor(world: FakeWorld) {
@@ -69,8 +70,11 @@ export class FakeVisitors implements Visitor {
     return Date.now();
   }
 
-  async begin(_hints: LoginHints): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
-    const dialogue = new FakeDialogue(this.#newId(), this.#world.users, (user) => this.#admit(user));
+  async begin({ pass, wantsPass }: LoginHints): Promise<{ readonly dialogue: AuthDialogue; readonly step: AuthStep }> {
+    const holder = pass && this.#passes.get(pass.pass.reveal());
+    const admit = (user: string) => (wantsPass === true ? this.#givePass(user, holder?.until) : this.#admit(user));
+    const dialogue = new FakeDialogue(this.#newId(), this.#world.users, admit);
+    if (holder !== undefined && holder.user === pass?.username && holder.until > this.now()) return { dialogue, step: admit(holder.user) };
     this.#dialogues.set(dialogue.id, dialogue);
     for (const id of this.#dialogues.keys()) {
       if (this.#dialogues.size <= MAX_DIALOGUES) break;
@@ -87,9 +91,10 @@ export class FakeVisitors implements Visitor {
     return this.#sessions.get(cookie.reveal());
   }
 
-  /** Lets every cookie die. */
+  /** Lets every cookie die, and every pass. */
   endSessions(): void {
     this.#sessions.clear();
+    this.#passes.clear();
   }
 
   #admit(user: string): AuthStep {
@@ -97,6 +102,17 @@ export class FakeVisitors implements Visitor {
     const terms = this.#world.termsOf(this.#count++);
     this.#sessions.set(cookie, new FakeSession(user, terms, () => this.#sessions.delete(cookie)));
     return { type: 'admitted', user, cookie: new Secret(cookie) };
+  }
+
+  /** A pass that was got by a pass is good no longer than that one. */
+  #givePass(user: string, before: number | undefined): AuthStep {
+    const pass = this.#newId();
+    this.#passes.set(pass, { user, until: before ?? this.now() + this.host.cookieTimeout });
+    for (const old of this.#passes.keys()) {
+      if (this.#passes.size <= MAX_DIALOGUES) break;
+      this.#passes.delete(old); // the oldest
+    }
+    return { type: 'admitted', user, cookie: new Secret(pass), isPass: true };
   }
 
   #newId(): string {

@@ -1,6 +1,7 @@
 /** The ways in, TCP and UDP together: open, shut for a while, closed. What comes in by them goes to the workers. */
 import type { MovedAssociation } from '../../core/dtls/state.ts';
 import { SallyportError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
 import { type Endpoint, type IpAddress, parseIp, sameIp } from '../../core/wire/ip-address.ts';
 import { toHex } from '../../core/wire/text.ts';
 import { libc } from '../../node/ffi/libc.ts';
@@ -26,6 +27,7 @@ export interface DoorsOptions {
   readonly inherited?: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
   /** As `Strangers.answer`. */
   readonly greetStranger: (datagram: Uint8Array, remote: Endpoint) => Uint8Array | 'valid' | undefined;
+  readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -41,8 +43,8 @@ export class Doors {
   readonly #datagrams = new Map<Tunnel, DatagramTunnel>();
   /** Of clients who were told keys, the workers that have them. */
   readonly #expected = new Expectations<number>();
-  /** By what their clients say first. */
-  readonly #greetings = new Map<string, Tunnel>();
+  /** By what their clients say first: of several the one that was there first has the name. */
+  readonly #greetings = new Map<string, Tunnel[]>();
   readonly #queue: Knock[] = [];
   /** Who came before the gateway was ready, and waits for it; undefined: it has been open. */
   #early: Knock[] | undefined = [];
@@ -116,19 +118,28 @@ export class Doors {
     this.#udp?.close();
   }
 
-  /** Datagrams of this tunnel are let in from now on, if it has any. Of two whose clients call themselves the same the newer has the name. */
+  /**
+   * Datagrams of this tunnel are let in from now on, if it has any. Of two whose clients call themselves the same the newer has the name once the other is
+   * gone: a name is nothing that a client proves. Throws {@link MisuseError} for a datagram id that another one has.
+   */
   admit(tunnel: Tunnel): void {
-    const { datagramId: id, greetingId, connection } = tunnel;
-    if (greetingId !== undefined) this.#greetings.set(toHex(greetingId), tunnel);
-    if (id === undefined || connection.remote === undefined || connection.local === undefined) return;
-    const admitted = { tunnel: tunnel.id, id, local: connection.local.address, remote: connection.remote.address };
-    this.#datagrams.set(tunnel, admitted);
-    this.#udp?.admit(admitted);
+    const { greetingId } = tunnel;
+    this.#admitDatagrams(tunnel);
+    if (greetingId === undefined) return;
+    const name = toHex(greetingId);
+    const named = this.#greetings.get(name);
+    if (named === undefined) this.#greetings.set(name, [tunnel]);
+    else {
+      named.push(tunnel);
+      this.#options.log.log('warn', 'no datagrams for a client that has the name of another', { user: tunnel.session.user, id: tunnel.id });
+    }
   }
 
   dismiss(tunnel: Tunnel): void {
-    const greeting = toHex(tunnel.greetingId ?? new Uint8Array(0));
-    if (this.#greetings.get(greeting) === tunnel) this.#greetings.delete(greeting);
+    const name = toHex(tunnel.greetingId ?? new Uint8Array(0));
+    const named = this.#greetings.get(name)?.filter((other) => other !== tunnel) ?? [];
+    if (named.length > 0) this.#greetings.set(name, named);
+    else this.#greetings.delete(name);
     const admitted = this.#datagrams.get(tunnel);
     if (admitted === undefined) return;
     this.#datagrams.delete(tunnel);
@@ -155,7 +166,7 @@ export class Doors {
   greeted(worker: number, id: number, greetingId: Uint8Array, dtls: MovedAssociation): boolean {
     const { table, pool } = this.#options;
     const { remote } = table.connectionOf(worker, id);
-    const tunnel = this.#greetings.get(toHex(greetingId));
+    const [tunnel] = this.#greetings.get(toHex(greetingId)) ?? [];
     if (tunnel === undefined || remote === undefined || !mayComeFrom(tunnel, remote.address)) return false;
     this.#udp?.flowTo(remote, (flow) => pool().greeted(tunnel.connection.worker, tunnel.id, flow, dtls));
     return true;
@@ -164,6 +175,14 @@ export class Doors {
   /** A datagram that came to another client's socket. */
   strayed(datagram: Uint8Array, from: Endpoint): void {
     this.#udp?.arrived(datagram, from);
+  }
+
+  #admitDatagrams(tunnel: Tunnel): void {
+    const { datagramId: id, greetingId, connection } = tunnel;
+    if ((id ?? greetingId) === undefined || connection.remote === undefined || connection.local === undefined) return;
+    const admitted = { tunnel: tunnel.id, id, local: connection.local.address, remote: connection.remote.address };
+    this.#datagrams.set(tunnel, admitted);
+    this.#udp?.admit(admitted);
   }
 
   /** A client that comes by UDP alone is a connection like any other. */

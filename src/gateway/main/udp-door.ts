@@ -68,8 +68,8 @@ export interface Flow {
 /** A tunnel that datagrams can belong to. */
 export interface DatagramTunnel {
   readonly tunnel: number;
-  /** The id of its client's hellos; of ESP, of its SPIs. */
-  readonly id: Uint8Array;
+  /** The id of its client's hellos; of ESP, of its SPIs. Undefined: its flows come by associations of strangers, and follow a NAT. */
+  readonly id: Uint8Array | undefined;
   /** Of its TLS connection, or of its proxy's: clients use the same addresses for UDP. Where the door has one address of its own, they come to that. */
   readonly local: IpAddress;
   readonly remote: IpAddress;
@@ -107,9 +107,11 @@ export class UdpDoor {
 
   /** Datagrams of this tunnel are let in from now on. Throws {@link MisuseError} for an id that another one has. */
   admit(tunnel: DatagramTunnel): void {
-    const id = toHex(tunnel.id);
-    if (this.#byId.has(id)) throw new MisuseError(`tunnel ${tunnel.tunnel} has the datagram id of another one`);
-    this.#byId.set(id, tunnel);
+    const id = tunnel.id && toHex(tunnel.id);
+    if (id !== undefined) {
+      if (this.#byId.has(id)) throw new MisuseError(`tunnel ${tunnel.tunnel} has the datagram id of another one`);
+      this.#byId.set(id, tunnel);
+    }
     const remote = formatIp(tunnel.remote);
     const others = this.#byRemote.get(remote);
     if (others === undefined) this.#byRemote.set(remote, new Set([tunnel]));
@@ -123,7 +125,7 @@ export class UdpDoor {
 
   /** The tunnel is gone. */
   dismiss(tunnel: DatagramTunnel): void {
-    if (this.#byId.get(toHex(tunnel.id)) === tunnel) this.#byId.delete(toHex(tunnel.id));
+    if (tunnel.id !== undefined && this.#byId.get(toHex(tunnel.id)) === tunnel) this.#byId.delete(toHex(tunnel.id));
     this.#movedAt.delete(tunnel);
     const remote = formatIp(tunnel.remote);
     const others = this.#byRemote.get(remote);

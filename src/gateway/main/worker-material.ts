@@ -34,8 +34,18 @@ export async function readHostMaterial({ name, tls }: HostConfig): Promise<HostM
     ...(name !== undefined && { name }),
     ...(clientAuthority !== undefined && { clientAuthority: await readText(clientAuthority) }),
     ...(revocationList !== undefined && { revocationList: await readText(revocationList) }),
-    ...(ocspResponse !== undefined && { ocspResponse: await read(ocspResponse) }),
+    ...(ocspResponse !== undefined && (await ocspResponseIn(ocspResponse))),
   };
+}
+
+/** Observed: ocserv goes on without one that is not there yet. The look at the configuration's files has warned of it. */
+async function ocspResponseIn(file: string): Promise<{ readonly ocspResponse?: Uint8Array }> {
+  try {
+    return { ocspResponse: await read(file) };
+  } catch (error) {
+    if (error instanceof MisuseError) return {};
+    throw error;
+  }
 }
 
 /** As ocserv takes it: the first line of the file. */

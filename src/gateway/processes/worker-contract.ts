@@ -209,6 +209,8 @@ const hints = z.object({
   certificateChain: z.array(bytes(MAX_CERTIFICATE_BYTES)).max(MAX_CERTIFICATES).optional(),
   bearer: secret(MAX_TOKEN).optional(),
   boundKey: bytes(MAX_KEY).optional(),
+  wantsPass: z.boolean().optional(),
+  pass: z.object({ pass: secret(MAX_TOKEN), username: z.string().max(MAX_ANSWER) }).optional(),
 });
 const wishes = z.object({
   wantsIpv4: z.boolean(),

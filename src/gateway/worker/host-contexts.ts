@@ -1,7 +1,9 @@
 /**
  * The hosts' TLS as a worker has it: set up from {@link HostMaterial}, and anew when that changes. Connections that are there keep what they began with.
  */
+import type { InnerTlsServer } from '../../core/auth/inner-tls.ts';
 import { UnsupportedError } from '../../core/errors.ts';
+import { InnerTlsContexts } from '../../node/inner-tls-server.ts';
 import { OpenSslServer } from '../../node/openssl-server.ts';
 import type { HostSettings, TlsAcceptor, TlsIdentity } from '../../node/tls-acceptor.ts';
 import { TlsServer } from '../../node/tls-server.ts';
@@ -11,6 +13,7 @@ import { type HostMaterial, isSameMaterial } from './host-material.ts';
 export class HostContexts {
   #materials: readonly HostMaterial[];
   readonly #isPortable: boolean;
+  readonly #inner = new InnerTlsContexts();
   #server: TlsAcceptor;
   #issuers: ReadonlyMap<string, Uint8Array>;
 
@@ -36,6 +39,11 @@ export class HostContexts {
     this.#server = server;
     this.#issuers = issuers;
     return true;
+  }
+
+  /** TLS inside of a connection that has come to this host, and was shown this certificate (DER). */
+  innerTls(identity: TlsIdentity, certificate: Uint8Array): InnerTlsServer {
+    return this.#inner.serve(identity, certificate);
   }
 
   #serverOf(materials: readonly HostMaterial[]): TlsAcceptor {

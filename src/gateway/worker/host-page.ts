@@ -12,7 +12,7 @@ export interface PageFacts {
   readonly profile?: Uint8Array;
 }
 
-export function hostPage({ auth, login, policy, sessions, tls }: HostConfig, facts: PageFacts): HostPage {
+export function hostPage({ auth, login, policy, portal, sessions }: HostConfig, facts: PageFacts): HostPage {
   const { serverName, certificate, issuer, profile } = facts;
   const isRequired = (method: string) => auth.required.some((other) => other.method === method);
   const { preLoginBanner, headers, camouflage } = login;
@@ -20,7 +20,8 @@ export function hostPage({ auth, login, policy, sessions, tls }: HostConfig, fac
   return {
     ...{ serverName, certificate, headers, cookieTimeout: sessions.cookieTimeout },
     wantsHostReports: login.wantsHostReports,
-    needsCertificate: isRequired('certificate') && tls.clientCertificates !== 'no',
+    ...(portal !== undefined && { portal }),
+    needsCertificate: isRequired('certificate'),
     ...(issuer !== undefined && { issuer }),
     ...(preLoginBanner !== undefined && { preLoginBanner }),
     ...(policy.banner !== undefined && { banner: policy.banner }),

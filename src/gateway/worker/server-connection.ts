@@ -7,6 +7,7 @@
  *   open ── request, respond … ──┬─ run ─────► the tunnel's: this hears of the connection no more
  *                                └─ close, the client leaves, a limit ─► closed
  */
+import type { InnerTlsServer } from '../../core/auth/inner-tls.ts';
 import { SallyportError, UnsupportedError } from '../../core/errors.ts';
 import { HTTP_LIMIT_CODE, type HttpLimits } from '../../core/http/limits.ts';
 import { type HttpRequest, type HttpResponse, headerValue } from '../../core/http/message.ts';
@@ -56,12 +57,15 @@ export interface ServerConnectionOptions {
   readonly log: Logger;
   /** As `GatewayProtocol.startsTunnel`. Default: CONNECT alone does. */
   readonly startsTunnel?: TunnelStart | undefined;
+  /** As `GatewayConnection.innerTls`. Default: there is none. */
+  readonly innerTls?: () => InnerTlsServer;
   /** Takes the connection over. */
   readonly runs: (handOver: TunnelHandOver) => void;
 }
 
 export class ServerConnection implements GatewayConnection {
   readonly facts: ClientFacts;
+  readonly innerTls?: () => InnerTlsServer;
   readonly #connection: AcceptedStream;
   readonly #options: ServerConnectionOptions;
   readonly #parser: RequestParser;
@@ -76,6 +80,7 @@ export class ServerConnection implements GatewayConnection {
 
   constructor(connection: AcceptedStream, options: ServerConnectionOptions) {
     this.facts = options.facts;
+    if (options.innerTls !== undefined) this.innerTls = options.innerTls;
     this.#connection = connection;
     this.#options = options;
     this.#parser = new RequestParser(REQUEST_LIMITS, options.startsTunnel);
@@ -103,6 +108,10 @@ export class ServerConnection implements GatewayConnection {
     const isLast = headerValue(response.headers, 'connection')?.toLowerCase() === 'close';
     this.#connection.write(renderResponse(this.#isHead && !isLast ? { ...response, body: NO_BODY } : response));
     this.#limitQueue();
+  }
+
+  allowBody(bodyBytes: number): void {
+    this.#parser.allowBody(bodyBytes);
   }
 
   upgrade(response: HttpResponse): UpgradedStream {

@@ -267,6 +267,7 @@ export class Worker {
     let tunnel: Promise<void> | undefined;
     const connection = new ServerConnection(tls, {
       ...{ facts, log, loginTime: config.limits.loginTime, startsTunnel: this.#vendors.startsTunnel },
+      innerTls: () => this.#hosts.innerTls(identity, certificate),
       runs: ({ session, plan, early }: TunnelHandOver) => {
         const lease = (session as LeasedSession).lastLease; // the visitor below makes all sessions
         if (lease === undefined) return;

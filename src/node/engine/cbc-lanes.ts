@@ -7,14 +7,15 @@
  *
  *   buffer:   | block n of record 1 | block n of record 2 | …       encrypted with ECB, which is what CBC does with each
  *
- * The story of a record: its cipher lays it out and adds it → it waits for others of the same key and length → {@link CbcLanes.finish} encrypts them and
- * lets the cipher authenticate each. Nobody may send a record before.
+ * The story of a record: its cipher lays it out and adds it → it waits for others of the same key and length, if it is not shorter than those that wait
+ * already → {@link CbcLanes.finish} encrypts them and lets the cipher authenticate each. Nobody may send a record before.
  */
 import { type Arena, KeptAddress } from '../ffi/arena.ts';
 import type { PacketKernels } from './packet-kernels.ts';
 import { BLOCK_LENGTH } from './record-form.ts';
 
-export const MAX_LANES = 64;
+/** A burst's worth: every step of all lanes is a call, however many they are. */
+export const MAX_LANES = 128;
 
 /** Fewer records are encrypted one by one. Measured: AES-128 breaks even at 16, AES-256 at 10. */
 const MIN_LANES = 16;
@@ -27,7 +28,7 @@ export interface LaneOwner {
   encrypt(iv: number, length: number): boolean;
   /** It is encrypted: what stands behind it is to be written. */
   authenticate(iv: number, length: number): boolean;
-  /** It could not be sealed: nothing of it may leave. */
+  /** It could not be sealed: nothing of it may leave, and it is made what `isUnsealed` (record-form.ts) knows. */
   fail(iv: number, length: number): void;
 }
 
@@ -41,6 +42,7 @@ export class CbcLanes {
   #count = 0;
   /** Of each record, behind its IV. */
   #length = 0;
+  #hasFailed = false;
 
   constructor(arena: Arena, kernels: PacketKernels) {
     this.#arena = arena;
@@ -52,6 +54,11 @@ export class CbcLanes {
 
   /** Takes a record with random bytes in its IV's place. It is sealed after {@link finish}, or before. */
   add(owner: LaneOwner, iv: number, length: number): void {
+    if (this.#owner === owner && length < this.#length) {
+      // As the last packet of a large one is, with another one behind it: those that wait go on waiting for that.
+      this.#sealAlone(owner, iv, length);
+      return;
+    }
     if (this.#count === MAX_LANES || this.#owner !== owner || this.#length !== length) this.finish();
     this.#arena.view.setInt32(this.#list + this.#count * 4, iv, true);
     this.#owner = owner;
@@ -66,13 +73,26 @@ export class CbcLanes {
     const [count, length] = [this.#count, this.#length];
     this.#owner = undefined;
     this.#count = 0;
-    const isTogether = count >= MIN_LANES;
-    const isEncrypted = !isTogether || this.#encryptAll(owner, count, length);
+    if (count < MIN_LANES) {
+      for (let i = 0; i < count; i++) this.#sealAlone(owner, this.#start(i), length);
+      return;
+    }
+    const isEncrypted = this.#encryptAll(owner, count, length);
     for (let i = 0; i < count; i++) {
       const iv = this.#start(i);
-      const isSealed = isEncrypted && (isTogether || owner.encrypt(iv, length)) && owner.authenticate(iv, length);
-      if (!isSealed) owner.fail(iv, length);
+      if (!isEncrypted || !owner.authenticate(iv, length)) this.#fail(owner, iv, length);
     }
+  }
+
+  /** Whether one has failed since this was last asked. */
+  takeFailure(): boolean {
+    const hasFailed = this.#hasFailed;
+    this.#hasFailed = false;
+    return hasFailed;
+  }
+
+  #sealAlone(owner: LaneOwner, iv: number, length: number): void {
+    if (!owner.encrypt(iv, length) || !owner.authenticate(iv, length)) this.#fail(owner, iv, length);
   }
 
   #encryptAll(owner: LaneOwner, count: number, length: number): boolean {
@@ -88,6 +108,11 @@ export class CbcLanes {
       this.#kernels.laneStep(this.#list, count, offset, this.#buffer);
     }
     return true;
+  }
+
+  #fail(owner: LaneOwner, iv: number, length: number): void {
+    this.#hasFailed = true;
+    owner.fail(iv, length);
   }
 
   #start(index: number): number {

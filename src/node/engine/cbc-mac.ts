@@ -14,8 +14,8 @@ export interface CbcMac {
   blocks(iv: number, length: number): boolean;
   /** Encrypts whole blocks in place, each by itself. Only of a key that seals, by OpenSSL; else false. */
   encryptEach(address: number, length: number): boolean;
-  /** Writes the whole MAC of `length` bytes to `out`. False: OpenSSL refused. */
-  mac(start: number, length: number, out: number): boolean;
+  /** Writes the first `outLength` bytes, a multiple of four, of the MAC of `length` bytes to `out`. False: the keys are gone. */
+  mac(start: number, length: number, out: number, outLength: number): boolean;
   /** Wipes the keys. Safe to call twice. */
   close(): void;
 }
@@ -55,13 +55,13 @@ class NodeCbcMac implements CbcMac {
     return false;
   }
 
-  mac(start: number, length: number, out: number): boolean {
+  mac(start: number, length: number, out: number, outLength: number): boolean {
     if (this.#keys === undefined) return false;
     const { bytes } = this.#arena;
     createHmac(this.#hash, this.#keys.mac)
       .update(bytes.subarray(start, start + length))
       .digest()
-      .copy(bytes, out);
+      .copy(bytes, out, 0, outLength);
     return true;
   }
 

@@ -1,7 +1,7 @@
 /** Whether a traffic description is one that the engine can carry: it comes from another thread, and a wrong length would be memory of somebody else. */
 import { MisuseError } from '../../core/errors.ts';
 import type { AeadCipher, CbcCipher, RecordLayout, TrafficDescription } from '../../core/tunnel/traffic.ts';
-import { HASH_LENGTHS } from '../ffi/openssl-cbc-mac.ts';
+import { HASH_LENGTHS } from '../ffi/openssl-hmac.ts';
 import { MAX_INNER_SOURCES } from './carried-packets.ts';
 
 /** Limits of what a description may ask for. */

@@ -17,6 +17,7 @@ import { ERRNO } from '../ffi/errno.ts';
 import type { Libc } from '../ffi/libc.ts';
 import { MessageTable } from '../ffi/message-table.ts';
 import type { CbcLanes } from './cbc-lanes.ts';
+import { isUnsealed } from './record-form.ts';
 
 /** The most bytes of a burst; half of them are a large part of what a peer's socket holds by default (guide "data plane", section 5). */
 const MAX_BURST_BYTES = 128 * 1024;
@@ -43,7 +44,7 @@ export interface BurstSocket {
   /** Sends one datagram and counts it. False if it did not leave. */
   send(start: number, length: number, isFromMain: boolean): boolean;
   sent(datagrams: number, bytes: number): void;
-  /** They did not fit into the socket's buffer. */
+  /** They did not fit into the socket's buffer, or could not be sealed. */
   dropped(datagrams: number): void;
   /** A call told what became of an earlier datagram. */
   heard(errno: number): void;
@@ -56,7 +57,7 @@ export class DatagramBurst {
   next: number;
   readonly #libc: Libc;
   readonly #arena: Arena;
-  readonly #lanes: Pick<CbcLanes, 'finish'> | undefined;
+  readonly #lanes: Pick<CbcLanes, 'finish' | 'takeFailure'> | undefined;
   readonly #start: number;
   readonly #table: MessageTable;
   /** All records, as they were made: where, how long, and the next one of the same socket. */
@@ -81,7 +82,7 @@ export class DatagramBurst {
    * @param maxRecord room behind the budget for a record of any length, which may still begin within it
    * @param lanes what may still have records of the burst to seal
    */
-  constructor(libc: Libc, arena: Arena, maxRecord: number, lanes?: Pick<CbcLanes, 'finish'>) {
+  constructor(libc: Libc, arena: Arena, maxRecord: number, lanes?: Pick<CbcLanes, 'finish' | 'takeFailure'>) {
     this.#libc = libc;
     this.#lanes = lanes;
     this.#arena = arena;
@@ -121,12 +122,14 @@ export class DatagramBurst {
   /** Sends what there is, to all sockets. */
   flush(): void {
     this.#lanes?.finish();
+    const hasUnsealed = this.#lanes?.takeFailure() === true;
     for (let i = 0; i < this.#socketCount; i++) {
       const socket = this.#sockets[i];
       if (socket === undefined) continue;
       this.#sockets[i] = undefined; // it may be closed before the next burst
       socket.lastInBurst = NO_RECORD;
       this.#gather(this.#firstOfSocket[i] ?? NO_RECORD);
+      if (hasUnsealed) this.#dropUnsealed(socket);
       if (this.#records === 1 || !socket.sendsBursts) this.#sendEach(socket, 0, this.#records);
       else this.#sendMessages(socket);
     }
@@ -143,6 +146,19 @@ export class DatagramBurst {
       this.#recordLength[count] = this.#lengthOf[index] ?? 0;
       count++;
     }
+    this.#records = count;
+  }
+
+  #dropUnsealed(socket: BurstSocket): void {
+    let count = 0;
+    for (let i = 0; i < this.#records; i++) {
+      const place = this.#recordAt[i] ?? 0;
+      if (isUnsealed(this.#arena.view, place)) continue;
+      this.#recordAt[count] = place;
+      this.#recordLength[count] = this.#recordLength[i] ?? 0;
+      count++;
+    }
+    if (count < this.#records) socket.dropped(this.#records - count);
     this.#records = count;
   }
 

@@ -92,7 +92,7 @@ export class DatagramSocket implements BurstSocket {
     this.#counters[PATH.sentAt] = this.#context.now;
   }
 
-  /** So many did not fit into the socket's buffer. */
+  /** So many did not fit into the socket's buffer, or could not be sealed. */
   dropped(datagrams: number): void {
     count(this.#counters, PATH.sendDropped, datagrams);
   }

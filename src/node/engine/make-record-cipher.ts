@@ -29,5 +29,5 @@ export function makeRecordCipher(
   const together = openssl !== undefined && direction === 'seal' ? lanes : undefined;
   return layout.kind === 'esp'
     ? new EspCipher(arena, cbcMac, room, layout.mac, together)
-    : new DtlsCbcCipher(arena, cbcMac, room, layout.mac);
+    : new DtlsCbcCipher(arena, cbcMac, room, layout.mac, together);
 }

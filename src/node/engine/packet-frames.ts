@@ -8,6 +8,7 @@
  */
 import type { DataMark, FrameHeader, LengthField, PacketException, PacketFraming } from '../../core/tunnel/traffic.ts';
 import { checkFraming } from './check-framing.ts';
+import { CutParts } from './cut-parts.ts';
 
 /** What {@link PacketFrames.measure} answers instead of a length. */
 export const NOT_A_FRAME = { cutShort: 0, garbage: -1 } as const;
@@ -60,9 +61,15 @@ export class PacketFrames {
   readonly #markOffset: number;
   readonly #marks: readonly Mark[];
   readonly #exceptions: readonly Exception[];
+  readonly #cut: CutParts;
+  /** The frame that was measured last does not hold whole parts alone: all of it is the machine's. */
+  isCut = false;
 
-  /** @throws MisuseError if the description is not one that this engine can carry */
-  constructor(framing: PacketFraming, repeatedFrom: number = framing.frame.bytes.length) {
+  /**
+   * @param previous what it takes the place of, in the middle of a stream
+   * @throws MisuseError if the description is not one that this engine can carry
+   */
+  constructor(framing: PacketFraming, repeatedFrom: number = framing.frame.bytes.length, previous?: PacketFrames) {
     checkFraming(framing);
     const { frame, sent, isData, exceptions = [] } = framing;
     this.#frame = Uint8Array.from(frame.bytes);
@@ -80,6 +87,7 @@ export class PacketFrames {
     this.#markOffset = isData.offset;
     this.#marks = isData.values.map(markOf);
     this.#exceptions = exceptions.map(exceptionOf);
+    this.#cut = previous === undefined ? new CutParts(repeatedFrom, frame.bytes.length) : previous.#cut;
   }
 
   /** Puts in front of a packet what belongs there. False: it is not the engine's to send. */
@@ -98,14 +106,14 @@ export class PacketFrames {
 
   /** Length of the whole frame that starts at `at`, if all of it is there and at most `most` follow its header; else one of {@link NOT_A_FRAME}. */
   measure(bytes: Uint8Array, at: number, available: number, most: number): number {
+    if (this.#partLengths.length > 0) return this.#measureParts(bytes, at, available, most);
     const known = Math.min(available, this.frameLength);
     if (!this.#isHeader(bytes, at, 0, known)) return NOT_A_FRAME.garbage;
     if (known < this.frameLength) return NOT_A_FRAME.cutShort;
     const following = readLengths(bytes, at, this.#lengths);
-    if (following < 0 || following > most) return NOT_A_FRAME.garbage;
+    if (following === NO_LENGTH || following > most) return NOT_A_FRAME.garbage;
     const whole = this.frameLength + following;
-    if (available < whole) return NOT_A_FRAME.cutShort;
-    return this.#partLengths.length > 0 && !this.#isFilled(bytes, at, at + whole) ? NOT_A_FRAME.garbage : whole;
+    return available < whole ? NOT_A_FRAME.cutShort : whole;
   }
 
   /**
@@ -142,6 +150,29 @@ export class PacketFrames {
     return false;
   }
 
+  /** The same where it says how long it is in front of the first part, of which there may be less than a header. */
+  #measureParts(bytes: Uint8Array, at: number, available: number, most: number): number {
+    const { frameLength, repeatedFrom } = this;
+    const known = Math.min(available, repeatedFrom);
+    if (!this.#isHeader(bytes, at, 0, known)) return NOT_A_FRAME.garbage;
+    if (known < repeatedFrom) return NOT_A_FRAME.cutShort;
+    const following = readLengths(bytes, at, this.#lengths, repeatedFrom + 1 - frameLength);
+    if (following === NO_LENGTH || following > most) return NOT_A_FRAME.garbage;
+    const whole = frameLength + following;
+    const isNew = !this.#cut.isOpen;
+    if (isNew && !this.#isHeader(bytes, at, repeatedFrom, Math.min(available, whole, frameLength))) return NOT_A_FRAME.garbage;
+    if (available < whole) return NOT_A_FRAME.cutShort;
+    this.isCut = !isNew || !this.#isFilled(bytes, at, at + whole);
+    if (!this.isCut) return whole;
+    return this.#cut.follow(bytes, at + repeatedFrom, at + whole, this.#partLength) ? whole : NOT_A_FRAME.garbage;
+  }
+
+  /** For {@link CutParts.follow}. */
+  readonly #partLength = (header: Uint8Array, known: number): number => {
+    if (!this.#isHeader(header, 0, this.repeatedFrom, known)) return NO_LENGTH;
+    return known < this.frameLength ? 0 : readLengths(header, 0, this.#partLengths);
+  };
+
   /** The bytes from `from` to `to` of a frame header that begins at `at`, or would, are those of one. */
   #isHeader(bytes: Uint8Array, at: number, from: number, to: number): boolean {
     for (let i = from; i < to; i++) if (this.#isFixed[i] === 1 && bytes[at + i] !== this.#frame[i]) return false;
@@ -155,7 +186,7 @@ export class PacketFrames {
       const header = partEnd - this.repeatedFrom;
       if (header + this.frameLength > end || !this.#isHeader(bytes, header, this.repeatedFrom, this.frameLength)) return false;
       const following = readLengths(bytes, header, this.#partLengths);
-      if (following < 0) return false;
+      if (following === NO_LENGTH) return false;
       partEnd = header + this.frameLength + following;
     }
     return partEnd === end;
@@ -200,13 +231,16 @@ function writeLength(bytes: Uint8Array, at: number, { width, add, first, step }:
   for (let i = 0, left = following + add; i < width; i++, left >>>= 8) bytes[at + first + i * step] = left;
 }
 
-/** What all of them say that follows; negative if they differ, or it cannot be. */
-function readLengths(bytes: Uint8Array, at: number, fields: readonly Length[]): number {
-  let following = -1;
+/** What {@link readLengths} says where they differ, or it cannot be. Negative, as no length of what is whole. */
+const NO_LENGTH = Number.NEGATIVE_INFINITY;
+
+/** What all of them say that follows. @param least negative where a frame may be over before its header would be */
+function readLengths(bytes: Uint8Array, at: number, fields: readonly Length[], least = 0): number {
+  let following = NO_LENGTH;
   for (const { width, add, first, step } of fields) {
     let length = -add;
     for (let i = 0, unit = 1; i < width; i++, unit *= 256) length += (bytes[at + first + i * step] ?? 0) * unit;
-    if (length < 0 || (following >= 0 && following !== length)) return -1;
+    if (length < least || (following !== NO_LENGTH && following !== length)) return NO_LENGTH;
     following = length;
   }
   return following;

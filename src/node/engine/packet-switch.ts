@@ -224,7 +224,8 @@ export class PacketSwitch {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    this.#moderation.moved(out, back, start === undefined || this.#context.slots.leavesSome ? 0 : performance.now() - start);
+    const took = start === undefined || this.#context.slots.leavesSome ? 0 : performance.now() - start;
+    this.#moderation.moved(out, back, took, this.#device?.wakesMain === true);
     this.#wasBusy = out + back > 1;
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;

@@ -37,6 +37,11 @@ export const MAX_PAYLOAD_OFFSET: number = RECORD_HEADER_LENGTH + BLOCK_LENGTH;
 /** The most that stands behind it: DTLS's longest MAC, and a block of padding. */
 export const MAX_TRAILER_LENGTH: number = MAC_LENGTHS.sha256 + BLOCK_LENGTH;
 
+/** Whether this is what a cipher that lets records wait leaves of one that it could not seal: zeros. None begins so (RFC 4303 §2.1 of SPIs). */
+export function isUnsealed(view: DataView, record: number): boolean {
+  return view.getUint32(record) === 0;
+}
+
 export interface RecordForm {
   /** Where the plaintext lies in a record. */
   readonly payloadOffset: number;

@@ -27,13 +27,16 @@ export class StreamFrames {
   readonly #ends: Int32Array;
   #found = 0;
 
-  /** @throws MisuseError if the description is not one that this engine can carry */
-  constructor(description: StreamTraffic) {
+  /**
+   * @param previous the description that this one replaces, in the middle of a stream
+   * @throws MisuseError if the description is not one that this engine can carry
+   */
+  constructor(description: StreamTraffic, previous?: StreamFrames) {
     checkDescription(description);
     const { framing } = description;
     this.tunnelMtu = description.tunnelMtu;
     this.sources = sourceFilterOf(description.innerSources);
-    this.#frames = new PacketFrames(framing, framing.repeatedFrom);
+    this.#frames = new PacketFrames(framing, framing.repeatedFrom, previous === undefined ? undefined : previous.#frames);
     this.#holdsSeveral = framing.holdsSeveral === true;
     this.headerLength = this.#frames.sentLength;
     this.#maxPayload = description.maxPayload;
@@ -60,6 +63,7 @@ export class StreamFrames {
     const frames = this.#frames;
     const end = at + length;
     this.#found = 0;
+    if (frames.isCut) return 0;
     for (let header = at, partEnd = at; partEnd < end; header = partEnd - frames.repeatedFrom) {
       partEnd = frames.partEnd(bytes, header, end);
       const offset = frames.packetOffset(bytes, header, partEnd);

@@ -17,7 +17,7 @@ import { FIRST_SLOTS } from './datagram-slots.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
 import { NO_PACKET } from './packet-frames.ts';
-import { APPLICATION_DATA } from './record-form.ts';
+import { APPLICATION_DATA, isUnsealed } from './record-form.ts';
 import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
@@ -205,7 +205,8 @@ export class WorkerPath implements WorkerEnd {
     }
     // Behind those that it was sealed after; it lies where their room ends, which a flush leaves as it is.
     this.flush();
-    this.#socket.send(record, recordLength, true);
+    if (isUnsealed(arena.view, record)) this.#notSealed();
+    else this.#socket.send(record, recordLength, true);
   }
 
   /** Takes what has arrived, and says how many datagrams. @param device where data goes; undefined: to main */

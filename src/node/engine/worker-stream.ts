@@ -154,7 +154,7 @@ export class WorkerStream implements WorkerEnd {
     if (description !== undefined && description.record.kind !== 'tls-stream') throw new MisuseError('a TLS connection carries frames');
     const traffic = description as StreamTraffic | undefined;
     const wasCarried = this.#frames !== undefined;
-    this.#frames = traffic === undefined ? undefined : new StreamFrames(traffic);
+    this.#frames = traffic === undefined ? undefined : new StreamFrames(traffic, this.#frames);
     if (traffic !== undefined && !wasCarried) {
       this.#partial = Uint8Array.from(traffic.received);
       this.#returnWait = new ReturnWait(this.#context.memory);

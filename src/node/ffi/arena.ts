@@ -15,6 +15,9 @@ const PAGE = 65_536;
 /** What every allocation is aligned to: enough for any C type, and for SIMD loads. */
 const ALIGNMENT = 16;
 
+/** So many bytes behind the last allocation are nobody's, for who writes a little beyond a piece of memory and puts back what stood there. */
+export const BEYOND = 128;
+
 export class Arena {
   /** All of the arena. Offsets into it are what the rest of the code passes around. */
   readonly bytes: Buffer;
@@ -25,7 +28,7 @@ export class Arena {
 
   /** @param size in bytes, rounded up to whole pages of 64 KiB */
   constructor(size: number) {
-    const pages = Math.ceil(size / PAGE);
+    const pages = Math.ceil((size + BEYOND) / PAGE);
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const { buffer } = this.#memory;
     this.bytes = Buffer.from(buffer);
@@ -38,8 +41,8 @@ export class Arena {
   allocate(length: number): number {
     const offset = this.#used;
     const end = offset + Math.ceil(length / ALIGNMENT) * ALIGNMENT;
-    if (end > this.bytes.length)
-      throw new MisuseError(`arena: ${length} bytes do not fit in the ${this.bytes.length - offset} that are left`);
+    const room = this.bytes.length - BEYOND;
+    if (end > room) throw new MisuseError(`arena: ${length} bytes do not fit in the ${room - offset} that are left`);
     this.#used = end;
     return offset;
   }

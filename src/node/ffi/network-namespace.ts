@@ -4,11 +4,9 @@
  * Read first: setns(2), ip-netns(8). The namespace is this thread's, so nothing else may run in between: the call is synchronous.
  */
 import { SallyportError } from '../../core/errors.ts';
+import { networkNamespaceFile, noNetworkNamespace } from '../network-namespace-file.ts';
 import { ERRNO, systemError } from './errno.ts';
 import { LINUX, libc } from './libc.ts';
-
-/** Where ip-netns keeps them by name. */
-const FOLDER = '/run/netns';
 
 const PURPOSE = 'A network namespace';
 
@@ -26,7 +24,7 @@ export function inNetworkNamespace<T>(name: string, make: () => T): T {
   }
   const home = open('/proc/thread-self/ns/net', 'There is no /proc to find this network namespace in.');
   try {
-    const there = open(`${FOLDER}/${name}`, `There is no network namespace "${name}": "ip netns add ${name}" makes one.`);
+    const there = open(networkNamespaceFile(name), noNetworkNamespace(name));
     try {
       if (c.setns(there, LINUX.CLONE_NEWNET) < 0) throw systemError(`entering the network namespace ${name}`, c.errno());
     } finally {

@@ -1,16 +1,16 @@
 /**
  * AES-CBC and HMAC by the OpenSSL inside the Node executable, on contexts that are kept: a new IV and a new message cost no new keys.
  *
- * CBC by EVP_Cipher, which takes whole blocks and keeps nothing back; HMAC by EVP_MAC (OpenSSL 3).
+ * CBC by EVP_Cipher, which takes whole blocks and keeps nothing back; HMAC by {@link OpenSslHmac}.
  *
  * A context goes on where it was with each call, and so no IV is ever set, which would be another call: what stands in an IV's place is a block like the
  * others. Sealing, the random bytes there become an IV that is as random, as a block cipher maps all blocks to all blocks. Opening, that block becomes
  * nonsense, and the next one what it should, as it needs nothing but the block before it.
  */
 import type { CbcCipher, EspMac } from '../../core/tunnel/traffic.ts';
-import { KeptAddress, type KeptAddresses } from './arena.ts';
+import type { KeptAddresses } from './arena.ts';
 import type { OpenSsl } from './openssl.ts';
-import type { CbcMacCalls } from './openssl-cbc-calls.ts';
+import { OpenSslHmac } from './openssl-hmac.ts';
 
 export interface CbcMacKeys {
   readonly cipher: CbcCipher;
@@ -18,9 +18,6 @@ export interface CbcMacKeys {
   readonly hash: EspMac;
   readonly mac: Uint8Array;
 }
-
-/** Of a whole MAC, and of its key, in bytes. */
-export const HASH_LENGTHS: Readonly<Record<EspMac, number>> = { md5: 16, sha1: 20, sha256: 32 };
 
 /** Room for a key on its way to OpenSSL. */
 const KEY_ROOM = 32;
@@ -30,29 +27,22 @@ const BLOCK_LENGTH = 16;
 
 export class OpenSslCbcMac {
   readonly #openssl: OpenSsl;
-  readonly #calls: CbcMacCalls;
-  readonly #macLength: number;
   readonly #addresses: KeptAddresses;
-  readonly #outAddress: KeptAddress;
-  /** Addresses of an EVP_CIPHER_CTX, an EVP_MAC_CTX and another EVP_CIPHER_CTX; 0 after {@link close}. */
+  readonly #hmac: OpenSslHmac;
+  /** Address of an EVP_CIPHER_CTX; 0 after {@link close}. */
   #cipher = 0;
-  #mac = 0;
-  /** The same key for single blocks, where it seals. */
+  /** The same for single blocks, where it seals. */
   #ecb = 0;
 
   constructor(openssl: OpenSsl, direction: 'seal' | 'open', { cipher, key, hash, mac }: CbcMacKeys) {
     const { arena, keyRoom } = openssl;
     const calls = openssl.cbcMac;
     this.#openssl = openssl;
-    this.#calls = calls;
-    this.#macLength = HASH_LENGTHS[hash];
     this.#addresses = openssl.bodyAddresses;
-    this.#outAddress = new KeptAddress(arena);
+    this.#hmac = new OpenSslHmac(calls.hmac, hash, mac, openssl.bodyAddresses);
     this.#cipher = openssl.newContext();
-    this.#mac = calls.hmac === 0 ? 0 : calls.newMac(calls.hmac); // OpenSSL would use the address 0
     try {
       must('context', this.#cipher);
-      must('HMAC context', this.#mac);
       arena.bytes.set(key, keyRoom);
       must('key', openssl.init(this.#cipher, calls.cbc[cipher](), 0, arena.address(keyRoom), 0, direction === 'seal' ? 1 : 0));
       if (direction === 'seal') {
@@ -64,8 +54,6 @@ export class OpenSslCbcMac {
       arena.bytes.fill(0, keyRoom, keyRoom + KEY_ROOM);
       must('IV', openssl.init(this.#cipher, 0, 0, 0, arena.address(keyRoom), -1)); // any; -1: the direction stays
       must('padding', calls.setPadding(this.#cipher, 0));
-      arena.bytes.set(mac, keyRoom);
-      must('MAC key', calls.macInit(this.#mac, arena.address(keyRoom), mac.length, calls.hashParams(hash)));
     } catch (error) {
       openssl.clearErrors(); // else the next read of any TLS connection would be taken to have failed
       this.close();
@@ -85,15 +73,10 @@ export class OpenSslCbcMac {
     return this.#ecb !== 0 && this.#encrypts(this.#ecb, address, length);
   }
 
-  mac(start: number, length: number, out: number): boolean {
-    if (this.#mac === 0) return false;
-    const calls = this.#calls;
-    const isDone =
-      calls.macInit(this.#mac, 0, 0, 0) > 0 && // the same key again
-      calls.macUpdate(this.#mac, this.#addresses.of(start), length) > 0 &&
-      calls.macFinal(this.#mac, this.#outAddress.of(out), 0, this.#macLength) > 0;
-    if (!isDone) this.#openssl.clearErrors();
-    return isDone;
+  mac(start: number, length: number, out: number, outLength: number): boolean {
+    if (this.#cipher === 0) return false;
+    this.#hmac.mac(start, length, out, outLength);
+    return true;
   }
 
   /** In place; or decrypts, where it opens. */
@@ -107,10 +90,9 @@ export class OpenSslCbcMac {
   close(): void {
     if (this.#cipher !== 0) this.#openssl.freeContext(this.#cipher);
     if (this.#ecb !== 0) this.#openssl.freeContext(this.#ecb);
-    if (this.#mac !== 0) this.#calls.freeMac(this.#mac);
+    this.#hmac.close();
     this.#cipher = 0;
     this.#ecb = 0;
-    this.#mac = 0;
   }
 }
 

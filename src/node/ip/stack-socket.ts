@@ -5,7 +5,7 @@
  * all of it, which is when its send buffer has had room.
  */
 import { Duplex, type DuplexOptions } from 'node:stream';
-import { CancelledError, NetworkError } from '../../core/errors.ts';
+import { CancelledError, MisuseError, NetworkError } from '../../core/errors.ts';
 import type { TcpConnection } from '../../core/ip/tcp/connection.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, formatIp, type IpAddress } from '../../core/wire/ip-address.ts';
@@ -21,6 +21,9 @@ export type SocketBehaviour = Pick<ConnectionOptions, 'allowHalfOpen' | 'noDelay
 
 /** RFC 9293 §3.8.4: not less, unless somebody says so. */
 const DEFAULT_KEEP_ALIVE_DELAY: Millis = 7_200_000;
+
+/** More than a socket of the system reads at once, so that what comes from one and is taken at once does not stop it each time. Bytes. */
+const WRITE_AHEAD = 128 * 1024;
 
 interface PendingWrite {
   readonly chunks: readonly Uint8Array[];
@@ -66,7 +69,7 @@ export class StackSocket extends Duplex implements IpSocket {
 
   private constructor(device: StackDevice, behaviour: SocketBehaviour) {
     const { allowHalfOpen = false, noDelay = false, keepAlive = false, keepAliveInitialDelay = DEFAULT_KEEP_ALIVE_DELAY } = behaviour;
-    const options: DuplexOptions = { allowHalfOpen, decodeStrings: true, emitClose: true };
+    const options: DuplexOptions = { allowHalfOpen, decodeStrings: true, emitClose: true, writableHighWaterMark: WRITE_AHEAD };
     super(options);
     this.#device = device;
     this.#noDelay = noDelay;
@@ -195,6 +198,7 @@ export class StackSocket extends Duplex implements IpSocket {
   async #connect(options: ConnectionOptions, resolve: Resolve): Promise<void> {
     const { host, port, family = 0 } = options;
     try {
+      if (typeof host !== 'string') throw new MisuseError('A connection wants a host: { host, port }.');
       const addresses = await resolve(host, family, this.#cancel.signal);
       await this.#tryEach(addresses, port, options);
     } catch (error) {

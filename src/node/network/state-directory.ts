@@ -2,10 +2,13 @@
  * The folder of the journals: a place that others cannot write to, as what is in it is executed by a recovery, often as root.
  * It goes with the machine's boot, as most of what it describes does; a resolv.conf that stays behind says itself what to put back.
  */
-import { lstat, mkdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { SallyportError } from '../../core/errors.ts';
+import { makeFolder } from '../make-folder.ts';
+
+const STATE_DIRECTORY = 'ERR_STATE_DIRECTORY';
 
 /** Where the journals of this user are: /run/sallyport for root, the user's runtime folder, or one of their own in the temporary folder. */
 export function stateDirectory(environment: NodeJS.ProcessEnv = process.env, uid: number = process.geteuid?.() ?? 0): string {
@@ -14,9 +17,9 @@ export function stateDirectory(environment: NodeJS.ProcessEnv = process.env, uid
   return runtime !== undefined && path.isAbsolute(runtime) ? path.join(runtime, 'sallyport') : path.join(tmpdir(), `sallyport-${uid}`);
 }
 
-/** Makes the folder if it is not there. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it is not ours alone. */
+/** Makes the folder if it is not there. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it cannot be made, or is not ours alone. */
 export async function prepareStateDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeFolder(directory, { mode: 0o700, code: STATE_DIRECTORY });
   await checkStateDirectory(directory);
 }
 
@@ -29,9 +32,6 @@ export async function checkStateDirectory(directory: string): Promise<boolean> {
   if (found === undefined) return false;
   const isOurs = found.isDirectory() && found.uid === (process.geteuid?.() ?? found.uid) && (found.mode & 0o022) === 0;
   if (!isOurs)
-    throw new SallyportError(
-      'ERR_STATE_DIRECTORY',
-      `${directory} is not a folder that only its owner, this user, can write to. Remove it.`,
-    );
+    throw new SallyportError(STATE_DIRECTORY, `${directory} is not a folder that only its owner, this user, can write to. Remove it.`);
   return true;
 }

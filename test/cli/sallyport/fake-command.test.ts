@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseFakeUser } from '../../../src/cli/sallyport/fake-command.ts';
+import { EXIT } from '../../../src/cli/sallyport/exit-codes.ts';
+import { parseFakeUser, runFake } from '../../../src/cli/sallyport/fake-command.ts';
 import { MisuseError } from '../../../src/core/errors.ts';
 
 describe('a user of the fake gateway', () => {
@@ -15,5 +16,11 @@ describe('a user of the fake gateway', () => {
       ],
     });
     for (const bad of ['', 'alice', ':secret']) assert.throws(() => parseFakeUser(bad), MisuseError);
+  });
+
+  it('is explained where it cannot be understood, and nothing starts', async (t) => {
+    const written = t.mock.method(process.stderr, 'write', () => true);
+    assert.equal(await runFake('anyconnect', { user: ['alice'] }), EXIT.usage);
+    assert.match(String(written.mock.calls[0]?.arguments[0]), /^A user is written NAME:PASSWORD.*\n$/);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { bytesText, clockText, durationText, listText, transportText } from '../../../src/cli/sallyport/human-text.ts';
+import { bytesText, clockText, dateText, durationText, listText, transportText } from '../../../src/cli/sallyport/human-text.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -40,6 +40,10 @@ describe('numbers for people', () => {
       [52 * HOUR, '2 days 4 h'],
     ] as const)
       assert.equal(durationText(duration), text);
+  });
+
+  it('say dates so that day and month cannot be taken for each other, whatever the language', () => {
+    assert.equal(dateText(new Date(2026, 11, 7, 9, 5)), '2026-12-07 09:05');
   });
 
   it('count up without jumping', () => {

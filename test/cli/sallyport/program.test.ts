@@ -156,6 +156,7 @@ describe('the command line of sallyport', () => {
       [['connect', 'a', '--protocol', 'nullppp'], /Allowed choices are auto, anyconnect, fortinet/],
       [['connect', 'a', '--gruop', 'x'], /^Unknown option '--gruop'\n\(Did you mean --group\?\)/],
       [['conect', 'a'], /^Unknown command 'conect'\n\(Did you mean connect\?\)/],
+      [['help', 'conect'], /^Unknown command 'conect'\n\(Did you mean connect\?\)/],
       [['vpn.example.com'], /To connect: sallyport connect vpn\.example\.com/],
     ] as const) {
       const { invocation, err, out } = say(...args);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { EXIT } from '../../../src/cli/sallyport/exit-codes.ts';
 import type { Explanation } from '../../../src/cli/sallyport/explanation.ts';
+import { dateText } from '../../../src/cli/sallyport/human-text.ts';
 import { TextReporter, type TextReporterOptions } from '../../../src/cli/sallyport/text-reporter.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { cidr, tunnel } from '../../node/network/samples.ts';
@@ -58,7 +59,7 @@ describe('the reports for people', () => {
         '  Through it      all of IPv6, 10.0.0.0/8',
         '  Not through it  10.1.0.0/16',
         '  DNS             10.99.0.1 with corp.example',
-        `  Until           ${expiresAt.toLocaleString()}`,
+        `  Until           ${dateText(expiresAt)}`,
       ],
     );
   });
@@ -67,6 +68,9 @@ describe('the reports for people', () => {
     const everything = said(scene(false), (reporter) => reporter.connected(status(), tunnel({ splitDns: ['a.example', 'b.example'] })));
     assert.equal(everything[2], '  Through it      everything');
     assert.equal(everything[3], '  DNS             10.99.0.1 for a.example and b.example');
+    // F5 sends the default route as its halves.
+    const halves = tunnel({ include: [cidr('10.0.0.0/8'), cidr('::/1'), cidr('8000::/1')] });
+    assert.equal(said(scene(false), (reporter) => reporter.connected(status(), halves))[2], '  Through it      all of IPv6, 10.0.0.0/8');
     const include = Array.from({ length: 9 }, (_, i) => cidr(`10.${i}.0.0/16`));
     const many = said(scene(false), (reporter) => reporter.connected(status(), tunnel({ only: 4, include, dns: [] })));
     assert.match(many[2] ?? '', /10\.5\.0\.0\/16 and 3 more$/);

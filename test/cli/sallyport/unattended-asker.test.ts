@@ -50,6 +50,10 @@ describe('a log-in that nobody attends', () => {
     assert.match(await complaint(form([PASSWORD])), /"Password".* --password-stdin\./);
     assert.match(await complaint(form([OTP])), /"Code".* --token\./);
     assert.match(await complaint(form([GROUP])), /--group: "Staff", "Guests"\./);
+    assert.match(
+      await complaint(form([{ kind: 'text', name: 'method', label: 'authgroup:', isGroup: true }])),
+      /"authgroup".* --group; it may be empty\./,
+    );
     assert.match(await complaint(form([COLOUR])), /"main:colour=VALUE".* --answers\./);
   });
 

@@ -95,6 +95,30 @@ for (const engines of [
       ]);
       assert.equal(pair.opens, 1);
     });
+
+    for (const which of ['client', 'gateway'] as const) {
+      it(`takes what comes under the keys before for ten seconds, and no longer: the ${which}`, () => {
+        const pair = new Pair({ engines });
+        pair.clock.advance(100);
+        const { clientSide, gatewaySide, clock, crypto, keys } = pair;
+        const [end, other] = which === 'client' ? [pair.client, pair.gateway] : [pair.gateway, pair.client];
+        const again = (old: EspKeyPair['inbound']) => ({ inbound: { ...newKeys(crypto), spi: nextSpi(old.spi) } });
+        end.turn((machine, out) => {
+          if (which === 'client') clientSide.rekey(again(keys.inbound), clock.now);
+          else gatewaySide.rekey(again(keys.outbound), clock.now);
+          machine.handleTimeout(clock.now, out);
+        });
+        for (const [pause, delivered] of [
+          [9_900, 1],
+          [200, 1],
+        ] as const) {
+          clock.advance(pause);
+          other.send(numberedPacket(1));
+          clock.advance(50);
+          assert.equal(end.delivered.length, delivered, `after ${clock.now} ms`);
+        }
+      });
+    }
   });
 }
 

@@ -106,6 +106,18 @@ describe('the request parser', () => {
     assert.throws(() => given('POST\r\n').next(), { code: 'ERR_PEER_MISBEHAVED' });
   });
 
+  it('takes larger bodies from when it is allowed to, and no sooner', () => {
+    const parser = new RequestParser({ bodyBytes: 4 });
+    const request = (length: number) => utf8(`POST / HTTP/1.1\r\nContent-Length: ${length}\r\n\r\n${'x'.repeat(length)}`);
+    parser.push(request(4));
+    parser.push(request(8));
+    assert.equal(parser.next()?.message.body.length, 4);
+    parser.allowBody(8);
+    assert.equal(parser.next()?.message.body.length, 8);
+    parser.push(utf8('POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n'));
+    assert.throws(() => parser.next(), { code: 'ERR_HTTP_LIMIT' });
+  });
+
   it('ends quietly between requests and with an error inside one', () => {
     assert.equal(given('').finish(), undefined);
     assert.equal(given('GET / HTTP/1.1\r\n\r\n').finish()?.message.method, 'GET');

@@ -69,6 +69,25 @@ for (const { name, command, ways } of [
       });
     }
 
+    // Everyday it is shown in memory.
+    if (sized(false, true)) {
+      it('keeps its DTLS when a NAT changes its port', async () => {
+        await using scene = await openGateway({ settings: SETTINGS, relay: {} });
+        const client = await scene.connect({ command, args: ARGS });
+        await client.program.waitFor(ESTABLISHED);
+        await scene.transfer(INSIDE.ipv4, { up: 1e6, down: 1e6 });
+        const mark = client.program.output.length;
+        for (let times = 0; times < 2; times++) {
+          await scene.relay.rebindUdp();
+          await scene.assertAnswers(INSIDE.ipv4);
+          await scene.transfer(INSIDE.ipv4, AMOUNTS);
+        }
+        assert.doesNotMatch(client.program.output.slice(mark), DEAD);
+        assert.equal(scene.ocserv.log.match(/datagram moved/g)?.length, 2);
+        await scene.disconnect(client);
+      });
+    }
+
     // Between the two noes the client waits; openconnect takes none for an answer for 300 seconds.
     if (sized(false, command === DROP_IN)) {
       it('comes back when an administrator ends its session, and ends at the second no', async () => {

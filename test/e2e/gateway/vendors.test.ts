@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DROP_IN } from '../../support/drop-in.ts';
 import { OPENCONNECT } from '../../support/openconnect.ts';
+import { Pki } from '../../support/pki.ts';
 import { sized } from '../../support/size.ts';
 import { INSIDE, skip } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
@@ -32,9 +33,9 @@ const VENDORS = [
     deadCookie: `MRHSession=${'a'.repeat(64)}; F5_ST=1z1z1z1795436305z604800`,
     ...{ ...BOTH, kicked: SAID },
   },
-  // There is no goodbye in its tunnel: the client comes back, and hears then that the cookie is dead.
+  // Clients log in at its portal. There is no goodbye in its tunnel: the client comes back, and hears then that the cookie is dead.
   {
-    ...{ vendor: 'gp', settings: { 'vpn-protocols': 'anyconnect gp' }, ...BOTH, kicked: { code: 2, says: /cookie/i } },
+    ...{ vendor: 'gp', settings: { 'vpn-protocols': 'anyconnect gp', portal: true }, ...BOTH, kicked: { code: 2, says: /cookie/i } },
     deadCookie: `authcookie=${'0'.repeat(64)}&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=vm`,
   },
   // Its clients say a word of their own in each request. Packets are of IPv4 alone.
@@ -44,7 +45,7 @@ const VENDORS = [
   },
   {
     ...{ vendor: 'pulse', settings: { 'vpn-protocols': 'anyconnect pulse' }, deadCookie: 'x'.repeat(43) },
-    ...{ ...BOTH, hasEsp: true, hasEspOverIpv6: true, kicked: SAID },
+    ...{ ...BOTH, hasEsp: true, hasEspOverIpv6: true, asksInside: true, kicked: SAID },
   },
 ] as const;
 
@@ -161,6 +162,28 @@ for (const { vendor, settings, deadCookie, inside, hasDatagrams, kicked, ...more
           await transfer;
           await scene.transfer(INSIDE.ipv4, LONG_TRANSFER);
           await scene.disconnect(client);
+        });
+      }
+
+      // Everyday our client shows it in memory.
+      if ('asksInside' in more && sized(command === OPENCONNECT, true)) {
+        it('shows its certificate inside of what it speaks, where the host serves nobody else', async () => {
+          using pki = new Pki();
+          const own = pki.issueClient({ uid: 'alice' });
+          const login = { login: 'certificate', clientAuthority: pki.root.certificatePath } as const;
+          await using scene = await openGateway({ ...login, settings: { 'vpn-protocols': vendor } });
+          const shown = ['--certificate', own.certificatePath, '--sslkey', own.keyPath];
+          const client = await scene.connect({ command, args: [protocol, ...shown] });
+          await scene.assertAnswers(INSIDE.ipv4);
+          const [user] = await scene.ocserv.control.users();
+          assert.equal(user?.Username, 'alice');
+          client.program.signal('SIGUSR2');
+          await client.program.waitFor(/^script reconnect ended with 0$|^ESP tunnel connected/m);
+          await scene.assertAnswers(INSIDE.ipv4);
+          await scene.disconnect(client);
+          const refused = await scene.start({ command, args: [protocol] });
+          assert.notEqual((await refused.program.finish()).code, 0);
+          assert.match(refused.program.describe(), /certificate/i);
         });
       }
 

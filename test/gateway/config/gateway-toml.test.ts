@@ -85,6 +85,11 @@ describe('the documented gateway.toml', () => {
     assert.deepEqual(without(ours.policy), without(theirs.policy));
     assert.deepEqual(ours.sessions, theirs.sessions);
     assert.deepEqual(ours.tls.policy, theirs.tls.policy);
+    const withPortal = (text: string) => configOf(text).hosts[0]?.portal;
+    assert.deepEqual([ours.portal, theirs.portal], [undefined, undefined]);
+    const portal = withPortal(DOCUMENTED.replace(/(\[portal\].*\nenabled = )false/, '$1true'));
+    assert.ok(portal !== undefined);
+    assert.deepEqual(portal, withPortal(`${MINIMAL}[portal]\nenabled = true\n`));
   });
 });
 
@@ -98,6 +103,28 @@ describe('gateway.toml', () => {
     assert.deepEqual([hosts[0]?.policy.idleTimeout, hosts[1]?.policy.idleTimeout], [300_000, undefined]);
     assert.equal(hosts[1]?.login.preLoginBanner, 'hi');
     assert.equal(hosts[1]?.pools.ipv4 && formatCidr(hosts[1].pools.ipv4), '10.2.0.0/24');
+  });
+
+  it('lists a portal’s gateways, whose place is their priority where they have none', () => {
+    const portal = `[portal]
+enabled = true
+gateways = ["a.example", { address = "[fd00::1]:4443", label = "Berlin", priority = 7, regions = { DE = 1 } }, "c.example"]
+regions = { DE = ["192.0.2.0/24"] }
+pass-time = "2h"
+challenges = "script"
+`;
+    const written = configOf(MINIMAL + portal).hosts[0]?.portal;
+    assert.deepEqual(written?.gateways, [
+      { address: 'a.example', label: 'a.example', priority: 1, regions: [] },
+      { address: '[fd00::1]:4443', label: 'Berlin', priority: 7, regions: [['DE', 1]] },
+      { address: 'c.example', label: 'c.example', priority: 3, regions: [] },
+    ]);
+    assert.deepEqual([written?.regions[0]?.name, written?.passTime, written?.asksBy], ['DE', 7_200_000, 'script']);
+    assert.deepEqual(errorsAfter('[portal]\ngateways = ["https://a.example/x", "b.example", "b.example"]\npass-time = "25h"\n'), [
+      `error: g.toml:${NEXT_LINE + 1}:13: portal.gateways[0]: 'https://a.example/x' is no host or host:port`,
+      `error: g.toml:${NEXT_LINE + 1}:49: portal.gateways[2]: there are two gateways called 'b.example', and people choose by that`,
+      `error: g.toml:${NEXT_LINE + 2}:1: portal.pass-time: a day was expected at most`,
+    ]);
   });
 
   it('names file, line, column and key of whatever is wrong, all at once', () => {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { formatCidr } from '../../../src/core/wire/ip-address.ts';
+import { ConfigError } from '../../../src/gateway/config/config-report.ts';
 import type { ConfigNotice } from '../../../src/gateway/config/gateway-config.ts';
 import { loadOcservConfig } from '../../../src/gateway/config/ocserv-conf.ts';
 import { missing } from '../../support/requirements.ts';
@@ -98,6 +99,41 @@ describe('the ocserv.conf files of the vectors', () => {
     assert.deepEqual(host?.auth.required, [{ method: 'plain', passwordFile: `${folder.path}/ocpasswd` }]);
     assert.equal(host?.policy.dns.length, 1);
     assert.equal(host?.policy.nbns.length, 1);
+  });
+});
+
+describe('a file that names what is not there', () => {
+  const minimal = [
+    ...['auth = "plain[passwd=@FOLDER@/ocpasswd]"', 'server-cert = @FOLDER@/server-cert.pem', 'server-key = @FOLDER@/server-key.pem'],
+    ...['socket-file = @FOLDER@/socket', 'tcp-port = 443', 'device = vpns', 'ipv4-network = 10.11.0.0/24', ''],
+  ].join('\n');
+
+  const missingThings = [
+    {
+      line: 'ca-cert = /nowhere/ca.pem',
+      says: "the authority of client certificates '/nowhere/ca.pem' cannot be read: No such file or directory",
+    },
+    { line: 'crl = /nowhere/crl.pem', says: "the revocation list '/nowhere/crl.pem' cannot be read: No such file or directory" },
+    { line: 'user-profile = @FOLDER@/users', says: "/users' cannot be read: Is a directory" },
+    { line: 'pin-file = /nowhere/pin', says: "the file of the key's password '/nowhere/pin' cannot be read: No such file or directory" },
+    { line: 'chroot-dir = /nowhere', says: "the root folder of the workers '/nowhere' cannot be used: No such file or directory" },
+    { line: 'chroot-dir = @FOLDER@/ca.pem', says: "ca.pem' cannot be used: Not a directory" },
+    { line: 'listen-netns = nowhere', says: 'There is no network namespace "nowhere"' },
+  ];
+  for (const { line, says } of missingThings) {
+    it(`is refused with its line where the gateway could not start: ${line}`, async () => {
+      await assert.rejects(loadOcservConfig(folder.write('missing.conf', minimal + line)), (error) => {
+        assert.ok(error instanceof ConfigError);
+        assert.match(error.message, /missing\.conf:8: /);
+        assert.ok(error.message.includes(says), error.message);
+        return true;
+      });
+    });
+  }
+
+  it('is taken with a warning where it can come later, as an OCSP response', async () => {
+    const { notices } = await loadOcservConfig(folder.write('later.conf', `${minimal}ocsp-response = /nowhere/ocsp`));
+    assert.deepEqual(warningsOf(notices), ["the OCSP response '/nowhere/ocsp' cannot be read: No such file or directory"]);
   });
 });
 

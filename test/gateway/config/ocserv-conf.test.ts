@@ -238,6 +238,11 @@ describe('values of ocserv.conf', () => {
     assert.equal(demand('auth = certificate'), 'required');
     assert.equal(demand('auth = certificate\ncisco-client-compat = true'), 'optional');
     assert.equal(demand('enable-auth = certificate'), 'optional');
+    // Pulse's clients show theirs inside of what they speak.
+    assert.equal(demand('auth = certificate\nvpn-protocols = pulse'), 'no');
+    assert.equal(demand('auth = certificate\nvpn-protocols = nc pulse'), 'optional');
+    assert.equal(demand('auth = certificate\nvpn-protocols = nc fortinet'), 'required');
+    assert.equal(demand('enable-auth = certificate\nvpn-protocols = pulse'), 'optional');
   });
 
   it('of Cisco’s clients: no TLS 1.3, unless the priorities say so, and old DTLS', () => {
@@ -267,6 +272,25 @@ describe('values of ocserv.conf', () => {
     assert.deepEqual(host.policy.headers, [['X-A', '1 : 2']]);
     assert.deepEqual(host.policy.compression, ['lzs', 'oc-lz4']);
     assert.match(errorsOf('cert-user-oid = foo').join(), /'cert-user-oid' is an object identifier/);
+  });
+
+  it('of a portal: its gateways in their order, and for how long a log-in counts there', () => {
+    assert.equal(hostOf('portal-gateway = a.example\n').portal, undefined);
+    const { portal } = hostOf(
+      'portal = true\nportal-gateway = a.example:4443\nportal-gateway = b.example In Berlin\nportal-pass-time = 60\n',
+    );
+    assert.deepEqual(
+      portal?.gateways.map(({ address, label, priority }) => [address, label, priority]),
+      [
+        ['a.example:4443', 'a.example:4443', 1],
+        ['b.example', 'In Berlin', 2],
+      ],
+    );
+    assert.deepEqual([portal?.passTime, portal?.passKey, portal?.reportInterval], [60_000, undefined, 3_600_000]);
+    assert.deepEqual(errorsOf('portal = true\nportal-gateway = a/b\nportal-pass-time = 86401\n'), [
+      `error: o.conf:${FIRST_LINE + 1}: 'portal-gateway': 'a/b' is no host or host:port`,
+      `error: o.conf:${FIRST_LINE + 2}: 'portal-pass-time' is a day at most`,
+    ]);
   });
 
   it('keep secrets out of sight', () => {

@@ -1,9 +1,10 @@
 /** The fake gateway, with the library as its client: log-in, questions, a tunnel of sockets in this process, and the ends of sessions. No root. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { authenticate, connect, recognise } from '../../../src/client/index.ts';
 import { PROTOCOL_IDS, type ProtocolId } from '../../../src/core/auth/protocol-id.ts';
-import { PeerRefusedError } from '../../../src/core/errors.ts';
+import { MisuseError, PeerRefusedError } from '../../../src/core/errors.ts';
 import { FakeGateway, INSIDE } from '../../../src/gateway/fake/fake-gateway.ts';
 
 const USERS = [
@@ -56,6 +57,8 @@ for (const protocol of PROTOCOL_IDS) {
       const answer = await vpn.fetch(`http://${INSIDE.ipv4}/`);
       assert.equal(await answer.text(), 'You are inside.\n');
       if (!lacks.ipv6) await vpn.ping(INSIDE.ipv6);
+      const [nowhere] = await once(vpn.createConnection({ port: 80 } as never), 'error');
+      assert.ok(nowhere instanceof MisuseError, String(nowhere));
       vpn.reconnect();
       await new Promise<void>((resolve) => vpn.on('state', (state) => state === 'up' && resolve()));
       await vpn.ping(INSIDE.ipv4);
@@ -83,6 +86,8 @@ for (const protocol of PROTOCOL_IDS) {
         authenticate(gateway.url, { protocol, pins: [gateway.pin], user: 'alice', password: 'wrong', onForm, ...group }),
       );
       assert.deepEqual(gateway.users, []);
+      await gateway.close(); // where there is no "await using" yet
+      await gateway.close();
     });
   });
 }

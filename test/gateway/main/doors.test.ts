@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import type { MovedAssociation } from '../../../src/core/dtls/state.ts';
 import { MisuseError } from '../../../src/core/errors.ts';
 import { nextSpi, tunnelIdOf } from '../../../src/core/esp/spi.ts';
@@ -16,13 +16,30 @@ import { Doors, type DoorsOptions } from '../../../src/gateway/main/doors.ts';
 import type { LoginDesk } from '../../../src/gateway/main/login-desk.ts';
 import { SessionTable, type Tunnel } from '../../../src/gateway/main/session-table.ts';
 import { type Knock, TcpDoor } from '../../../src/gateway/main/tcp-door.ts';
-import { type Flow, UdpDoor } from '../../../src/gateway/main/udp-door.ts';
+import { type Flow, UdpDoor, type UdpDoorOptions } from '../../../src/gateway/main/udp-door.ts';
 import type { WorkerPool } from '../../../src/gateway/main/worker-pool.ts';
 import { dialTcp } from '../../../src/node/tcp-dial.ts';
 import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
 import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
+import { RecordedLog } from '../../support/forms.ts';
 
 const LOOPBACK: IpAddress = parseIp('127.0.0.1') ?? assert.fail();
+
+/** What a test has opened is closed after it, however it ends: the file would not end without. */
+const opened: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of opened.splice(0)) await close();
+});
+
+function keptDoor<T extends { close(): void }>(door: T): T {
+  opened.push(() => door.close());
+  return door;
+}
+
+function kept<T extends net.Socket | Socket>(socket: T): T {
+  opened.push(() => (socket instanceof net.Socket ? socket.destroy() : socket[Symbol.asyncDispose]()));
+  return socket;
+}
 
 async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -36,19 +53,17 @@ async function freePort(): Promise<number> {
 describe('the door for TCP', { timeout: 10_000 }, () => {
   it('hands on connections of which nothing was read, with their addresses', async () => {
     const { promise, resolve } = Promise.withResolvers<Knock>();
-    const door = await TcpDoor.open({ host: '127.0.0.1', tcpPort: await freePort() }, resolve);
-    const client = net.connect(door.port ?? 0, '127.0.0.1');
+    const door = keptDoor(await TcpDoor.open({ host: '127.0.0.1', tcpPort: await freePort() }, resolve));
+    const client = kept(net.connect(door.port ?? 0, '127.0.0.1'));
     client.write('hello');
     const { socket, remote, local } = await promise;
+    kept(socket);
     assert.equal(remote?.port, client.localPort);
     assert.equal(local?.port, door.port);
     assert.equal(socket.isPaused(), true);
     socket.resume();
     const [bytes] = (await once(socket, 'data')) as [Buffer];
     assert.equal(bytes.toString(), 'hello');
-    client.destroy();
-    socket.destroy();
-    door.close();
   });
 
   const timersAreShown = process.platform === 'linux';
@@ -56,11 +71,11 @@ describe('the door for TCP', { timeout: 10_000 }, () => {
     skip: !timersAreShown && 'the timers of TCP are read as Linux shows them',
   }, async () => {
     const { promise, resolve } = Promise.withResolvers<Knock>();
-    const door = await TcpDoor.open({ host: '127.0.0.1', tcpPort: await freePort() }, resolve);
+    const door = keptDoor(await TcpDoor.open({ host: '127.0.0.1', tcpPort: await freePort() }, resolve));
     const { signal } = new AbortController();
     const options = { log: silentLogger, signal, overrides: new Map(), host: '127.0.0.1', port: door.port ?? 0 };
-    const client = await dialTcp(options);
-    const { socket } = await promise;
+    const client = kept(await dialTcp(options));
+    kept((await promise).socket);
     // proc_tcp: the column `tr` of a connection with a keepalive timer is 02.
     const ports = [client.localPort, door.port].map((port) => (port ?? 0).toString(16).toUpperCase().padStart(4, '0'));
     const ends = readFileSync('/proc/net/tcp', 'utf8')
@@ -73,9 +88,6 @@ describe('the door for TCP', { timeout: 10_000 }, () => {
       ends.map((columns) => columns[5]?.split(':')[0]),
       ['02', '02'],
     );
-    client.destroy();
-    socket.destroy();
-    door.close();
   });
 
   it('says which port is taken', async () => {
@@ -93,12 +105,11 @@ describe('the door for TCP', { timeout: 10_000 }, () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'door-'));
     const unixSocket = path.join(folder, 'gateway.sock');
     const { promise, resolve } = Promise.withResolvers<Knock>();
-    const door = await TcpDoor.open({ tcpPort: 0, unixSocket }, resolve);
-    const client = net.connect(unixSocket);
+    const door = keptDoor(await TcpDoor.open({ tcpPort: 0, unixSocket }, resolve));
+    kept(net.connect(unixSocket));
     const knock = await promise;
+    kept(knock.socket);
     assert.equal(knock.remote, undefined);
-    client.destroy();
-    knock.socket.destroy();
     door.close();
     assert.equal(existsSync(unixSocket), false);
     rmSync(folder, { recursive: true });
@@ -113,8 +124,12 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
 
   async function scene(now = () => 0) {
     const flows: { readonly tunnel: number; readonly flow: Flow }[] = [];
-    const door = await UdpDoor.open({ port: 0, host: '127.0.0.1', now, onFlow: (tunnel, flow) => flows.push({ tunnel, flow }) });
-    const client = createSocket('udp4');
+    const onFlow = (tunnel: number, flow: Flow) => {
+      kept(flow.socket);
+      flows.push({ tunnel, flow });
+    };
+    const door = keptDoor(await UdpDoor.open({ port: 0, host: '127.0.0.1', now, onFlow }));
+    const client = kept(createSocket('udp4'));
     client.bind(0, '127.0.0.1');
     await once(client, 'listening');
     const remote = { address: LOOPBACK, port: client.address().port };
@@ -124,7 +139,7 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
   const tunnel = { tunnel: 7, id: hello.slice(SESSION_ID.start, SESSION_ID.end), local: LOOPBACK, remote: LOOPBACK };
 
   it('makes a flow for a hello with a tunnel’s id, and only for that', async () => {
-    const { door, flows, client, remote } = await scene();
+    const { door, flows, remote } = await scene();
     door.arrived(hello, remote);
     assert.equal(flows.length, 0, 'nobody has that id');
     door.admit(tunnel);
@@ -133,23 +148,17 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     door.dismiss(tunnel);
     door.arrived(hello, { ...remote, port: remote.port ^ 1 });
     assert.equal(flows.length, 1);
-    flows[0]?.flow.socket.close();
-    client.close();
-    door.close();
   });
 
   it('answers from its own address where clients of a proxy have come to another', async () => {
-    const { door, flows, client, remote } = await scene();
+    const { door, flows, remote } = await scene();
     door.admit({ ...tunnel, local: parseIp('192.0.2.9') ?? assert.fail() });
     door.arrived(hello, remote);
     assert.deepEqual(flows[0]?.flow.local.address, LOOPBACK);
-    flows[0]?.flow.socket.close();
-    client.close();
-    door.close();
   });
 
   it('makes a flow for ESP of a tunnel, whichever of its keys it is under', async () => {
-    const { door, flows, client, remote } = await scene();
+    const { door, flows, remote } = await scene();
     const spi = 0xa1b2c3ff;
     const esp = (number: number) => {
       const bytes = Buffer.alloc(52);
@@ -161,29 +170,29 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     assert.equal(flows.length, 0, 'another tunnel’s');
     door.arrived(esp(nextSpi(spi)), remote);
     assert.equal(flows[0]?.tunnel, 7);
-    flows[0]?.flow.socket.close();
-    client.close();
-    door.close();
   });
 
   it('makes a flow for the worker that expects ESP under keys that it has told, and for the tunnel once there is one', async () => {
     const taken: unknown[] = [];
     const flows: Flow[] = [];
     const id = tunnelIdOf(0xa1b2c300);
-    const door = await UdpDoor.open({
+    const options: UdpDoorOptions = {
       ...{ port: 0, host: '127.0.0.1', now: () => 0 },
       onFlow: (number, flow) => {
         taken.push(number);
         flows.push(flow);
+        kept(flow.socket);
       },
       expected: {
         workerOf: (other) => (Buffer.compare(other, id) === 0 ? 3 : undefined),
         onFlow: (worker, datagramId, flow) => {
           taken.push([worker, Buffer.from(datagramId).toString('hex')]);
           flows.push(flow);
+          kept(flow.socket);
         },
       },
-    });
+    };
+    const door = keptDoor(await UdpDoor.open(options));
     const esp = Buffer.alloc(52);
     esp.writeUInt32BE(0xa1b2c305);
     door.arrived(esp.fill(0x99, 0, 1), { address: LOOPBACK, port: 5000 });
@@ -197,8 +206,6 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     door.arrived(esp, { address: LOOPBACK, port: 5003 });
     assert.deepEqual(taken, [[3, 'a1b2c3'], 7]);
     assert.deepEqual(flows[0]?.first, Uint8Array.from(esp));
-    for (const { socket } of flows) socket.close();
-    door.close();
   });
 
   it('gives a client’s datagrams to its flow, which answers from the same port, and those of others back', async () => {
@@ -207,7 +214,7 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     door.arrived(hello, remote);
     const { flow } = flows[0] ?? assert.fail();
     const stray = Promise.withResolvers<string>();
-    const other = createSocket('udp4');
+    const other = kept(createSocket('udp4'));
     other.send('from another', door.port, '127.0.0.1'); // the flow's socket is the better match while it is not connected
     await once(other, 'listening');
     const flowPath = await PortableUdpSocket.adopt(flow.socket, remote, flow.first, (bytes) =>
@@ -232,14 +239,11 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     const [answer, from] = (await once(client, 'message')) as [Buffer, { readonly port: number }];
     assert.deepEqual([answer.toString(), from.port], ['answer', door.port]);
     await flowPath.close();
-    other.close();
-    client.close();
-    door.close();
   });
 
   it('takes other datagrams for a client’s whose address has one tunnel, and not more than one in a while', async () => {
     let time = 0;
-    const { door, flows, client, remote } = await scene(() => time);
+    const { door, flows, remote } = await scene(() => time);
     const record = Uint8Array.of(23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 5, 0, 0);
     door.admit(tunnel);
     door.arrived(record, remote);
@@ -248,16 +252,22 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
     time = 2000;
     door.arrived(record, remote);
     assert.equal(flows.length, 2);
-    const second = { ...tunnel, tunnel: 8, id: Uint8Array.from(tunnel.id, (byte) => byte ^ 1) };
+    const second = { ...tunnel, tunnel: 8, id: undefined };
     door.admit(second);
     time = 4000;
     door.arrived(record, remote);
     assert.equal(flows.length, 2, 'whose it is cannot be known');
-    for (const { flow } of flows) flow.socket.close();
-    client.close();
-    door.close();
+    door.dismiss(tunnel);
+    door.arrived(record, remote);
+    assert.deepEqual(
+      flows.map((flow) => flow.tunnel),
+      [7, 7, 8],
+      'also of one whose client is known by an association alone',
+    );
   });
 });
+
+const open = async (options: DoorsOptions) => keptDoor(await Doors.make(options));
 
 describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
   it('let a client wait that comes too early, and ask nothing of parts that are not there yet', async () => {
@@ -265,20 +275,20 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     let parts: Pick<DoorsOptions, 'limits' | 'logins' | 'pool'> | undefined;
     const tcpPort = await freePort();
-    const doors = await Doors.make({
-      ...{ listen: { host: '127.0.0.1', tcpPort, proxyProtocol: false }, table: new SessionTable(), now: Date.now },
+    const doors = await open({
+      ...{ listen: { host: '127.0.0.1', tcpPort, proxyProtocol: false }, table: new SessionTable(), log: silentLogger, now: Date.now },
       limits: () => (parts ?? assert.fail('too early')).limits(),
       logins: () => (parts ?? assert.fail('too early')).logins(),
       greetStranger: () => undefined,
       pool: () => (parts ?? assert.fail('too early')).pool(),
     });
-    const client = net.connect(tcpPort, '127.0.0.1');
+    const client = kept(net.connect(tcpPort, '127.0.0.1'));
     await once(client, 'connect');
-    const late = net.connect(tcpPort, '127.0.0.1');
+    const late = kept(net.connect(tcpPort, '127.0.0.1'));
     await once(late, 'connect');
     const connect: WorkerPool['connect'] = (worker, _, socket) => {
+      kept(socket);
       handed.push(worker);
-      socket.destroy();
       if (handed.length === 2) resolve();
     };
     parts = {
@@ -289,9 +299,6 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     doors.open();
     await promise;
     assert.deepEqual(handed, [7, 7]);
-    doors.close();
-    client.destroy();
-    late.destroy();
   });
 
   it('expect nobody for a worker that has ended: the one in its place has not the keys', async () => {
@@ -301,8 +308,13 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
       socket.close();
       handed.resolve(worker);
     };
-    const doors = await Doors.make({
-      ...{ listen: { host: '127.0.0.1', tcpPort: 0, udpPort: 0, proxyProtocol: false }, table: new SessionTable(), now: Date.now },
+    const doors = await open({
+      ...{
+        listen: { host: '127.0.0.1', tcpPort: 0, udpPort: 0, proxyProtocol: false },
+        table: new SessionTable(),
+        log: silentLogger,
+        now: Date.now,
+      },
       limits: () => assert.fail('not asked'),
       logins: () => ({ mayKnock: () => true }) as unknown as LoginDesk,
       greetStranger: () => undefined,
@@ -318,20 +330,20 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     doors.workerGone(3);
     doors.strayed(esp, remote(40_002));
     assert.equal(await handed.promise, 4);
-    doors.close();
   });
 
-  it('give a flow to the tunnel that its client has named, whoever shook hands with it, and to the newest of two of a name', async () => {
+  it('give a flow to the tunnel that its client has named, whoever shook hands with it, and to the older of two of a name', async () => {
     const table = new SessionTable();
+    const log = new RecordedLog();
     const given: [worker: number, tunnel: number, port: number][] = [];
-    const { promise, resolve } = Promise.withResolvers<void>();
+    let told = Promise.withResolvers<void>();
     const greeted: WorkerPool['greeted'] = (worker, tunnel, { socket, remote }) => {
       given.push([worker, tunnel, remote.port]);
       socket.close();
-      resolve();
+      told.resolve();
     };
-    const doors = await Doors.make({
-      ...{ listen: { host: '127.0.0.1', tcpPort: 0, udpPort: 0, proxyProtocol: false }, table, now: Date.now },
+    const doors = await open({
+      ...{ listen: { host: '127.0.0.1', tcpPort: 0, udpPort: 0, proxyProtocol: false }, table, log, now: Date.now },
       limits: () => assert.fail('not asked'),
       logins: () => assert.fail('not asked'),
       greetStranger: () => undefined,
@@ -342,7 +354,7 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     const greetingId = new Uint8Array(32).fill(1);
     const tunnelOn = (worker: number, denyRoaming: boolean) => {
       const connection = table.connect(worker, remote, undefined, 0);
-      return { id: connection.id, connection, policy: { denyRoaming }, greetingId } as unknown as Tunnel;
+      return { id: connection.id, connection, session: { user: 'alice' }, policy: { denyRoaming }, greetingId } as unknown as Tunnel;
     };
     const [older, newer] = [tunnelOn(3, false), tunnelOn(4, true)];
     const [stranger, far] = [table.connect(5, remote, undefined, 0), table.connect(5, elsewhere, undefined, 0)];
@@ -350,14 +362,20 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     assert.equal(doors.greeted(5, stranger.id, greetingId, dtls), false);
     doors.admit(older);
     doors.admit(newer);
+    assert.match(log.lines.join(), /has the name of another/);
+    assert.equal(doors.greeted(5, far.id, greetingId, dtls), true);
+    await told.promise;
+    told = Promise.withResolvers();
     doors.dismiss(older);
     assert.equal(doors.greeted(5, far.id, greetingId, dtls), false, 'it may not roam');
     assert.equal(doors.greeted(5, stranger.id, greetingId, dtls), true);
-    await promise;
-    assert.deepEqual(given, [[4, newer.id, 40_000]]);
+    await told.promise;
+    assert.deepEqual(given, [
+      [3, older.id, 40_000],
+      [4, newer.id, 40_000],
+    ]);
     assert.throws(() => doors.greeted(4, stranger.id, greetingId, dtls), MisuseError, 'not its connection');
     doors.dismiss(newer);
     assert.equal(doors.greeted(5, stranger.id, greetingId, dtls), false);
-    doors.close();
   });
 });

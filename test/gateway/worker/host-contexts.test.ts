@@ -65,6 +65,11 @@ describe('The hosts’ TLS', { skip: missing('openssl'), timeout: 60_000 }, () =
     });
   });
 
+  it('does without an OCSP response that is not there yet, as ocserv does', async () => {
+    const { ocspResponse } = await readHostMaterial(configOf({ ocspResponse: pki.file('nowhere.ocsp') }));
+    assert.equal(ocspResponse, undefined);
+  });
+
   it('is set up anew when something has changed, for the connections that come then', async () => {
     const shown: string[] = [];
     const visitor = new PlayedVisitor();

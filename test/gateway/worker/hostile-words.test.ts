@@ -26,6 +26,7 @@ import { encodePasswordResponse } from '../../../src/core/protocols/pulse/passwo
 import { upgradeHeaders } from '../../../src/core/protocols/pulse/upgrade.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { toBase64, utf8 } from '../../../src/core/wire/text.ts';
+import { DEFAULT_PORTAL } from '../../../src/gateway/config/portal-config.ts';
 import { RemoteLogger } from '../../../src/gateway/processes/remote-logger.ts';
 import { type DeskService, WORKER_GUARDS } from '../../../src/gateway/processes/worker-contract.ts';
 import { workerVisitor } from '../../../src/gateway/worker/worker-visitor.ts';
@@ -75,7 +76,14 @@ function guardedWorker(question = QUESTION) {
     return true;
   };
   const log = new RemoteLogger({ notify }, 9);
-  const host = { serverName: '', certificate: new Uint8Array(0), headers: [], cookieTimeout: 0, needsCertificate: false };
+  const host = {
+    serverName: '',
+    certificate: new Uint8Array(0),
+    headers: [],
+    cookieTimeout: 0,
+    needsCertificate: false,
+    portal: DEFAULT_PORTAL,
+  };
   const visitor = workerVisitor({ ...{ connection: 1, desk, host, log }, crypto: new NodeCrypto(), now: () => 0, expect: () => undefined });
   return { visitor, log, lines, faults, calls: () => calls };
 }
@@ -173,6 +181,7 @@ const VENDORS = [
   },
   { vendor: f5Gateway, path: '/my.policy', names: ['username', 'password', 'domain', 'vhost', 'sallyport_step'] },
   { vendor: gpGateway, path: '/ssl-vpn/login.esp', names: ['user', 'passwd', 'inputStr', 'computer', 'clientos', 'prelogin-cookie'] },
+  { vendor: gpGateway, path: '/global-protect/getconfig.esp', names: ['user', 'passwd', 'inputStr', 'portal-userauthcookie', 'server'] },
   {
     vendor: ncGateway,
     path: '/dana-na/auth/url_default/login.cgi',

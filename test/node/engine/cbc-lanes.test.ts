@@ -1,16 +1,20 @@
-/** ESP packets that are sealed side by side against those sealed one by one, as the reference opens them. */
+/** ESP packets and DTLS records that are sealed side by side, as the references open them. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
+import { CbcProtection } from '../../../src/core/dtls/cbc-protection.ts';
+import { DTLS_1_0 } from '../../../src/core/dtls/dialect.ts';
+import { framingByMark, type RecordLayout, type TrafficDescription } from '../../../src/core/tunnel/traffic.ts';
+import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
 import { CarriedTraffic } from '../../../src/node/engine/carried-traffic.ts';
 import { CbcLanes, MAX_LANES } from '../../../src/node/engine/cbc-lanes.ts';
 import type { CbcMac } from '../../../src/node/engine/cbc-mac.ts';
 import { CbcRoom } from '../../../src/node/engine/cbc-room.ts';
+import { DtlsCbcCipher } from '../../../src/node/engine/dtls-cbc-cipher.ts';
 import { EspCipher } from '../../../src/node/engine/esp-cipher.ts';
 import { makeRecordCipher } from '../../../src/node/engine/make-record-cipher.ts';
 import { PacketKernels } from '../../../src/node/engine/packet-kernels.ts';
-import { recordForm } from '../../../src/node/engine/record-form.ts';
+import { isUnsealed, recordForm } from '../../../src/node/engine/record-form.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
 import { openEspReference, type ReferenceSa } from '../../reference/esp-packet.ts';
@@ -128,12 +132,43 @@ for (const [cipher, mac] of [
   });
 }
 
-it('what OpenSSL refuses to seal leaves nothing in the clear, and nothing more is sealed', () => {
-  for (const [count, refused] of [
-    [MAX_LANES, 'encryptEach'],
-    [3, 'blocks'],
-    [3, 'mac'],
-  ] as const) {
+it('records of DTLS open one by one, whatever their lengths', () => {
+  const keys = { key: randomBytes(32), iv: new Uint8Array(0), mac: randomBytes(20) };
+  const key = { id: 1, ...keys, nextSequence: 0 };
+  const reference = new CbcProtection(new NodeCrypto(), { kind: 'cbc', cipher: 'aes-256-cbc', mac: 'sha1' }, { ...keys }, DTLS_1_0);
+  const own = new CarriedTraffic(arena, (layout, direction, each) => makeRecordCipher(openssl, arena, layout, direction, each, lanes), {
+    record: { kind: 'dtls-cbc', cipher: 'aes-256-cbc', mac: 'sha1', version: DTLS_1_0 },
+    ...{ seal: key, open: [key], replayWindow: 64, framing: framingByMark(0), tunnelMtu: 1400 },
+  });
+  const random = new SeededRandom(7);
+  const all = Array.from({ length: PLACES }, (_, place) => {
+    const payload = Buffer.concat([Buffer.of(0x45), randomBytes(random.uint32() % 9 > 0 ? 1399 : random.uint32() % 1399)]);
+    const packet = room + place * PLACE + own.prefixLength;
+    arena.bytes.set(payload, packet);
+    const start = packet - own.prefixLength;
+    return { payload, start, end: start + own.sealPacket(packet, payload.length) };
+  });
+  lanes.finish();
+  for (const { payload, start, end } of all) {
+    const record = Uint8Array.from(arena.bytes.subarray(start, end));
+    assert.equal(reference.open(record), 1 + payload.length);
+    const { plaintextOffset } = reference;
+    assert.deepEqual(Buffer.from(record.subarray(plaintextOffset + 1, plaintextOffset + 1 + payload.length)), payload);
+  }
+  own.close();
+});
+
+const ESP: RecordLayout = { kind: 'esp', cipher: 'aes-128-cbc', mac: 'sha1' };
+const DTLS: RecordLayout = { kind: 'dtls-cbc', cipher: 'aes-128-cbc', mac: 'sha1', version: DTLS_1_0 };
+
+for (const [layout, count, refused] of [
+  [ESP, MAX_LANES, 'encryptEach'],
+  [ESP, 3, 'blocks'],
+  [ESP, 3, 'mac'],
+  [DTLS, MAX_LANES, 'encryptEach'],
+  [DTLS, 3, 'blocks'],
+] as const) {
+  it(`what OpenSSL refuses to seal leaves nothing in the clear, and nothing more is sealed: ${layout.kind}, ${refused}`, () => {
     const isAllowed = (what: string) => () => what !== refused;
     const cbcMac: CbcMac = {
       blocks: isAllowed('blocks'),
@@ -141,18 +176,23 @@ it('what OpenSSL refuses to seal leaves nothing in the clear, and nothing more i
       mac: isAllowed('mac'),
       close: () => undefined,
     };
-    const esp = new EspCipher(arena, cbcMac, CbcRoom.of(arena), 'sha1', lanes);
-    const length = recordForm({ kind: 'esp', cipher: 'aes-128-cbc', mac: 'sha1' }).writeHeader(arena.view, room, 23, 1, 0, 1401);
+    const Cipher = layout === ESP ? EspCipher : DtlsCbcCipher;
+    const sealing = new Cipher(arena, cbcMac, CbcRoom.of(arena), 'sha1', lanes);
+    const form = recordForm(layout);
     const starts = Array.from({ length: count }, (_, i) => room + i * PLACE);
+    let length = 0;
     for (const start of starts) {
       arena.bytes.fill(0x45, start, start + PLACE);
-      assert.ok(esp.seal(start, 1401));
+      length = form.writeHeader(arena.view, start, 23, 1, 0, 1401);
+      assert.ok(sealing.seal(start, 1401));
     }
     lanes.finish();
     for (const start of starts) {
       assert.ok(arena.bytes.subarray(start, start + length).every((byte) => byte === 0));
       assert.equal(arena.bytes[start + length], 0x45, 'and nothing behind it is touched');
+      assert.ok(isUnsealed(arena.view, start), 'so it is not sent');
     }
-    assert.equal(esp.seal(room, 1401), false);
-  }
-});
+    assert.deepEqual([lanes.takeFailure(), lanes.takeFailure()], [true, false]);
+    assert.equal(sealing.seal(room, 1401), false);
+  });
+}

@@ -32,15 +32,26 @@ class Script implements BurstSocket {
   onCall: ((fd: number, messages: readonly Message[]) => void) | undefined;
   answerSingle: (bytes: Buffer) => boolean = () => true;
   readonly burst: DatagramBurst;
+  /** Records that cannot be sealed, by their place in the burst. */
+  readonly unsealed: number[] = [];
+  readonly #places: number[] = [];
   #errno = 0;
 
   constructor() {
     const libc = { sendmmsg: (fd: number, at: number, count: number) => this.#sendmmsg(fd, at, count), errno: () => this.#errno };
-    this.burst = new DatagramBurst(libc as unknown as Libc, this.arena, MAX_RECORD);
+    const lanes = {
+      finish: () => {
+        for (const i of this.unsealed) this.arena.bytes.fill(0, this.#places[i] ?? 0, this.#places[i + 1] ?? this.burst.next);
+        this.#places.length = 0;
+      },
+      takeFailure: () => this.unsealed.splice(0).length > 0,
+    };
+    this.burst = new DatagramBurst(libc as unknown as Libc, this.arena, MAX_RECORD, lanes);
   }
 
   add(bytes: Uint8Array): void {
     const { next } = this.burst;
+    this.#places.push(next);
     this.arena.bytes.set(bytes, next);
     this.burst.add(next, bytes.length, this);
   }
@@ -124,6 +135,29 @@ describe('a burst of records', () => {
       ],
     );
     assert.deepEqual(script.words, [['sent', 8, 5100 + 120 + 2801]]);
+  });
+
+  it('leaves out what could not be sealed, and counts it', () => {
+    for (const [unsealed, left] of [
+      [[0], [2, 3]],
+      [[1], [1, 3]],
+      [[2], [1, 2]],
+      [[0, 2], [2]],
+      [[0, 1, 2], []],
+    ] as const) {
+      const script = new Script();
+      for (const fill of [1, 2, 3]) script.add(record(100, fill));
+      script.unsealed.push(...unsealed);
+      script.flush();
+      assert.deepEqual(
+        script.left,
+        left.map((fill) => record(100, fill)),
+      );
+      assert.deepEqual(script.words[0], ['dropped', unsealed.length]);
+      script.add(record(100, 4));
+      script.flush();
+      assert.deepEqual(script.left.at(-1), record(100, 4));
+    }
   });
 
   it('arrives as it was, whatever the lengths', () => {

@@ -83,7 +83,7 @@ async function espTunnel(cipher: EspKeys['cipher'], mac: EspKeys['mac']) {
     /** Carries, in place of what was carried before. */
     async carry(change: { readonly families?: readonly (4 | 6)[]; readonly exceptions?: readonly PacketException[] } = {}): Promise<void> {
       const { families, exceptions } = change;
-      const traffic: TrafficDescription = { ...associations.handOver(0, { families, exceptions }), tunnelMtu: 1400 };
+      const traffic: TrafficDescription = { ...associations.handOver({ families, exceptions }), tunnelMtu: 1400 };
       await path.carry(traffic);
       await engine.route(path);
     },

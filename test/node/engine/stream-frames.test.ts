@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MisuseError } from '../../../src/core/errors.ts';
+import { RECORD_HEADER_LENGTH, renderRecord } from '../../../src/core/protocols/nc/oncp-record.ts';
 import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import type { StreamTraffic } from '../../../src/core/tunnel/traffic.ts';
 import { NOT_A_FRAME } from '../../../src/node/engine/packet-frames.ts';
@@ -134,6 +135,33 @@ for (const kind of STREAM_KINDS) {
     });
   });
 }
+
+describe('a carried stream whose messages are cut over records', () => {
+  it('goes past the machine again once they are whole, wherever they were cut', () => {
+    const kind = STREAM_KINDS[1] ?? assert.fail();
+    const random = new SeededRandom(3);
+    const packets = Array.from({ length: 12 }, () => somePacket(random, 4, 60));
+    const [first, second, ...whole] = packets.flatMap((packet) => kind.frames([packet]));
+    assert.ok(first !== undefined && second !== undefined);
+    const boundary = first.length - RECORD_HEADER_LENGTH;
+    const messages = Buffer.concat([first.subarray(RECORD_HEADER_LENGTH), second.subarray(RECORD_HEADER_LENGTH)]);
+    for (let cut = 1; cut < messages.length; cut++) {
+      const records = [messages.subarray(0, cut), messages.subarray(cut)].map(renderRecord);
+      const found = compare(kind, Buffer.concat([...records, ...whole]), random);
+      assert.deepEqual(found, cut === boundary ? { past: 12, through: 0 } : { past: 10, through: 2 }, `cut at ${cut}`);
+    }
+  });
+
+  it('is the machine’s from where what follows a cut is no message', () => {
+    const kind = STREAM_KINDS[1] ?? assert.fail();
+    const random = new SeededRandom(4);
+    const [frame = assert.fail()] = kind.frames([somePacket(random, 4, 60)]);
+    const message = frame.subarray(RECORD_HEADER_LENGTH);
+    const wrong = Uint8Array.of(...message.subarray(30), 1, 2, 3);
+    const found = compare(kind, Buffer.concat([renderRecord(message.subarray(0, 30)), renderRecord(wrong), frame]), random);
+    assert.deepEqual(found, { past: 0, through: 1 });
+  });
+});
 
 describe('a stream’s framing that cannot be', () => {
   const [etherTypes, records, , bare] = STREAM_KINDS.map(({ traffic }) => traffic);

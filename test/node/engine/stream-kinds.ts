@@ -109,6 +109,7 @@ const etherTypes: StreamKind = {
     const kind = random.uint32() % 40;
     if (kind < 3) return recorded(writeKeepalive);
     const bytes = recorded((sink) => new StreamLink({ dpd: 0 }, 0).send(packetOf(packet), 0, sink));
+    if (kind === 4) bytes.set(pick(random, [Uint8Array.of(8, 0), Uint8Array.of(0x86, 0xdd)]), 4); // perhaps not the packet's
     if (kind === 3) bytes[pick(random, [0, 4, 5, 7])] = random.uint32();
     if (kind > 30) bytes[8 + (random.uint32() % 8)] = random.uint32();
     return bytes;
@@ -176,10 +177,11 @@ const records: StreamKind = {
     if (kind < 50) return renderRecord(message('gateway', KMP_TYPES.keys, Uint8Array.of(random.uint32())));
     if (kind < 100) return renderRecord(joined(data(), message('gateway', KMP_TYPES.settings, NOTHING), data()));
     if (kind < 300) return renderRecord(joined(data(), data(), data()));
-    const one = data();
-    if (kind > 303) return renderRecord(one);
-    const cut = 1 + (random.uint32() % (one.length - 1));
-    return joined(renderRecord(one.subarray(0, cut)), renderRecord(one.subarray(cut)));
+    if (kind > 320) return renderRecord(data());
+    // Cut anywhere, also in a header, and more than once.
+    const all = joined(data(), data());
+    const cuts = Array.from({ length: pick(random, [1, 2, 5]) }, () => 1 + (random.uint32() % (all.length - 1))).sort((a, b) => a - b);
+    return joined(...[0, ...new Set(cuts)].map((cut, i, starts) => renderRecord(all.subarray(cut, starts[i + 1]))));
   },
 };
 

@@ -162,6 +162,7 @@ describe('the folder of the journals', () => {
     assert.equal(await checkStateDirectory(directory), true);
     chmodSync(directory, 0o770);
     await assert.rejects(prepareStateDirectory(directory), { code: 'ERR_STATE_DIRECTORY' });
+    await assert.rejects(prepareStateDirectory('/proc/sallyport'), { code: 'ERR_STATE_DIRECTORY' }, 'one that cannot be made');
     const elsewhere = path.join(path.dirname(directory), 'link');
     mkdirSync(`${elsewhere}-target`);
     symlinkSync(`${elsewhere}-target`, elsewhere);

@@ -96,6 +96,11 @@ export class DatagramChannel {
     return this.#helloAt > 0;
   }
 
+  /** The packet engine seals and opens. */
+  get isHandedOver(): boolean {
+    return this.#carriedMtu !== undefined;
+  }
+
   get status(): Omit<PathStatus, 'state'> {
     const { state } = this.#options.dtls;
     return state.name === 'up' ? { cipherSuite: `DTLSv${state.session.version}-${state.session.suite.name}` } : {};

@@ -3,6 +3,8 @@
  *
  * Read first: spec "Array", sections 6.3, 6.4 and 10; `datagram-channel.ts`.
  *
+ * A flow that comes without an association may be this one's, whose port a NAT has changed: what opens under its keys, and was not seen before, says so.
+ *
  *   none ── an association that has said the client's id ──► used ── type 5, its end, another one, silence ──► none
  */
 import type { SallyportError } from '../../errors.ts';
@@ -23,16 +25,24 @@ export interface GatewayDatagramsOptions {
   readonly switchToStreamAfter?: Millis;
 }
 
-interface Association {
+interface Flow {
   readonly path: Path;
-  readonly channel: DatagramChannel;
   /** The engine can carry it. */
   readonly engine: boolean;
+}
+
+interface Association {
+  readonly channel: DatagramChannel;
+  flow: Flow;
 }
 
 export class GatewayDatagrams {
   readonly #options: GatewayDatagramsOptions;
   #current: Association | undefined;
+  /** Has not said anything yet. */
+  #arriving: Flow | undefined;
+  /** Where the engine is asked to move {@link #current} to. */
+  #moving: Flow | undefined;
   #heardAt: Millis = 0;
   /** Packets leave by it. */
   #isActive = false;
@@ -43,16 +53,17 @@ export class GatewayDatagrams {
 
   /** The path that packets leave by; undefined while they leave by the stream. */
   get path(): Path | undefined {
-    return this.#isActive ? this.#current?.path : undefined;
+    return this.#isActive ? this.#current?.flow.path : undefined;
   }
 
-  /** Of flows that nobody has shaken hands on none is a client's. The newest association is: it has just said the id (spec 10). */
+  /** The newest association is the client's: it has just said the id (spec 10). */
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
     const { log, innerSources, linkMtu } = this.#options;
     const { dtls, remote, engine, pathMtu = linkMtu } = facts;
     const filter = new SourceFilter(innerSources);
     if (dtls === undefined) {
-      out.event({ type: 'drop', path });
+      if (this.#arriving !== undefined) out.event({ type: 'drop', path: this.#arriving.path });
+      this.#arriving = { path, engine };
       return;
     }
     if (this.#current !== undefined) log.log('info', 'datagram replaced');
@@ -63,7 +74,7 @@ export class GatewayDatagrams {
       facts: { remote, pathMtu: Math.min(pathMtu, linkMtu) },
       admits: (packet) => filter.allows(packet),
     });
-    this.#current = { path, channel, engine };
+    this.#current = { channel, flow: { path, engine } };
     this.#heard(now);
     channel.accept(now, out.on(path));
     log.log('info', 'datagram up', channel.status);
@@ -72,30 +83,35 @@ export class GatewayDatagrams {
 
   /** True if it came from the client. */
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): boolean {
-    const current = this.#current;
-    if (path !== current?.path) return false;
-    const isHeard = current.channel.receive(bytes, now, out.on(path));
-    if (isHeard) this.#heard(now);
-    if (current.channel.phase === 'over') this.#over(current, current.channel.failure, out);
-    return isHeard;
+    const [current, arriving] = [this.#current, this.#arriving];
+    if (path === arriving?.path) return this.#arrived(arriving, bytes, now, out);
+    // Where the engine has opened it on the other flow it has moved already, and the notice of that follows.
+    const isOurs = path === current?.flow.path || path === this.#moving?.path;
+    return isOurs && current !== undefined && this.#receive(current, path, bytes, now, out);
   }
 
   /** False: it is for the stream. */
   send(packet: Packet, now: Millis, out: TunnelSink): boolean {
     const current = this.#isActive ? this.#current : undefined;
-    return current?.channel.send(packet, now, out.on(current.path)) === true;
+    return current?.channel.send(packet, now, out.on(current.flow.path)) === true;
   }
 
   lost(path: Path, why: SallyportError): void {
-    if (path !== this.#current?.path) return;
+    if (path === this.#arriving?.path) this.#arriving = undefined;
+    if (path === this.#moving?.path) this.#moving = undefined;
+    if (path !== this.#current?.flow.path) return;
     this.#current = undefined;
     this.#isActive = false;
     this.#options.log.log('info', 'datagram down', { reason: why.message });
   }
 
-  notice(path: Path, notice: PathNotice, out: TunnelSink): void {
-    const current = this.#current;
-    if (path !== current?.path) return;
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
+    const [current, moving] = [this.#current, this.#moving];
+    if (notice.type === 'moved' && current !== undefined && path === moving?.path) {
+      this.#moving = undefined;
+      this.#follow(current, moving, now, out);
+    }
+    if (path !== current?.flow.path) return;
     current.channel.notice(notice);
     if (notice.type === 'carried' && notice.heardAt > this.#heardAt) this.#heard(notice.heardAt);
     this.#handOver(current, out);
@@ -115,8 +131,8 @@ export class GatewayDatagrams {
   drop(now: Millis, out: TunnelSink): void {
     const current = this.#current;
     if (current === undefined) return;
-    current.channel.close(now, out.on(current.path));
-    this.#forget(current, out);
+    current.channel.close(now, out.on(current.flow.path));
+    this.#forget(out);
   }
 
   status(): PathStatus {
@@ -124,7 +140,7 @@ export class GatewayDatagrams {
   }
 
   /** What the engine has to know. */
-  #handOver({ path, channel, engine }: Association, out: TunnelSink): void {
+  #handOver({ channel, flow: { path, engine } }: Association, out: TunnelSink): void {
     const traffic = engine ? channel.handOver(this.#options.innerSources) : undefined;
     if (traffic !== undefined) out.event({ type: 'traffic', path, traffic });
     const mtu = channel.takeNewMtu();
@@ -136,14 +152,45 @@ export class GatewayDatagrams {
     this.#isActive = true;
   }
 
-  #over(association: Association, { message }: SallyportError, out: TunnelSink): void {
-    this.#options.log.log('info', 'datagram down', { reason: message });
-    this.#forget(association, out);
+  /** The first datagram of a flow: it is the client's, or nobody's. */
+  #arrived(arriving: Flow, bytes: Uint8Array, now: Millis, out: TunnelSink): boolean {
+    const current = this.#current;
+    const { path, engine } = arriving;
+    this.#arriving = undefined;
+    if (current?.channel.isHandedOver === true && engine && this.#moving === undefined) {
+      // Only the engine can tell whether it opens: it has the keys, and the numbers that were seen.
+      this.#moving = arriving;
+      out.event({ type: 'move', from: current.flow.path, to: path, datagram: bytes });
+      return false;
+    }
+    const isTold = current !== undefined && !current.channel.isHandedOver && this.#receive(current, path, bytes, now, out);
+    if (isTold && this.#current === current) this.#follow(current, arriving, now, out);
+    else out.event({ type: 'drop', path });
+    return isTold;
   }
 
-  #forget({ path }: Association, out: TunnelSink): void {
+  /** True if it came from the client. */
+  #receive({ channel }: Association, path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): boolean {
+    const isHeard = channel.receive(bytes, now, out.on(path));
+    if (isHeard) this.#heard(now);
+    if (channel.phase === 'over') {
+      this.#options.log.log('info', 'datagram down', { reason: channel.failure.message });
+      this.#forget(out);
+    }
+    return isHeard;
+  }
+
+  #follow(association: Association, flow: Flow, now: Millis, out: TunnelSink): void {
+    this.#options.log.log('info', 'datagram moved');
+    out.event({ type: 'drop', path: association.flow.path });
+    association.flow = flow;
+    this.#heard(now);
+  }
+
+  #forget(out: TunnelSink): void {
+    for (const flow of [this.#current?.flow, this.#moving]) if (flow !== undefined) out.event({ type: 'drop', path: flow.path });
     this.#current = undefined;
+    this.#moving = undefined;
     this.#isActive = false;
-    out.event({ type: 'drop', path });
   }
 }

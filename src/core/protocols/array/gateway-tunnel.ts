@@ -131,11 +131,11 @@ export class ArrayGatewayTunnel implements TunnelMachine {
     this.#route(out);
   }
 
-  notice(path: Path, notice: PathNotice, _now: Millis, out: TunnelSink): void {
+  notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
     if (this.#state.name !== 'up') return;
     if (notice.type === 'carried') this.#quietSince = Math.max(this.#quietSince, notice.heardAt);
     if (notice.type === 'carried' && path === this.#state.path) this.#quietSince = Math.max(this.#quietSince, notice.sentAt);
-    this.#datagrams.notice(path, notice, out);
+    this.#datagrams.notice(path, notice, now, out);
     this.#route(out);
   }
 

@@ -104,6 +104,7 @@ class FortinetLogin {
     const { place } = this.#http;
     const query = realm === '' ? 'redirect=1' : `redirect=1&realm=${realm}`;
     const id = await browse({
+      kind: 'returns',
       url: formatUrl({ ...place, path: `${PATHS.samlStart}?${query}` }),
       port: BROWSER_PORT,
       read: (target) => SAML_ID.exec(target)?.[1],
@@ -123,9 +124,10 @@ class FortinetLogin {
       const values = await this.#ask({
         id: LOGIN_FORM_ID,
         ...(error !== undefined && { error }),
+        // Observed: openconnect's words, blanks included: scripts wait for them.
         fields: [
-          { kind: 'text', name: 'username', label: 'Username:' },
-          { kind: 'password', name: 'credential', label: 'Password:' },
+          { kind: 'text', name: 'username', label: 'Username: ' },
+          { kind: 'password', name: 'credential', label: 'Password: ' },
         ],
       });
       const user = revealed(values.username ?? '');
@@ -153,7 +155,7 @@ class FortinetLogin {
     const values = await this.#ask({
       id: CHALLENGE_FORM_ID,
       ...(prompt !== undefined && { message: prompt }),
-      fields: [{ kind: 'otp', name: 'code', label: 'Code:' }],
+      fields: [{ kind: 'otp', name: 'code', label: 'Code: ' }],
     });
     const code = values.code ?? '';
     const name = `username=${encodeFormText(user)}`;

@@ -11,7 +11,7 @@ export class GpHttp extends PageHttp {
 }
 
 /** The platform in the vendor's two ways of writing it (spec 3.1 and 5.1). */
-export function platformOf({ os }: ClientIdentification): { readonly clientos: string; readonly osVersion: string } {
+export function platformOf({ os }: ClientIdentification): { readonly clientos: 'Linux' | 'Mac' | 'Windows'; readonly osVersion: string } {
   if (os.startsWith('mac') || os.startsWith('apple')) return { clientos: 'Mac', osVersion: os };
   return { clientos: os.startsWith('win') ? 'Windows' : 'Linux', osVersion: os };
 }

@@ -7,6 +7,7 @@ import { parseXml } from '../../markup/xml.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { Path, PathFacts, TunnelMachine } from '../../tunnel/machine.ts';
 import { DEFAULT_BASE_MTU, datagramOfLink, MIN_BASE_MTU, minTunnelMtu } from '../../tunnel/mtu.ts';
+import type { Millis } from '../../tunnel/packet.ts';
 import { formatIp, type IpAddress, sameIp } from '../../wire/ip-address.ts';
 import { printable, utf8 } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
@@ -27,15 +28,19 @@ const APP_VERSION = '6.3.3-619';
 
 const DEFAULT_DPD = 10_000;
 
-/** A gateway that wants reports wants one each hour: with a new configuration, a minute before (spec 11). */
-const REPORT_INTERVAL = 3_540_000;
-const MIN_REPORT_INTERVAL = 10_000;
+/** A gateway that wants reports wants one each hour, where no portal has said how often: with a new configuration, a minute before (spec 11). */
+const DEFAULT_REPORT_INTERVAL = 3_600_000;
+const REPORT_AHEAD = 60_000;
+/** Of what the user wants. */
+const MIN_CHOSEN_INTERVAL = 10_000;
 
 export class GpClient implements ClientProtocol {
   readonly id = 'gp';
   readonly title = 'GlobalProtect';
   readonly startsOnStream: boolean;
   readonly #settings: ProtocolSettings;
+  /** Of the portal, where the log-in was at one. */
+  #reportInterval = DEFAULT_REPORT_INTERVAL;
 
   constructor(settings: ProtocolSettings) {
     this.#settings = settings;
@@ -46,9 +51,11 @@ export class GpClient implements ClientProtocol {
     return this.#settings.client.chosenVersion ?? APP_VERSION;
   }
 
-  login(io: LoginIo, target: Target): Promise<Credential> {
+  async login(io: LoginIo, target: Target): Promise<Credential> {
     const { client, wantsIpv6 } = this.#settings;
-    return login(io, target, { client, wantsIpv6 });
+    const { credential, reportInterval = DEFAULT_REPORT_INTERVAL } = await login(io, target, { client, wantsIpv6 });
+    this.#reportInterval = reportInterval;
+    return credential;
   }
 
   async open(io: LoginIo, credential: Credential, previous: TunnelConfig | undefined): Promise<TunnelMachine> {
@@ -58,8 +65,7 @@ export class GpClient implements ClientProtocol {
     const configuration = await this.#fetchConfiguration(http, cookie, previous);
     const { config, lifetime, tunnelPath } = configuration;
     const isReported = await reportHost({ io, http, client, clientVersion: this.#version, cookie, config });
-    const reportAfter = isReported ? Math.max(this.#settings.hostReportInterval ?? REPORT_INTERVAL, MIN_REPORT_INTERVAL) : undefined;
-    const renewAfter = earliest(configuration.renewAfter, reportAfter);
+    const renewAfter = earliest(configuration.renewAfter, isReported ? this.#reportAfter : undefined);
     return new GpClientTunnel({
       ...{ crypto, log, dpd, config, request: tunnelRequest(tunnelPath, cookie) },
       ...this.#esp(configuration, io.connection().remote.address),
@@ -67,6 +73,11 @@ export class GpClient implements ClientProtocol {
       ...(lifetime !== undefined && { lifetime }),
       ...(renewAfter !== undefined && { renewAfter }),
     });
+  }
+
+  get #reportAfter(): Millis {
+    const { hostReportInterval: chosen } = this.#settings;
+    return chosen === undefined ? this.#reportInterval - REPORT_AHEAD : Math.max(chosen, MIN_CHOSEN_INTERVAL);
   }
 
   #esp({ esp }: GpConfiguration, address: IpAddress): Pick<GpClientTunnelOptions, 'esp'> {

@@ -50,7 +50,13 @@ export function streamTraffic(tunnelMtu: number, received: Uint8Array): StreamTr
         unread: [{ offset: 8, length: 8 }],
       },
       sent: { at: TYPE_OFFSET, ipv4: IPV4_TYPE, ipv6: IPV6_TYPE },
-      isData: { offset: TYPE_OFFSET, values: [{ bytes: IPV4_TYPE }, { bytes: IPV6_TYPE }] },
+      isData: {
+        offset: TYPE_OFFSET,
+        values: [
+          { bytes: IPV4_TYPE, family: 4 },
+          { bytes: IPV6_TYPE, family: 6 },
+        ],
+      },
     },
     maxPayload: MAX_PAYLOAD,
     tunnelMtu,
@@ -62,7 +68,10 @@ export function streamTraffic(tunnelMtu: number, received: Uint8Array): StreamTr
 export class FrameReader {
   #rest: Uint8Array = new Uint8Array(0);
 
-  /** The packets of all frames that are whole now; an empty one is a keepalive. Views of `bytes` where they can be. Throws {@link PeerMisbehavedError}. */
+  /**
+   * The packets of all frames that are whole now; an empty one is a keepalive. A frame whose type is not its packet's is left out (spec 17). Views of
+   * `bytes` where they can be. Throws {@link PeerMisbehavedError}.
+   */
   push(bytes: Uint8Array): readonly Uint8Array[] {
     const input = this.#rest.length > 0 ? joined(this.#rest, bytes) : bytes;
     const packets: Uint8Array[] = [];
@@ -71,7 +80,8 @@ export class FrameReader {
       const length = payloadLength(input, at);
       const end = at + HEADER_LENGTH + length;
       if (end > input.length) break;
-      packets.push(input.subarray(at + HEADER_LENGTH, end));
+      const packet = input.subarray(at + HEADER_LENGTH, end);
+      if (isOfType(packet, u16(input, at + TYPE_OFFSET))) packets.push(packet);
       at = end;
     }
     this.#rest = copyOf(input.subarray(at));
@@ -86,9 +96,18 @@ export class FrameReader {
   }
 }
 
+function isOfType(packet: Uint8Array, type: number): boolean {
+  const version = (packet[0] ?? 0) >>> 4;
+  if (type === ETHERTYPES.keepalive) return packet.length === 0;
+  return version === (type === ETHERTYPES.ipv4 ? 4 : 6);
+}
+
+function u16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+}
+
 function payloadLength(bytes: Uint8Array, at: number): number {
-  const u16 = (offset: number) => ((bytes[at + offset] ?? 0) << 8) | (bytes[at + offset + 1] ?? 0);
-  const [type, length] = [u16(4), u16(6)];
+  const [type, length] = [u16(bytes, at + TYPE_OFFSET), u16(bytes, at + 6)];
   const isMagic = MAGIC.every((byte, i) => bytes[at + i] === byte);
   const isKnown = type === ETHERTYPES.ipv4 || type === ETHERTYPES.ipv6 || (type === ETHERTYPES.keepalive && length === 0);
   if (!isMagic || !isKnown || length > MAX_PAYLOAD) throw new PeerMisbehavedError('The tunnel has something that is no frame.');

@@ -10,6 +10,11 @@ export function xml(body: string): HttpResponse {
   return pageAnswer(200, 'OK', 'application/xml; charset=UTF-8', body, [['Cache-Control', 'no-store']]);
 }
 
+/** What is for the client's interpreter (spec 2.2). */
+export function script(body: string): HttpResponse {
+  return pageAnswer(200, 'OK', 'text/html', body, [['Cache-Control', 'no-store']]);
+}
+
 export function failure(message: string): HttpResponse {
   return xml(renderXml(xmlElement('response', { status: 'error' }, [xmlElement('error', {}, [message])])));
 }

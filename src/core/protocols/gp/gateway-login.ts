@@ -1,20 +1,27 @@
 /**
- * A gateway's side of a log-in: what a client posts becomes values for the dialogue, its next step becomes an answer.
+ * A gateway's side of a log-in, at the portal or the gateway: what a client posts becomes values for the dialogue, its next step becomes an answer.
  *
- * Read first: spec "GlobalProtect", sections 6 and 7. The state of a question is the dialogue's id, in hex digits.
+ * Read first: spec "GlobalProtect", sections 5.4, 6 and 7. The state of a question is the dialogue's id, in hex digits.
  */
-import { type AuthDialogue, type AuthStep, LOGIN_FIELDS } from '../../auth/dialogue.ts';
+import { type AuthDialogue, type AuthStep, LOGIN_FIELDS, type LoginHints } from '../../auth/dialogue.ts';
 import type { AuthForm } from '../../auth/form.ts';
 import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { Secret } from '../../secret.ts';
 import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
 import { cookieOffWire, cookieOnWire } from '../hex-cookie.ts';
 import { answerInTurn, type LoginFields, loginHints, logOutcome, parseLoginForm, questionIn, replyOf } from '../page-login.ts';
-import { certificateWanted, loginRefused, xml } from './gateway-answer.ts';
-import { renderAdmission, renderChallenge } from './login-answer.ts';
+import { certificateWanted, loginRefused, script, xml } from './gateway-answer.ts';
+import { policyFor } from './gateway-portal.ts';
+import { renderAdmission, renderChallenge, renderChallengeScript } from './login-answer.ts';
+import { NO_COOKIE, USER_COOKIE } from './portal-policy.ts';
 
-/** Of a question: what breaks the other syntax is nobody's loss. */
-const UNSAFE = /["\r\n]+/g;
+export type Interface = 'portal' | 'gateway';
+
+/** What is in front of a state: one is no good at the other interface. */
+const STATE_PREFIX: Readonly<Record<Interface, string>> = { portal: 'portal-', gateway: '' };
+
+/** The fields that a portal's pass, or a browser's, comes in. */
+const PASS_FIELDS = [USER_COOKIE, 'prelogin-cookie'];
 
 export class GatewayLogin {
   readonly #connection: GatewayConnection;
@@ -25,47 +32,73 @@ export class GatewayLogin {
     this.#visitor = visitor;
   }
 
-  async answer(request: HttpRequest): Promise<HttpResponse> {
+  async answer(request: HttpRequest, at: Interface): Promise<HttpResponse> {
     const { host } = this.#visitor;
     if (host.needsCertificate === true && this.#connection.facts.certificateChain === undefined) return certificateWanted();
     const fields = parseLoginForm(request, ['user', 'passwd']);
-    const id = cookieOffWire(fields.get('inputStr') ?? '');
-    const dialogue = id === undefined ? undefined : await this.#visitor.resume(id.reveal());
+    if (host.browserLogin !== undefined && passIn(fields).pass === undefined) return loginRefused();
+    const asked = await this.#asked(fields.get('inputStr') ?? '', at);
     // What a portal has asked is sent to its gateways too: a state that is not ours begins anew (spec 5.4).
-    return dialogue === undefined ? this.#begin(request, fields) : this.#continue(dialogue, fields);
-  }
-
-  async #begin(request: HttpRequest, fields: LoginFields): Promise<HttpResponse> {
-    const { dialogue, step: first } = await this.#visitor.begin(loginHints(this.#connection.facts, request.headers));
-    const given = [
-      { [LOGIN_FIELDS.username]: fields.get('user') ?? '' },
-      { [LOGIN_FIELDS.password]: new Secret(fields.get('passwd') ?? '') },
-    ];
-    return this.#show(dialogue, await answerInTurn(dialogue, first, given), fields);
-  }
-
-  async #continue(dialogue: AuthDialogue, fields: LoginFields): Promise<HttpResponse> {
-    return this.#show(dialogue, await dialogue.next(replyOf(fields.get('passwd') ?? '')), fields);
-  }
-
-  #show(dialogue: AuthDialogue, step: AuthStep, fields: LoginFields): HttpResponse {
+    const { dialogue, step } = asked === undefined ? await this.#begin(request, fields, at) : await this.#continue(asked, fields);
     logOutcome(this.#visitor.log, step);
     switch (step.type) {
       case 'admitted':
-        return xml(renderAdmission({ authcookie: new Secret(cookieOnWire(step.cookie)), user: step.user }));
+        return this.#admitted(request, step, at);
       case 'refused':
         return loginRefused();
       case 'ask':
-        return ask(dialogue, step.form, fields.get('user') ?? '');
+        return this.#ask(dialogue, step.form, fields.get('user') ?? '', at);
       default:
         return step satisfies never;
     }
   }
+
+  async #asked(state: string, at: Interface): Promise<AuthDialogue | undefined> {
+    const prefix = STATE_PREFIX[at];
+    const id = state.startsWith(prefix) ? cookieOffWire(state.slice(prefix.length)) : undefined;
+    return id === undefined ? undefined : this.#visitor.resume(id.reveal());
+  }
+
+  async #begin(request: HttpRequest, fields: LoginFields, at: Interface): Promise<Turn> {
+    const hints = {
+      ...loginHints(this.#connection.facts, request.headers),
+      ...passIn(fields),
+      ...(at === 'portal' && { wantsPass: true }),
+    };
+    const { dialogue, step } = await this.#visitor.begin(hints);
+    const given = [
+      { [LOGIN_FIELDS.username]: fields.get('user') ?? '' },
+      { [LOGIN_FIELDS.password]: new Secret(fields.get('passwd') ?? '') },
+    ];
+    return { dialogue, step: await answerInTurn(dialogue, step, given) };
+  }
+
+  async #continue(dialogue: AuthDialogue, fields: LoginFields): Promise<Turn> {
+    return { dialogue, step: await dialogue.next(replyOf(fields.get('passwd') ?? '')) };
+  }
+
+  #admitted(request: HttpRequest, { cookie, user }: Extract<AuthStep, { type: 'admitted' }>, at: Interface): HttpResponse {
+    const { portal } = this.#visitor.host;
+    if (at === 'gateway' || portal === undefined) return xml(renderAdmission({ authcookie: new Secret(cookieOnWire(cookie)), user }));
+    return xml(policyFor(portal, request, this.#connection.facts, cookie));
+  }
+
+  #ask(dialogue: AuthDialogue, form: AuthForm, user: string, at: Interface): HttpResponse {
+    const field = questionIn(form);
+    if (field === undefined) return loginRefused();
+    const state = `${STATE_PREFIX[at]}${cookieOnWire(new Secret(dialogue.id))}`;
+    const challenge = { prompt: form.message ?? field.label, state };
+    const isScript = this.#visitor.host.portal?.asksBy === 'script';
+    return isScript ? script(renderChallengeScript(challenge)) : xml(renderChallenge(challenge, user));
+  }
 }
 
-function ask(dialogue: AuthDialogue, form: AuthForm, user: string): HttpResponse {
-  const field = questionIn(form);
-  if (field === undefined) return loginRefused();
-  const prompt = (form.message ?? field.label).replace(UNSAFE, ' ');
-  return xml(renderChallenge({ prompt, state: cookieOnWire(new Secret(dialogue.id)) }, user));
+interface Turn {
+  readonly dialogue: AuthDialogue;
+  readonly step: AuthStep;
+}
+
+function passIn(fields: LoginFields): Pick<LoginHints, 'pass'> {
+  const pass = PASS_FIELDS.map((name) => fields.get(name) ?? '').find((value) => value !== '' && value !== NO_COOKIE);
+  return pass === undefined ? {} : { pass: { pass: new Secret(pass), username: fields.get('user') ?? '' } };
 }

@@ -1,7 +1,7 @@
 /**
  * GlobalProtect as a gateway speaks it: log-ins, the configuration and the tunnel's request on one connection. The twin of `client.ts`.
  *
- * Read first: spec "GlobalProtect", sections 2, 3, 9, 10, 12 and 14. There is no portal here, which clients are told, and then come to the gateway.
+ * Read first: spec "GlobalProtect", sections 2, 3, 5, 9, 10, 12 and 14. Where there is no portal clients are told so, and then come to the gateway.
  */
 import { EspReceiver } from '../../esp/packet.ts';
 import { tunnelIdOf } from '../../esp/spi.ts';
@@ -18,9 +18,11 @@ import { granted, notFound, type PageFront, servePages } from '../page-gateway.t
 import { type LoginFields, parseLoginForm, userAgentOf } from '../page-login.ts';
 import { keysLife, NO_SESSION, renderConfiguration } from './configuration.ts';
 import { failure, NO_ADDRESS, notByGet, reportNeeded, success, tunnelRefused, xml } from './gateway-answer.ts';
+import { BrowserLogin, browserStart } from './gateway-browser.ts';
 import { GpEspTunnel } from './gateway-esp-tunnel.ts';
-import { parseHostReport, parseReportForm } from './gateway-host-report.ts';
+import { MAX_REPORT_BODY, parseHostReport, parseReportForm } from './gateway-host-report.ts';
 import { GatewayLogin } from './gateway-login.ts';
+import { regionOf } from './gateway-portal.ts';
 import { askedAddress, tunnelMtu } from './gateway-terms.ts';
 import { GpGatewayTunnel } from './gateway-tunnel.ts';
 import { chooseAlgorithms, type EspOffer, newOffer } from './ipsec.ts';
@@ -38,11 +40,15 @@ const MAX_HOSTNAME = 64;
 /** Observed: openconnect 9.01, which calls itself this, takes IPv6 networks behind the tunnel for ones outside. */
 const WITHOUT_IPV6_ROUTES = '5.1.5-8';
 
+/** Whose requests they are is certain. */
+const OWN_PLACES = ['/ssl-vpn/', '/global-protect/', '/SAML20/SP/'];
+
 export const gpGateway: GatewayProtocol = {
   id: 'gp',
+  hasBrowserLogin: true,
   claims: (first) => {
     const path = pathOf(first.target);
-    if (path === PATHS.tunnel || path.startsWith('/ssl-vpn/') || path.startsWith('/global-protect/')) return 'certain';
+    if (path === PATHS.tunnel || OWN_PLACES.some((place) => path.startsWith(place))) return 'certain';
     return (headerValue(first.headers, 'User-Agent') ?? '').startsWith(USER_AGENT) ? 'likely' : 'no';
   },
   serve: (connection, visitor) => servePages(connection, visitor, new Front(connection, visitor)),
@@ -54,23 +60,34 @@ class Front implements PageFront {
   readonly #connection: GatewayConnection;
   readonly #visitor: Visitor;
   readonly #login: GatewayLogin;
+  readonly #browserLogin: BrowserLogin;
 
   constructor(connection: GatewayConnection, visitor: Visitor) {
     this.#connection = connection;
     this.#visitor = visitor;
     this.#login = new GatewayLogin(connection, visitor);
+    this.#browserLogin = new BrowserLogin(connection, visitor);
   }
 
   async route(request: HttpRequest): Promise<HttpResponse | 'tunnel'> {
     const path = pathOf(request.target);
     switch (path) {
       case PATHS.portalPrelogin:
-        return xml(renderPrelogin({ type: 'refused', message: NO_PORTAL }));
+        return xml(
+          this.#visitor.host.portal === undefined ? renderPrelogin({ type: 'refused', message: NO_PORTAL }) : this.#prelogin(request),
+        );
       case PATHS.prelogin:
-        return xml(renderPrelogin({ type: 'ready', banner: this.#banner(), ...LABELS, isSaml: false }));
+        return xml(this.#prelogin(request));
       case PATHS.tunnel:
         return request.method === 'GET' ? this.#tunnel(request) : notFound();
+      case PATHS.browserLogin:
+      case PATHS.assertion:
+        return this.#browser(path, request);
+      case PATHS.portalConfiguration:
+        if (this.#visitor.host.portal === undefined) return notFound();
+        return request.method === 'POST' ? this.#login.answer(request, 'portal') : notByGet();
       case PATHS.login:
+        return request.method === 'POST' ? this.#login.answer(request, 'gateway') : notByGet();
       case PATHS.configuration:
       case PATHS.reportCheck:
       case PATHS.report:
@@ -82,7 +99,6 @@ class Front implements PageFront {
   }
 
   async #post(path: string, request: HttpRequest): Promise<HttpResponse> {
-    if (path === PATHS.login) return this.#login.answer(request);
     const fields = path === PATHS.report ? parseReportForm(request) : parseLoginForm(request, ['authcookie', 'user']);
     const session = await this.#session(fields);
     if (session === undefined) return failure(NO_SESSION);
@@ -96,6 +112,7 @@ class Front implements PageFront {
         if (this.#wantsReports) this.#report(session, fields.get('report') ?? '');
         return success();
       default:
+        if (this.#wantsReports) this.#connection.allowBody(MAX_REPORT_BODY);
         return reportNeeded(this.#wantsReports);
     }
   }
@@ -162,8 +179,22 @@ class Front implements PageFront {
     return session?.user === fields.get('user') ? session : undefined;
   }
 
-  #banner(): string {
-    return this.#visitor.host.preLoginBanner ?? 'Enter login credentials';
+  #prelogin(request: HttpRequest): string {
+    const { preLoginBanner = 'Enter login credentials', portal, browserLogin } = this.#visitor.host;
+    const { facts } = this.#connection;
+    const region = portal && regionOf(portal, facts.remote.address);
+    return renderPrelogin({
+      ...{ type: 'ready', banner: preLoginBanner, ...LABELS },
+      ...(region !== undefined && { region }),
+      ...(browserLogin !== undefined && { browser: browserStart(browserLogin, request, facts) }),
+    });
+  }
+
+  /** As an identity provider of its own. */
+  async #browser(path: string, request: HttpRequest): Promise<HttpResponse> {
+    if (this.#visitor.host.browserLogin === undefined) return notFound();
+    if (path === PATHS.browserLogin) return this.#browserLogin.begin();
+    return request.method === 'POST' ? this.#browserLogin.answer(request) : notByGet();
   }
 }
 

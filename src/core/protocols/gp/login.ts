@@ -9,6 +9,8 @@
  *   gateway: prelogin ─► login ─┬─ question ─► login …   ◄───────────────────────────────────┘
  *                               ├─ 512 ──────► login, three times
  *                               └─ in
+ *
+ * Where a prelogin wants a browser, what that brings is in the place of name and password (browser-login.ts).
  */
 import type { FormValues } from '../../auth/form.ts';
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
@@ -16,13 +18,15 @@ import { CancelledError, PeerMisbehavedError, PeerRefusedError, UnsupportedError
 import { encodeForm, percentDecode } from '../../http/form-urlencoded.ts';
 import { hostHeader } from '../../http/url.ts';
 import { revealed, type Secret } from '../../secret.ts';
+import type { Millis } from '../../tunnel/packet.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientIdentification } from '../client-protocol.ts';
+import { type BrowserStart, readBrowserAnswer } from './browser-login.ts';
 import { GpHttp, platformOf } from './client-http.ts';
 import { type Challenge, type LoginAnswer, parseLoginAnswer } from './login-answer.ts';
 import { CLIENT_VERSION, PATHS } from './paths.ts';
 import { type PortalGateway, type PortalPolicy, readPolicy } from './portal-policy.ts';
-import { NO_PORTAL, type Prelogin, parsePrelogin } from './prelogin.ts';
+import { NO_PORTAL, POLICY_LIMITS, type Prelogin, parsePrelogin, XML_LIMITS } from './prelogin.ts';
 import { renderSessionCookie } from './session-cookie.ts';
 
 export interface GpLoginOptions {
@@ -30,7 +34,9 @@ export interface GpLoginOptions {
   readonly wantsIpv6: boolean;
 }
 
+type Interface = 'portal' | 'gateway';
 type Ready = Extract<Prelogin, { type: 'ready' }>;
+type Admitting = Exclude<LoginAnswer, { type: 'challenge' | 'refused' }>;
 
 /** Tries of a name and password; questions in one log-in. */
 const MAX_TRIES = 3;
@@ -39,6 +45,12 @@ const MAX_CHALLENGES = 10;
 const LOGIN_FORM_ID = '_login';
 const CHALLENGE_FORM_ID = '_challenge';
 const GATEWAY_FORM_ID = '_portal';
+
+/** Spec 4.4: that the system's own browser is to be used. */
+const BROWSER_OF = { Linux: '4', Mac: '3', Windows: '2' } as const;
+const BROWSER_LIMIT: Millis = 600_000;
+const INSTRUCTION =
+  'When you are logged in, copy the link that leads back to GlobalProtect (globalprotectcallback:…), or, if there is none, the source of the last page.';
 
 const WRONG = 'The gateway refused the user name or the password.';
 
@@ -54,12 +66,25 @@ export function wayOf(path: string): { readonly interface?: 'portal' | 'gateway'
   return { ...(isPortal && { interface: 'portal' }), ...(isGateway && { interface: 'gateway' }), field: field === '' ? 'passwd' : field };
 }
 
-/** Rejects as `ClientProtocol.login` does, and with UnsupportedError where only a browser can log in. */
-export function login(io: LoginIo, target: Target, options: GpLoginOptions): Promise<Credential> {
+export interface LoggedIn {
+  readonly credential: Credential;
+  /** As {@link PortalPolicy.reportInterval}. */
+  readonly reportInterval?: Millis;
+}
+
+/** Rejects as `ClientProtocol.login` does, and with UnsupportedError where only a browser can log in and there is none. */
+export function login(io: LoginIo, target: Target, options: GpLoginOptions): Promise<LoggedIn> {
   return new GpLogin(io, target, options).run();
 }
 
-/** What was typed, for the other interface. */
+/** What there is to do by hand. The address is the server's own, for anybody to open. */
+function withoutBrowser(at: Interface, start: BrowserStart): string {
+  const named = `The ${at} wants a log-in with a browser (SAML). Name one (--external-browser; --browser of "sallyport connect"; "browser" in the library)`;
+  const field = `prelogin-cookie that it ends with as the password, with --usergroup=${at}:prelogin-cookie and --user=NAME`;
+  return 'url' in start ? `${named}, or log in elsewhere at ${start.url} and give the ${field}.` : `${named}.`;
+}
+
+/** What was typed, or brought by a browser, for the other interface. */
 interface Words {
   readonly user: string;
   readonly secret: string | Secret;
@@ -71,7 +96,7 @@ class GpLogin {
   readonly #options: GpLoginOptions;
   readonly #http: GpHttp;
   readonly #way: ReturnType<typeof wayOf>;
-  #cookies: PortalPolicy['cookies'] = [];
+  #policy: PortalPolicy | undefined;
   #words: Words | undefined;
 
   constructor(io: LoginIo, target: Target, options: GpLoginOptions) {
@@ -81,15 +106,26 @@ class GpLogin {
     this.#http = new GpHttp(io, { ...target, path: '/' }, options.client);
   }
 
-  async run(): Promise<Credential> {
+  async run(): Promise<LoggedIn> {
     const isThrough = this.#way.interface !== 'gateway' && (await this.#portal());
-    const again = isThrough && this.#words !== undefined ? await this.#submit('gateway', this.#words) : undefined;
+    const words = isThrough ? this.#wordsAgain : undefined;
+    const again = words && (await this.#submit('gateway', words));
     const answer = again?.type === 'in' ? again : await this.#gateway();
     const fields = new Map(answer.fields);
     fields.set('computer', this.#options.client.localHostname);
     const { remote, pin } = this.#io.connection();
     const gateway = { ...this.#http.place, path: '/' };
-    return { protocol: 'gp', gateway, address: remote.address, pin, cookie: renderSessionCookie(fields) };
+    const reportInterval = this.#policy?.reportInterval;
+    return {
+      credential: { protocol: 'gp', gateway, address: remote.address, pin, cookie: renderSessionCookie(fields) },
+      ...(reportInterval !== undefined && { reportInterval }),
+    };
+  }
+
+  /** Spec 5.4. What a browser has brought is for one interface alone. */
+  get #wordsAgain(): Words | undefined {
+    const isForBoth = this.#words?.field === 'passwd' || (this.#policy?.cookies.length ?? 0) > 0;
+    return isForBoth ? this.#words : undefined;
   }
 
   /** False: there is no portal here, and nobody has said that there is. */
@@ -101,9 +137,8 @@ class GpLogin {
     }
     const answer = await this.#ask('portal', prelogin);
     if (answer.type !== 'document') throw new PeerMisbehavedError('The portal answered the log-in with something else than its policy.');
-    const policy = readPolicy(answer.root, prelogin.region);
-    this.#cookies = policy.cookies;
-    const { target } = await this.#choose(policy.gateways);
+    this.#policy = readPolicy(answer.root, prelogin.region);
+    const { target } = await this.#choose(this.#policy.gateways);
     this.#http.restart({ ...target, path: '/' });
     return true;
   }
@@ -122,6 +157,12 @@ class GpLogin {
       ['tmp', 'tmp'],
       ['clientVer', CLIENT_VERSION],
       ['clientos', clientos],
+      ...(this.#io.browse === undefined
+        ? []
+        : ([
+            ['default-browser', BROWSER_OF[clientos]],
+            ['cas-support', 'yes'],
+          ] as const)),
     ]);
     const { status, reason, body } = await this.#http.post(`${path}?${query}`, '', '');
     if (status !== 200)
@@ -130,13 +171,9 @@ class GpLogin {
   }
 
   /** A name and a secret, again where they were wrong, and what is asked after them. */
-  async #ask(at: 'portal' | 'gateway', prelogin: Ready): Promise<Exclude<LoginAnswer, { type: 'challenge' | 'refused' }>> {
+  async #ask(at: Interface, prelogin: Ready): Promise<Admitting> {
     const { field } = this.#way;
-    if (prelogin.isSaml && field === 'passwd') {
-      throw new UnsupportedError(
-        `The ${at} wants a log-in with a browser (SAML), which does not exist yet in Sallyport. Log in elsewhere, and give its cookie as the password with --usergroup=${at}:prelogin-cookie.`,
-      );
-    }
+    if (prelogin.browser !== undefined && field === 'passwd') return this.#browse(at, prelogin.browser);
     let error: string | undefined;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const values = await this.#form(prelogin, error);
@@ -146,6 +183,24 @@ class GpLogin {
       else if (answer.type !== 'challenge') return answer;
     }
     throw new PeerRefusedError(error ?? WRONG);
+  }
+
+  /** Spec 4. */
+  async #browse(at: Interface, start: NonNullable<Ready['browser']>): Promise<Admitting> {
+    const { browse } = this.#io;
+    if (start === 'unreadable') throw new PeerMisbehavedError(`The ${at} wants a log-in with a browser, and does not say where it begins.`);
+    if (browse === undefined) throw new UnsupportedError(withoutBrowser(at, start));
+    const copied = await browse({
+      ...{ kind: 'copied', start, gateway: hostHeader(this.#http.place), timeout: BROWSER_LIMIT },
+      ...{ instruction: INSTRUCTION, isAnswer: (text) => readBrowserAnswer(text) !== undefined },
+    });
+    const brought = readBrowserAnswer(copied);
+    if (brought === undefined) throw new PeerMisbehavedError('The browser has brought nothing that a log-in could go on with.');
+    const answer = await this.#submit(at, brought);
+    if (answer.type === 'refused' || answer.type === 'challenge') {
+      throw new PeerRefusedError(`The ${at} does not take the log-in that the browser has made.`);
+    }
+    return answer;
   }
 
   async #form(prelogin: Ready, error: string | undefined): Promise<FormValues> {
@@ -158,16 +213,16 @@ class GpLogin {
         {
           kind: 'text',
           name: 'user',
-          label: `${prelogin.usernameLabel}:`,
+          label: `${prelogin.usernameLabel}: `,
           ...(prelogin.username !== undefined && { initial: prelogin.username }),
         },
-        { kind: 'password', name: field, label: field === 'passwd' ? `${prelogin.passwordLabel}:` : `${field}:` },
+        { kind: 'password', name: field, label: `${field === 'passwd' ? prelogin.passwordLabel : field}: ` },
       ],
     });
   }
 
   /** What the words come to; questions are answered on the way. */
-  async #submit(at: 'portal' | 'gateway', words: Words): Promise<LoginAnswer> {
+  async #submit(at: Interface, words: Words): Promise<LoginAnswer> {
     this.#words = words;
     let answer = await this.#post(at, words, undefined);
     for (let asked = 0; answer.type === 'challenge'; asked++) {
@@ -177,7 +232,7 @@ class GpLogin {
       const values = await this.#answerOf({
         id: CHALLENGE_FORM_ID,
         message: label,
-        fields: [{ kind: 'otp', name: 'passwd', label: 'Challenge:' }],
+        fields: [{ kind: 'otp', name: 'passwd', label: 'Challenge: ' }],
       });
       answer = await this.#post(at, { user: words.user, secret: values.passwd ?? '', field: 'passwd' }, challenge);
     }
@@ -185,7 +240,7 @@ class GpLogin {
   }
 
   /** Spec 5.1: the same at both, in this order. */
-  async #post(at: 'portal' | 'gateway', { user, secret, field }: Words, challenge: Challenge | undefined): Promise<LoginAnswer> {
+  async #post(at: Interface, { user, secret, field }: Words, challenge: Challenge | undefined): Promise<LoginAnswer> {
     const { client, wantsIpv6 } = this.#options;
     const { clientos, osVersion } = platformOf(client);
     const plain = [
@@ -209,7 +264,7 @@ class GpLogin {
     ] as const;
     const body = encodeForm([
       ...plain,
-      ...(at === 'gateway' ? this.#cookies : []),
+      ...((at === 'gateway' && this.#policy?.cookies) || []),
       ...(challenge === undefined ? [] : [['inputStr', challenge.state] as const]),
       ...([
         ['user', user],
@@ -222,7 +277,7 @@ class GpLogin {
     if (answer.status === 513) throw new PeerRefusedError('The gateway wants a client certificate. Give one with --certificate.');
     if (answer.status !== 200)
       throw new PeerRefusedError(`The gateway answered the log-in with ${answer.status} ${printable(answer.reason)}.`);
-    const parsed = parseLoginAnswer(answer.body);
+    const parsed = parseLoginAnswer(answer.body, at === 'portal' ? POLICY_LIMITS : XML_LIMITS);
     // Spec 7: this is the end of an attempt; only 512 asks again.
     if (parsed.type === 'refused') throw new PeerRefusedError(parsed.message === '' ? WRONG : parsed.message);
     return parsed;

@@ -8,6 +8,9 @@ export const PATHS = {
   reportCheck: '/ssl-vpn/hipreportcheck.esp',
   report: '/ssl-vpn/hipreport.esp',
   tunnel: '/ssl-tunnel-connect.sslvpn',
+  /** Of an identity provider's answers (spec 4.1), and where our own for tests begins. */
+  assertion: '/SAML20/SP/ACS',
+  browserLogin: '/SAML20/SP/login',
   logOut: '/ssl-vpn/logout.esp',
 } as const;
 

@@ -1,13 +1,16 @@
 /**
- * What a portal says to who has logged in: its gateways, and cookies for them.
+ * What a portal says to who has logged in: its gateways, and cookies for them. Both ways.
  *
  * Read first: spec "GlobalProtect", sections 5.2, 5.3 and 5.5.
  */
 import type { Target } from '../../auth/login-io.ts';
-import { MisuseError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
-import { hostHeader, parseServer } from '../../http/url.ts';
-import { attribute, child, childrenNamed, textOf, type XmlElement } from '../../markup/xml.ts';
+import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
+import { hostHeader, plainServer } from '../../http/url.ts';
+import { attribute, child, childrenNamed, renderXml, textOf, type XmlElement, xmlElement } from '../../markup/xml.ts';
+import { toXmlText } from '../../markup/xml-names.ts';
 import { Secret } from '../../secret.ts';
+import type { Millis } from '../../tunnel/packet.ts';
+import type { ListedGateway } from '../gateway-protocol.ts';
 import { childText } from './prelogin.ts';
 
 export interface PortalGateway {
@@ -21,14 +24,22 @@ export interface PortalPolicy {
   readonly gateways: readonly PortalGateway[];
   /** For a gateway's log-in, by the names of its fields. */
   readonly cookies: readonly (readonly [name: string, value: Secret])[];
+  /** How often a gateway is to be asked whether it wants a report on this machine; undefined: the portal says nothing of use. */
+  readonly reportInterval?: Millis;
 }
 
-const COOKIES = ['portal-userauthcookie', 'portal-prelogonuserauthcookie'];
+export const USER_COOKIE = 'portal-userauthcookie';
+const PRELOGON_COOKIE = 'portal-prelogonuserauthcookie';
+const COOKIES = [USER_COOKIE, PRELOGON_COOKIE];
 /** In place of none. */
-const NO_COOKIE = 'empty';
+export const NO_COOKIE = 'empty';
 const MAX_COOKIE = 4096;
 const MAX_GATEWAYS = 256;
 const LOWEST = 1_000_000;
+
+/** Each report is a new tunnel, a minute before: not more often than a tunnel is of use, and at least once a day, however much a portal has written. */
+const MIN_REPORT_INTERVAL: Millis = 120_000;
+const MAX_REPORT_INTERVAL: Millis = 86_400_000;
 
 /** Throws {@link PeerRefusedError} for a user without a policy, {@link PeerMisbehavedError} for a document without gateways. */
 export function readPolicy(root: XmlElement, region: string | undefined): PortalPolicy {
@@ -39,12 +50,15 @@ export function readPolicy(root: XmlElement, region: string | undefined): Portal
   const list = ['gateways', 'external', 'list'].reduce<XmlElement | undefined>((at, name) => at && child(at, name), root);
   const entries = list === undefined ? [] : childrenNamed(list, 'entry').slice(0, MAX_GATEWAYS);
   const gateways = entries.flatMap((entry) => {
-    const target = targetOf(attribute(entry, 'name') ?? '');
+    const target = plainServer(attribute(entry, 'name') ?? ''); // to whatever else it is no password goes (spec 17)
     if (target === undefined) return [];
     return [{ target, label: childText(entry, 'description') ?? target.host, priority: priorityOf(entry, region) }];
   });
   if (gateways.length === 0) throw new PeerMisbehavedError('The portal names no gateway.');
+  const reports = child(root, 'hip-collection');
+  const interval = /^\d{1,9}$/.exec((reports && childText(reports, 'hip-report-interval')) ?? '')?.[0];
   return {
+    ...(Number(interval) > 0 && { reportInterval: Math.min(Math.max(Number(interval) * 1000, MIN_REPORT_INTERVAL), MAX_REPORT_INTERVAL) }),
     gateways: distinct(gateways.sort((a, b) => a.priority - b.priority)),
     cookies: COOKIES.flatMap((name) => {
       const element = child(root, name);
@@ -64,26 +78,50 @@ function distinct(gateways: readonly PortalGateway[]): PortalGateway[] {
   });
 }
 
-/** A plain `host` or `host:port`: whatever else it is, no password goes there (spec 17). */
-function targetOf(name: string): Target | undefined {
-  if (!/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/.test(name)) return undefined;
-  try {
-    return parseServer(name);
-  } catch (error) {
-    if (!(error instanceof MisuseError)) throw error;
-    return undefined; // a port that there is not: the other gateways are as good as before
-  }
-}
-
 /** Spec 5.5: by the rules for where we are or anywhere, else its own. */
 function priorityOf(entry: XmlElement, region: string | undefined): number {
   const rules = child(entry, 'priority-rule');
   const matching = (rules === undefined ? [] : childrenNamed(rules, 'entry')).filter((rule) =>
-    [region, 'Any'].includes(attribute(rule, 'name')),
+    [region, ANYWHERE].includes(attribute(rule, 'name')),
   );
   const numbers = (matching.length > 0 ? matching : [entry]).map((element) => {
     const text = childText(element, 'priority') ?? '';
     return /^\d{1,5}$/.test(text) ? Number(text) : LOWEST;
   });
   return Math.min(...numbers);
+}
+
+/** The region of a rule that is for everybody. */
+const ANYWHERE = 'Any';
+
+export interface PolicyOffer {
+  readonly name: string;
+  /** Clients that know no priorities take the first. */
+  readonly gateways: readonly ListedGateway[];
+  readonly region: string | undefined;
+  readonly reportInterval: Millis;
+  /** For a gateway's log-in; undefined: people are asked again there. */
+  readonly pass: Secret | undefined;
+}
+
+export function renderPolicy({ name, gateways, region, reportInterval, pass }: PolicyOffer): string {
+  const text = (element: string, value: string) => xmlElement(element, {}, [toXmlText(value)]);
+  const rule = ([where, priority]: readonly [string, number]) =>
+    xmlElement('entry', { name: toXmlText(where) }, [text('priority', String(priority))]);
+  const entry = ({ address, label, priority, regions }: ListedGateway) => {
+    // A client takes the better one of the rule for its region and that for everybody: the region's is to count alone.
+    const hasOwn = regions.some(([where]) => where === region);
+    const rules = [...regions, ...(hasOwn ? [] : [[ANYWHERE, priority] as const])];
+    return xmlElement('entry', { name: address }, [
+      ...[text('priority', String(priority)), xmlElement('priority-rule', {}, rules.map(rule)), text('description', label)],
+    ]);
+  };
+  const list = xmlElement('gateways', {}, [xmlElement('external', {}, [xmlElement('list', {}, gateways.map(entry))])]);
+  const reports = xmlElement('hip-collection', {}, [text('hip-report-interval', String(Math.max(1, Math.round(reportInterval / 1000))))]);
+  return renderXml(
+    xmlElement('policy', {}, [
+      ...[text('portal-name', name), list, reports],
+      ...[text(USER_COOKIE, pass?.reveal() ?? NO_COOKIE), text(PRELOGON_COOKIE, NO_COOKIE)],
+    ]),
+  );
 }

@@ -7,6 +7,7 @@ import { PeerMisbehavedError } from '../../errors.ts';
 import { child, parseXml, renderXml, textOf, type XmlElement, type XmlLimits, xmlElement } from '../../markup/xml.ts';
 import { toXmlText } from '../../markup/xml-names.ts';
 import { printable } from '../../wire/text.ts';
+import { type BrowserStart, readBrowserStart, renderBrowserStart } from './browser-login.ts';
 
 export type Prelogin =
   | {
@@ -18,8 +19,8 @@ export type Prelogin =
       readonly region?: string;
       /** The name in the client's certificate, which it shall log in by. */
       readonly username?: string;
-      /** A browser is needed. */
-      readonly isSaml: boolean;
+      /** A browser logs in, which begins here. */
+      readonly browser?: BrowserStart | 'unreadable';
     }
   | { readonly type: 'refused'; readonly message: string };
 
@@ -29,6 +30,8 @@ export const NO_GATEWAY = 'GlobalProtect gateway does not exist';
 
 /** Spec 17. */
 export const XML_LIMITS: Partial<XmlLimits> = { length: 1024 * 1024, depth: 32, elements: 10_000, attributes: 32, attributeLength: 8192 };
+/** Of a portal's policy, which may hold many certificates. */
+export const POLICY_LIMITS: Partial<XmlLimits> = { ...XML_LIMITS, length: 4 * 1024 * 1024 };
 
 const ROOT = 'prelogin-response';
 const MAX_TEXT = 400;
@@ -43,6 +46,8 @@ export function parsePrelogin(document: Uint8Array | string): Prelogin {
   const banner = childText(root, 'authentication-message');
   const region = childText(root, 'region');
   const username = childText(root, 'ccusername');
+  const method = childText(root, 'saml-auth-method');
+  const request = child(root, 'saml-request');
   return {
     type: 'ready',
     ...(banner !== undefined && { banner }),
@@ -50,7 +55,7 @@ export function parsePrelogin(document: Uint8Array | string): Prelogin {
     passwordLabel: childText(root, 'password-label') ?? 'Password',
     ...(region !== undefined && { region }),
     ...(username !== undefined && { username }),
-    isSaml: childText(root, 'saml-auth-method') !== undefined && childText(root, 'saml-request') !== undefined,
+    ...(method !== undefined && request !== undefined && { browser: readBrowserStart(method, textOf(request)) ?? 'unreadable' }),
   };
 }
 
@@ -59,11 +64,19 @@ export function renderPrelogin(prelogin: Prelogin): string {
   if (prelogin.type === 'refused') {
     return renderXml(xmlElement(ROOT, {}, [text('status', 'Error'), text('msg', prelogin.message)]));
   }
+  const { browser } = prelogin;
+  const start = browser === undefined || browser === 'unreadable' ? undefined : renderBrowserStart(browser);
   return renderXml(
     xmlElement(ROOT, {}, [
       ...[text('status', 'Success'), text('ccusername', prelogin.username), text('autosubmit', 'false'), text('msg'), text('newmsg')],
       ...[text('authentication-message', prelogin.banner), text('username-label', prelogin.usernameLabel)],
       ...[text('password-label', prelogin.passwordLabel), text('panos-version', '1'), text('region', prelogin.region ?? 'Unknown')],
+      ...(start === undefined
+        ? []
+        : [
+            ...[text('saml-default-browser', 'yes'), text('saml-auth-status', '0'), text('saml-auth-method', start.method)],
+            ...[text('saml-request-timeout', '600'), text('saml-request-id', '0'), text('saml-request', start.request)],
+          ]),
     ]),
   );
 }

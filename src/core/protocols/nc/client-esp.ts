@@ -8,6 +8,7 @@ import { algorithmsText, type EspAlgorithms } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
 import { type KeyBlock, keysOf, newKeyBlock, weaknessOf } from '../../esp/key-block.ts';
+import { rekeyLimit } from '../../esp/rekey-limit.ts';
 import { newSpi, nextSpi } from '../../esp/spi.ts';
 import { FIRST_ZERO_PROBES, zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';
@@ -36,6 +37,7 @@ export class ClientEsp {
   side: EspClientSide;
   readonly #options: ClientEspOptions;
   readonly #terms: EspTerms;
+  readonly #answers = rekeyLimit();
   #algorithms: EspAlgorithms;
 
   constructor(options: ClientEspOptions, now: Millis) {
@@ -49,10 +51,14 @@ export class ClientEsp {
 
   /**
    * Other keys of the gateway's (KMP 302): they hold from now on, and so do {@link own}, with which they are answered. False: they are not answered, as they
-   * are for what this end does not speak. Throws {@link PeerMisbehavedError} for what are none.
+   * are for what this end does not speak, or too many. Throws {@link PeerMisbehavedError} for what are none.
    */
   renew(payload: Uint8Array, now: Millis, out: TunnelSink): boolean {
     const { crypto, log, allowsLegacy } = this.#options;
+    if (!this.#answers.allows(now)) {
+      log.log('debug', 'keys not used');
+      return false;
+    }
     const { keys, algorithms } = parseKeys(payload, this.#algorithms);
     const problem = algorithms === undefined ? 'its algorithms are not known' : weaknessOf(algorithms, allowsLegacy);
     if (algorithms === undefined || problem !== undefined) {

@@ -118,11 +118,11 @@ export class NcClientTunnel implements TunnelMachine {
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name !== 'up') return;
-    if (notice.type === 'keys-used-up') {
-      this.#end({ kind: 'renew', message: 'The session’s keys are renewed.' }, out); // ESP's only the gateway can renew by themselves
-    } else if (path.kind === 'datagram') {
+    if (path.kind === 'datagram') {
       state.esp?.side.notice(path, notice, now, out);
       this.#follow(state, now, out);
+    } else if (notice.type === 'keys-used-up') {
+      this.#end({ kind: 'renew', message: 'The session’s keys are renewed.' }, out);
     }
   }
 

@@ -10,6 +10,7 @@ import { algorithmsText, type EspAlgorithms } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspGatewaySide } from '../../esp/gateway-side.ts';
 import { type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
+import { RekeySchedule } from '../../esp/rekey-schedule.ts';
 import { newSpi, nextSpi, tunnelIdOf } from '../../esp/spi.ts';
 import { zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';
@@ -48,10 +49,11 @@ export class GatewayEsp {
   readonly #side: EspGatewaySide;
   /** What the client sends with. */
   #own: KeyBlock;
-  /** The client has not answered these. */
-  #isOffered = true;
+  /** Keys that the client has not answered: it answers each, in their order. */
+  #unanswered = 1;
   #hasBegun = false;
-  #rekeyAt: Millis | undefined;
+  #isOver = false;
+  readonly #schedule: RekeySchedule;
   /** The client's word. */
   #isWanted = false;
 
@@ -64,6 +66,7 @@ export class GatewayEsp {
     this.#own = newKeyBlock(crypto, newSpi(crypto));
     this.id = tunnelIdOf(this.#own.spi);
     this.#side = new EspGatewaySide(log, 2 * fallback);
+    this.#schedule = new RekeySchedule(lifetime);
   }
 
   /** For the configuration. */
@@ -85,12 +88,12 @@ export class GatewayEsp {
     const { crypto, log, tunnelMtu, sources } = this.#options;
     const { keys, algorithms } = parseKeys(payload, ALGORITHMS);
     const isKnown = algorithms?.cipher === ALGORITHMS.cipher && algorithms.mac === ALGORITHMS.mac;
-    if (!this.#isOffered || !isKnown) {
+    if (this.#isOver || this.#unanswered === 0 || !isKnown) {
       log.log('debug', 'keys not used');
       return;
     }
-    this.#isOffered = false;
-    this.#rekeyAt = now + (this.#terms.lifetime ?? MAX_LIFETIME);
+    this.#unanswered--;
+    if (this.#unanswered === 0) this.#schedule.agreed(now);
     const outbound = keysOf(keys, ALGORITHMS);
     if (this.#hasBegun) {
       this.#side.rekey({ outbound }, now);
@@ -103,14 +106,9 @@ export class GatewayEsp {
     this.#side.begin({ ...terms, cipherSuite: algorithmsText(ALGORITHMS) }, now, out);
   }
 
-  /** Other keys for the client to send with (KMP 302), opened from now on. Undefined: the client has not answered those before, or there is no ESP yet. */
+  /** The numbers under these keys near their end: other keys. Undefined: the client has not answered those before, or there is no ESP yet. */
   renew(now: Millis): KeyBlock | undefined {
-    if (this.#isOffered) return undefined;
-    this.#own = newKeyBlock(this.#options.crypto, nextSpi(this.#own.spi));
-    this.#isOffered = true;
-    this.#rekeyAt = undefined;
-    this.#side.rekey({ inbound: keysOf(this.#own, ALGORITHMS) }, now);
-    return this.#own;
+    return this.#isOver || this.#unanswered > 0 ? undefined : this.#offer(now);
   }
 
   /** A client's word (KMP 303): packets are to go by ESP, or no longer. */
@@ -124,14 +122,33 @@ export class GatewayEsp {
   }
 
   nextTimeout(): Millis | undefined {
-    const due = Math.min(this.#rekeyAt ?? Number.POSITIVE_INFINITY, this.#side.nextTimeout() ?? Number.POSITIVE_INFINITY);
+    const due = Math.min(this.#schedule.nextTimeout() ?? Number.POSITIVE_INFINITY, this.#side.nextTimeout() ?? Number.POSITIVE_INFINITY);
     return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
 
-  /** True: the keys are to be renewed. */
-  handleTimeout(now: Millis): boolean {
+  /** Other keys that the client is to be sent; undefined: none. */
+  handleTimeout(now: Millis, out: TunnelSink): KeyBlock | undefined {
     this.#side.handleTimeout(now);
-    return this.#rekeyAt !== undefined && now >= this.#rekeyAt;
+    const action = this.#schedule.handleTimeout(now);
+    if (action === 'give-up') this.#giveUp(out);
+    return action === 'ask' ? this.#offer(now) : undefined;
+  }
+
+  /** Other keys for the client to send with (KMP 302), opened from now on. */
+  #offer(now: Millis): KeyBlock {
+    this.#own = newKeyBlock(this.#options.crypto, nextSpi(this.#own.spi));
+    this.#unanswered++;
+    this.#schedule.asked(now);
+    this.#side.rekey({ inbound: keysOf(this.#own, ALGORITHMS) }, now);
+    return this.#own;
+  }
+
+  /** Packets go by TLS from now on; what the client sends by ESP is lost, until it finds that nobody answers there. */
+  #giveUp(out: TunnelSink): void {
+    this.#options.log.log('warn', 'datagram disabled', { reason: 'the client does not answer new keys' });
+    this.#isOver = true;
+    this.#schedule.stop();
+    this.#side.stop(out);
   }
 }
 

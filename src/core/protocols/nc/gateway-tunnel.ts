@@ -7,6 +7,7 @@
  */
 import type { CryptoProvider } from '../../crypto/provider.ts';
 import { NetworkError, SallyportError } from '../../errors.ts';
+import type { KeyBlock } from '../../esp/key-block.ts';
 import { renderResponse } from '../../http/render.ts';
 import type { Logger } from '../../log.ts';
 import { MIN_MTU_IPV4, type TunnelConfig } from '../../tunnel/config.ts';
@@ -142,7 +143,7 @@ export class NcGatewayTunnel implements TunnelMachine {
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
     if (path.kind === 'stream') return;
-    if (notice.type === 'keys-used-up') this.#rekey(now, out);
+    if (notice.type === 'keys-used-up') this.#rekey(this.#esp?.renew(now), out);
     else this.#esp?.side.notice(path, notice, now, out);
     this.#follow(now, out);
   }
@@ -166,7 +167,7 @@ export class NcGatewayTunnel implements TunnelMachine {
       const error = new NetworkError('The client has asked for a tunnel and says nothing.');
       this.#end({ kind: 'path-lost', message: error.message, error }, out);
     } else if (state.name === 'up') {
-      if (this.#esp?.handleTimeout(now) === true) this.#rekey(now, out);
+      this.#rekey(this.#esp?.handleTimeout(now, out), out);
       this.#follow(now, out);
     }
   }
@@ -234,8 +235,7 @@ export class NcGatewayTunnel implements TunnelMachine {
   }
 
   /** Alone in its record, as openconnect wants it (spec 5.2). */
-  #rekey(now: Millis, out: TunnelSink): void {
-    const keys = this.#esp?.renew(now);
+  #rekey(keys: KeyBlock | undefined, out: TunnelSink): void {
     if (keys !== undefined && this.#state.name === 'up') commitBytes(out.on(this.#state.path), renderRecord(renderKeys('gateway', keys)));
   }
 

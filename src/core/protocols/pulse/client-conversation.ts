@@ -3,7 +3,8 @@
  *
  * Read first: spec "Pulse", section 7.
  */
-import type { InnerTls, LoginIo, Target, UpgradedConnection } from '../../auth/login-io.ts';
+import type { InnerTls } from '../../auth/inner-tls.ts';
+import type { LoginIo, Target, UpgradedConnection } from '../../auth/login-io.ts';
 import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import type { Avp } from './avp.ts';
 import type { ClientExchange, ExchangeSend } from './client-exchange.ts';

@@ -10,20 +10,16 @@ import { algorithmsText } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspClientSide } from '../../esp/client-side.ts';
 import { type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
+import { rekeyLimit } from '../../esp/rekey-limit.ts';
 import { newSpi, nextSpi } from '../../esp/spi.ts';
 import { FIRST_ZERO_PROBES, zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';
-import { AnswerLimit } from '../../tunnel/answer-limit.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { PathFacts } from '../../tunnel/machine.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import type { EspMac } from '../../tunnel/traffic.ts';
 import type { EspTerms } from './configuration.ts';
 import { encodeEspReply } from './esp-configuration.ts';
-
-/** Keys that are answered in a minute: gateways change theirs every quarter of an hour or so. */
-const MAX_ANSWERS = 16;
-const ANSWER_PERIOD: Millis = 60_000;
 
 export interface ClientEspOptions {
   readonly crypto: CryptoProvider;
@@ -35,7 +31,7 @@ export interface ClientEspOptions {
 
 export class ClientEsp {
   readonly #options: ClientEspOptions;
-  readonly #answers = new AnswerLimit(MAX_ANSWERS, ANSWER_PERIOD);
+  readonly #answers = rekeyLimit();
   #spi: number | undefined;
   #associations: EspAssociations | undefined;
   #side: EspClientSide | undefined;

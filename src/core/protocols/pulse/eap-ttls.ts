@@ -23,6 +23,8 @@ const MAX_FRAGMENT = 8192;
 /** Packets of one conversation: a chain of certificates in small fragments, and a question now and then. */
 const MAX_PACKETS = 1024;
 
+/** A gateway's first packet. */
+export const TTLS_START: Uint8Array = Uint8Array.of(FLAGS.start);
 const ACKNOWLEDGEMENT = Uint8Array.of(0);
 const NO_BYTES = new Uint8Array(0);
 

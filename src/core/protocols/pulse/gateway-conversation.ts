@@ -1,8 +1,9 @@
 /**
  * A gateway's side of what is said before a tunnel: the opening, then one question after the other.
  *
- * Read first: spec "Pulse", sections 4, 6.3 and 14.
+ * Read first: spec "Pulse", sections 4, 6.3, 7 and 14.
  */
+import type { ClientFindings, InnerTlsServer } from '../../auth/inner-tls.ts';
 import { PeerMisbehavedError } from '../../errors.ts';
 import { checkHttpLimit } from '../../http/limits.ts';
 import { copyOf } from '../../wire/copy.ts';
@@ -10,6 +11,7 @@ import type { UpgradedStream } from '../gateway-protocol.ts';
 import { agreedVersion, type ClientInformation, decodeAuth, encodeAuth, parseClientInformation, versionResponse } from './auth-payload.ts';
 import { type Avp, decodeAvps, encodeAvps } from './avp.ts';
 import { EAP_CODES, EAP_METHODS, type EapPacket } from './eap.ts';
+import { GatewayTtls } from './gateway-ttls.ts';
 import { IFT_KINDS, IftDeframer, IftWriter } from './ift-packet.ts';
 
 /** Appliances begin about here. */
@@ -32,6 +34,8 @@ export class GatewayConversation {
   #received = 0;
   #id = 1;
   #version = 0;
+  /** All questions are asked inside of it, once there is one. */
+  #ttls: GatewayTtls | undefined;
 
   constructor(stream: UpgradedStream) {
     this.#stream = stream;
@@ -48,24 +52,39 @@ export class GatewayConversation {
     this.#send(IFT_KINDS.versionResponse, versionResponse(this.#version));
     const information = parseClientInformation(await this.#receive(IFT_KINDS.clientInformation));
     this.#send(IFT_KINDS.authChallenge, encodeAuth());
-    const identity = await this.#receiveAuth();
-    if (identity.method !== EAP_METHODS.identity) throw new PeerMisbehavedError('EAP: expected an identity');
+    checkIdentity(await this.#receiveAuth());
     return information;
+  }
+
+  /** Goes on inside of TLS, in which the client may show its certificate; until the log-in is done. */
+  async openInside(tls: InnerTlsServer): Promise<ClientFindings> {
+    const ttls = new GatewayTtls(tls, {
+      challenge: (data) => this.#challenge({ code: EAP_CODES.request, id: this.#nextId(), method: EAP_METHODS.ttls, data }),
+      response: async () => {
+        const { id, method, data } = await this.#receiveAuth();
+        if (id !== this.#id || method !== EAP_METHODS.ttls) throw new PeerMisbehavedError('EAP: expected an answer by EAP-TTLS');
+        return data;
+      },
+    });
+    this.#ttls = ttls;
+    checkIdentity(await ttls.open());
+    return tls.client;
   }
 
   /** Asks, and gives what was answered. */
   async ask(avps: readonly Avp[]): Promise<readonly Avp[]> {
-    const id = this.#nextId();
-    this.#challenge({ code: EAP_CODES.request, id, method: EAP_METHODS.conversation, data: encodeAvps(avps) });
-    const answer = await this.#receiveAuth();
-    if (answer.id !== id || answer.method !== EAP_METHODS.conversation)
+    const question = this.#question(avps);
+    const answer = await (this.#ttls?.ask(question) ?? this.#askOutside(question));
+    if (answer.id !== question.id || answer.method !== EAP_METHODS.conversation)
       throw new PeerMisbehavedError('EAP: expected the answer to the question');
     return decodeAvps(answer.data);
   }
 
   /** Says something that has no answer: the log-in has failed. */
-  tell(avps: readonly Avp[]): void {
-    this.#challenge({ code: EAP_CODES.request, id: this.#nextId(), method: EAP_METHODS.conversation, data: encodeAvps(avps) });
+  async tell(avps: readonly Avp[]): Promise<void> {
+    const packet = this.#question(avps);
+    if (this.#ttls === undefined) this.#challenge(packet);
+    else await this.#ttls.tell(packet);
   }
 
   /** The log-in is done (spec 6.8): what comes from here on is the tunnel's. */
@@ -76,6 +95,20 @@ export class GatewayConversation {
 
   fail(): void {
     this.#challenge({ code: EAP_CODES.failure, id: this.#nextId(), data: new Uint8Array(0) });
+  }
+
+  /** To whatever end the log-in has come. */
+  close(): void {
+    this.#ttls?.close();
+  }
+
+  #question(avps: readonly Avp[]): EapPacket {
+    return { code: EAP_CODES.request, id: this.#nextId(), method: EAP_METHODS.conversation, data: encodeAvps(avps) };
+  }
+
+  #askOutside(question: EapPacket): Promise<EapPacket> {
+    this.#challenge(question);
+    return this.#receiveAuth();
   }
 
   #challenge(packet: EapPacket): void {
@@ -108,4 +141,8 @@ export class GatewayConversation {
     this.#id = (this.#id + 1) % 256;
     return this.#id;
   }
+}
+
+function checkIdentity({ method }: EapPacket): void {
+  if (method !== EAP_METHODS.identity) throw new PeerMisbehavedError('EAP: expected an identity');
 }

@@ -12,6 +12,7 @@ import { algorithmsText } from '../../esp/algorithms.ts';
 import { EspAssociations } from '../../esp/associations.ts';
 import { EspGatewaySide } from '../../esp/gateway-side.ts';
 import { type KeyBlock, keysOf, newKeyBlock } from '../../esp/key-block.ts';
+import { RekeySchedule } from '../../esp/rekey-schedule.ts';
 import { nextSpi } from '../../esp/spi.ts';
 import { zeroProbe } from '../../esp/zero-probe.ts';
 import type { Logger } from '../../log.ts';
@@ -40,10 +41,11 @@ export class GatewayEsp {
   readonly side: EspGatewaySide;
   readonly #options: GatewayEspOptions;
   #spi: number;
-  /** What the client has not answered yet. */
-  #offered: KeyBlock | undefined;
+  /** What the client has not answered yet, in its order. */
+  #offered: KeyBlock[] = [];
   #associations: EspAssociations | undefined;
-  #rekeyAt: Millis | undefined;
+  readonly #schedule: RekeySchedule;
+  #isOver = false;
   /** Since {@link settle} was last called. */
   #isDoubted = false;
 
@@ -51,6 +53,7 @@ export class GatewayEsp {
     this.#options = options;
     this.#spi = options.spi;
     this.side = new EspGatewaySide(options.log, 2 * options.terms.dpd);
+    this.#schedule = new RekeySchedule(options.terms.lifetime);
   }
 
   /** Of the packets that may go by ESP. */
@@ -63,8 +66,8 @@ export class GatewayEsp {
     const { crypto, terms } = this.#options;
     if (this.#associations !== undefined) this.#spi = nextSpi(this.#spi);
     const block = newKeyBlock(crypto, this.#spi);
-    this.#offered = block;
-    this.#rekeyAt = undefined;
+    this.#offered.push(block);
+    if (this.#associations !== undefined) this.#schedule.asked(now);
     this.side.rekey({ inbound: keysOf(block, terms.algorithms) }, now);
     return encodeEspOffer(block);
   }
@@ -73,12 +76,13 @@ export class GatewayEsp {
   answered(payload: Uint8Array, tunnelMtu: number, now: Millis, out: TunnelSink): 'first' | 'again' {
     const { own, echo } = decodeEspReply(payload);
     const { crypto, family, linkMtu, log, sources, terms } = this.#options;
-    const offered = this.#offered;
-    if (offered === undefined || echo.spi !== offered.spi || !equalInConstantTime(echo.bytes, offered.bytes)) {
+    if (this.#isOver) return 'again';
+    const place = this.#offered.findIndex(({ spi, bytes }) => spi === echo.spi && equalInConstantTime(bytes, echo.bytes));
+    const [offered] = this.#offered.splice(0, place + 1).slice(-1);
+    if (offered === undefined) {
       throw new PeerMisbehavedError('ESP: expected an answer to the keys that were offered');
     }
-    this.#offered = undefined;
-    this.#rekeyAt = now + terms.lifetime;
+    if (this.#offered.length === 0) this.#schedule.agreed(now);
     const outbound = keysOf(own, terms.algorithms);
     if (this.#associations !== undefined) {
       this.side.rekey({ outbound }, now);
@@ -111,12 +115,23 @@ export class GatewayEsp {
 
   nextTimeout(): Millis | undefined {
     const due = this.side.nextTimeout();
-    return this.#rekeyAt === undefined ? due : Math.min(this.#rekeyAt, due ?? this.#rekeyAt);
+    const rekeyAt = this.#schedule.nextTimeout();
+    return rekeyAt === undefined ? due : Math.min(rekeyAt, due ?? rekeyAt);
   }
 
   /** What the client is to be told: other keys. */
-  handleTimeout(now: Millis): Uint8Array | undefined {
+  handleTimeout(now: Millis, out: TunnelSink): Uint8Array | undefined {
     this.side.handleTimeout(now);
-    return this.#rekeyAt !== undefined && now >= this.#rekeyAt ? this.offer(now) : undefined;
+    const action = this.#schedule.handleTimeout(now);
+    if (action === 'give-up') this.#giveUp(out);
+    return action === 'ask' ? this.offer(now) : undefined;
+  }
+
+  /** Packets go by TLS from now on; what the client sends by ESP is lost, until it finds that nobody answers there. */
+  #giveUp(out: TunnelSink): void {
+    this.#options.log.log('warn', 'datagram disabled', { reason: 'the client does not answer new keys' });
+    this.#isOver = true;
+    this.#schedule.stop();
+    this.side.stop(out);
   }
 }

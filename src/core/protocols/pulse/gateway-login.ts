@@ -3,6 +3,7 @@
  *
  * Read first: spec "Pulse", sections 6.3 to 6.9.
  *
+ *   [EAP-TTLS: a certificate is wanted, and the connection has shown none ─►]
  *   information ─┬─ a cookie that is good ──────────────────────────────────────────────► session
  *                └─ notice ─► realm ─► name and password ─► code, or another question ─┬─► session
  *                                        └──────── wrong ────────┘                     └─► failure
@@ -14,7 +15,7 @@ import { checkHttpLimit } from '../../http/limits.ts';
 import { Secret } from '../../secret.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
 import { cookieOffWire, cookieOnWire } from '../base64url-cookie.ts';
-import type { GatewayConnection, GatewaySession, Visitor } from '../gateway-protocol.ts';
+import type { ClientFacts, GatewayConnection, GatewaySession, Visitor } from '../gateway-protocol.ts';
 import { answerInTurn, asksFor, loginHints, logOutcome, replyOf } from '../page-login.ts';
 import { AVP_CODES, type Avp, eapAvp, numberAvp, numberOf, textAvp, textOf } from './avp.ts';
 import { decodeEap, EAP_CODES, EAP_METHODS } from './eap.ts';
@@ -62,6 +63,8 @@ type Turn = { readonly dialogue: AuthDialogue; readonly step: AuthStep };
 
 export class GatewayLogin {
   readonly #parts: LoginParts;
+  /** With the certificate, wherever it was shown. */
+  #facts: ClientFacts;
   #group: string;
   #userAgent = '';
   #username = '';
@@ -69,13 +72,15 @@ export class GatewayLogin {
 
   constructor(parts: LoginParts) {
     this.#parts = parts;
+    this.#facts = parts.connection.facts;
     this.#group = parts.group;
   }
 
   /** Undefined: the client was told that there is nothing for it. */
   async run(): Promise<Admission | undefined> {
-    const { connection, conversation, visitor } = this.#parts;
+    const { conversation, visitor } = this.#parts;
     const { host } = visitor;
+    await this.#askForCertificate();
     const information = await conversation.ask([
       numberAvp(AVP_CODES.featureLevel, FEATURE_LEVEL),
       numberAvp(AVP_CODES.serverInformation, 1),
@@ -84,13 +89,26 @@ export class GatewayLogin {
     this.#userAgent = (textAt(information, AVP_CODES.userAgent) ?? '').slice(0, MAX_USER_AGENT_LENGTH);
     const known = await this.#known(textAt(information, AVP_CODES.cookie));
     if (known !== undefined) return known;
-    if (host.needsCertificate === true && connection.facts.certificateChain === undefined) {
+    if (this.#lacksCertificate) {
       visitor.log.log('info', 'log-in refused', { reason: 'no certificate' });
-      conversation.tell([numberAvp(AVP_CODES.failure, FAILURES.certificateWanted)]);
+      await conversation.tell([numberAvp(AVP_CODES.failure, FAILURES.certificateWanted)]);
       return undefined;
     }
     if (host.preLoginBanner !== undefined && !(await this.#acceptsNotice(host.preLoginBanner))) return undefined;
     return this.#lead(await this.#begin());
+  }
+
+  get #lacksCertificate(): boolean {
+    return this.#parts.visitor.host.needsCertificate === true && this.#facts.certificateChain === undefined;
+  }
+
+  /** By EAP-TTLS: of clients that do not show theirs in the connection's own TLS. Whose cookie is good needs none, but says so only inside. */
+  async #askForCertificate(): Promise<void> {
+    const { connection, conversation, visitor } = this.#parts;
+    if (!this.#lacksCertificate || connection.innerTls === undefined) return;
+    const { clientChain, clientCertificateFault: reason } = await conversation.openInside(connection.innerTls());
+    if (reason !== undefined) visitor.log.log('info', 'client certificate refused', { reason });
+    if (clientChain !== undefined) this.#facts = { ...this.#facts, certificateChain: clientChain };
   }
 
   async #known(given: string | undefined): Promise<Admission | undefined> {
@@ -107,8 +125,7 @@ export class GatewayLogin {
   }
 
   #begin(): Promise<Turn> {
-    const { connection, visitor } = this.#parts;
-    return visitor.begin(loginHints(connection.facts, [['User-Agent', this.#userAgent]], this.#group));
+    return this.#parts.visitor.begin(loginHints(this.#facts, [['User-Agent', this.#userAgent]], this.#group));
   }
 
   async #lead(first: Turn): Promise<Admission | undefined> {
@@ -123,7 +140,7 @@ export class GatewayLogin {
           return session && { session, cookie: cookieOnWire(step.cookie), userAgent: this.#userAgent };
         }
         case 'refused':
-          conversation.tell([this.#passwordAvp({ type: 'failed', text: step.message })]);
+          await conversation.tell([this.#passwordAvp({ type: 'failed', text: step.message })]);
           return undefined;
         case 'ask':
           turn = await this.#answer(dialogue, step.form);

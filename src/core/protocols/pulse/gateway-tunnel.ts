@@ -122,7 +122,7 @@ export class GatewayTunnel implements TunnelMachine {
   handleTimeout(now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name !== 'open' || state.esp === undefined) return;
-    const offer = state.esp.handleTimeout(now);
+    const offer = state.esp.handleTimeout(now, out);
     if (offer !== undefined) state.channel.sendControl(IFT_KINDS.configuration, offer, out.on(state.path));
     this.#follow(state, now, out);
   }

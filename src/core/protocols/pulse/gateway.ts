@@ -50,8 +50,8 @@ async function routed(request: HttpRequest, connection: GatewayConnection, visit
 async function serveUpgraded(request: HttpRequest, connection: GatewayConnection, visitor: Visitor): Promise<'tunnel' | 'close'> {
   const { log } = visitor;
   const stream = connection.upgrade({ ...SWITCHING, headers: [...SWITCHING.headers, ...visitor.host.headers] });
+  const conversation = new GatewayConversation(stream);
   try {
-    const conversation = new GatewayConversation(stream);
     const information = await conversation.open();
     const admission = await new GatewayLogin({ connection, visitor, conversation, group: groupOf(request) }).run();
     if (admission === undefined) return 'close';
@@ -61,6 +61,8 @@ async function serveUpgraded(request: HttpRequest, connection: GatewayConnection
     const { code, message } = error;
     log.log('debug', error instanceof ClientLeft ? 'client left' : 'log-in failed', { code, reason: message });
     return 'close';
+  } finally {
+    conversation.close();
   }
 }
 

@@ -11,11 +11,13 @@ import type { ProtocolSettings } from '../../../../src/core/protocols/client-pro
 import { Secret } from '../../../../src/core/secret.ts';
 import type { SessionTerms } from '../../../../src/core/tunnel/session-terms.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
+import { FACTS } from '../../../support/gateway-door.ts';
 import { PlayedIo } from '../../../support/played-io.ts';
 import { PAIR_TERMS, type PairOptions, PppTunnelPair } from '../../../support/ppp-tunnel-pair.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { sized } from '../../../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../../../support/throwaway-certificate.ts';
+import { TestPath } from '../../../support/tunnel-end.ts';
 import { packetDown as down, numberedPacket as packet } from './numbered-packets.ts';
 
 const RUNS = sized(20, 10_000);
@@ -196,6 +198,33 @@ describe("Array's tunnel by UDP, against itself", () => {
     });
   }
 
+  for (const engine of [false, true]) {
+    it(`follows its client whose port has changed, and nobody else${engine ? ', by an engine' : ''}`, async () => {
+      const pair = await open({ engine });
+      pair.start(5000);
+      until(pair, 'datagram', 1000);
+      const gateway = pair.gateway ?? assert.fail();
+      const sent: Uint8Array[] = [];
+      const stranger = new TestPath('datagram', gateway, (bytes) => sent.push(bytes));
+      gateway.add(stranger);
+      const facts = { local: FACTS.local, remote: FACTS.remote, engine };
+      gateway.turn((machine, sink) => machine.opened(stranger, facts, pair.clock.now, sink));
+      gateway.receive(stranger, Uint8Array.of(23, 0xfe, 0xff, 0, 1, 0, 0, 0, 0, 0, 9, 0, 32, ...new Uint8Array(32)));
+      pair.clock.advance(100);
+      assert.deepEqual([stranger.isOpen, sent, gateway.paths.length], [false, [], 2]);
+      for (const round of [1, 2]) {
+        pair.rebind();
+        pair.client.send(packet(round));
+        pair.clock.advance(100);
+        gateway.send(down(round));
+        pair.clock.advance(100);
+        assert.deepEqual([gateway.delivered.at(-1), pair.client.delivered.at(-1)], [packet(round), down(round)]);
+        assert.deepEqual([gateway.up?.kind, gateway.paths.length], ['datagram', 2]);
+      }
+      assert.deepEqual(pair.client.ups, ['stream', 'datagram'], 'of which the client knows nothing');
+    });
+  }
+
   it('is over with the stream', async () => {
     const pair = await open();
     pair.start(5000);
@@ -247,6 +276,8 @@ describe("Array's tunnel by UDP, against itself", () => {
           pair.clock.advance(1000);
         };
         exchange(0);
+        if (seed % 3 === 0) pair.rebind();
+        exchange(10);
         pair.isUdpOpen = false;
         pair.clock.runUntil(() => pair.client.up?.kind === 'stream' && pair.gateway?.up?.kind === 'stream', 40_000);
         pair.clock.advance(1000);

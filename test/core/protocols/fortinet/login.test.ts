@@ -87,6 +87,11 @@ describe("Fortinet's log-in", () => {
       asked,
       { sent: code(2), answer: reply(200, 'ret=1', cookie()) },
     ]);
+    // Scripts wait for these words of openconnect's.
+    assert.deepEqual(
+      io.forms.slice(0, 2).flatMap(({ fields }) => fields.map((field) => 'label' in field && field.label)),
+      ['Username: ', 'Password: ', 'Code: '],
+    );
     assert.deepEqual(
       io.forms.slice(1).map(({ id, message, fields }) => [id, message, fields[0]?.kind]),
       [
@@ -149,7 +154,9 @@ describe("Fortinet's log-in", () => {
 
   it('goes by a browser where one is to be used, and takes the id that it brings', async () => {
     const steps: PlayedStep[] = [...ENTRY, { sent: 'GET /remote/saml/auth_id?id=abc-123', answer: reply(200, 'ok', cookie('saml')) }];
-    const io = new PlayedIo(steps, async ({ url, port, read }) => {
+    const io = new PlayedIo(steps, async (request) => {
+      assert.ok(request.kind === 'returns');
+      const { url, port, read } = request;
       assert.deepEqual([url, port], ['https://vpn.example:8443/remote/saml/start?redirect=1', 8020]);
       assert.deepEqual(['/favicon.ico', '/?id=', '/?id=a/b', '/?id=abc-123'].map(read), [undefined, undefined, undefined, 'abc-123']);
       return 'abc-123';

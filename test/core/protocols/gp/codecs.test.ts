@@ -8,7 +8,12 @@ import { parseXml, renderXml } from '../../../../src/core/markup/xml.ts';
 import { parseConfiguration, renderConfiguration } from '../../../../src/core/protocols/gp/configuration.ts';
 import { chooseAlgorithms, newOffer, parseIpsec, renderIpsec } from '../../../../src/core/protocols/gp/ipsec.ts';
 import { wayOf } from '../../../../src/core/protocols/gp/login.ts';
-import { parseLoginAnswer, renderAdmission, renderChallenge } from '../../../../src/core/protocols/gp/login-answer.ts';
+import {
+  parseLoginAnswer,
+  renderAdmission,
+  renderChallenge,
+  renderChallengeScript,
+} from '../../../../src/core/protocols/gp/login-answer.ts';
 import { clientProbe, gatewayProbe } from '../../../../src/core/protocols/gp/magic-ping.ts';
 import { readPolicy } from '../../../../src/core/protocols/gp/portal-policy.ts';
 import { parsePrelogin, renderPrelogin } from '../../../../src/core/protocols/gp/prelogin.ts';
@@ -16,7 +21,7 @@ import { parseSessionCookie, renderSessionCookie } from '../../../../src/core/pr
 import { cookieOffWire, cookieOnWire } from '../../../../src/core/protocols/hex-cookie.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { formatCidr, formatIp, parseCidr, parseIp } from '../../../../src/core/wire/ip-address.ts';
-import { fromHex, toBase64, toHex } from '../../../../src/core/wire/text.ts';
+import { fromHex, toBase64, toHex, utf8 } from '../../../../src/core/wire/text.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 
 /** Spec 16. */
@@ -49,14 +54,27 @@ describe('GlobalProtect documents', () => {
       usernameLabel: 'Name',
       passwordLabel: 'Word',
       region: 'XX',
-      isSaml: false,
     } as const;
     assert.deepEqual(parsePrelogin(renderPrelogin(ready)), ready);
+    for (const browser of [{ url: 'https://idp.example/a?b=c&d' }, { html: '<form action="x">é</form>' }]) {
+      assert.deepEqual(parsePrelogin(renderPrelogin({ ...ready, browser })), { ...ready, browser });
+    }
     const refused = { type: 'refused', message: 'GlobalProtect portal does not exist' } as const;
     assert.deepEqual(parsePrelogin(renderPrelogin(refused)), refused);
     const saml =
       '<prelogin-response><status>Success</status><saml-auth-method>POST</saml-auth-method><saml-request>QQ==</saml-request></prelogin-response>';
-    assert.deepEqual(parsePrelogin(saml), { type: 'ready', usernameLabel: 'Username', passwordLabel: 'Password', isSaml: true });
+    const plain = { type: 'ready', usernameLabel: 'Username', passwordLabel: 'Password' } as const;
+    assert.deepEqual(parsePrelogin(saml), { ...plain, browser: { html: 'A' } });
+    for (const url of [
+      'http://idp.example/',
+      'file:///etc/passwd',
+      '-x',
+      'https://idp.example/ --flag',
+      `https://a/${'x'.repeat(20_000)}`,
+    ]) {
+      const redirect = saml.replace('POST', 'REDIRECT').replace('QQ==', toBase64(utf8(url)));
+      assert.deepEqual(parsePrelogin(redirect), { ...plain, browser: 'unreadable' }, url);
+    }
     assert.throws(() => parsePrelogin('<html><body>Hello</body></html>'), PeerMisbehavedError);
   });
 
@@ -83,6 +101,10 @@ describe('GlobalProtect documents', () => {
     const lines = ['var respStatus = "Challenge";', 'var respMsg = "Say "it"";', 'thisForm.inputStr.value = "STATE";', ''];
     for (const end of ['\n', '\r\n']) assert.deepEqual(parseLoginAnswer(lines.join(end)), challenge);
     assert.deepEqual(parseLoginAnswer(renderChallenge({ prompt: 'Say "it"', state: 'STATE' }, 'alice')), challenge);
+    assert.equal(renderChallengeScript({ prompt: 'Say it', state: 'STATE' }), lines.join('\n').replace('Say "it"', 'Say it'));
+    // What would end the string does not.
+    const hostile = parseLoginAnswer(renderChallengeScript({ prompt: 'a";\r\nvar respMsg = "b', state: 'S";\n' }));
+    assert.deepEqual(hostile, { type: 'challenge', challenge: { prompt: 'a ; var respMsg =  b', state: 'S ; ' } });
     const error = lines.join('\n').replace('Challenge', 'Error');
     assert.deepEqual(parseLoginAnswer(error), { type: 'refused', message: 'Say "it"' });
   });
@@ -147,36 +169,6 @@ describe('GlobalProtect documents', () => {
     );
     const without = parseConfiguration(renderConfiguration({ ...offer, saysIpv6Routes: false }, 0)).config;
     assert.deepEqual(without.include.map(formatCidr), ['10.0.0.0/8']);
-  });
-
-  it('list a portal’s gateways, the best for where we are first, and its cookies', () => {
-    const entry = (name: string, label: string, rules: string) =>
-      `<entry name="${name}"><priority>9</priority><priority-rule>${rules}</priority-rule><description>${label}</description></entry>`;
-    const rule = (region: string, priority: number) => `<entry name="${region}"><priority>${priority}</priority></entry>`;
-    const list = [
-      entry('far.example', 'Far', rule('Any', 3)),
-      entry('near.example:4443', 'Near', rule('XX', 1)),
-      entry('user:secret@bad.example/path', 'Bad', rule('Any', 1)),
-      entry('bad.example:99999', 'No port', rule('Any', 1)),
-      entry('other.example:4443', 'Far', rule('Any', 4)),
-    ].join('');
-    const policy = `<policy><gateways><external><list>${list}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie>
-      <portal-prelogonuserauthcookie>empty</portal-prelogonuserauthcookie></policy>`;
-    const { gateways, cookies } = readPolicy(parseXml(policy), 'XX');
-    assert.deepEqual(
-      gateways.map(({ label, target }) => [label, target.host, target.port]),
-      [
-        ['Near', 'near.example', 4443],
-        ['Far', 'far.example', 443],
-        ['Far (other.example:4443)', 'other.example', 4443],
-      ],
-    );
-    assert.deepEqual(
-      cookies.map(([name, value]) => [name, value.reveal()]),
-      [['portal-userauthcookie', 'TOKEN']],
-    );
-    assert.throws(() => readPolicy(parseXml('<policy><has-config>no</has-config></policy>'), undefined), PeerRefusedError);
-    assert.throws(() => readPolicy(parseXml('<config-criteria/>'), undefined), UnsupportedError);
   });
 
   it('throw nothing but their own errors, whatever they are', () => {

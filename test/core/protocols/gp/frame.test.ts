@@ -35,6 +35,21 @@ describe('GlobalProtect frames', () => {
     }
   });
 
+  it('bring no packet that is not of the type they say, nor an empty one that is called a packet', () => {
+    const typed = (type: readonly number[], packet = DATA.subarray(16)) =>
+      Uint8Array.of(...DATA.subarray(0, 4), ...type, packet.length >>> 8, packet.length & 0xff, ...DATA.subarray(8, 16), ...packet);
+    const [IPV4, IPV6] = [
+      [8, 0],
+      [0x86, 0xdd],
+    ] as const;
+    const brought = (frame: Uint8Array) => new FrameReader().push(Uint8Array.of(...frame, ...KEEPALIVE)).map(({ length }) => length);
+    assert.deepEqual(brought(typed(IPV4)), [52, 0]);
+    assert.deepEqual(brought(typed(IPV6)), [0]);
+    assert.deepEqual(brought(typed(IPV4, fromHex('60'))), [0]);
+    assert.deepEqual(brought(typed(IPV6, fromHex('60'))), [1, 0]);
+    assert.deepEqual(brought(typed(IPV4, new Uint8Array(0))), [0]);
+  });
+
   it('are refused whatever else they are', () => {
     for (const bad of ['1a2b3c4e', '1a2b3c4d0806', '1a2b3c4d00000001', '1a2b3c4d0800ffff']) {
       assert.throws(() => new FrameReader().push(fromHex(bad.padEnd(32, '0'))), PeerMisbehavedError, bad);

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
+import { renderCallback } from '../../../../src/core/protocols/gp/browser-login.ts';
 import { login } from '../../../../src/core/protocols/gp/login.ts';
 import { renderAdmission } from '../../../../src/core/protocols/gp/login-answer.ts';
+import { renderPrelogin } from '../../../../src/core/protocols/gp/prelogin.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { CLIENT } from '../../../support/anyconnect-login.ts';
 import { PlayedIo, type PlayedStep, reply } from '../../../support/played-io.ts';
@@ -12,6 +14,9 @@ const QUERY = 'tmp=tmp&clientVer=4100&clientos=Linux';
 const FIELDS = (host: string) =>
   `jnlpReady=jnlpReady&ok=Login&direct=yes&clientVer=4100&prot=https%3A&internal=no&ipv6-support=yes&clientos=Linux&os-version=linux-64&server=${host}&computer=laptop`;
 const READY = reply(200, '<prelogin-response><status>Success</status><region>XX</region></prelogin-response>');
+const FORM = { type: 'ready', usernameLabel: 'Username', passwordLabel: 'Password' } as const;
+const SAML_OF_NOTHING =
+  '<prelogin-response><status>Success</status><saml-auth-method>REDIRECT</saml-auth-method><saml-request>-</saml-request></prelogin-response>';
 const NO_PORTAL = reply(200, '<prelogin-response><status>Error</status><msg>GlobalProtect portal does not exist</msg></prelogin-response>');
 const IN = reply(200, renderAdmission({ authcookie: new Secret('ab'.repeat(32)), user: 'alice' }));
 const COOKIE = `authcookie=${'ab'.repeat(32)}&portal=sallyport&user=alice&domain=%28empty_domain%29&computer=laptop`;
@@ -25,19 +30,19 @@ const post = (answer = IN, rest = '&user=alice&passwd=secret', host = 'vpn.examp
 });
 const PORTAL = '/global-protect/getconfig.esp';
 
-function policyOf(names: readonly string[]) {
+function policyOf(names: readonly string[], more = '') {
   const entries = names.map((name) => `<entry name="${name}"><description>At ${name}</description></entry>`).join('');
   return reply(
     200,
-    `<policy><gateways><external><list>${entries}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie></policy>`,
+    `<policy><gateways><external><list>${entries}</list></external></gateways><portal-userauthcookie>TOKEN</portal-userauthcookie>${more}</policy>`,
   );
 }
 
 async function play(steps: readonly PlayedStep[], path = '/gateway') {
   const io = new PlayedIo(steps);
-  const credential = await login(io, { host: 'vpn.example', port: 443, path }, { client: CLIENT, wantsIpv6: true });
+  const { credential, reportInterval } = await login(io, { host: 'vpn.example', port: 443, path }, { client: CLIENT, wantsIpv6: true });
   io.assertFinished(['secret', '123456', 'ab'.repeat(32), 'TOKEN']);
-  return { io, credential };
+  return { io, credential, reportInterval };
 }
 
 describe("GlobalProtect's log-in", () => {
@@ -67,6 +72,11 @@ describe("GlobalProtect's log-in", () => {
       post(IN, '&inputStr=S1&user=alice&passwd=123456'),
     ]);
     assert.equal(io.forms[1]?.message, 'Code?');
+    // Scripts wait for these words of openconnect's.
+    assert.deepEqual(
+      io.forms.flatMap(({ fields }) => fields.map((field) => 'label' in field && field.label)),
+      ['Username: ', 'Password: ', 'Challenge: '],
+    );
   });
 
   it('takes the words of the portal, and its cookie, to the one gateway that it names', async () => {
@@ -78,6 +88,33 @@ describe("GlobalProtect's log-in", () => {
       '/portal',
     );
     assert.deepEqual([credential.gateway.host, credential.gateway.port], ['gw.example', 4443]);
+  });
+
+  it('reads the policy of a portal that hands out many certificates', async () => {
+    const certificates = `<root-ca>${`<entry><cert>${'A'.repeat(8000)}</cert></entry>`.repeat(300)}</root-ca>`;
+    const steps = [portalPrelogin(), words(), post(policyOf(['vpn.example'], certificates), undefined, 'vpn.example', PORTAL)];
+    await play([...steps, post(IN, '&portal-userauthcookie=TOKEN&user=alice&passwd=secret')], '/portal');
+  });
+
+  it('learns from the portal how often reports are wanted, within limits', async () => {
+    for (const [written, expected] of [
+      ['3600', 3_600_000],
+      ['1', 120_000],
+      ['999999999', 86_400_000],
+      ['0', undefined],
+      ['soon', undefined],
+      ['', undefined],
+    ] as const) {
+      const policy = policyOf(['vpn.example'], `<hip-collection><hip-report-interval>${written}</hip-report-interval></hip-collection>`);
+      const { reportInterval } = await play(
+        [
+          ...[portalPrelogin(), words(), post(policy, undefined, 'vpn.example', PORTAL)],
+          post(IN, '&portal-userauthcookie=TOKEN&user=alice&passwd=secret'),
+        ],
+        '/portal',
+      );
+      assert.equal(reportInterval, expected, written);
+    }
   });
 
   it('lets people choose a gateway, and asks there again where the portal’s words do not do', async () => {
@@ -103,6 +140,67 @@ describe("GlobalProtect's log-in", () => {
       '/gateway:prelogin-cookie',
     );
     await assert.rejects(play([prelogin(saml)]), UnsupportedError);
+  });
+
+  it('says what to do where a browser is wanted and there is none', async () => {
+    const saml = reply(200, renderPrelogin({ ...FORM, browser: { url: 'https://idp.example/?x=1' } }));
+    const wanted = /--external-browser.* at https:\/\/idp\.example\/\?x=1 and .*--usergroup=gateway:prelogin-cookie and --user=NAME\.$/;
+    await assert.rejects(play([prelogin(saml)]), wanted);
+    const page = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
+    await assert.rejects(play([prelogin(page)]), /SAML.*--external-browser/);
+    await assert.rejects(play([prelogin(reply(200, SAML_OF_NOTHING))]), PeerMisbehavedError);
+  });
+
+  it('goes by a browser where there is one, and on to the gateway with the portal’s cookie', async () => {
+    const start = { url: 'https://idp.example/?x=1' };
+    const saml = reply(200, renderPrelogin({ ...FORM, browser: start }));
+    const query = `${QUERY}&default-browser=4&cas-support=yes`;
+    const steps: PlayedStep[] = [
+      { sent: `POST /global-protect/prelogin.esp?${query} `, answer: saml },
+      post(policyOf(['vpn.example']), '&user=alice%40corp&prelogin-cookie=PRELOGIN', 'vpn.example', PORTAL),
+      post(IN, '&portal-userauthcookie=TOKEN&user=alice%40corp&prelogin-cookie=PRELOGIN'),
+    ];
+    const io = new PlayedIo(steps, async (request) => {
+      assert.ok(request.kind === 'copied');
+      assert.deepEqual([request.start, request.gateway], [start, 'vpn.example']);
+      const copied = renderCallback('alice@corp', new Secret('PRELOGIN')).reveal();
+      assert.deepEqual([request.isAnswer('anything'), request.isAnswer(copied)], [false, true]);
+      return copied;
+    });
+    await login(io, { host: 'vpn.example', port: 443, path: '/' }, { client: CLIENT, wantsIpv6: true });
+    io.assertFinished(['PRELOGIN', 'TOKEN']);
+    assert.deepEqual(io.forms, [], 'nobody is asked for a name or a password');
+  });
+
+  it('goes by a browser again at the gateway, where the portal’s log-in is for the portal alone', async () => {
+    const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
+    const query = `${QUERY}&default-browser=4&cas-support=yes`;
+    const bare = reply(200, '<policy><gateways><external><list><entry name="vpn.example"/></list></external></gateways></policy>');
+    const io = new PlayedIo(
+      [
+        { sent: `POST /global-protect/prelogin.esp?${query} `, answer: saml },
+        post(bare, '&user=alice&prelogin-cookie=FIRST1', 'vpn.example', PORTAL),
+        { sent: `POST /ssl-vpn/prelogin.esp?${query} `, answer: saml },
+        post(IN, '&user=alice&prelogin-cookie=SECOND2'),
+      ],
+      async () => renderCallback('alice', new Secret(cookies.shift() ?? '')).reveal(),
+    );
+    const cookies = ['FIRST1', 'SECOND2'];
+    await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
+    io.assertFinished(['FIRST1', 'SECOND2']);
+  });
+
+  it('ends where what a browser has brought is not taken', async () => {
+    const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
+    const io = new PlayedIo(
+      [
+        { sent: `POST /ssl-vpn/prelogin.esp?${QUERY}&default-browser=4&cas-support=yes `, answer: saml },
+        post(reply(512), '&user=alice&prelogin-cookie=PRELOGIN'),
+      ],
+      async () => renderCallback('alice', new Secret('PRELOGIN')).reveal(),
+    );
+    const target = { host: 'vpn.example', port: 443, path: '/gateway' };
+    await assert.rejects(login(io, target, { client: CLIENT, wantsIpv6: true }), PeerRefusedError);
   });
 
   it('ends with what it is told', async () => {

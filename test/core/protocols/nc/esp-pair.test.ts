@@ -1,7 +1,8 @@
 /** Network Connect's tunnel against itself, with ESP beside the stream: on flows that come and go, with and without an engine that carries them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { KMP_TYPES, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
+import { NetworkError } from '../../../../src/core/errors.ts';
+import { CONSTANT_OFFSET, KMP_TYPES, typeAt } from '../../../../src/core/protocols/nc/kmp-message.ts';
 import { RECORD_HEADER_LENGTH } from '../../../../src/core/protocols/nc/oncp-record.ts';
 import { toHex } from '../../../../src/core/wire/text.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
@@ -77,6 +78,48 @@ for (const engines of [
       assert.deepEqual([pair.ways, pair.flows], ['datagram datagram', 1]);
     });
 
+    it('asks a client that does not answer its keys again, and goes by TLS in the end', async () => {
+      const terms = { ...WITH_ESP, times: { ...WITH_ESP.times, rekey: 2000 } };
+      for (const [lost, asked, isUp] of [
+        [2, 3, true],
+        [3, 3, false],
+      ] as const) {
+        let answers = 0;
+        const isAnswer = (bytes: Uint8Array) => keysIn([bytes]).length === 1 && bytes[RECORD_HEADER_LENGTH + CONSTANT_OFFSET + 4] === 1;
+        const spoil = (bytes: Uint8Array) => (isAnswer(bytes) && ++answers <= lost ? bytes.subarray(0, 0) : bytes);
+        const pair = await opened({ engines, terms, spoil });
+        const before = pair.clock.now;
+        pair.clock.runUntil(() => keysIn(pair.said.gateway).length === asked, 60_000);
+        assert.ok(pair.clock.now - before >= 19_000, 'ten seconds each');
+        if (isUp) {
+          pair.clock.advance(1000);
+          assert.equal(pair.gateway?.up?.kind, 'datagram');
+        } else {
+          pair.clock.advance(60_000);
+          assert.equal(pair.ways, 'stream stream');
+          assert.equal(keysIn(pair.said.gateway).length, asked, 'and no more');
+          assert.equal(pair.gateway?.paths.length, 1);
+        }
+        assert.deepEqual(pair.exchange(0, 5), [ALL, ALL]);
+        assert.equal(pair.client.closed, undefined);
+      }
+    });
+
+    it('gives way to TLS where no number is left under its keys, until the gateway sends others', async () => {
+      const pair = await opened({ engines, terms: { ...WITH_ESP, times: { ...WITH_ESP.times, rekey: 30_000 } } });
+      const { client, clock } = pair;
+      const flow = client.paths.find(({ kind }) => kind === 'datagram') ?? assert.fail();
+      client.turn((machine, out) => machine.notice(flow, { type: 'keys-used-up' }, clock.now, out));
+      assert.deepEqual([pair.exchange(0, 5), pair.ways], [[ALL, ALL], 'datagram datagram']);
+      client.remove(flow);
+      client.turn((machine, out) => machine.lost(flow, new NetworkError('The keys of the datagram channel are used up.'), clock.now, out));
+      clock.advance(100);
+      assert.deepEqual([pair.exchange(0, 5), pair.ways, client.closed], [[ALL, ALL], 'stream stream', undefined]);
+      clock.runUntil(() => pair.ways === 'datagram datagram', 70_000);
+      assert.deepEqual([switchesOf(pair), client.closed], [[ON, OFF, ON], undefined]);
+      assert.deepEqual(pair.exchange(0, 5), [ALL, ALL]);
+    });
+
     it('follows a client whose port has changed', async () => {
       const pair = await opened({ engines });
       pair.move();
@@ -129,6 +172,18 @@ describe('Network Connect’s ESP', () => {
     pair.client.send(packet(2));
     pair.clock.advance(100);
     assert.deepEqual(pair.gateway?.delivered.map(numberIn), [2]);
+  });
+
+  it('answers sixteen keys in a minute, and no more', async () => {
+    const pair = await opened();
+    for (let i = 0; i < 20; i++) {
+      const payload = Buffer.from(`000700000050000100000004a1b2c3${i.toString(16).padStart(2, '0')}000200000040${'5a'.repeat(64)}`, 'hex');
+      const header = Buffer.from(`${'00'.repeat(6)}012e010000000000000000000056`, 'hex');
+      pair.toClient(Uint8Array.of(header.length + payload.length, 0, ...header, ...payload));
+    }
+    pair.clock.advance(200);
+    assert.equal(keysIn(pair.said.client).length, 16);
+    assert.equal(pair.client.closed, undefined);
   });
 
   it('is left where the gateway’s next keys are for what the client does not speak, and begun anew where they are for something else', async () => {

@@ -1,7 +1,10 @@
 /** Pulse's tunnels with ESP beside TLS, in memory: which packets go which way, what is said of keys, and what happens when UDP does not work. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encodeEspOffer, encodeEspReply } from '../../../../src/core/protocols/pulse/esp-configuration.ts';
+import { PeerMisbehavedError } from '../../../../src/core/errors.ts';
+import { silentLogger } from '../../../../src/core/log.ts';
+import { decodeEspOffer, encodeEspOffer, encodeEspReply } from '../../../../src/core/protocols/pulse/esp-configuration.ts';
+import { GatewayEsp } from '../../../../src/core/protocols/pulse/gateway-esp.ts';
 import { IFT_KINDS, IftWriter } from '../../../../src/core/protocols/pulse/ift-packet.ts';
 import { SeededCrypto } from '../../../support/scripted-crypto.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
@@ -87,6 +90,30 @@ describe('a Pulse tunnel with ESP', () => {
     assert.deepEqual(sorted(pair.exchange(0, numbers.length)), [numbers, numbers]);
     assert.deepEqual([...pair.spis], [0xa1b2c3fe, 0xa1b2c3ff, 0xa1b2c300]);
     assert.equal(pair.ports.length, 1);
+  });
+
+  it('is asked again for keys that it does not answer, and done without in the end', () => {
+    const answers: Uint8Array[] = [];
+    const out = { on: () => assert.fail('nothing is sent'), event: () => undefined };
+    const esp = new GatewayEsp({
+      ...{ crypto: new SeededCrypto(1), log: silentLogger, spi: 0xa1b2c3fe, family: 4, linkMtu: 1500, sources: [] },
+      terms: { algorithms: { cipher: 'aes-256-cbc', mac: 'sha256' }, port: PORT, dpd: 10_000, lifetime: 60_000 },
+    });
+    const own = { spi: 0xa1b2c3ff, bytes: new Uint8Array(64) };
+    const answerTo = (offer: Uint8Array) => encodeEspReply({ own, echo: decodeEspOffer(offer) });
+    assert.equal(esp.answered(answerTo(esp.offer(0)), 1400, 0, out), 'first');
+    assert.equal(esp.nextTimeout(), 60_000);
+    const ask = (now: number) => esp.handleTimeout(now, out) ?? assert.fail();
+    answers.push(answerTo(ask(60_000)), answerTo(ask(70_000)));
+    // Both, later: the first says nothing of the newest keys.
+    for (const answer of answers) assert.equal(esp.answered(answer, 1400, 75_000, out), 'again');
+    assert.throws(() => esp.answered(answers[0] ?? assert.fail(), 1400, 75_000, out), PeerMisbehavedError, 'once each');
+    assert.equal(esp.nextTimeout(), 135_000);
+    for (const now of [135_000, 145_000, 155_000]) answers.push(answerTo(ask(now)));
+    assert.equal(esp.handleTimeout(165_000, out), undefined);
+    assert.deepEqual([esp.nextTimeout(), esp.side.status().state], [undefined, 'down']);
+    assert.equal(esp.answered(answers.at(-1) ?? assert.fail(), 1400, 170_000, out), 'again', 'too late');
+    assert.equal(esp.nextTimeout(), undefined);
   });
 
   it('is not protected by MD5, unless its user allows that', () => {

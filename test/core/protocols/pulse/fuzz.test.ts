@@ -20,6 +20,7 @@ import { Dice } from '../../../fuzz/dice.ts';
 import { heldBytes, runSeeds } from '../../../fuzz/seeded-runs.ts';
 import { Door, FACTS, get } from '../../../support/gateway-door.ts';
 import { PLAIN_TERMS, PlayedVisitor } from '../../../support/gateway-visitor.ts';
+import { NoTls } from '../../../support/no-tls.ts';
 import { toleratingOwnErrors } from '../../../support/own-errors.ts';
 import { sized } from '../../../support/size.ts';
 import { EspPair, numbered } from './esp-pair.ts';
@@ -51,7 +52,9 @@ const AVP_LISTS: readonly (readonly Avp[])[] = [
 const EAP_PACKETS = [
   ...AVP_LISTS.flatMap((avps) => [request, response].map((code) => ({ code, id: 2, method: conversation, data: encodeAvps(avps) }))),
   { code: response, id: 1, method: identity, data: auth.IDENTITY },
-  ...['20', '00160301', 'c000000004aa'].map((data) => ({ code: request, id: 3, method: ttls, data: Buffer.from(data, 'hex') })),
+  ...['20', '00160301', 'c000000004aa'].flatMap((data) =>
+    [request, response].map((code) => ({ code, id: 2, method: ttls, data: Buffer.from(data, 'hex') })),
+  ),
   { code: success, id: 3, data: NONE },
   { code: failure, id: 3, data: NONE },
 ];
@@ -77,6 +80,20 @@ const PAYLOADS: readonly (readonly [IftKind, Uint8Array])[] = [
   ['textControl', Buffer.from('ncmo=1\n\0')],
   ['licence', NONE],
 ];
+
+/** How a client begins, up to the end of its handshake where there is EAP-TTLS. */
+const HONEST = [
+  ['versionRequest', auth.VERSION_REQUEST] as const,
+  ['clientInformation', auth.renderClientInformation({ hostname: 'box' })] as const,
+  ['authResponse', auth.encodeAuth({ code: response, id: 1, method: identity, data: auth.IDENTITY })] as const,
+  [
+    'authResponse',
+    auth.encodeAuth({
+      ...{ code: response, id: 2, method: ttls },
+      data: Buffer.concat([Uint8Array.of(0), encodeInner({ code: response, id: 1, method: identity, data: auth.IDENTITY })]),
+    }),
+  ] as const,
+].map(([kind, payload]) => new IftWriter().packet(IFT_KINDS[kind], payload));
 
 /** Mostly as it was. */
 function altered(dice: Dice, bytes: Uint8Array): Uint8Array {
@@ -150,11 +167,9 @@ describe("hostile bytes for Pulse's ends", () => {
 
   it('are answered by a gateway until it has heard enough', () =>
     withSeeds(async (dice) => {
-      const door = new Door(new PlayedVisitor(), FACTS, pulseGateway);
-      const honest = [0, 2]
-        .map((i) => PAYLOADS[i] ?? assert.fail())
-        .map(([kind, payload]) => new IftWriter().packet(IFT_KINDS[kind], payload));
-      const said = [...honest, ...dice.times(dice.between(1, 8), () => stream(dice))];
+      const door = new Door(new PlayedVisitor({ page: { needsCertificate: dice.oneIn(2) } }), FACTS, pulseGateway);
+      door.innerTls = () => new NoTls();
+      const said = [...HONEST.slice(0, dice.between(2, 4)), ...dice.times(dice.between(1, 8), () => stream(dice))];
       door.upgraded = { read: async () => said.shift(), unread: () => undefined, write: () => undefined };
       await door.exchange(get('/', upgradeHeaders('vpn.example', 'x')));
       await door.end;

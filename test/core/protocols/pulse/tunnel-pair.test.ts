@@ -115,6 +115,7 @@ async function pair(cookie: string | undefined, size: number) {
         parser.push(await read());
       }
     },
+    allowBody: () => assert.fail(),
     respond: async () => assert.fail('HTTP is answered'),
     upgrade: (response: HttpResponse): UpgradedStream => {
       toClient(renderResponse(response));

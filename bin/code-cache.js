@@ -12,7 +12,6 @@ const { createRequire } = require('node:module');
 const { userInfo } = require('node:os');
 const path = require('node:path');
 const { Script } = require('node:vm');
-const { threadId } = require('node:worker_threads');
 
 const WRITABLE_BY_OTHERS = 0o022;
 
@@ -88,6 +87,7 @@ function keep(isWanted) {
 
 /** As a whole, or not at all: others read it, and write it. */
 function writeKept(place, bytes) {
+  const { threadId } = require('node:worker_threads'); // not needed before, and not soon loaded
   const draft = `${place}.${process.pid}-${threadId}`;
   try {
     fs.writeFileSync(draft, bytes, { mode: 0o600, flag: 'wx', flush: true });
@@ -108,8 +108,8 @@ function usableFolder() {
     let folder = userInfo().homedir;
     for (const name of ['.cache', 'sallyport', 'code']) {
       if (!isOursAlone(folder)) return undefined;
-      folder = path.join(folder, name);
-      fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+      folder = `${folder}/${name}`;
+      if (!fs.existsSync(folder)) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
     }
     return isOursAlone(folder) ? folder : undefined;
   } catch {

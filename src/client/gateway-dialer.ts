@@ -1,5 +1,6 @@
 /** Opens TLS connections to a gateway: directly or through a proxy, the certificate judged by {@link ServerTrust}. */
 import type { Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import type { SecureContext } from 'node:tls';
 import type { InnerTls } from '../core/auth/inner-tls.ts';
 import type { Target } from '../core/auth/login-io.ts';
@@ -22,7 +23,8 @@ export interface GatewayDialerOptions {
   readonly overrides: ReadonlyMap<string, string>;
   /** The name in the TLS hello, instead of the host's. */
   readonly sni?: string;
-  readonly context: SecureContext;
+  /** Called once. */
+  readonly context: () => SecureContext;
   readonly trust: ServerTrust;
   readonly crypto: CryptoProvider;
   readonly log: Logger;
@@ -30,6 +32,7 @@ export interface GatewayDialerOptions {
 
 export class GatewayDialer {
   readonly #options: GatewayDialerOptions;
+  #madeContext: SecureContext | undefined;
 
   constructor(options: GatewayDialerOptions) {
     this.#options = options;
@@ -37,11 +40,13 @@ export class GatewayDialer {
 
   /** `address`: connect there, whatever the name resolves to. */
   async dial(target: Target, signal: AbortSignal, address?: IpAddress): Promise<TlsConnection> {
-    const { proxy, overrides, sni, context, trust, log } = this.#options;
+    const { proxy, overrides, sni, trust, log } = this.#options;
     const { host, port } = target;
     const options = { host, port, overrides, signal, log, ...(address !== undefined && proxy === undefined && { address }) };
     try {
-      const socket = proxy === undefined ? await dialTcp(options) : await this.#dialProxy(proxy, options);
+      const opening = proxy === undefined ? dialTcp(options) : this.#dialProxy(proxy, options);
+      const context = await this.#contextBeside(opening);
+      const socket = await opening;
       log.log('info', 'tls negotiating', { host: hostInUrl(host) });
       const judge = (presented: PresentedCertificate) => trust.judge(presented, port);
       const connection = await TlsConnection.open(socket, { host, ...(sni !== undefined && { sni }), context, signal, judge });
@@ -55,8 +60,28 @@ export class GatewayDialer {
 
   /** TLS inside a conversation on a connection to this gateway, with whoever has this certificate (DER). */
   inside({ host }: Target, certificate: Uint8Array): InnerTls {
-    const { context, sni = host } = this.#options;
-    return innerTlsClient({ context, host: sni, certificate });
+    const { sni = host } = this.#options;
+    return innerTlsClient({ context: this.#context(), host: sni, certificate });
+  }
+
+  /** While a connection opens, gateway and network have time for what Node does not: it takes some 15 ms to load TLS, and a gateway some to accept. */
+  async #contextBeside(opening: Promise<Socket>): Promise<SecureContext> {
+    opening.catch(() => undefined); // the caller waits for it
+    if (this.#madeContext === undefined) await setImmediate(); // until it is on its way
+    try {
+      return this.#context();
+    } catch (error) {
+      opening.then(
+        (socket) => socket.destroy(),
+        () => undefined,
+      );
+      throw error;
+    }
+  }
+
+  #context(): SecureContext {
+    this.#madeContext ??= this.#options.context();
+    return this.#madeContext;
   }
 
   async #dialProxy(proxy: ProxySettings, options: DialOptions): Promise<Socket> {

@@ -11,7 +11,7 @@ import { isRunning } from '../node/processes/process-identity.ts';
 
 /** Whether a recovery would find something. Rejects with a SallyportError if others can write to the folder of the journals. */
 export async function hasLeftovers(directory: string = stateDirectory()): Promise<boolean> {
-  const journals = (await checkStateDirectory(directory)) ? await findJournals(directory) : [];
+  const journals = checkStateDirectory(directory) ? await findJournals(directory) : [];
   if (journals.some(({ owner }) => !isRunning(owner))) return true;
   const session = ownerOf(await readTextFile(RESOLV_CONF)); // after a power cut the file is all there is
   return session !== undefined && !isRunning(creatorOf(session));

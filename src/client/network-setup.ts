@@ -11,7 +11,7 @@ export interface NetworkFacts {
   readonly deviceName?: string;
 }
 
-/** The stages of a session, each called when the one before is done. None of them rejects for what the tunnel can live without. */
+/** The stages of a session, each called when the one before is done; {@link NetworkSetup.preInit} while the tunnel's paths still shake hands. None of them rejects for what the tunnel can live without. */
 export interface NetworkSetup {
   /** The configuration is known, the device not open yet. What is done here is not undone. */
   preInit(config: TunnelConfig, facts: NetworkFacts): Promise<void>;

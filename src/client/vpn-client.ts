@@ -81,7 +81,7 @@ export interface ClientSkin {
 }
 
 /** What a session is made with, besides the client. */
-export type SessionOptions = Pick<SessionParts, 'openDevice' | 'network' | 'configured'> & {
+export type SessionOptions = Pick<SessionParts, 'openDevice' | 'network' | 'configured' | 'configuredFirst'> & {
   /** Carries device and UDP; without one, UDP is node:dgram's. */
   readonly engine?: Promise<PacketEngine | undefined>;
 };
@@ -134,7 +134,7 @@ export class VpnClient {
       ...(proxy !== undefined && { proxy }),
       overrides: resolve,
       ...(sni !== undefined && { sni }),
-      context: createSecureContext({ ...groups, ...tls, ...anchors, ...identity?.tlsOptions() }),
+      context: () => createSecureContext({ ...groups, ...tls, ...anchors, ...identity?.tlsOptions() }),
       trust: judge,
       crypto,
       log,
@@ -257,7 +257,7 @@ export class VpnClient {
 
   session(options: SessionOptions): VpnSession {
     const { reconnectBudget = DEFAULT_RECONNECT_BUDGET, udp } = this.#settings;
-    const { engine, openDevice, network, configured } = options;
+    const { engine, openDevice, network, configured, configuredFirst = false } = options;
     const dialer = new TunnelDialer({
       portable: this.#dialer,
       ...(this.#engineDialer !== undefined && { fast: this.#engineDialer }),
@@ -298,6 +298,7 @@ export class VpnClient {
       openDevice,
       network,
       ...(configured !== undefined && { configured }),
+      configuredFirst,
       reconnectBudget,
       log: this.#skin.log,
     });

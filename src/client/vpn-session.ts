@@ -6,6 +6,7 @@
  *   inputs (tunnel, timer, person) ─► SessionMachine ─► effects ─► log-in, driver, device, network ─► inputs
  */
 import { EventEmitter } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import type { Credential } from '../core/auth/login-io.ts';
 import { CancelledError, NetworkError, PeerRefusedError, SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
@@ -32,6 +33,8 @@ export interface SessionParts {
   readonly network: NetworkSetup;
   /** Called when the first tunnel is up, before the device opens; the session waits for it. */
   readonly configured?: (session: VpnSession) => Promise<void>;
+  /** The network's first stage waits for {@link configured}, too. Default: it runs while the tunnel's paths shake hands. */
+  readonly configuredFirst?: boolean;
   readonly reconnectBudget: Millis;
   readonly log: Logger;
 }
@@ -77,6 +80,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
   #local: IpAddress | undefined;
   /** It has seen the cookie, and may still keep its session. */
   #isKnownToGateway = false;
+  #preInit: Promise<void> | undefined;
   /** The network may have been touched: it is to be put back. */
   #isNetworkSet = false;
 
@@ -268,6 +272,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     const before = this.#config;
     this.#config = config;
     this.emit('config', config);
+    if (this.#gateway !== undefined && this.#parts.configuredFirst !== true) void this.#preInitialised();
     if (before !== undefined && before.mtu !== config.mtu) this.#setMtu(config.mtu);
   }
 
@@ -279,7 +284,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     const { network, openDevice, configured } = this.#parts;
     await configured?.(this);
     if (this.#cancel.signal.aborted) throw new CancelledError();
-    await network.preInit(this.#knownConfig(), this.#facts());
+    await this.#preInitialised();
     const device = await openDevice(this.#knownConfig(), this.#facts()).catch((error: Error) => {
       throw new SallyportError(DEVICE_FAILED, error.message, { cause: error });
     });
@@ -294,6 +299,20 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     this.#driver?.attach(device);
     this.#handle({ type: 'brought-up' });
     if (this.#machine.state.name !== 'up') device.pause(); // the tunnel was lost meanwhile
+  }
+
+  /** The network's first stage needs the configuration only: it is mostly over when the paths have shaken hands. */
+  #preInitialised(): Promise<void> {
+    if (this.#preInit === undefined) {
+      this.#preInit = this.#runPreInit();
+      this.#preInit.catch(() => undefined); // told when the tunnel is brought up, if it comes to that
+    }
+    return this.#preInit;
+  }
+
+  async #runPreInit(): Promise<void> {
+    await setImmediate(); // what the tunnel wants goes first
+    if (!this.#cancel.signal.aborted) await this.#parts.network.preInit(this.#knownConfig(), this.#facts());
   }
 
   async #resume(): Promise<void> {
@@ -314,6 +333,7 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     const steps: readonly (() => Promise<void> | undefined)[] = [
       () => this.#driver?.close(reason),
       () => this.#logOut(reason),
+      () => this.#preInit?.catch(() => undefined),
       () => (this.#isNetworkSet ? this.#parts.network.disconnect(this.#knownConfig(), this.#facts()) : undefined),
       () => this.#device?.close(),
     ];

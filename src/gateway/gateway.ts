@@ -221,7 +221,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     ...(inherited !== undefined && { inherited }),
   });
   undo.push(() => doors.close());
-  await makeFolder(dirname(config.processes.socketFile));
+  makeFolder(dirname(config.processes.socketFile));
   const material = await workerMaterial(config);
   const bans = new BanTable(config.bans, localNetworks());
   const statistics = new Statistics(config.control.statisticsPeriod, Date.now());

@@ -59,7 +59,7 @@ export class ControlServer {
   /** One a process. Rejects with {@link SallyportError} if the folder is not ours alone, or its name is too long for a socket. */
   static async listen(handler: ControlHandler, options: ControlServerOptions = {}): Promise<ControlServer> {
     const directory = options.directory ?? stateDirectory();
-    await prepareStateDirectory(directory);
+    prepareStateDirectory(directory);
     const { pid, startTime } = thisProcess();
     const file = path.join(directory, `${pid}-${startTime}.sock`);
     if (Buffer.byteLength(file) >= MAX_SOCKET_NAME) {
@@ -195,7 +195,7 @@ const FILE_NAME = /^(\d{1,10})-(\d{1,20})\.sock$/;
  * Rejects with {@link SallyportError} if others can write to the folder.
  */
 export async function findControls(directory: string = stateDirectory()): Promise<readonly FoundControl[]> {
-  if (!(await checkStateDirectory(directory))) return [];
+  if (!checkStateDirectory(directory)) return [];
   const found: FoundControl[] = [];
   for (const entry of await readdir(directory)) {
     const [, pid, startTime] = FILE_NAME.exec(entry) ?? [];

@@ -1,9 +1,11 @@
 /** A session of a whole client with a fake gateway: log-in, tunnel and device in memory, TLS over loopback. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { noNetworkSetup } from '../../src/client/network-setup.ts';
-import { VpnClient } from '../../src/client/vpn-client.ts';
+import { type SessionOptions, VpnClient } from '../../src/client/vpn-client.ts';
 import type { VpnSession } from '../../src/client/vpn-session.ts';
+import { MisuseError } from '../../src/core/errors.ts';
 import type { HttpResponse } from '../../src/core/http/message.ts';
 import { MemoryDevice } from '../../src/node/devices/memory-device.ts';
 import { CLIENT } from '../support/anyconnect-login.ts';
@@ -31,7 +33,11 @@ function gatewayWith(connect: (request: GatewayRequest) => GatewayReply): Promis
   return startFakeGateway((request) => (request.method === 'CONNECT' ? connect(request) : { response: success() }));
 }
 
-async function sessionWith(gateway: FakeGateway): Promise<VpnSession> {
+type Surroundings = Pick<SessionOptions, 'openDevice' | 'network'>;
+
+const NOTHING: Surroundings = { openDevice: () => Promise.resolve(new MemoryDevice()), network: noNetworkSetup };
+
+async function sessionWith(gateway: FakeGateway, surroundings: Surroundings = NOTHING): Promise<VpnSession> {
   const log = new RecordedLog();
   const client = await VpnClient.create(
     {
@@ -55,7 +61,7 @@ async function sessionWith(gateway: FakeGateway): Promise<VpnSession> {
     },
     { log, answerer: () => () => assert.fail('no form was to be answered'), checkHost: () => assert.fail('no host check was asked for') },
   );
-  return client.session({ openDevice: () => Promise.resolve(new MemoryDevice()), network: noNetworkSetup });
+  return client.session(surroundings);
 }
 
 async function up(session: VpnSession): Promise<void> {
@@ -90,6 +96,44 @@ describe('a session', { skip: missing('openssl'), timeout: 30_000 }, () => {
     const { kind } = await session.closed;
     assert.equal(kind, 'failed');
     assert.equal(gateway.connections, 2);
+  });
+
+  it('opens the device when the network’s first stage is over, which runs once', async () => {
+    await using gateway = await gatewayWith(() => ({ response: TUNNEL, run: echoPackets }));
+    const stages: string[] = [];
+    const session = await sessionWith(gateway, {
+      openDevice: () => {
+        stages.push('device');
+        return Promise.resolve(new MemoryDevice());
+      },
+      network: {
+        ...noNetworkSetup,
+        preInit: async ({ mtu }) => {
+          stages.push(`pre-init, ${mtu} bytes`);
+          for (let turn = 0; turn < 10; turn++) await setImmediate();
+          stages.push('pre-init is over');
+        },
+        connect: () => {
+          stages.push('connect');
+          return Promise.resolve();
+        },
+      },
+    });
+    await up(session);
+    await session.stop();
+    assert.deepEqual(stages, ['pre-init, 1400 bytes', 'pre-init is over', 'device', 'connect']);
+  });
+
+  it('ends where the network’s first stage cannot be', async () => {
+    await using gateway = await gatewayWith(() => ({ response: TUNNEL, run: echoPackets }));
+    const session = await sessionWith(gateway, {
+      openDevice: () => assert.fail('a device was to be opened'),
+      network: { ...noNetworkSetup, preInit: () => Promise.reject(new MisuseError('no such network')) },
+    });
+    session.start();
+    const { kind, message } = await session.closed;
+    assert.equal(kind, 'failed');
+    assert.equal(message, 'no such network');
   });
 
   it('does not ask again where the gateway has said no', async () => {

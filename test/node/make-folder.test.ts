@@ -10,26 +10,29 @@ const here = mkdtempSync(path.join(tmpdir(), 'sallyport-folder-'));
 after(() => rmSync(here, { recursive: true }));
 
 describe('a folder', () => {
-  it('is made with those above it, and may be there already', async () => {
+  it('is made with those above it, and may be there already', () => {
     const folder = path.join(here, 'a/b/c');
-    await Promise.all([1, 2, 3].map(() => makeFolder(folder, { mode: 0o700 })));
+    makeFolder(folder, { mode: 0o700 });
     assert.equal(statSync(folder).mode & 0o777, 0o700);
-    await makeFolder(folder);
+    makeFolder(folder);
     assert.equal(statSync(folder).mode & 0o777, 0o700, 'what is there stays as it is');
   });
 
-  it('that cannot be made is named, with the reason; below /proc too, where Node would go on for ever', { timeout: 10_000 }, async () => {
+  it('that cannot be made is named, with the reason; below /proc too, where Node would go on for ever', { timeout: 10_000 }, () => {
     writeFileSync(path.join(here, 'file'), '');
     for (const [folder, reason] of [
       [path.join(here, 'file'), 'File already exists'],
       [path.join(here, 'file/x/y'), 'Not a directory'],
       ['/proc/sallyport/x/y', 'No such file or directory'],
     ] as const) {
-      await assert.rejects(makeFolder(folder, { code: 'ERR_STATE_DIRECTORY' }), (error) => {
-        assert.ok(error instanceof SallyportError);
-        assert.deepEqual([error.code, error.message], ['ERR_STATE_DIRECTORY', `The folder ${folder} cannot be made: ${reason}.`]);
-        return true;
-      });
+      assert.throws(
+        () => makeFolder(folder, { code: 'ERR_STATE_DIRECTORY' }),
+        (error) => {
+          assert.ok(error instanceof SallyportError);
+          assert.deepEqual([error.code, error.message], ['ERR_STATE_DIRECTORY', `The folder ${folder} cannot be made: ${reason}.`]);
+          return true;
+        },
+      );
     }
   });
 });

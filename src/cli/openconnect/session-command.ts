@@ -5,7 +5,6 @@
  *
  *   certificates ─► log-in ─► tunnel ─► `Configured as`, pid file, syslog ─► device, script ─► -b, -U ─► … ─► last words
  */
-import { existsSync } from 'node:fs';
 import { VpnClient } from '../../client/vpn-client.ts';
 import type { VpnSession } from '../../client/vpn-session.ts';
 import { wallClock } from '../../client/wall-clock.ts';
@@ -18,7 +17,7 @@ import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { checkHost } from '../../node/host-check.ts';
 import { startHostHelper } from '../../node/host-helper.ts';
 import { reportOnHost } from '../../node/host-report.ts';
-import { stateDirectory } from '../../node/network/state-directory.ts';
+import { hasState } from '../../node/network/state-directory.ts';
 import { UnreachableError } from '../../node/tcp-dial.ts';
 import type { BackgroundReport } from '../background.ts';
 import { programIsWarm } from '../warm-program.ts';
@@ -105,7 +104,7 @@ class SessionCommand {
   /** A session that was killed may have left name servers that answer no more: undone before a name is looked up. */
   async #undoLeftovers(): Promise<void> {
     const { settings, output } = this.#options;
-    if (!existsSync(stateDirectory())) return; // so it mostly is, and nothing more is loaded
+    if (!hasState()) return; // so it mostly is, and nothing more is loaded
     const { recoverLeftovers } = await import('../../client/leftovers.ts');
     try {
       await recoverLeftovers(output, this.#cancel.signal, { scriptOutput: settings.mode === 'connect' ? 'inherit' : process.stderr.fd });
@@ -165,6 +164,7 @@ class SessionCommand {
       openDevice: openDeviceFor(settings.network, level, engine),
       network,
       configured: () => this.#configured(session),
+      configuredFirst: settings.process.background || settings.messages.syslog, // a file may be refused; what the script does is told elsewhere
     });
     this.#session = session;
     let stage: Stage = 'logging in';
@@ -189,7 +189,7 @@ class SessionCommand {
     return this.#isUserRefused ? EXIT_FAILURE : this.failed(outcome, stage);
   }
 
-  /** The tunnel is there, nothing on this machine has changed yet. */
+  /** The tunnel is there; nothing of this machine's network has changed yet. */
   async #configured(session: VpnSession): Promise<void> {
     const { settings, output, programName } = this.#options;
     const { config } = session;

@@ -34,7 +34,7 @@ export class GatewayControlServer {
   /** `file`: `occtl-socket-file`. Rejects with {@link SallyportError} if another gateway listens there. */
   static async listen(target: ControlTarget, file: string): Promise<GatewayControlServer> {
     const closing = new AbortController();
-    await makeFolder(dirname(file));
+    makeFolder(dirname(file));
     const server = await ControlServer.listenAt(file, SOCKET_MODE, async (request) => {
       const parsed = REQUEST.safeParse(request);
       if (!parsed.success) throw new MisuseError('This gateway does not know that request. Are occtl and gateway of the same version?');

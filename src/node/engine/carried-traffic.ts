@@ -17,7 +17,6 @@
  * says where the machine goes on. When another description replaces it, what has the same epoch and key goes on where it is. At the end of the
  * numbers, or when OpenSSL counted differently, the sealer stops for good.
  */
-import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { SourceFilter } from '../../core/tunnel/source-filter.ts';
 import type { RecordLayout, TrafficDescription, TrafficKey } from '../../core/tunnel/traffic.ts';
 import type { CarriedState } from '../datagram-path.ts';
@@ -175,7 +174,11 @@ export class CarriedTraffic {
   /** Wipes the keys, but for those that `successor` goes on with. */
   close(successor?: CarriedTraffic): void {
     const kept = successor === undefined ? [] : [successor.#sealer, ...successor.#openers];
-    for (const holder of [this.#sealer, ...this.#openers]) if (!kept.includes(holder)) holder.cipher.close();
+    for (const holder of [this.#sealer, ...this.#openers]) {
+      if (kept.includes(holder)) continue;
+      holder.cipher.close();
+      holder.identity.wipe();
+    }
   }
 }
 
@@ -185,15 +188,20 @@ export type KeyUse = 'fresh' | 'late' | 'over';
 /** What makes a key the same one: without it a new association's epoch 1 would be taken for the old one's. */
 class KeyIdentity {
   readonly id: number;
-  readonly #key: KeyObject;
+  /** A copy, not a KeyObject: this thread has no other use for node:crypto, which takes 4 ms to load. */
+  readonly #key: Uint8Array;
 
   constructor(key: TrafficKey) {
     this.id = key.id;
-    this.#key = createSecretKey(key.key);
+    this.#key = Uint8Array.from(key.key); // not slice(): a Buffer's is no copy
   }
 
-  is(key: TrafficKey): boolean {
-    return this.id === key.id && this.#key.equals(createSecretKey(key.key));
+  is({ id, key }: TrafficKey): boolean {
+    return this.id === id && this.#key.length === key.length && this.#key.every((byte, i) => byte === key[i]);
+  }
+
+  wipe(): void {
+    this.#key.fill(0);
   }
 }
 

@@ -74,7 +74,9 @@ export class EngineLink {
 
   private constructor(options: LinkOptions) {
     const workerData: WorkerOptions = { ...options, memory: this.memory.buffer };
-    this.#worker = new Worker(WORKER_FILE, { workerData, name: 'sallyport-engine' });
+    // Node would open our own output, and load its network modules for that, before it starts the thread: here it waits for the first word.
+    this.#worker = new Worker(WORKER_FILE, { workerData, name: 'sallyport-engine', stdout: true, stderr: true });
+    for (const name of ['stdout', 'stderr'] as const) this.#worker[name].on('data', (text: Uint8Array) => process[name].write(text));
     this.#worker.on('message', (message: WorkerMessage) => this.#onMessage(message));
     this.#worker.on('error', (error) => {
       this.#failure = new SallyportError('ERR_ENGINE', `The packet engine failed: ${error.message}`, { cause: error });

@@ -83,7 +83,7 @@ export class NetworkConfigurator {
       const { device, gateway } = this.#options;
       const facts = await readFacts(this.#machine, device);
       const index = facts.links.find(({ name }) => name === device)?.index;
-      const journal = await Journal.create(this.#directory, 'network', index === undefined ? undefined : { name: device, index });
+      const journal = Journal.create(this.#directory, 'network', index === undefined ? undefined : { name: device, index });
       this.#applied = { journal, config, gateway, steps: [], isCertain: true };
       try {
         return await this.#change({ config, gateway }, facts, signal);

@@ -67,8 +67,8 @@ export class Journal {
   }
 
   /** Starts a journal of this process. `device` is absent where none is known yet. */
-  static async create(directory: string, kind: JournalKind, device?: JournalHeader['device']): Promise<Journal> {
-    await prepareStateDirectory(directory);
+  static create(directory: string, kind: JournalKind, device?: JournalHeader['device']): Journal {
+    prepareStateDirectory(directory);
     const owner = thisProcess();
     const name = `${owner.pid}-${owner.startTime}-${created++}`;
     const header: JournalHeader = {

@@ -60,7 +60,7 @@ const ORPHAN_POLL: Millis = 20;
 export async function recover(options: RecoverOptions = {}): Promise<readonly Recovery[]> {
   const scene = { directory: options.directory ?? stateDirectory(), machine: options.machine ?? thisMachine, options };
   const reports: Recovery[] = [];
-  if (await checkStateDirectory(scene.directory)) {
+  if (checkStateDirectory(scene.directory)) {
     await findControls(scene.directory); // removes the sockets of the dead
     for (const found of await abandonedJournals(scene.directory)) {
       if (options.signal?.aborted) throw new CancelledError();
@@ -197,7 +197,7 @@ async function restoreOrphanedFile({ directory, machine }: Scene): Promise<Recov
   const content = await machine.readFile(file);
   const session = ownerOf(content);
   if (session === undefined) return undefined;
-  const names = (await checkStateDirectory(directory)) ? (await findJournals(directory)).map(({ name }) => name) : [];
+  const names = checkStateDirectory(directory) ? (await findJournals(directory)).map(({ name }) => name) : [];
   const isLive = (name: string) => names.includes(name) || isRunning(creatorOf(name));
   if (isLive(session)) return undefined;
   try {

@@ -76,10 +76,13 @@ export class ScriptSession {
     }
   }
 
-  async #record(environment: ScriptEnvironment): Promise<void> {
+  #record(environment: ScriptEnvironment): void {
     const record = recordOf(this.#runner, environment);
-    if (this.#journal !== undefined) return this.#journal.rewrite([record]);
-    const journal = await Journal.create(this.#directory, 'script', deviceOf(environment.set.TUNDEV));
+    if (this.#journal !== undefined) {
+      this.#journal.rewrite([record]);
+      return;
+    }
+    const journal = Journal.create(this.#directory, 'script', deviceOf(environment.set.TUNDEV));
     journal.append([record]);
     this.#journal = journal;
   }

@@ -1,12 +1,14 @@
 /**
  * The folder of the journals: a place that others cannot write to, as what is in it is executed by a recovery, often as root.
  * It goes with the machine's boot, as most of what it describes does; a resolv.conf that stays behind says itself what to put back.
+ * It is in memory, and each start looks at it: synchronously.
  */
-import { lstat } from 'node:fs/promises';
+import { lstatSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { SallyportError } from '../../core/errors.ts';
 import { makeFolder } from '../make-folder.ts';
+import { systemErrorCode } from '../system-error.ts';
 
 const STATE_DIRECTORY = 'ERR_STATE_DIRECTORY';
 
@@ -17,18 +19,24 @@ export function stateDirectory(environment: NodeJS.ProcessEnv = process.env, uid
   return runtime !== undefined && path.isAbsolute(runtime) ? path.join(runtime, 'sallyport') : path.join(tmpdir(), `sallyport-${uid}`);
 }
 
+/** Whether there is anything in the folder, or it cannot be said. */
+export function hasState(directory: string = stateDirectory()): boolean {
+  try {
+    return readdirSync(directory).length > 0;
+  } catch (error) {
+    return systemErrorCode(error) !== 'ENOENT';
+  }
+}
+
 /** Makes the folder if it is not there. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it cannot be made, or is not ours alone. */
-export async function prepareStateDirectory(directory: string): Promise<void> {
-  await makeFolder(directory, { mode: 0o700, code: STATE_DIRECTORY });
-  await checkStateDirectory(directory);
+export function prepareStateDirectory(directory: string): void {
+  makeFolder(directory, { mode: 0o700, code: STATE_DIRECTORY });
+  checkStateDirectory(directory);
 }
 
 /** Whether the folder exists and is ours alone. Throws {@link SallyportError} (`ERR_STATE_DIRECTORY`) if it exists and is not. */
-export async function checkStateDirectory(directory: string): Promise<boolean> {
-  const found = await lstat(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+export function checkStateDirectory(directory: string): boolean {
+  const found = lstatSync(directory, { throwIfNoEntry: false });
   if (found === undefined) return false;
   const isOurs = found.isDirectory() && found.uid === (process.geteuid?.() ?? found.uid) && (found.mode & 0o022) === 0;
   if (!isOurs)

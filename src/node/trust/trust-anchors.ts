@@ -31,8 +31,8 @@ export interface TrustOptions {
 export interface TrustAnchors {
   /** PEM texts, each of one certificate or of many. Empty: nobody is believed, not even Mozilla's list. */
   readonly ca: string[];
-  /** A certificate that the user trusts is trusted, whether or not it is a root. */
-  readonly allowPartialTrustChain: true;
+  /** A certificate that the user trusts is trusted, whether or not it is a root. False where there is none: Node would wait for Mozilla's list to be read. */
+  readonly allowPartialTrustChain: boolean;
 }
 
 /**
@@ -42,7 +42,7 @@ export interface TrustAnchors {
 export async function loadTrustAnchors(options: TrustOptions): Promise<TrustAnchors> {
   const { caFile, fingerprints = [], systemTrust = fingerprints.length === 0 } = options;
   const ca = [...(caFile === undefined ? [] : await readAuthorities(caFile)), ...(systemTrust ? await systemAuthorities() : [])];
-  return { ca, allowPartialTrustChain: true };
+  return { ca, allowPartialTrustChain: ca.length > 0 };
 }
 
 /** The certificates of the anchors one by one: slower, for those who must look into them. Those that OpenSSL cannot read are left out. */

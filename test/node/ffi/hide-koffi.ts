@@ -3,7 +3,7 @@ import { registerHooks } from 'node:module';
 
 registerHooks({
   resolve(specifier, context, next) {
-    if (specifier === 'koffi') throw new Error("Cannot find package 'koffi'");
+    if (/^(?:koffi$|@koromix\/koffi-)/.test(specifier)) throw new Error("Cannot find package 'koffi'");
     return next(specifier, context);
   },
 });

@@ -18,7 +18,7 @@ import path from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { SallyportError } from '../../../src/core/errors.ts';
 import { claimJournal, creatorOf, findJournals, Journal, readJournal } from '../../../src/node/network/journal.ts';
-import { checkStateDirectory, prepareStateDirectory, stateDirectory } from '../../../src/node/network/state-directory.ts';
+import { checkStateDirectory, hasState, prepareStateDirectory, stateDirectory } from '../../../src/node/network/state-directory.ts';
 import { thisProcess } from '../../../src/node/processes/process-identity.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'sallyport-journal-'));
@@ -43,7 +43,7 @@ async function abandon(): Promise<void> {
 
 describe('a journal', () => {
   it('says what it is, and holds what was appended, in order', async () => {
-    const journal = await Journal.create(directory, 'network', { name: 'tun0', index: 7 });
+    const journal = Journal.create(directory, 'network', { name: 'tun0', index: 7 });
     journal.append([{ a: 1 }, { b: 'line\nfeed' }]);
     journal.append([{ c: 3 }]);
     const content = await readJournal(await onlyFile());
@@ -57,14 +57,14 @@ describe('a journal', () => {
   });
 
   it('is for its owner alone', async () => {
-    const journal = await Journal.create(directory, 'network');
+    const journal = Journal.create(directory, 'network');
     assert.equal(statSync(await onlyFile()).mode & 0o777, 0o600);
     assert.equal(statSync(directory).mode & 0o777, 0o700);
     journal.remove();
   });
 
   it('is rewritten as a whole', async () => {
-    const journal = await Journal.create(directory, 'script');
+    const journal = Journal.create(directory, 'script');
     journal.append([{ a: 1 }]);
     journal.rewrite([{ b: 2 }]);
     journal.append([{ c: 3 }]);
@@ -74,7 +74,7 @@ describe('a journal', () => {
   });
 
   it('has a limit, which it meets before it writes', async () => {
-    const journal = await Journal.create(directory, 'network');
+    const journal = Journal.create(directory, 'network');
     const big = { x: 'x'.repeat(3_000_000) };
     journal.append([big]);
     assert.throws(() => journal.append([big]), { code: 'ERR_JOURNAL' });
@@ -85,7 +85,7 @@ describe('a journal', () => {
   });
 
   it('leaves out a last line that was cut short', async () => {
-    const journal = await Journal.create(directory, 'network');
+    const journal = Journal.create(directory, 'network');
     journal.append([{ a: 1 }]);
     appendFileSync(await onlyFile(), '{"b":2}');
     assert.deepEqual((await readJournal(await onlyFile()))?.entries, [{ a: 1 }]);
@@ -93,7 +93,7 @@ describe('a journal', () => {
   });
 
   it('says nothing while it is empty', async () => {
-    const journal = await Journal.create(directory, 'network');
+    const journal = Journal.create(directory, 'network');
     const file = await onlyFile();
     for (const text of ['', '{"version":1']) {
       writeFileSync(file, text);
@@ -103,7 +103,7 @@ describe('a journal', () => {
   });
 
   it('is not read where it is damaged, newer than we are, too long, a link, or no journal', async () => {
-    const journal = await Journal.create(directory, 'network');
+    const journal = Journal.create(directory, 'network');
     const file = await onlyFile();
     const header = readFileSync(file, 'utf8');
     const texts = [`${header}nonsense\n`, header.replace('"version":1', '"version":2'), '{}\n', 'null\n', 'x'.repeat(5_000_000)];
@@ -117,7 +117,7 @@ describe('a journal', () => {
   });
 
   it('belongs to its process while that lives, and then to the one that takes it over first', async () => {
-    const journal = await Journal.create(directory, 'network');
+    const journal = Journal.create(directory, 'network');
     const [live] = await findJournals(directory);
     assert.ok(live !== undefined);
     assert.equal(await claimJournal(live), undefined);
@@ -134,7 +134,7 @@ describe('a journal', () => {
   });
 
   it('is found among other files, and an unfinished rewrite of a dead process is removed', async () => {
-    const journal = await Journal.create(directory, 'network');
+    const journal = Journal.create(directory, 'network');
     const { pid, startTime } = thisProcess();
     const files = ['1-2-3.999999999-1.jsonl.new', `1-2-3.${pid}-${startTime}.jsonl.new`, 'README', '../x.1-2.jsonl', 'a.b-c.jsonl'];
     for (const name of files.filter((one) => !one.includes('/'))) writeFileSync(path.join(directory, name), '');
@@ -156,16 +156,26 @@ describe('the folder of the journals', () => {
     assert.equal(stateDirectory({ XDG_RUNTIME_DIR: 'relative' }, 7), path.join(tmpdir(), 'sallyport-7'));
   });
 
+  it('has something in it or not, and what is no folder is not overlooked', () => {
+    assert.equal(hasState(directory), false);
+    prepareStateDirectory(directory);
+    assert.equal(hasState(directory), false);
+    const file = path.join(directory, 'file');
+    writeFileSync(file, '');
+    assert.equal(hasState(directory), true);
+    assert.equal(hasState(file), true);
+  });
+
   it('is refused where others can write to it, or where it is something else', async () => {
-    assert.equal(await checkStateDirectory(directory), false);
-    await prepareStateDirectory(directory);
-    assert.equal(await checkStateDirectory(directory), true);
+    assert.equal(checkStateDirectory(directory), false);
+    prepareStateDirectory(directory);
+    assert.equal(checkStateDirectory(directory), true);
     chmodSync(directory, 0o770);
-    await assert.rejects(prepareStateDirectory(directory), { code: 'ERR_STATE_DIRECTORY' });
-    await assert.rejects(prepareStateDirectory('/proc/sallyport'), { code: 'ERR_STATE_DIRECTORY' }, 'one that cannot be made');
+    assert.throws(() => prepareStateDirectory(directory), { code: 'ERR_STATE_DIRECTORY' });
+    assert.throws(() => prepareStateDirectory('/proc/sallyport'), { code: 'ERR_STATE_DIRECTORY' }, 'one that cannot be made');
     const elsewhere = path.join(path.dirname(directory), 'link');
     mkdirSync(`${elsewhere}-target`);
     symlinkSync(`${elsewhere}-target`, elsewhere);
-    await assert.rejects(checkStateDirectory(elsewhere), { code: 'ERR_STATE_DIRECTORY' });
+    assert.throws(() => checkStateDirectory(elsewhere), { code: 'ERR_STATE_DIRECTORY' });
   });
 });

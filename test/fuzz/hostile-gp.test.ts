@@ -11,6 +11,7 @@ import { SallyportError } from '../../src/core/errors.ts';
 import { EspSender } from '../../src/core/esp/packet.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import { parseXml } from '../../src/core/markup/xml.ts';
+import { readBrowserAnswer, renderCallback, tagsOf } from '../../src/core/protocols/gp/browser-login.ts';
 import { GpClientTunnel } from '../../src/core/protocols/gp/client-tunnel.ts';
 import { parseConfiguration, renderConfiguration } from '../../src/core/protocols/gp/configuration.ts';
 import { writeFrame, writeKeepalive } from '../../src/core/protocols/gp/frame.ts';
@@ -65,6 +66,9 @@ const DOCUMENTS: readonly (readonly [parse: (text: string) => unknown, right: st
   [parseLoginAnswer, 'var respStatus = "Challenge";\nvar respMsg = "Code?";\nthisForm.inputStr.value = "S";\n'],
   [parseConfiguration, CONFIGURATION],
   [(text) => readPolicy(parseXml(text), 'XX'), POLICY],
+  [readBrowserAnswer, renderCallback('alice', new Secret('PRELOGIN')).reveal()],
+  [readBrowserAnswer, `<html><!-- ${tagsOf('alice', new Secret('PRELOGIN'))} --></html>`],
+  [readBrowserAnswer, 'globalprotectcallback:cas-as%3D1%26un%3Dalice%26token%3Dabcdef'],
   [(text) => parseSessionCookie(new Secret(text)), 'authcookie=ab&portal=p&user=alice&domain=%28empty_domain%29&computer=vm'],
 ];
 

@@ -61,6 +61,8 @@ describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missin
       assert.equal(sessionOf(gateway.visitor, run).user, 'bob');
       const [portal, own, ...others] = gateway.visitor.hints;
       assert.deepEqual([portal?.wantsPass, own?.wantsPass, own?.pass?.username, others], [true, undefined, 'bob', []]);
+      const told = gateway.visitor.log.lines.filter((line) => /pass given|logged in/.test(line));
+      assert.equal(told.length, 2, 'of each once');
     }
   });
 

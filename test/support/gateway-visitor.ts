@@ -111,7 +111,7 @@ export class PlayedVisitor implements Visitor {
     const cookie = this.newId();
     if (wantsPass === true) {
       this.passes.set(cookie, user);
-      return { type: 'admitted', user, cookie: new Secret(cookie) };
+      return { type: 'admitted', user, cookie: new Secret(cookie), isPass: true };
     }
     this.sessions.set(cookie, new PlayedSession(this.options, user, group, boundKey));
     return { type: 'admitted', user, ...(group !== undefined && { group }), cookie: new Secret(cookie) };

@@ -16,7 +16,8 @@ const KEYS = {
   delete: 0x7f,
 } as const;
 
-const FIRST_PRINTING = 0x20;
+const BLANK = 0x20;
+const FIRST_PRINTING = BLANK;
 
 /** The next line of a terminal in raw mode; undefined at the end of the input. Rejects with {@link CancelledError} for Ctrl-C and the signal. */
 export async function readHiddenLine(input: LineReader, options: ReadOptions): Promise<Uint8Array | undefined> {
@@ -57,14 +58,22 @@ export class HiddenLine {
         this.#eraseCharacter();
         return 'more';
       case KEYS.eraseLine:
-      case KEYS.eraseWord: // nobody sees where a word begins
         this.#bytes.length = 0;
+        return 'more';
+      case KEYS.eraseWord:
+        this.#eraseWord();
         return 'more';
     }
     if (byte < FIRST_PRINTING) return 'more';
     if (this.#bytes.length >= MAX_LINE_BYTES) throw new MisuseError(`A line of standard input is longer than ${MAX_LINE_BYTES} bytes.`);
     this.#bytes.push(byte);
     return 'more';
+  }
+
+  /** As the terminal's own editing does: the blanks at the end, and what is before them up to the next blank. */
+  #eraseWord(): void {
+    while (this.#bytes.at(-1) === BLANK) this.#bytes.pop();
+    while (this.#bytes.length > 0 && this.#bytes.at(-1) !== BLANK) this.#bytes.pop();
   }
 
   /** A character of UTF-8 is erased whole. */

@@ -29,9 +29,9 @@ export interface SettingsContext {
   say(stream: 'stdout' | 'stderr', line: string): void;
 }
 
-/** Protocols with a host check that a program of the user's can do. */
 /** Whose gateways may have people log in with a browser, in a way that is known. */
 const BROWSED: readonly string[] = ['fortinet', 'gp'];
+/** Protocols with a host check that a program of the user's can do. */
 const HOST_CHECKED: readonly string[] = ['anyconnect', 'gp', 'nc'];
 
 /** `server`: what `--server` said, or the operand, which may be a name in the profile. `stamped` puts the time in front of a line, where wanted. */

@@ -45,7 +45,7 @@ export interface AuthDialogue {
 export type AuthStep =
   | { readonly type: 'ask'; readonly form: AuthForm }
   /** The cookie, or the pass ({@link LoginHints.wantsPass}), is shown once: stores keep a hash of the one, and nothing of the other. */
-  | { readonly type: 'admitted'; readonly user: string; readonly group?: string; readonly cookie: Secret }
+  | { readonly type: 'admitted'; readonly user: string; readonly group?: string; readonly cookie: Secret; readonly isPass?: true }
   /** The dialogue is over. `message` is for the person, and never says whether it was the name or the password. */
   | { readonly type: 'refused'; readonly message: string };
 

@@ -21,7 +21,7 @@ import { IcmpHost, type OwnError } from './icmp.ts';
 import { type HeldSyn, Intercept } from './intercept.ts';
 import { IpPacket, PROTOCOL } from './ip-packet.ts';
 import { DEFAULT_LIMITS, type StackLimits } from './limits.ts';
-import { type Allocate, plainMemory } from './memory.ts';
+import { type Memory, plainMemory } from './memory.ts';
 import { Outbox } from './outbox.ts';
 import type { PacketSink } from './packet-sink.ts';
 import { PathMtuCache } from './path-mtu-cache.ts';
@@ -47,8 +47,8 @@ export interface IpStackOptions {
   readonly tcp?: Partial<TcpOptions>;
   /** It stands in for every other host: packets to any address are taken, see {@link IpStack.intercept}. Default: false. */
   readonly intercepts?: boolean;
-  /** Where buffers come from; their content does not matter. Default: memory that is zeroed. */
-  readonly allocate?: Allocate;
+  /** Where buffers come from, and what copies. Default: what the language has. */
+  readonly memory?: Memory;
 }
 
 export const SECRET_LENGTH = 32;
@@ -81,7 +81,7 @@ export class IpStack {
   #now: Millis = 0;
 
   constructor(options: IpStackOptions) {
-    const { addresses, mtu, secret, random, hasOffload = false, intercepts = false, tcp, allocate = plainMemory } = options;
+    const { addresses, mtu, secret, random, hasOffload = false, intercepts = false, tcp, memory = plainMemory } = options;
     if (secret.length !== SECRET_LENGTH) throw new MisuseError(`the secret has ${SECRET_LENGTH} bytes, not ${secret.length}`);
     if (mtu < LEAST_MTU || mtu > 0xffff) throw new MisuseError(`no link has an MTU of ${mtu}`);
     const limits: StackLimits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -104,7 +104,7 @@ export class IpStack {
       intercept,
       secret,
       random,
-      allocate,
+      memory,
       mtu: () => this.#mtu,
       pathMtu: (remote, now) => this.#pathMtus.mtu(remote, this.#mtu, now),
       send: (packet) => {

@@ -66,7 +66,7 @@ export function questionIn({ fields, error }: AuthForm): AuthField | undefined {
 
 /** Tells the administrator how a log-in has ended; of a question it tells nothing. */
 export function logOutcome(log: Logger, step: AuthStep): void {
-  if (step.type === 'admitted') log.log('info', 'logged in', { user: step.user, group: step.group });
+  if (step.type === 'admitted') log.log('info', step.isPass === true ? 'pass given' : 'logged in', { user: step.user, group: step.group });
   else if (step.type === 'refused') log.log('info', 'log-in refused', { reason: step.message });
 }
 

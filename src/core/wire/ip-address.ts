@@ -117,6 +117,14 @@ export function networkOf(network: Cidr): Cidr {
   return { address: { family: network.address.family, bytes }, prefix: network.prefix };
 }
 
+/** Whether an address is in a network, whose host bits do not count. Makes nothing: lists of networks are long. */
+export function isInNetwork({ family, bytes }: IpAddress, { address, prefix }: Cidr): boolean {
+  if (family !== address.family) return false;
+  const whole = prefix >>> 3;
+  for (let i = 0; i < whole; i++) if (bytes[i] !== address.bytes[i]) return false;
+  return (((bytes[whole] ?? 0) ^ (address.bytes[whole] ?? 0)) & (0xff00 >>> (prefix & 7)) & 0xff) === 0;
+}
+
 export function formatCidr(network: Cidr): string {
   return `${formatIp(network.address)}/${network.prefix}`;
 }

@@ -254,7 +254,7 @@ export class LoginDialogue {
     try {
       const { username = this.#user ?? user } = this.#hints.pass ?? {};
       const cookie = await passes.issue({ username, user, accepted, ...(group !== undefined && { group }) }, this.#passUntil);
-      return { type: 'admitted', user, cookie, ...(group !== undefined && { group }) };
+      return { type: 'admitted', user, cookie, isPass: true, ...(group !== undefined && { group }) };
     } catch (error) {
       this.#log('error', 'there is no pass for the user, who cannot log in at the portal', { reason: systemErrorText(error) });
       return this.#refuse(false);

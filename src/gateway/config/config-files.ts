@@ -2,11 +2,13 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
+import type { Secret } from '../../core/secret.ts';
 import { isKnownAccount } from '../../node/ffi/accounts.ts';
 import { networkNamespaceFile, noNetworkNamespace } from '../../node/network-namespace-file.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { type ConfigReport, type Place, WHOLE_FILE } from './config-report.ts';
 import type { AuthMethod, CertificatePair, GatewayConfig, HostConfig } from './gateway-config.ts';
+import { keyPasswordIn } from './key-password.ts';
 
 /**
  * A gateway without its certificate and key is no use, nor one that cannot start without what is named: errors. All other files can come later: warnings.
@@ -141,16 +143,28 @@ async function checkPair({ certificate, key, pinFile, pin }: CertificatePair, co
     return;
   }
   const isProtected = /ENCRYPTED/.test(secret.toString('latin1'));
-  // The password stays where it belongs, in the process that signs.
-  if (isProtected && (pinFile !== undefined || pin !== undefined)) return;
-  if (isProtected) {
-    complaints.error(key, `the key '${key}' is encrypted: name the file of its password`);
+  const password = isProtected ? (pin ?? (await passwordIn(pinFile))) : undefined;
+  if (isProtected && password === undefined) {
+    // A file of a password that cannot be read is said with the other files.
+    if (pinFile === undefined) complaints.error(key, `the key '${key}' is encrypted: name the file of its password`);
     return;
   }
   try {
-    if (!leaf.checkPrivateKey(createPrivateKey(secret))) complaints.error(key, `the key '${key}' does not belong to '${certificate}'`);
+    const own = createPrivateKey({ key: secret, ...(password !== undefined && { passphrase: password.reveal() }) });
+    if (!leaf.checkPrivateKey(own)) complaints.error(key, `the key '${key}' does not belong to '${certificate}'`);
   } catch {
-    complaints.error(key, `'${key}' is no private key in PEM`);
+    complaints.error(
+      key,
+      isProtected ? `the key '${key}' has another password than the one that is given` : `'${key}' is no private key in PEM`,
+    );
+  }
+}
+
+async function passwordIn(file: string | undefined): Promise<Secret | undefined> {
+  try {
+    return file === undefined ? undefined : keyPasswordIn(await readFile(file, 'utf8'));
+  } catch {
+    return undefined; // as above
   }
 }
 

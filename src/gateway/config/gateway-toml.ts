@@ -121,7 +121,9 @@ function hostOf(own: WrittenHost, main: WrittenHost | undefined): HostConfig {
     ...main?.login,
     ...own.login,
   };
-  const { isEnabled, ...portal } = { isEnabled: false, ...DEFAULT_PORTAL, ...main?.portal, ...own.portal };
+  // Hosts have users of their own: those of one are nobody at another unless that is said of both.
+  const { passKey: _ofMain, ...mainPortal } = main?.portal ?? {};
+  const { isEnabled, ...portal } = { isEnabled: false, ...DEFAULT_PORTAL, ...mainPortal, ...own.portal };
   return {
     tls: {
       ...own.tls,

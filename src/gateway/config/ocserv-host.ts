@@ -10,7 +10,7 @@ import { bannerOf, hostPolicy } from './ocserv-policy.ts';
 import type { OcservSection } from './ocserv-section.ts';
 import { groups, headers } from './ocserv-values.ts';
 import { poolsOf } from './pool-rules.ts';
-import { DEFAULT_PORTAL, listedGateway, MAX_LISTED_GATEWAYS, MAX_PASS_TIME } from './portal-config.ts';
+import { DEFAULT_PORTAL, listedGateway, MAX_LISTED_GATEWAYS, MAX_PASS_TIME, MIN_REPORT_INTERVAL } from './portal-config.ts';
 import { parseTlsPriorities } from './tls-priorities.ts';
 
 /** `global`: the default host's section; for the default host the same as `section`. */
@@ -118,16 +118,22 @@ function loginOf(section: OcservSection): LoginPageConfig {
 function portalOf(section: OcservSection): Pick<HostConfig, 'portal'> {
   if (!section.flag('portal')) return {};
   const gateways: ListedGateway[] = [];
-  for (const setting of section.list('portal-gateway').slice(0, MAX_LISTED_GATEWAYS)) {
+  const list = section.list('portal-gateway');
+  const beyond = list[MAX_LISTED_GATEWAYS];
+  if (beyond !== undefined) section.report.error(beyond, `'portal-gateway': there are ${MAX_LISTED_GATEWAYS} gateways at most`);
+  for (const setting of list.slice(0, MAX_LISTED_GATEWAYS)) {
     const [address = '', ...words] = setting.value.split(/\s+/);
     const gateway = listedGateway(gateways, { address, ...(words.length > 0 && { label: words.join(' ') }) });
     if (typeof gateway === 'string') section.report.error(setting, `'portal-gateway': ${gateway}`);
     else gateways.push(gateway);
   }
   const passTime = section.seconds('portal-pass-time');
-  if (passTime > MAX_PASS_TIME) section.report.error(section.placeOf('portal-pass-time'), "'portal-pass-time' is a day at most");
+  if (passTime <= 0 || passTime > MAX_PASS_TIME)
+    section.report.error(section.placeOf('portal-pass-time'), "'portal-pass-time' is a second at least, and a day at most");
   const passKey = section.text('portal-pass-key');
   const reportInterval = section.seconds('portal-report-interval');
+  if (reportInterval < MIN_REPORT_INTERVAL)
+    section.report.error(section.placeOf('portal-report-interval'), "'portal-report-interval' is two minutes at least");
   return { portal: { ...DEFAULT_PORTAL, gateways, passTime, reportInterval, ...(passKey !== undefined && { passKey }) } };
 }
 

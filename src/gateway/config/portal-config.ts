@@ -11,6 +11,9 @@ export const DEFAULT_PORTAL: PortalConfig = {
 /** A pass is as good as a password: not for longer than a day. */
 export const MAX_PASS_TIME: Millis = 86_400_000;
 
+/** Clients open a tunnel anew for each report. */
+export const MIN_REPORT_INTERVAL: Millis = 120_000;
+
 /** Of what people and clients can do something with. */
 export const MAX_LISTED_GATEWAYS = 64;
 export const MAX_PRIORITY = 1000;

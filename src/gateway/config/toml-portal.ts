@@ -2,13 +2,12 @@
 import { z } from 'zod';
 import type { ListedGateway } from '../../core/protocols/gateway-protocol.ts';
 import type { PortalConfig } from './gateway-config.ts';
-import { listedGateway, MAX_LISTED_GATEWAYS, MAX_PASS_TIME, MAX_PRIORITY } from './portal-config.ts';
+import { listedGateway, MAX_LISTED_GATEWAYS, MAX_PASS_TIME, MAX_PRIORITY, MIN_REPORT_INTERVAL } from './portal-config.ts';
 import { given } from './toml-server.ts';
 import { duration, network, path, table, text } from './toml-values.ts';
 
 const MAX_REGIONS = 256;
 const MAX_NETWORKS = 4096;
-const MIN_REPORT_INTERVAL = 120_000;
 
 const region = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}$/, 'a region was expected, like "DE"');
 const priority = z.int().min(1).max(MAX_PRIORITY);

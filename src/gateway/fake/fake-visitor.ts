@@ -112,7 +112,7 @@ export class FakeVisitors implements Visitor {
       if (this.#passes.size <= MAX_DIALOGUES) break;
       this.#passes.delete(old); // the oldest
     }
-    return { type: 'admitted', user, cookie: new Secret(pass) };
+    return { type: 'admitted', user, cookie: new Secret(pass), isPass: true };
   }
 
   #newId(): string {

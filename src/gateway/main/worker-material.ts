@@ -4,6 +4,7 @@ import { MisuseError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import type { GatewayConfig, HostConfig } from '../config/gateway-config.ts';
+import { keyPasswordIn } from '../config/key-password.ts';
 import type { WorkerMaterial } from '../processes/worker-contract.ts';
 import type { HostMaterial } from '../worker/host-material.ts';
 
@@ -48,9 +49,8 @@ async function ocspResponseIn(file: string): Promise<{ readonly ocspResponse?: U
   }
 }
 
-/** As ocserv takes it: the first line of the file. */
 async function pinIn(file: string | undefined): Promise<Secret | undefined> {
-  return file === undefined ? undefined : new Secret((await readText(file)).split(/\r?\n/, 1)[0] ?? '');
+  return file === undefined ? undefined : keyPasswordIn(await readText(file));
 }
 
 async function readText(file: string): Promise<string> {

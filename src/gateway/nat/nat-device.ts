@@ -75,7 +75,7 @@ export class NatDevice {
     this.#options = options;
     this.#stack = new StackDevice(
       {
-        ...{ addresses: network.own, mtu, intercepts: true, gathers: true },
+        ...{ addresses: network.own, mtu, intercepts: true },
         isForStack: (buffer, start, end, isVerified, segment) => this.#isForStack(buffer, start, end, isVerified, segment),
       },
       options.port,

@@ -4,12 +4,14 @@
  *   tunnel ──► write ──► stack ──► sockets of this process        with an engine:   paths ──► StackPort ──► stack
  *   tunnel ◄── onBurst ◄── stack ◄──                                                paths ◄── StackPort ◄── stack
  *
- * Work is done in turns: whatever comes, from the tunnel, from a socket or from the clock, asks for one, and it runs when the caller has returned. So
- * a burst of packets is answered once, and nobody is called back while calling.
+ * Work is done in turns: whatever comes, from the tunnel, from a socket or from the clock, asks for one, and it runs when everything else has come that
+ * this turn of the event loop brings. So a burst of packets is answered once, what is written in pieces leaves in few segments, and nobody is called back
+ * while calling.
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { MisuseError } from '../../core/errors.ts';
 import { IpStack, type IpStackOptions, SECRET_LENGTH } from '../../core/ip/ip-stack.ts';
+import type { Memory } from '../../core/ip/memory.ts';
 import type { PacketSink } from '../../core/ip/packet-sink.ts';
 import { type Millis, PACKET_HEADROOM, PACKET_TAILROOM, type Packet } from '../../core/tunnel/packet.ts';
 import type { StackPort } from '../engine/stack-port.ts';
@@ -17,11 +19,6 @@ import { timerWait } from '../timer-wait.ts';
 import type { DeviceTraffic, PacketDevice } from './packet-device.ts';
 
 export interface StackDeviceOptions extends Pick<IpStackOptions, 'addresses' | 'mtu' | 'limits' | 'tcp' | 'intercepts'> {
-  /**
-   * A turn waits for everything else that this turn of the event loop brings: where packets and bytes come one by one from many, their answers and
-   * writes are fewer then. Default: false, a turn is made when the caller has returned.
-   */
-  readonly gathers?: boolean;
   /** Sees each packet before the stack does. False: it is not for the stack, and was dealt with. Default: all are. */
   readonly isForStack?: IsForStack;
 }
@@ -38,6 +35,14 @@ const MAX_BURST = 128;
 /** What one turn sends before others of this process have theirs. */
 const TURN_BYTES = 1024 * 1024;
 
+/** Not zeroed, and by memmove: `set` copies into and out of shared memory, as the engine's rings are, word by word, which was a quarter of this thread's time. */
+const SYSTEM_MEMORY: Memory = {
+  allocate: (length) => Buffer.allocUnsafeSlow(length),
+  copy: (source, start, end, target, at) => {
+    Buffer.prototype.copy.call(source, target, at, start, end);
+  },
+};
+
 /** Times that one turn tells sockets of something, if what they do makes more of it. */
 const MAX_ROUNDS = 4;
 
@@ -49,7 +54,6 @@ export class StackDevice implements PacketDevice {
   readonly #sink = new BurstSink();
   readonly #received = { packets: 0, bytes: 0 };
   #onBurst: ((packets: readonly Packet[]) => void) | undefined;
-  readonly #gathers: boolean;
   readonly #isForStack: IsForStack | undefined;
   #isPaused = false;
   /** The engine has no room. */
@@ -61,8 +65,7 @@ export class StackDevice implements PacketDevice {
   #timerDue: Millis = Number.POSITIVE_INFINITY;
 
   /** @param port where packets of paths that the engine carries go, from here on this object's; absent: all go to the tunnel one by one */
-  constructor({ gathers = false, isForStack, ...options }: StackDeviceOptions, port?: StackPort) {
-    this.#gathers = gathers;
+  constructor({ isForStack, ...options }: StackDeviceOptions, port?: StackPort) {
     this.#isForStack = isForStack;
     this.#port = port;
     this.failed = port?.failed ?? new Promise(() => undefined);
@@ -71,7 +74,7 @@ export class StackDevice implements PacketDevice {
       hasOffload: port !== undefined,
       secret: randomBytes(SECRET_LENGTH),
       random: () => randomInt(2 ** 32),
-      allocate: (length) => Buffer.allocUnsafeSlow(length),
+      memory: SYSTEM_MEMORY,
     });
     port?.listen(() => this.#hearOf(port));
   }
@@ -85,8 +88,7 @@ export class StackDevice implements PacketDevice {
   wake(): void {
     if (this.#isTurnAsked || this.#isClosed) return;
     this.#isTurnAsked = true;
-    if (this.#gathers) this.#goOnLater();
-    else queueMicrotask(() => this.#turn());
+    this.#immediate = setImmediate(() => this.#turn());
   }
 
   start(onBurst: (packets: readonly Packet[]) => void): void {
@@ -154,22 +156,22 @@ export class StackDevice implements PacketDevice {
   }
 
   #turn(): void {
-    this.#isTurnAsked = false;
     if (this.#isClosed) return;
     const now = this.now();
-    const due = this.stack.nextTimeout();
-    if (due !== undefined && due <= now) this.stack.handleTimeout(now);
     let left = TURN_BYTES;
     let rounds = 0;
     try {
+      const due = this.stack.nextTimeout();
+      if (due !== undefined && due <= now) this.stack.handleTimeout(now);
       do {
         this.stack.dispatch();
         left -= this.#transmit(now, left);
       } while (this.stack.wantsDispatch && ++rounds < MAX_ROUNDS && left > 0);
     } finally {
       // Also when a listener has thrown: that is its user's to hear of, and not the end of all other sockets.
-      const hasMore = this.stack.wantsDispatch || (this.stack.wantsTransmit && this.#mayTransmit);
-      if (hasMore && !this.#isClosed) this.#goOnLater();
+      // What listeners have asked for meanwhile this turn has done, or the next one does.
+      this.#isTurnAsked = false;
+      if (this.stack.wantsDispatch || (this.stack.wantsTransmit && this.#mayTransmit)) this.wake();
       this.#arm(now);
     }
   }
@@ -200,12 +202,6 @@ export class StackDevice implements PacketDevice {
     return this.stack.counters.bytesOut - before;
   }
 
-  /** The rest comes when the system's sockets have had their turn. */
-  #goOnLater(): void {
-    this.#isTurnAsked = true;
-    this.#immediate = setImmediate(() => this.#turn());
-  }
-
   /** One that fires too early costs a turn; one that is set anew for each packet costs more. */
   #arm(now: Millis): void {
     const due = this.stack.nextTimeout();
@@ -215,7 +211,7 @@ export class StackDevice implements PacketDevice {
     this.#timer = setTimeout(
       () => {
         this.#timerDue = Number.POSITIVE_INFINITY;
-        this.#turn();
+        this.wake();
       },
       timerWait(Math.ceil(due - now)),
     );

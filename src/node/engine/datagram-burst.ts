@@ -19,8 +19,8 @@ import { MessageTable } from '../ffi/message-table.ts';
 import type { CbcLanes } from './cbc-lanes.ts';
 import { isUnsealed } from './record-form.ts';
 
-/** The most bytes of a burst; half of them are a large part of what a peer's socket holds by default (guide "data plane", section 5). */
-const MAX_BURST_BYTES = 128 * 1024;
+/** Runs of a burst; one is a large part of what a peer's socket holds by default (guide "data plane", section 5). */
+const MAX_RUNS = 2;
 
 /** Records of a burst: small packets do not come near the bytes. */
 const MAX_RECORDS = 256;
@@ -31,6 +31,9 @@ export const NO_RECORD = -1;
 /** Of a run: the kernel's UDP_MAX_SEGMENTS, when it was least, and what one UDP datagram can hold. */
 const MAX_RUN_RECORDS = 64;
 const MAX_RUN_BYTES = 65_000;
+
+/** The most bytes of a burst. */
+const MAX_BURST_BYTES = MAX_RUNS * MAX_RUN_BYTES;
 
 /** Who a record goes to, and who hears what became of it. */
 export interface BurstSocket {
@@ -55,6 +58,8 @@ export interface BurstSocket {
 export class DatagramBurst {
   /** Where the next record goes. */
   next: number;
+  /** Bytes of whole runs of records that are as long as the last. */
+  #fullAt = MAX_BURST_BYTES;
   readonly #libc: Libc;
   readonly #arena: Arena;
   readonly #lanes: Pick<CbcLanes, 'finish' | 'takeFailure'> | undefined;
@@ -95,9 +100,9 @@ export class DatagramBurst {
     return this.#total === 0;
   }
 
-  /** It must be flushed before another record is made. */
+  /** It must be flushed before another record is made: one as long as the last would be in a run of its own. */
   get isFull(): boolean {
-    return this.#total === MAX_RECORDS || this.next - this.#start >= MAX_BURST_BYTES;
+    return this.#total === MAX_RECORDS || this.next - this.#start >= this.#fullAt;
   }
 
   /** The record that was made at {@link next} is `length` bytes long and belongs to the burst; also if it was made before a flush. */
@@ -117,6 +122,7 @@ export class DatagramBurst {
     socket.lastInBurst = index;
     this.#total++;
     this.next += length;
+    this.#fullAt = MAX_RUNS * (MAX_RUN_BYTES - (MAX_RUN_BYTES % length));
   }
 
   /** Sends what there is, to all sockets. */

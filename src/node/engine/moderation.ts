@@ -7,6 +7,9 @@
  *
  * The sleep is as long as the pass was: then the others who share the processor have had as much of it. A fixed one fits one machine only: 50 to
  * 100 µs are best where a pass takes that long (guide "data plane", section 5), and four times as much where all takes four times as long.
+ *
+ * Short passes would stay short then. That is as it should be for a kernel's device; a stack in main has a thread woken for each of them, which writes to
+ * a socket, acknowledges and wakes this thread, which wakes the peer: so there what came is followed by the longest sleep.
  */
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Arena } from '../ffi/arena.ts';
@@ -61,10 +64,16 @@ export class Moderation {
     return this.#sleep > 0 && this.#mostlyCame;
   }
 
-  /** A pass that took so long sent and received so many packets. */
-  moved(sent: number, received: number, took: Millis): void {
-    this.#sleep = this.#isWanted && sent + received >= BUSY_PACKETS ? Math.min(Math.max(took, MIN_SLEEP), MAX_SLEEP) : 0;
+  /**
+   * A pass that took so long sent and received so many packets.
+   *
+   * @param wakesMain what came has woken this process's main thread, which pays for each time and not for each packet: if most of them came, the sleep is
+   * as long as one may be
+   */
+  moved(sent: number, received: number, took: Millis, wakesMain: boolean): void {
     this.#mostlyCame = received > sent;
+    const least = wakesMain && this.#mostlyCame ? MAX_SLEEP : MIN_SLEEP;
+    this.#sleep = this.#isWanted && sent + received >= BUSY_PACKETS ? Math.min(Math.max(took, least), MAX_SLEEP) : 0;
   }
 
   /** Sleeps, once. */

@@ -160,8 +160,10 @@ export class PacketFrames {
     if (following === NO_LENGTH || following > most) return NOT_A_FRAME.garbage;
     const whole = frameLength + following;
     const isNew = !this.#cut.isOpen;
-    if (isNew && !this.#isHeader(bytes, at, repeatedFrom, Math.min(available, whole, frameLength))) return NOT_A_FRAME.garbage;
-    if (available < whole) return NOT_A_FRAME.cutShort;
+    if (available < whole) {
+      const isPossible = !isNew || this.#isHeader(bytes, at, repeatedFrom, Math.min(available, frameLength));
+      return isPossible ? NOT_A_FRAME.cutShort : NOT_A_FRAME.garbage;
+    }
     this.isCut = !isNew || !this.#isFilled(bytes, at, at + whole);
     if (!this.isCut) return whole;
     return this.#cut.follow(bytes, at + repeatedFrom, at + whole, this.#partLength) ? whole : NOT_A_FRAME.garbage;

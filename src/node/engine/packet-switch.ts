@@ -4,7 +4,7 @@
  * The story of a pass, {@link PacketSwitch.serve}:
  *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a moment (moderation.ts);
  *      after a lone packet left, first a look-out for its answer (answer-wait.ts)
- *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves as one burst
+ *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves in bursts of whole runs
  *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
  * A packet that comes alone goes alone: nothing waits to fill a burst. Read first: shared-memory.ts for how both threads sleep without losing a
@@ -218,7 +218,7 @@ export class PacketSwitch {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    this.#moderation.moved(out, back, performance.now() - start);
+    this.#moderation.moved(out, back, performance.now() - start, this.#device?.wakesMain === true);
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;
   }

@@ -75,6 +75,11 @@ export class WorkerDevice {
     return false;
   }
 
+  /** Packets that are written to it wake main: see {@link Moderation.moved}. */
+  get wakesMain(): boolean {
+    return false;
+  }
+
   /** The device ended by itself; main knows, and nothing is read or written any more. */
   get hasFailed(): boolean {
     return this.#hasFailed;

@@ -31,6 +31,10 @@ export class WorkerStackDevice extends WorkerDevice {
     this.#base = context.arena.address(0) % 2 ** 32;
   }
 
+  override get wakesMain(): boolean {
+    return true;
+  }
+
   override get hasPending(): boolean {
     return !this.#rings.toWorker.isRead;
   }

@@ -22,6 +22,9 @@ export type SocketBehaviour = Pick<ConnectionOptions, 'allowHalfOpen' | 'noDelay
 /** RFC 9293 §3.8.4: not less, unless somebody says so. */
 const DEFAULT_KEEP_ALIVE_DELAY: Millis = 7_200_000;
 
+/** More than a socket of the system reads at once, so that what comes from one and is taken at once does not stop it each time. Bytes. */
+const WRITE_AHEAD = 128 * 1024;
+
 interface PendingWrite {
   readonly chunks: readonly Uint8Array[];
   index: number;
@@ -66,7 +69,7 @@ export class StackSocket extends Duplex implements IpSocket {
 
   private constructor(device: StackDevice, behaviour: SocketBehaviour) {
     const { allowHalfOpen = false, noDelay = false, keepAlive = false, keepAliveInitialDelay = DEFAULT_KEEP_ALIVE_DELAY } = behaviour;
-    const options: DuplexOptions = { allowHalfOpen, decodeStrings: true, emitClose: true };
+    const options: DuplexOptions = { allowHalfOpen, decodeStrings: true, emitClose: true, writableHighWaterMark: WRITE_AHEAD };
     super(options);
     this.#device = device;
     this.#noDelay = noDelay;

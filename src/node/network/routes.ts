@@ -1,5 +1,5 @@
 /** Routes as the machine has them, and what follows from them: which one a packet takes, and which network lies within which. */
-import { type Cidr, type IpAddress, networkOf, sameIp } from '../../core/wire/ip-address.ts';
+import { type Cidr, type IpAddress, isInNetwork, networkOf } from '../../core/wire/ip-address.ts';
 
 export interface RouteHop {
   readonly device: string;
@@ -36,8 +36,7 @@ export interface Way {
 
 /** Whether all of `inner` lies within `outer`. */
 export function covers(outer: Cidr, inner: Cidr): boolean {
-  if (outer.address.family !== inner.address.family || outer.prefix > inner.prefix) return false;
-  return sameIp(networkOf(outer).address, networkOf({ address: inner.address, prefix: outer.prefix }).address);
+  return outer.prefix <= inner.prefix && isInNetwork(inner.address, outer);
 }
 
 export function sameNetwork(a: Cidr, b: Cidr): boolean {

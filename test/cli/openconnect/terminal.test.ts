@@ -135,6 +135,7 @@ describe('line that is typed without being shown', () => {
     assert.equal(typed('sex\x7fcr\b\bret\r'), 'done seret');
     assert.equal(typed('wrong\x15right\r'), 'done right');
     assert.equal(typed('wrong\x17right\r'), 'done right');
+    assert.equal(typed('correct hoarse \x17horse\r'), 'done correct horse');
     assert.equal(typed('\x7f\x7fok\r'), 'done ok');
     assert.equal(typed('zł€\x7f\x7fo\r'), 'done zo');
   });

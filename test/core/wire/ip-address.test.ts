@@ -7,6 +7,7 @@ import {
   formatEndpoint,
   formatIp,
   type IpAddress,
+  isInNetwork,
   netmaskOf,
   networkOf,
   parseCidr,
@@ -89,6 +90,30 @@ describe('networks', () => {
       if (prefix <= 32) assert.equal(prefixOfNetmask(netmaskOf(4, prefix)), prefix);
     }
     assert.equal(prefixOfNetmask(ip('255.0.255.0')), undefined);
+  });
+
+  it('hold the addresses that are the same without their host bits, and no others', () => {
+    const family = fc.constantFrom(4 as const, 6 as const);
+    const pair = family.chain((family) => {
+      const length = family === 4 ? 4 : 16;
+      const bytes = fc.uint8Array({ minLength: length, maxLength: length });
+      const near = fc.tuple(bytes, fc.nat(length * 8 - 1)).map(([one, bit]) => {
+        const other = Uint8Array.from(one);
+        other[bit >>> 3] = (other[bit >>> 3] ?? 0) ^ (0x80 >>> (bit & 7));
+        return [one, other] as const;
+      });
+      return fc.tuple(fc.oneof(near, fc.tuple(bytes, bytes)), fc.nat(length * 8)).map(([[one, other], prefix]) => ({
+        address: { family, bytes: one },
+        network: { address: { family, bytes: other }, prefix },
+      }));
+    });
+    fc.assert(
+      fc.property(pair, ({ address, network }) => {
+        const { prefix } = network;
+        assert.equal(isInNetwork(address, network), sameIp(networkOf({ address, prefix }).address, networkOf(network).address));
+      }),
+    );
+    assert.equal(isInNetwork(ip('10.0.0.1'), { address: ip('::'), prefix: 0 }), false, 'of the other family');
   });
 
   it('clear host bits', () => {

@@ -127,6 +127,18 @@ challenges = "script"
     ]);
   });
 
+  it('gives a virtual host the default host’s portal, but not the key by which the users of one are let in at the other', () => {
+    const portal = '[portal]\nenabled = true\npass-time = "1m"\npass-key = "/pass.key"\n[[host]]\nname = "guests.example"\n';
+    const own = MINIMAL.replaceAll('[', '[host.').replaceAll('[host.{', '[{').replace('10.1', '10.2');
+    const keysOf = (more: string) =>
+      configOf(`${MINIMAL}${portal}${own}${more}`).hosts.map((host) => [host.portal?.passTime, host.portal?.passKey]);
+    assert.deepEqual(keysOf(''), [
+      [60_000, '/pass.key'],
+      [60_000, undefined],
+    ]);
+    assert.deepEqual(keysOf('[host.portal]\npass-key = "/pass.key"\n')[1], [60_000, '/pass.key']);
+  });
+
   it('names file, line, column and key of whatever is wrong, all at once', () => {
     assert.deepEqual(errorsAfter('[policy]\ndpd = 90\n  mtu = 9\ndns = ["10.0.0.1",\n  "x"]\n[bans]\ntime = "5 m"\n'), [
       `error: g.toml:${NEXT_LINE + 6}:1: bans.time: a time like "90s", "5m", "12h" or "7d" (24 days at most) was expected, not '5 m'`,

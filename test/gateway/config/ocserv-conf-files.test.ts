@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { formatCidr } from '../../../src/core/wire/ip-address.ts';
@@ -130,6 +131,19 @@ describe('a file that names what is not there', () => {
       });
     });
   }
+
+  it('is refused where the password of its key is another one, which is not repeated', async () => {
+    const key = createPrivateKey(readFileSync(`${folder.path}/server-key.pem`));
+    folder.write('sealed.pem', String(key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'sesame' })));
+    folder.write('pin', 'sesame\n');
+    const sealed = (pin: string) => folder.write('sealed.conf', `${minimal.replace('server-key.pem', 'sealed.pem')}${pin}`);
+    for (const pin of ['pin-file = @FOLDER@/pin', 'key-pin = sesame'])
+      assert.deepEqual(warningsOf((await loadOcservConfig(sealed(pin))).notices), []);
+    await assert.rejects(loadOcservConfig(sealed('key-pin = swordfish')), (error) => {
+      assert.match(String(error), /sealed\.conf:3: the key '.*sealed\.pem' has another password than the one that is given/);
+      return !String(error).includes('swordfish');
+    });
+  });
 
   it('is taken with a warning where it can come later, as an OCSP response', async () => {
     const { notices } = await loadOcservConfig(folder.write('later.conf', `${minimal}ocsp-response = /nowhere/ocsp`));

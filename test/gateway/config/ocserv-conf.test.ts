@@ -289,7 +289,13 @@ describe('values of ocserv.conf', () => {
     assert.deepEqual([portal?.passTime, portal?.passKey, portal?.reportInterval], [60_000, undefined, 3_600_000]);
     assert.deepEqual(errorsOf('portal = true\nportal-gateway = a/b\nportal-pass-time = 86401\n'), [
       `error: o.conf:${FIRST_LINE + 1}: 'portal-gateway': 'a/b' is no host or host:port`,
-      `error: o.conf:${FIRST_LINE + 2}: 'portal-pass-time' is a day at most`,
+      `error: o.conf:${FIRST_LINE + 2}: 'portal-pass-time' is a second at least, and a day at most`,
+    ]);
+    const many = Array.from({ length: 65 }, (_, i) => `portal-gateway = g${i}.example\n`).join('');
+    assert.deepEqual(errorsOf(`portal = true\nportal-pass-time = 0\nportal-report-interval = 119\n${many}`), [
+      `error: o.conf:${FIRST_LINE + 67}: 'portal-gateway': there are 64 gateways at most`,
+      `error: o.conf:${FIRST_LINE + 1}: 'portal-pass-time' is a second at least, and a day at most`,
+      `error: o.conf:${FIRST_LINE + 2}: 'portal-report-interval' is two minutes at least`,
     ]);
   });
 

@@ -63,8 +63,11 @@ describe('a log-in with a browser at the fake gateway', { timeout: 60_000 }, () 
     const options = { protocol: 'gp', pins: [gateway.pin], user: 'bob', password: 'secret' } as const;
     const wanted = (error: Error) => error instanceof UnsupportedError && error.message.includes(`${gateway.url}/SAML20/SP/login`);
     await assert.rejects(authenticate(gateway.url, options), wanted);
-    const onForm = async () => ({ type: 'cancel' }) as const;
-    await assert.rejects(authenticate(`${gateway.url}/portal:portal-userauthcookie`, { ...options, onForm }));
+    for (const path of ['/global-protect/getconfig.esp', '/ssl-vpn/login.esp'])
+      for (const more of [{}, { 'prelogin-cookie': 'anything' }]) {
+        const answer = await fetchPage(`${gateway.url}${path}`, { user: 'bob', passwd: 'secret', ...more });
+        assert.match(answer, /Authentication failure/, `the right password at ${path}`);
+      }
     const wrong = authenticate(gateway.url, { ...options, browser: (url) => logIn(url, 'wrong', () => FAILED) });
     await assert.rejects(wrong, PeerRefusedError);
     assert.deepEqual(gateway.users, []);

@@ -230,22 +230,32 @@ describe('a burst of records', () => {
     assert.equal(calls.length, 2, 'and only once');
   });
 
-  it('is full at 128 KiB or 256 records, and then still has room for one more', () => {
+  for (const { length, most } of [
+    { length: 1, most: 256 },
+    { length: 1_406, most: 92 }, // a run has 46
+    { length: 1_500, most: 86 },
+    { length: 65_000, most: 2 },
+  ]) {
+    it(`is full with two whole runs, or 256 records: ${most} of ${length} bytes`, () => {
+      const script = new Script();
+      let records = 0;
+      for (; !script.burst.isFull; records++) script.add(record(length, records));
+      assert.equal(records, most);
+      script.flush();
+      assert.equal(script.left.length, most);
+      if (length > 1) assert.equal(script.calls.flat().length, 2);
+    });
+  }
+
+  it('has room for a record of any length while it is not full', () => {
     const script = new Script();
-    let records = 0;
-    while (!script.burst.isFull) {
-      script.add(record(1, 1));
-      records++;
-    }
-    assert.equal(records, 256);
-    script.flush();
-    script.add(record(65_000, 1));
-    script.add(record(65_000, 2));
+    const records = Array.from({ length: 91 }, (_, i) => record(1_406, i));
+    for (const each of records) script.add(each);
     assert.ok(!script.burst.isFull);
     script.add(record(MAX_RECORD, 3));
     assert.ok(script.burst.isFull);
     script.flush();
-    assert.deepEqual(script.left.slice(256), [record(65_000, 1), record(65_000, 2), record(MAX_RECORD, 3)]);
+    assert.deepEqual(script.left, [...records, record(MAX_RECORD, 3)]);
   });
 
   it('goes on where the system stopped', () => {

@@ -8,7 +8,7 @@ import type { Millis } from '../../tunnel/packet.ts';
 import type { Endpoint } from '../../wire/ip-address.ts';
 import { LEAST_SEND_BUFFER } from '../limits.ts';
 import type { ControlBlock, TcpError, TcpState } from './control-block.ts';
-import { LARGEST_BLOCK } from './receive-queue.ts';
+import { isKeptBlock } from './receive-queue.ts';
 import { readerGone } from './segment-arrival.ts';
 import { armKeepAlive } from './timeouts.ts';
 
@@ -114,7 +114,7 @@ export class TcpConnection {
   giveBack(chunk: Uint8Array): void {
     const { buffer, byteOffset } = chunk;
     // A block is handed out once, and is all there is in its memory; smaller chunks are the collector's.
-    if (byteOffset === 0 && buffer.byteLength === LARGEST_BLOCK) this.#block.services.rings.give(new Uint8Array(buffer));
+    if (byteOffset === 0 && isKeptBlock(buffer.byteLength)) this.#block.services.rings.give(new Uint8Array(buffer));
   }
 
   /** No more will be written: FIN follows what was. */

@@ -13,7 +13,7 @@ import type { Millis } from '../../tunnel/packet.ts';
 import type { Endpoint } from '../../wire/ip-address.ts';
 import type { Sleeper } from '../deadline-heap.ts';
 import type { StackLimits } from '../limits.ts';
-import type { Allocate, RingPool } from '../memory.ts';
+import type { Memory, RingPool } from '../memory.ts';
 import type { DropCause, StackCounters } from '../stack-counters.ts';
 import { type CongestionControl, initialWindow, NewReno } from './congestion.ts';
 import { Cubic } from './cubic.ts';
@@ -57,7 +57,7 @@ export interface TcpServices {
   readonly hasOffload: boolean;
   /** Largest packet of the device. */
   readonly mtu: number;
-  readonly allocate: Allocate;
+  readonly memory: Memory;
   readonly rings: RingPool;
   /** Bytes that all connections hold for their readers. */
   received: number;
@@ -209,7 +209,7 @@ export class ControlBlock implements Sleeper {
     this.state = isPassive ? 'syn-received' : 'syn-sent';
     this.writer = new SegmentWriter(local, remote);
     this.sendBuffer = new SendBuffer(services.rings);
-    this.queue = new ReceiveQueue(0, services.allocate);
+    this.queue = new ReceiveQueue(0, services.memory);
     this.iss = iss;
     this.una = this.next = this.sentMax = iss;
     this.bufferStart = plus(iss, 1);

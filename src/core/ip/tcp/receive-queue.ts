@@ -6,14 +6,21 @@
  *
  * Every byte is copied once, out of the packet; what is read is handed out as the memory it was copied to.
  */
-import { copyOf } from '../../wire/copy.ts';
-import type { Allocate } from '../memory.ts';
+import type { Memory } from '../memory.ts';
 import { plus, type Sequence } from './sequence.ts';
 import { MAX_SACK_BLOCKS } from './tcp-segment.ts';
 
+/** Sizes of blocks are powers of two. */
 const FIRST_BLOCK = 2_048;
-/** Those of this size may come back: see {@link TcpConnection.giveBack}. */
-export const LARGEST_BLOCK = 65_536;
+/** What comes in one turn of a fast connection: its reader has one chunk of it. */
+const LARGEST_BLOCK = 262_144;
+/** From this size on they may come back: see {@link TcpConnection.giveBack}. */
+const KEPT_BLOCK = 65_536;
+
+/** Whether memory of this size is worth keeping. Of a block's size, it is a block's. */
+export function isKeptBlock(length: number): boolean {
+  return length >= KEPT_BLOCK && length <= LARGEST_BLOCK && (length & (length - 1)) === 0;
+}
 
 /** Ranges whose order of change is kept: twice of what one segment reports. */
 const REMEMBERED_RANGES = 2 * MAX_SACK_BLOCKS;
@@ -55,10 +62,10 @@ export class ReceiveQueue {
   #blockEnd = 0;
   #blockSize = FIRST_BLOCK;
 
-  readonly #allocate: Allocate;
+  readonly #memory: Memory;
 
-  constructor(next: Sequence, allocate: Allocate) {
-    this.#allocate = allocate;
+  constructor(next: Sequence, memory: Memory) {
+    this.#memory = memory;
     this.next = next;
   }
 
@@ -102,9 +109,9 @@ export class ReceiveQueue {
     if (this.#block === undefined || this.#blockRead === this.#blockEnd) return undefined;
     const chunk = this.#block.subarray(this.#blockRead, this.#blockEnd);
     this.#blockRead = this.#blockEnd;
-    // Nothing is kept for a connection that is idle: the next block is small again.
+    // Nothing is kept for a connection that is idle: the next block is as small again as this one's content was.
     this.#block = undefined;
-    this.#blockSize = Math.min(LARGEST_BLOCK, Math.max(FIRST_BLOCK, 2 * chunk.length));
+    this.#blockSize = blockSizeFor(chunk.length + 1);
     this.readable -= chunk.length;
     return chunk;
   }
@@ -152,7 +159,7 @@ export class ReceiveQueue {
       let block = this.#block;
       if (block === undefined || this.#blockEnd === block.length) block = this.#newBlock(end - at);
       const length = Math.min(end - at, block.length - this.#blockEnd);
-      block.set(buffer.subarray(at, at + length), this.#blockEnd);
+      this.#memory.copy(buffer, at, at + length, block, this.#blockEnd);
       this.#blockEnd += length;
       at += length;
     }
@@ -162,9 +169,9 @@ export class ReceiveQueue {
 
   #newBlock(wanted: number): Uint8Array {
     this.#finishBlock();
-    const size = Math.min(LARGEST_BLOCK, Math.max(wanted, this.#blockSize));
+    const size = Math.max(blockSizeFor(wanted), this.#blockSize);
     this.#blockSize = Math.min(LARGEST_BLOCK, 2 * size);
-    const block = this.#allocate(size);
+    const block = this.#memory.allocate(size);
     this.#block = block;
     this.#blockRead = this.#blockEnd = 0;
     return block;
@@ -242,7 +249,8 @@ export class ReceiveQueue {
       const room = following === undefined ? (stop - from) | 0 : Math.min((stop - from) | 0, (following.start - from) | 0);
       if (room > 0) {
         const at = start + ((from - sequence) | 0);
-        const piece = copyOf(buffer.subarray(at, at + room));
+        const piece = new Uint8Array(room);
+        this.#memory.copy(buffer, at, at + room, piece, 0);
         this.outOfOrder += room;
         this.pieces++;
         if (touched === undefined) {
@@ -291,4 +299,10 @@ export class ReceiveQueue {
     this.duplicateStart = start;
     this.duplicateEnd = end;
   }
+}
+
+function blockSizeFor(length: number): number {
+  let size = FIRST_BLOCK;
+  while (size < length && size < LARGEST_BLOCK) size *= 2;
+  return size;
 }

@@ -112,7 +112,7 @@ export function synArrived(block: ControlBlock, segment: TcpSegment, now: Millis
   const { services } = block;
   block.hasReceivedSyn = true;
   block.irs = segment.sequence;
-  block.queue = new ReceiveQueue(plus(segment.sequence, 1), services.allocate);
+  block.queue = new ReceiveQueue(plus(segment.sequence, 1), services.memory);
   block.window.synchronized(block.queue.next);
   block.windowSequence = segment.sequence;
   block.windowAcknowledgement = segment.acknowledgement;

@@ -29,8 +29,9 @@ export class SendBuffer {
     const ring = this.#ring;
     const at = (this.#start + this.#length) & (ring.length - 1);
     const first = Math.min(added, ring.length - at);
-    ring.set(bytes.subarray(start, start + first), at);
-    if (first < added) ring.set(bytes.subarray(start + first, end), 0);
+    const { memory } = this.#pool;
+    memory.copy(bytes, start, start + first, ring, at);
+    if (first < added) memory.copy(bytes, start + first, end, ring, 0);
     this.#length += added;
     this.#pool.held += added;
   }
@@ -40,8 +41,9 @@ export class SendBuffer {
     const ring = this.#ring;
     const from = (this.#start + offset) & (ring.length - 1);
     const first = Math.min(length, ring.length - from);
-    target.set(ring.subarray(from, from + first), at);
-    if (first < length) target.set(ring.subarray(0, length - first), at + first);
+    const { memory } = this.#pool;
+    memory.copy(ring, from, from + first, target, at);
+    if (first < length) memory.copy(ring, 0, length - first, target, at + first);
   }
 
   /** Forgets the first bytes. */

@@ -15,7 +15,7 @@ import { DeadlineHeap } from '../deadline-heap.ts';
 import type { HeldSyn, Intercept } from '../intercept.ts';
 import { IpPacket, PROTOCOL } from '../ip-packet.ts';
 import type { StackLimits } from '../limits.ts';
-import { type Allocate, RingPool } from '../memory.ts';
+import { type Memory, pooled, RingPool } from '../memory.ts';
 import type { PacketSink } from '../packet-sink.ts';
 import { PortTable } from '../port-table.ts';
 import type { ReadyList } from '../ready-list.ts';
@@ -27,7 +27,7 @@ import { ControlBlock, type TcpError, type TcpOptions, type TcpServices } from '
 import { InitialSequence } from './initial-sequence.ts';
 import type { TcpListener } from './listener.ts';
 import { ListenerTable } from './listener-table.ts';
-import { LARGEST_BLOCK } from './receive-queue.ts';
+import { isKeptBlock } from './receive-queue.ts';
 import { resetFor } from './reset-segment.ts';
 import { segmentArrived, synArrived } from './segment-arrival.ts';
 import { distance } from './sequence.ts';
@@ -47,7 +47,7 @@ export interface TcpSurroundings {
   /** 32 bytes that nobody else knows. */
   readonly secret: Uint8Array;
   readonly random: () => number;
-  readonly allocate: Allocate;
+  readonly memory: Memory;
   mtu(): number;
   pathMtu(remote: IpAddress, now: Millis): number;
   /** Sends a packet that is ready. */
@@ -61,7 +61,7 @@ export class TcpHost implements TcpServices {
   readonly counters: StackCounters;
   readonly options: TcpOptions;
   readonly hasOffload: boolean;
-  readonly allocate: Allocate;
+  readonly memory: Memory;
   readonly rings: RingPool;
   received = 0;
   readonly #surroundings: TcpSurroundings;
@@ -82,15 +82,15 @@ export class TcpHost implements TcpServices {
   readonly #resets: TokenBucket;
 
   constructor(surroundings: TcpSurroundings) {
-    const { limits, counters, options, hasOffload, secret, random, allocate } = surroundings;
+    const { limits, counters, options, hasOffload, secret, random, memory } = surroundings;
     this.#surroundings = surroundings;
     this.limits = limits;
     this.counters = counters;
     this.options = options;
     this.hasOffload = hasOffload;
-    const rings = new RingPool(allocate, limits.spareSendMemory);
+    const rings = new RingPool(memory, limits.spareSendMemory);
     this.rings = rings;
-    this.allocate = (length) => (length === LARGEST_BLOCK ? rings.take(length) : allocate(length));
+    this.memory = pooled(rings, isKeptBlock);
     this.#initial = new InitialSequence(secret.subarray(0, 16));
     this.#table = new ConnectionTable(new SipHash(secret.subarray(16, 32)));
     this.#ports = new PortTable(random);

@@ -23,6 +23,13 @@ const QUANTUM = 262_144;
 /** Largest IP packet (RFC 791 §3.1). */
 const MAX_PACKET = 65_535;
 
+/**
+ * What a device cuts and seals leaves as runs of datagrams, up to so many bytes each and with about so many around each packet, as DTLS has: a longer
+ * super-segment would be a whole run and a small one.
+ */
+const LARGEST_RUN = 65_000;
+const SEALING = 40;
+
 /** So much of 40 bytes of options is left beside timestamps (RFC 7323 §3, RFC 2018 §3). */
 const SACK_BLOCKS_WITH_TIMESTAMPS = 3;
 
@@ -262,8 +269,9 @@ function sendWindowProbe(block: ControlBlock, sink: PacketSink, now: Millis): bo
 /** Data of the largest segment, or super-segment, that may be made now. */
 function largestData(block: ControlBlock, segment: number): number {
   if (!block.services.hasOffload) return segment;
-  const room = MAX_PACKET - block.writer.ipHeader - TCP_HEADER - 40;
-  return room - (room % segment);
+  const headers = block.writer.ipHeader + TCP_HEADER;
+  const sealed = headers + (block.hasTimestamps ? TIMESTAMP_OPTION : 0) + segment + SEALING;
+  return segment * Math.max(1, Math.min(Math.floor((MAX_PACKET - headers - 40) / segment), Math.floor(LARGEST_RUN / sealed)));
 }
 
 /**

@@ -96,12 +96,12 @@ export class GatewayDatagrams {
     return current?.channel.send(packet, now, out.on(current.flow.path)) === true;
   }
 
-  lost(path: Path, why: SallyportError): void {
+  lost(path: Path, why: SallyportError, out: TunnelSink): void {
     if (path === this.#arriving?.path) this.#arriving = undefined;
     if (path === this.#moving?.path) this.#moving = undefined;
     if (path !== this.#current?.flow.path) return;
     this.#current = undefined;
-    this.#isActive = false;
+    this.#forget(out); // where it was to move to, too
     this.#options.log.log('info', 'datagram down', { reason: why.message });
   }
 

@@ -127,7 +127,7 @@ export class ArrayGatewayTunnel implements TunnelMachine {
     const state = this.#state;
     const isOurs = (state.name === 'asked' || state.name === 'up') && state.path === path;
     if (isOurs) this.#end({ kind: 'path-lost', message: why.message, error: why }, out);
-    this.#datagrams.lost(path, why);
+    this.#datagrams.lost(path, why, out);
     this.#route(out);
   }
 

@@ -124,9 +124,10 @@ class FortinetLogin {
       const values = await this.#ask({
         id: LOGIN_FORM_ID,
         ...(error !== undefined && { error }),
+        // Observed: openconnect's words, blanks included: scripts wait for them.
         fields: [
-          { kind: 'text', name: 'username', label: 'Username:' },
-          { kind: 'password', name: 'credential', label: 'Password:' },
+          { kind: 'text', name: 'username', label: 'Username: ' },
+          { kind: 'password', name: 'credential', label: 'Password: ' },
         ],
       });
       const user = revealed(values.username ?? '');
@@ -154,7 +155,7 @@ class FortinetLogin {
     const values = await this.#ask({
       id: CHALLENGE_FORM_ID,
       ...(prompt !== undefined && { message: prompt }),
-      fields: [{ kind: 'otp', name: 'code', label: 'Code:' }],
+      fields: [{ kind: 'otp', name: 'code', label: 'Code: ' }],
     });
     const code = values.code ?? '';
     const name = `username=${encodeFormText(user)}`;

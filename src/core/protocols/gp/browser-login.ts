@@ -58,7 +58,7 @@ export function readBrowserAnswer(copied: string): BrowserAnswer | undefined {
   const callback = text.toLowerCase().indexOf(SCHEME);
   if (callback < 0) return ofTags(text);
   const [whole = ''] = /^[^\s"'<>]*/.exec(text.slice(callback + SCHEME.length)) ?? [];
-  const payload = whole.replaceAll('&amp;', '&').replace(/^\/+/, '');
+  const payload = unescaped(whole).replace(/^\/+/, '');
   const plain = /^cas-as%3d/i.test(payload) ? percentDecode(payload) : payload;
   if (plain.startsWith('cas-as=')) return ofService(new Map(parseForm(plain)));
   const page = decoded(payload.includes('%') ? percentDecode(payload) : payload);
@@ -67,12 +67,27 @@ export function readBrowserAnswer(copied: string): BrowserAnswer | undefined {
 
 /** Spec 4.1: siblings in a comment. */
 function ofTags(page: string): BrowserAnswer | undefined {
-  const value = (name: string) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(page)?.[1]?.trim() ?? '';
+  const value = (name: string) => unescaped(new RegExp(`<${name}>([^<]*)</${name}>`).exec(page)?.[1] ?? '').trim();
   const status = value('saml-auth-status');
   if (status !== '' && status !== '1') throw new PeerRefusedError('The browser’s log-in has failed, says the server.');
   const field = COOKIES.find((name) => isSecret(value(name)));
   return field && answerOf(value('saml-username'), field, value(field));
 }
+
+/** Of XML, or of an HTML attribute (spec 4.3): its five names, and numbers. */
+function unescaped(text: string): string {
+  return text.replace(
+    /&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#[xX]([\da-fA-F]{1,6}));/g,
+    (whole, name?: string, digits?: string, hex?: string) => {
+      if (name !== undefined) return NAMED[name] ?? whole;
+      const code = digits === undefined ? Number.parseInt(hex ?? '', 16) : Number(digits);
+      return code <= MAX_CODE_POINT ? String.fromCodePoint(code) : whole;
+    },
+  );
+}
+
+const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+const MAX_CODE_POINT = 0x10ffff;
 
 /** Spec 4.5. */
 function ofService(fields: ReadonlyMap<string, string>): BrowserAnswer | undefined {

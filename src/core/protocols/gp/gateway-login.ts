@@ -36,7 +36,6 @@ export class GatewayLogin {
     const { host } = this.#visitor;
     if (host.needsCertificate === true && this.#connection.facts.certificateChain === undefined) return certificateWanted();
     const fields = parseLoginForm(request, ['user', 'passwd']);
-    if (host.browserLogin !== undefined && passIn(fields).pass === undefined) return loginRefused();
     const asked = await this.#asked(fields.get('inputStr') ?? '', at);
     // What a portal has asked is sent to its gateways too: a state that is not ours begins anew (spec 5.4).
     const { dialogue, step } = asked === undefined ? await this.#begin(request, fields, at) : await this.#continue(asked, fields);
@@ -47,15 +46,20 @@ export class GatewayLogin {
       case 'refused':
         return loginRefused();
       case 'ask':
-        return this.#ask(dialogue, step.form, fields.get('user') ?? '', at);
+        return this.#isByBrowser ? loginRefused() : this.#ask(dialogue, step.form, fields.get('user') ?? '', at);
       default:
         return step satisfies never;
     }
   }
 
+  /** Nothing counts here but what a browser has brought: its pass. */
+  get #isByBrowser(): boolean {
+    return this.#visitor.host.browserLogin !== undefined;
+  }
+
   async #asked(state: string, at: Interface): Promise<AuthDialogue | undefined> {
     const prefix = STATE_PREFIX[at];
-    const id = state.startsWith(prefix) ? cookieOffWire(state.slice(prefix.length)) : undefined;
+    const id = !this.#isByBrowser && state.startsWith(prefix) ? cookieOffWire(state.slice(prefix.length)) : undefined;
     return id === undefined ? undefined : this.#visitor.resume(id.reveal());
   }
 
@@ -66,10 +70,11 @@ export class GatewayLogin {
       ...(at === 'portal' && { wantsPass: true }),
     };
     const { dialogue, step } = await this.#visitor.begin(hints);
-    const given = [
+    const words = [
       { [LOGIN_FIELDS.username]: fields.get('user') ?? '' },
       { [LOGIN_FIELDS.password]: new Secret(fields.get('passwd') ?? '') },
     ];
+    const given = this.#isByBrowser ? [] : words;
     return { dialogue, step: await answerInTurn(dialogue, step, given) };
   }
 

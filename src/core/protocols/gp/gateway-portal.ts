@@ -5,16 +5,14 @@
  */
 import type { HttpRequest } from '../../http/message.ts';
 import type { Secret } from '../../secret.ts';
-import { type IpAddress, networkOf, sameIp } from '../../wire/ip-address.ts';
+import { type IpAddress, isInNetwork } from '../../wire/ip-address.ts';
 import type { ClientFacts, ListedGateway, PortalPage } from '../gateway-protocol.ts';
 import { ownAddress } from './gateway-browser.ts';
 import { renderPolicy } from './portal-policy.ts';
 
 /** By its address; undefined: nobody has said. */
 export function regionOf({ regions }: PortalPage, remote: IpAddress): string | undefined {
-  const holds = ({ address, prefix }: PortalPage['regions'][number]['networks'][number]) =>
-    address.family === remote.family && sameIp(networkOf({ address: remote, prefix }).address, networkOf({ address, prefix }).address);
-  return regions.find(({ networks }) => networks.some(holds))?.name;
+  return regions.find(({ networks }) => networks.some((network) => isInNetwork(remote, network)))?.name;
 }
 
 /** For who has logged in. */

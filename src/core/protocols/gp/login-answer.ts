@@ -5,7 +5,7 @@
  */
 import { PeerMisbehavedError, UnsupportedError } from '../../errors.ts';
 import { encodeFormText, percentDecode } from '../../http/form-urlencoded.ts';
-import { child, childrenNamed, parseXml, renderXml, textOf, type XmlElement, xmlElement } from '../../markup/xml.ts';
+import { child, childrenNamed, parseXml, renderXml, textOf, type XmlElement, type XmlLimits, xmlElement } from '../../markup/xml.ts';
 import { toXmlText } from '../../markup/xml-names.ts';
 import type { Secret } from '../../secret.ts';
 import { fromUtf8, printable } from '../../wire/text.ts';
@@ -48,14 +48,14 @@ const SCRIPT =
   /^\s*var respStatus = "(Challenge|Error)[^"\n]*";\r?\nvar respMsg = "([^\n]*?)";\r?\nthisForm\.inputStr\.value = "([^\n]*?)";\s*$/;
 
 /** Throws {@link PeerMisbehavedError} for what is no answer, and {@link UnsupportedError} for a session without a tunnel. */
-export function parseLoginAnswer(body: Uint8Array | string): LoginAnswer {
-  const text = typeof body === 'string' ? body : fromUtf8(body.subarray(0, XML_LIMITS.length));
+export function parseLoginAnswer(body: Uint8Array | string, limits: Partial<XmlLimits> = XML_LIMITS): LoginAnswer {
+  const text = typeof body === 'string' ? body : fromUtf8(body.subarray(0, limits.length));
   const script = SCRIPT.exec(text);
   if (script !== null) {
     const [, status, message = '', state = ''] = script;
     return status === 'Error' ? { type: 'refused', message: promptOf(message) } : challengeOf(message, state);
   }
-  const root = parseXml(text, XML_LIMITS);
+  const root = parseXml(text, limits);
   switch (root.name) {
     case 'challenge':
       return challengeOf(childText(root, 'respmsg') ?? '', textOf(child(root, 'inputstr') ?? xmlElement('inputstr')).trim());

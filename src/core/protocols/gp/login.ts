@@ -26,7 +26,7 @@ import { GpHttp, platformOf } from './client-http.ts';
 import { type Challenge, type LoginAnswer, parseLoginAnswer } from './login-answer.ts';
 import { CLIENT_VERSION, PATHS } from './paths.ts';
 import { type PortalGateway, type PortalPolicy, readPolicy } from './portal-policy.ts';
-import { NO_PORTAL, type Prelogin, parsePrelogin } from './prelogin.ts';
+import { NO_PORTAL, POLICY_LIMITS, type Prelogin, parsePrelogin, XML_LIMITS } from './prelogin.ts';
 import { renderSessionCookie } from './session-cookie.ts';
 
 export interface GpLoginOptions {
@@ -213,10 +213,10 @@ class GpLogin {
         {
           kind: 'text',
           name: 'user',
-          label: `${prelogin.usernameLabel}:`,
+          label: `${prelogin.usernameLabel}: `,
           ...(prelogin.username !== undefined && { initial: prelogin.username }),
         },
-        { kind: 'password', name: field, label: field === 'passwd' ? `${prelogin.passwordLabel}:` : `${field}:` },
+        { kind: 'password', name: field, label: `${field === 'passwd' ? prelogin.passwordLabel : field}: ` },
       ],
     });
   }
@@ -232,7 +232,7 @@ class GpLogin {
       const values = await this.#answerOf({
         id: CHALLENGE_FORM_ID,
         message: label,
-        fields: [{ kind: 'otp', name: 'passwd', label: 'Challenge:' }],
+        fields: [{ kind: 'otp', name: 'passwd', label: 'Challenge: ' }],
       });
       answer = await this.#post(at, { user: words.user, secret: values.passwd ?? '', field: 'passwd' }, challenge);
     }
@@ -277,7 +277,7 @@ class GpLogin {
     if (answer.status === 513) throw new PeerRefusedError('The gateway wants a client certificate. Give one with --certificate.');
     if (answer.status !== 200)
       throw new PeerRefusedError(`The gateway answered the log-in with ${answer.status} ${printable(answer.reason)}.`);
-    const parsed = parseLoginAnswer(answer.body);
+    const parsed = parseLoginAnswer(answer.body, at === 'portal' ? POLICY_LIMITS : XML_LIMITS);
     // Spec 7: this is the end of an attempt; only 512 asks again.
     if (parsed.type === 'refused') throw new PeerRefusedError(parsed.message === '' ? WRONG : parsed.message);
     return parsed;

@@ -30,6 +30,8 @@ export const NO_GATEWAY = 'GlobalProtect gateway does not exist';
 
 /** Spec 17. */
 export const XML_LIMITS: Partial<XmlLimits> = { length: 1024 * 1024, depth: 32, elements: 10_000, attributes: 32, attributeLength: 8192 };
+/** Of a portal's policy, which may hold many certificates. */
+export const POLICY_LIMITS: Partial<XmlLimits> = { ...XML_LIMITS, length: 4 * 1024 * 1024 };
 
 const ROOT = 'prelogin-response';
 const MAX_TEXT = 400;

@@ -72,6 +72,11 @@ export class GatewayEsp {
     return encodeEspOffer(block);
   }
 
+  /** The numbers under these keys near their end: other keys. Undefined: the client has not answered those before, or there is no ESP yet, or no more. */
+  renew(now: Millis): Uint8Array | undefined {
+    return this.#isOver || this.#associations === undefined || this.#offered.length > 0 ? undefined : this.offer(now);
+  }
+
   /** The client's answer: what it is sent goes under its keys. Throws {@link PeerMisbehavedError} for what is no answer to our offer. */
   answered(payload: Uint8Array, tunnelMtu: number, now: Millis, out: TunnelSink): 'first' | 'again' {
     const { own, echo } = decodeEspReply(payload);

@@ -104,7 +104,8 @@ export class GatewayTunnel implements TunnelMachine {
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name !== 'open' || path === state.path) return;
-    state.esp?.side.notice(path, notice, now, out);
+    if (notice.type === 'keys-used-up') this.#offer(state, state.esp?.renew(now), out);
+    else state.esp?.side.notice(path, notice, now, out);
     this.#follow(state, now, out);
   }
 
@@ -122,8 +123,7 @@ export class GatewayTunnel implements TunnelMachine {
   handleTimeout(now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name !== 'open' || state.esp === undefined) return;
-    const offer = state.esp.handleTimeout(now, out);
-    if (offer !== undefined) state.channel.sendControl(IFT_KINDS.configuration, offer, out.on(state.path));
+    this.#offer(state, state.esp.handleTimeout(now, out), out);
     this.#follow(state, now, out);
   }
 
@@ -217,6 +217,11 @@ export class GatewayTunnel implements TunnelMachine {
     const { ended } = channel;
     if (ended?.kind === 'misbehaved') this.#end(ended, out);
     else if (ended !== undefined) this.#close(ended, out);
+  }
+
+  /** Other keys for ESP, where there are. */
+  #offer({ channel, path }: OpenState, offer: Uint8Array | undefined, out: TunnelSink): void {
+    if (offer !== undefined) channel.sendControl(IFT_KINDS.configuration, offer, out.on(path));
   }
 
   /** After whatever happened to ESP: which path packets leave by. */

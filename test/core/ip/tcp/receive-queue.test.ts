@@ -78,9 +78,12 @@ describe('receive queue', () => {
 
   it('leaves no block behind that is mostly empty', () => {
     let allocated = 0;
-    const queue = new ReceiveQueue(0, (length) => {
-      allocated += length;
-      return new Uint8Array(length);
+    const queue = new ReceiveQueue(0, {
+      ...plainMemory,
+      allocate: (length) => {
+        allocated += length;
+        return new Uint8Array(length);
+      },
     });
     const segment = new Uint8Array(600);
     for (let at = 0; at < 600_000; at += 601) {

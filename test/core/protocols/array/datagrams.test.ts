@@ -225,6 +225,30 @@ describe("Array's tunnel by UDP, against itself", () => {
     });
   }
 
+  it('follows again when the flow was lost that it was just leaving', async () => {
+    const pair = await open({ engine: true });
+    pair.start(5000);
+    until(pair, 'datagram', 1000);
+    const gateway = pair.gateway ?? assert.fail();
+    const [before] = gateway.paths.filter(({ kind }) => kind === 'datagram');
+    assert.ok(before !== undefined);
+    pair.rebind();
+    pair.client.send(packet(1));
+    pair.clock.runUntil(() => gateway.events.some(({ type }) => type === 'move'), 1000);
+    gateway.remove(before);
+    gateway.turn((machine, sink) => machine.lost(before, new NetworkError('refused'), pair.clock.now, sink));
+    pair.clock.advance(100);
+    assert.deepEqual(
+      gateway.paths.map(({ kind }) => kind),
+      ['stream'],
+    );
+    until(pair, 'datagram', 75_000);
+    pair.rebind();
+    pair.client.send(packet(2));
+    pair.clock.advance(100);
+    assert.deepEqual([gateway.delivered.at(-1), gateway.up?.kind, gateway.paths.length], [packet(2), 'datagram', 2]);
+  });
+
   it('is over with the stream', async () => {
     const pair = await open();
     pair.start(5000);

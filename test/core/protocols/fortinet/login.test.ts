@@ -87,6 +87,11 @@ describe("Fortinet's log-in", () => {
       asked,
       { sent: code(2), answer: reply(200, 'ret=1', cookie()) },
     ]);
+    // Scripts wait for these words of openconnect's.
+    assert.deepEqual(
+      io.forms.slice(0, 2).flatMap(({ fields }) => fields.map((field) => 'label' in field && field.label)),
+      ['Username: ', 'Password: ', 'Code: '],
+    );
     assert.deepEqual(
       io.forms.slice(1).map(({ id, message, fields }) => [id, message, fields[0]?.kind]),
       [

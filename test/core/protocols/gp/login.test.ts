@@ -72,6 +72,11 @@ describe("GlobalProtect's log-in", () => {
       post(IN, '&inputStr=S1&user=alice&passwd=123456'),
     ]);
     assert.equal(io.forms[1]?.message, 'Code?');
+    // Scripts wait for these words of openconnect's.
+    assert.deepEqual(
+      io.forms.flatMap(({ fields }) => fields.map((field) => 'label' in field && field.label)),
+      ['Username: ', 'Password: ', 'Challenge: '],
+    );
   });
 
   it('takes the words of the portal, and its cookie, to the one gateway that it names', async () => {
@@ -83,6 +88,12 @@ describe("GlobalProtect's log-in", () => {
       '/portal',
     );
     assert.deepEqual([credential.gateway.host, credential.gateway.port], ['gw.example', 4443]);
+  });
+
+  it('reads the policy of a portal that hands out many certificates', async () => {
+    const certificates = `<root-ca>${`<entry><cert>${'A'.repeat(8000)}</cert></entry>`.repeat(300)}</root-ca>`;
+    const steps = [portalPrelogin(), words(), post(policyOf(['vpn.example'], certificates), undefined, 'vpn.example', PORTAL)];
+    await play([...steps, post(IN, '&portal-userauthcookie=TOKEN&user=alice&passwd=secret')], '/portal');
   });
 
   it('learns from the portal how often reports are wanted, within limits', async () => {

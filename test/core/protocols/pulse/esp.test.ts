@@ -92,6 +92,15 @@ describe('a Pulse tunnel with ESP', () => {
     assert.equal(pair.ports.length, 1);
   });
 
+  it('changes its keys as soon as their numbers near their end', () => {
+    const pair = new EspPair({ engine: true }).start();
+    const { gateway, clock } = pair;
+    const flow = gateway.paths.find(({ kind }) => kind === 'datagram') ?? assert.fail();
+    for (let times = 0; times < 2; times++) gateway.turn((machine, out) => machine.notice(flow, { type: 'keys-used-up' }, clock.now, out));
+    assert.deepEqual(sorted(pair.exchange(0, COUNT)), [ALL, ALL]);
+    assert.deepEqual([...pair.spis], [0xa1b2c3fe, 0xa1b2c3ff], 'once');
+  });
+
   it('is asked again for keys that it does not answer, and done without in the end', () => {
     const answers: Uint8Array[] = [];
     const out = { on: () => assert.fail('nothing is sent'), event: () => undefined };

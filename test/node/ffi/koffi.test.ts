@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { arch, platform } from 'node:process';
 import { describe, it } from 'node:test';
 import { koffi } from '../../../src/node/ffi/koffi.ts';
@@ -17,5 +19,15 @@ describe('koffi', { skip: isLookedFor ? false : 'its own JavaScript finds it her
       [],
       'koffi’s JavaScript was loaded: has another version its compiled part elsewhere?',
     );
+  });
+
+  it('is found behind the fence of a gateway’s worker, which reads nothing but the program and its packages', () => {
+    const root = path.resolve(import.meta.dirname, '../../..');
+    const module = path.join(root, 'src/node/ffi/koffi.ts');
+    const script = `import { koffi } from ${JSON.stringify(module)}; console.log(koffi('This').load(null).func('int getpid(void)')() === process.pid)`;
+    const packages = path.dirname(path.dirname(createRequire(import.meta.url).resolve('koffi')));
+    const fence = ['--permission', '--allow-addons', `--allow-fs-read=${root}/`, `--allow-fs-read=${packages}/`];
+    const { stdout, stderr } = spawnSync(process.execPath, [...fence, '--input-type=module', '-e', script], { encoding: 'utf8' });
+    assert.equal(stdout, 'true\n', stderr);
   });
 });

@@ -10,17 +10,24 @@ same clock for both, whatever a client prints and when. With DTLS its handshake 
 script, and where one does not, its time ends when it says that it has. Neither client goes to the background, so the hand-over of \`-b\` is not
 in it. One connection of each client before the first round does not count.
 
-Where Sallyport's time goes, of 165 ms seen with time stamps in the code, over DTLS: Node's own start 27 ms, loading the command 27, Node's modules for
-TLS and the TLS context 22, TCP and TLS 15, log-in 27, CONNECT 10, DTLS 17, the network script and the device 20. No part stands out: it is code that
-runs once, before any compiler has seen it. The main thread works for 115 to 130 ms of it, the engine's for 65, 38 of which Node needs to start any
-thread; the processors of this machine slow each other down, so what counts is the sum. Brought down, client and client in turns of 11 on a busy
-machine: processor time of all threads from 271 to 230 ms over DTLS and from 286 to 237 over TLS (smallest of each), and, with all of it at real-time
-priority, the time to the tunnel from 213 to 167 and from 173 to 156 at best, in the median from 229 to 211 and not at all over TLS; openconnect 31.
-That is: the tunnel's connection opened during the log-in, the engine's thread
-before the rest of the command, its warm-up after the tunnel is up (20 ms of processor time less), two files instead of thirteen, and Node's modules for
-files, processes and TLS, one-time codes, key formats and profiles not before they are needed. Tried and not kept, as nothing was gained: larger
-young generations of V8's heap, OpenSSL's certificate store instead of Mozilla's list (which Node reads in a thread of its own as soon as TLS is
-loaded), one file for all code, less or more of it in the cache of compiled code.`,
+Where Sallyport's time goes, of 133 ms seen with time stamps in the code, over DTLS: Node's own start 25 ms, the engine's thread started and the command
+loaded 30, TCP and TLS 20, log-in 13, CONNECT 12, DTLS 19, the network script and the device 14. No part stands out: it is code that runs once, before any
+compiler has seen it. The main thread works for 95 to 105 ms of it, the engine's for 52, 35 of which Node needs to start any thread, V8's own for 13.
+The processors of this machine slow each other down, so what counts is the sum; and until the cookie is there, what is waited for is the engine's thread.
+
+Brought down first by: the tunnel's connection opened during the log-in, the engine's thread before the rest of the command, its warm-up after the tunnel is
+up, two files instead of thirteen, and Node's modules for files, processes and TLS, one-time codes, key formats and profiles not before they are needed.
+Then, client and client in turns of 11 at real-time priority (medians; openconnect 33 and 31): from 143 to 123 ms over DTLS and from 143 to 121 over TLS,
+processor time of all threads from 199 to 165 and from 192 to 161. That is: koffi's compiled part alone, whose JavaScript took 5 to 8 ms of the engine's
+start; no node:crypto in the engine's thread (4 ms), and the thread started before our own output is opened; the log-in's connection opened while Node loads
+TLS, and the tunnel's while the engine starts; the script's \`pre-init\` during DTLS; a look for leftovers without promises (5 to 10 ms of turns); and
+no list of authorities where a fingerprint was given (Mozilla's takes Node 10 ms, so the command's file has a line for the shell that turns it off).
+
+Tried and not kept, as nothing was gained: larger young generations of V8's heap, fewer of its threads, one for its garbage collection; the engine's thread
+with other options of Node's (environment, descriptors, limits); one file for all code, less or more of it in the cache of compiled code; without V8's quick
+compilers the main thread works 26 ms longer. A start-up snapshot of V8's heap with the command in it gains nothing either: reading it costs 11 ms, or 3
+without the compiled code of Node's own modules, which then cost far more; node:tls cannot be in it, nor node:crypto where a thread loads it
+too (Node ends); and with all of the command compiled in it the sum was what the cache of compiled code gives (274 and 277 ms, on a busy machine).`,
   },
   ping: {
     title: 'Ping time',

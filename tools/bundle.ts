@@ -63,13 +63,14 @@ for (const [name, entry] of Object.entries(ENTRIES)) await bundle(name, entry);
 for (const name of readdirSync(folder)) {
   const file = path.join(folder, name);
   const code = readFileSync(file, 'utf8');
-  writeFileSync(file, withDigest(inAscii(/^(?:engine-thread|openconnect|sallyport)\b/.test(name) ? withLazyBuiltins(code) : code)));
+  writeFileSync(file, forLoader(inAscii(/^(?:engine-thread|openconnect|sallyport)\b/.test(name) ? withLazyBuiltins(code) : code)));
 }
 writeFileSync(path.join(folder, 'engine-worker.cjs'), ENGINE_WORKER);
 
-/** For bin/code-cache.js. */
-function withDigest(code: string): string {
-  return `//${hash('sha256', code)}\n${code}`;
+/** For bin/code-cache.js: in the function that Node puts around a CommonJS module, after a digest. */
+function forLoader(code: string): string {
+  const wrapped = `(function (exports, require, module, __filename, __dirname) { ${code}\n})`;
+  return `//${hash('sha256', wrapped)}\n${wrapped}`;
 }
 
 /** Node reads a file of ASCII as it is, any other through a decoder into twice the memory. */

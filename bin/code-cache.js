@@ -91,7 +91,15 @@ function writeKept(place, bytes) {
     fs.writeFileSync(draft, bytes, { mode: 0o600, flag: 'wx', flush: true });
     fs.renameSync(draft, place);
   } catch {
-    fs.rmSync(draft, { force: true }); // No room, or no right to write any more: the next start is slower.
+    remove(draft); // No room, or no right to write any more: the next start is slower.
+  }
+}
+
+function remove(draft) {
+  try {
+    fs.rmSync(draft, { force: true });
+  } catch {
+    // Who has given up its rights, as a gateway's worker has, may not look whether there is one, and has written none.
   }
 }
 

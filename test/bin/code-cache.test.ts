@@ -116,6 +116,12 @@ describe('the cache of compiled code', { skip: missing('root', 'unshare') }, () 
     );
   });
 
+  it('stops nobody who may not write there any more, as a gateway’s worker that has given up its rights', () => {
+    const asNobody = `const code = require(${JSON.stringify(MODULE)}); code.load('openconnect'); process.setgid(65534); process.setuid(65534)`;
+    assert.equal(saidBy(`${asNobody}; code.keepNewCode(); console.log('on')`, 'chmod 700 .'), 'on');
+    assert.equal(kept().size, 0);
+  });
+
   it('is neither read nor written where Node shall have none', () => {
     assert.equal(cacheAfter('true', { NODE_DISABLE_COMPILE_CACHE: '1' }), 'none');
   });

@@ -69,12 +69,12 @@ export function koffi(purpose: string): Koffi {
  */
 function nativePart(require: NodeJS.Require): Koffi | undefined {
   const { platform, arch } = process;
-  // That of musl has a folder of its own; who has both C libraries asks koffi which one it is.
-  if (platform !== 'linux' || existsSync(`/lib/ld-musl-${machine()}.so.1`)) return undefined;
   try {
+    // That of musl has a folder of its own; who has both C libraries asks koffi which one it is. A worker of the gateway may not look: then this throws.
+    if (platform !== 'linux' || existsSync(`/lib/ld-musl-${machine()}.so.1`)) return undefined;
     return require(`@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`) as Koffi;
   } catch {
-    return undefined; // another version, another package manager or another processor: koffi itself knows where it is, or that it is missing
+    return undefined; // another version, package manager or processor, or no way to know: koffi itself knows where it is, or that it is missing
   }
 }
 

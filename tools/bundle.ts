@@ -94,6 +94,7 @@ async function bundle(name: string, { file, mostly = [] }: Entry): Promise<void>
     platform: 'node',
     external: [/^node:/, 'koffi', 'undici'],
     logLevel: 'warn',
+    checks: { ineffectiveDynamicImport: false }, // a module that one command needs at once another one loads late: that is meant
     preserveEntrySignatures: 'allow-extension',
     plugins: [
       WITHOUT_HTML_ENTITIES,

@@ -52,7 +52,10 @@ const RULES: Readonly<Record<keyof ConnectOptions, Rule>> = {
     fits: (value) => isObject(value) && isText(value.certificate) && (value.key === undefined || isText(value.key)),
   },
   browser: { what: 'a program or a function', fits: (value) => isText(value) || isFunction(value) },
-  hostCheckWords: { what: 'an object', fits: isObject },
+  hostCheckWords: {
+    what: '{ hostCheck, virtualDesktop }',
+    fits: (value) => isObject(value) && isText(value.hostCheck) && isText(value.virtualDesktop),
+  },
   resource: TEXT,
   pins: { what: 'a list of pins', fits: listOf(isText) },
   caFile: TEXT,
@@ -66,9 +69,16 @@ const RULES: Readonly<Record<keyof ConnectOptions, Rule>> = {
   },
   addresses: { what: 'an object of addresses by host', fits: (value) => isObject(value) && Object.values(value).every(isText) },
   userAgent: TEXT,
-  signal: { what: 'an AbortSignal', fits: (value) => isObject(value) && isFunction(value.addEventListener) },
+  signal: {
+    what: 'an AbortSignal',
+    fits: (value) => isObject(value) && isFunction(value.addEventListener) && isFunction(value.removeEventListener),
+  },
   log: { what: 'an object with a function log', fits: (value) => isObject(value) && isFunction(value.log) },
-  credential: { what: 'what a log-in yielded', fits: (value) => isObject(value) && isObject(value.gateway) },
+  // JSON keeps no Secret: who stores one makes it anew.
+  credential: {
+    what: 'what a log-in yielded, of which "cookie" is a Secret',
+    fits: (value) => isObject(value) && isTarget(value.gateway) && isText(value.pin) && value.cookie instanceof Secret,
+  },
   device: {
     what: '"tun", "userspace", { name }, or a device',
     fits: (value) => value === 'tun' || value === 'userspace' || (isObject(value) && (isText(value.name) || isFunction(value.start))),
@@ -95,6 +105,10 @@ function listOf(fits: (value: unknown) => boolean): (value: unknown) => boolean 
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
+}
+
+function isTarget(value: unknown): boolean {
+  return isObject(value) && isText(value.host) && typeof value.port === 'number' && isText(value.path);
 }
 
 function isText(value: unknown): value is string {

@@ -12,7 +12,7 @@ import { renderRequest } from '../core/http/render.ts';
 import { ResponseParser } from '../core/http/response-parser.ts';
 import { authority } from '../core/http/url.ts';
 import { systemErrorText } from './system-error.ts';
-import { type DialOptions, dialTcp } from './tcp-dial.ts';
+import { type DialOptions, dialTcp, UnreachableError } from './tcp-dial.ts';
 
 export interface ProxySettings {
   readonly kind: 'http' | 'socks5';
@@ -31,8 +31,15 @@ const MAX_PROXY_BODY = 1024 * 1024;
 
 /** Resolves with a stream to `host:port` as they are: the proxy resolves the name. Rejects with NetworkError, PeerRefusedError or CancelledError. */
 export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvider, options: DialOptions): Promise<Socket> {
-  const dialProxy = () =>
-    dialTcp({ host: proxy.host, port: proxy.port, overrides: options.overrides, signal: options.signal, log: options.log });
+  const { overrides, signal, log } = options;
+  const dialProxy = async () => {
+    try {
+      return await dialTcp({ host: proxy.host, port: proxy.port, overrides, signal, log });
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      throw new UnreachableError(`The proxy cannot be reached. ${error.message}`, { cause: error });
+    }
+  };
   if (proxy.kind === 'socks5') return dialSocks(proxy, await dialProxy(), options);
   return new HttpTunnel(proxy, crypto, options, dialProxy).open();
 }

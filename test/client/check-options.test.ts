@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkOptions } from '../../src/client/check-options.ts';
-import { authenticate, connect, MisuseError, recognise, Secret } from '../../src/client/index.ts';
+import { authenticate, type Credential, connect, MisuseError, recognise, Secret } from '../../src/client/index.ts';
 import { FakeGateway } from '../../src/gateway/index.ts';
 
 const URL = 'https://vpn.example.com';
+const CREDENTIAL: Credential = {
+  ...{ gateway: { host: 'vpn.example.com', port: 443, path: '/' }, pin: `pin-sha256:${'A'.repeat(43)}=`, cookie: new Secret('x') },
+};
 
 describe('options that a compiler would have refused', () => {
   const mistakes: readonly { readonly options: unknown; readonly says: RegExp }[] = [
@@ -20,6 +23,10 @@ describe('options that a compiler would have refused', () => {
     { options: { pins: `pin-sha256:${'A'.repeat(43)}=` }, says: /"pins" is a list of pins\.$/ },
     { options: { allowLegacy: ['ssl'] }, says: /"allowLegacy" is a list of "tls" and "dtls"\.$/ },
     { options: { signal: 5 }, says: /"signal" is an AbortSignal\.$/ },
+    { options: { signal: { addEventListener: () => undefined } }, says: /"signal" is an AbortSignal\.$/ },
+    { options: { hostCheckWords: { hostCheck: 5 } }, says: /"hostCheckWords" is \{ hostCheck, virtualDesktop \}\.$/ },
+    { options: { credential: { gateway: {} } }, says: /"credential" is what a log-in yielded/ },
+    { options: { credential: JSON.parse(JSON.stringify(CREDENTIAL)) }, says: /of which "cookie" is a Secret\.$/ },
     { options: { device: 'userspce' }, says: /"device" is "tun", "userspace", \{ name \}, or a device\.$/ },
     { options: { network: 'configured' }, says: /"network" is "configure", "none" or \{ script \}\.$/ },
     { options: { udp: 'no' }, says: /"udp" is true or false\.$/ },
@@ -50,6 +57,7 @@ describe('options that a compiler would have refused', () => {
       device: { name: 'vpn0' },
       network: { script: 'true' },
       log: console,
+      credential: CREDENTIAL,
       more: 1,
     });
   });

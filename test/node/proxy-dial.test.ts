@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { CancelledError, NetworkError, PeerRefusedError, SallyportError } from '../../src/core/errors.ts';
+import { CancelledError, PeerRefusedError, SallyportError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { NodeCrypto } from '../../src/node/crypto/node-crypto.ts';
 import { dialThroughProxy, type ProxySettings } from '../../src/node/proxy-dial.ts';
+import { UnreachableError } from '../../src/node/tcp-dial.ts';
 import { RecordedLog } from '../support/forms.ts';
 import { type ProxyOptions, startProxy } from '../support/test-proxies.ts';
 
@@ -171,7 +172,11 @@ describe('a connection through a proxy', { timeout: 20_000 }, () => {
     const proxy = await startOddProxy(() => undefined);
     await proxy[Symbol.asyncDispose]();
     for (const kind of ['http', 'socks5'] as const) {
-      await assert.rejects(dial({ proxyPort: proxy.port, settings: { kind } }), NetworkError);
+      const says = new RegExp(`^The proxy cannot be reached\\. Cannot connect to 127\\.0\\.0\\.1 port ${proxy.port} `);
+      await assert.rejects(
+        dial({ proxyPort: proxy.port, settings: { kind } }),
+        (error) => error instanceof UnreachableError && says.test(error.message),
+      );
     }
   });
 

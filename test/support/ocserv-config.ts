@@ -88,6 +88,7 @@ type TextKey =
   | 'listen-host'
   | 'occtl-socket-file'
   | 'ocsp-response'
+  | 'pid-file'
   | 'pre-login-banner'
   | 'proxy-url'
   | 'restrict-user-to-ports'

@@ -42,6 +42,17 @@ export async function runGateway(options: RunOptions): Promise<number> {
   }
 }
 
+/** Observed: ocserv goes on where it cannot write its pid file. */
+async function writtenPidFile(file: string, log: GatewayLogger): Promise<PidFile | undefined> {
+  try {
+    return await PidFile.write(file);
+  } catch (error) {
+    if (!(error instanceof SallyportError)) throw error;
+    log.log('error', error.message);
+    return undefined;
+  }
+}
+
 async function run(options: RunOptions): Promise<void> {
   const { serverName, log, onReady } = options;
   const manager = new ServiceManager();
@@ -71,10 +82,8 @@ async function run(options: RunOptions): Promise<void> {
       closers.push(() => metrics.close());
     }
     const pidPath = options.pidFile ?? processes.pidFile;
-    if (pidPath !== undefined) {
-      const pidFile = await PidFile.write(pidPath);
-      closers.push(() => pidFile.remove());
-    }
+    const pidFile = pidPath === undefined ? undefined : await writtenPidFile(pidPath, log);
+    if (pidFile !== undefined) closers.push(() => pidFile.remove());
     const told = (word: Promise<void>) =>
       void word.catch((error: unknown) => log.log('warn', 'service manager', { reason: String(error) }));
     closers.push(listenToSignals(gateway, log, manager, told));

@@ -53,7 +53,7 @@ const HTTPS_PORT = 443;
 /** Returns the message for the user if the text is no server. */
 export function parseServer(text: string): ServerAddress | { readonly error: string } {
   const url = splitUrl(text);
-  if (url === undefined || (url.scheme !== undefined && !KNOWN_SCHEMES.test(url.scheme)) || url.host === '') {
+  if (url === undefined || (url.scheme !== undefined && !KNOWN_SCHEMES.test(url.scheme)) || url.host === '' || /[[\]]/.test(url.host)) {
     return { error: `Failed to parse server URL '${text}'` };
   }
   if (url.scheme !== undefined && url.scheme !== 'https') return { error: 'Only https:// permitted for server URL' };

@@ -12,6 +12,7 @@ import { parseServer } from '../../core/http/url.ts';
 import type { Logger } from '../../core/log.ts';
 import { Secret } from '../../core/secret.ts';
 import { replaceFile } from '../../node/replace-file.ts';
+import { systemErrorText } from '../../node/system-error.ts';
 import { readBounded } from '../openconnect/system-world.ts';
 import type { ConnectArguments, LoginArguments, TunnelArguments } from './arguments.ts';
 import type { Asker } from './asker.ts';
@@ -141,9 +142,7 @@ async function textOf(file: string, option: string): Promise<string> {
   try {
     return Buffer.from(await readBounded(file, MAX_FILE_BYTES)).toString('utf8');
   } catch (error) {
-    throw new MisuseError(`The file of ${option}, ${file}, cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    throw new MisuseError(`The file of ${option}, ${file}, cannot be read: ${systemErrorText(error)}.`, { cause: error });
   }
 }
 

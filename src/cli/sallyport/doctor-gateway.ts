@@ -1,7 +1,9 @@
 /** `sallyport doctor HOST`: what the gateway speaks, and by what that is known. */
 import { type Recognition, recognise } from '../../client/recognise.ts';
+import type { TrustQuestion } from '../../client/server-trust.ts';
 import { SallyportError } from '../../core/errors.ts';
 import { printable } from '../../core/wire/text.ts';
+import { certificateFaultText } from './certificate-fault.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { explainError } from './explanation.ts';
 import { EVENTS_VERSION } from './json-events.ts';
@@ -24,16 +26,16 @@ const TITLES: Readonly<Record<Recognition['protocol'], string>> = {
 const TITLE_COLUMN = Math.max(...Object.values(TITLES).map((title) => title.length));
 
 export async function runGatewayDoctor(host: string, { json }: GatewayDoctorArguments): Promise<ExitCode> {
-  let doubt: string | undefined;
+  let doubt: Doubt | undefined;
   try {
     const recognition = await recognise(host, {
       // Nothing that is anybody's is sent: an unknown certificate is a finding, not an obstacle.
-      onCertificate: async ({ fault }) => {
-        doubt = fault;
+      onCertificate: async ({ fault, pin }) => {
+        doubt = { fault, pin };
         return true;
       },
     });
-    const gateway = { ...recognition, ...(doubt !== undefined && { certificateFault: doubt }) };
+    const gateway = { ...recognition, ...(doubt !== undefined && { certificateFault: doubt.fault, pin: doubt.pin }) };
     process.stdout.write(
       json ? `${JSON.stringify({ v: EVENTS_VERSION, gateway })}\n` : `${gatewayLines(host, recognition, doubt).join('\n')}\n`,
     );
@@ -46,8 +48,11 @@ export async function runGatewayDoctor(host: string, { json }: GatewayDoctorArgu
   }
 }
 
+/** About the gateway's certificate, and the key that it has all the same. */
+type Doubt = Pick<TrustQuestion, 'fault' | 'pin'>;
+
 /** For people. */
-export function gatewayLines(host: string, { protocol, certainty, evidence }: Recognition, doubt: string | undefined): string[] {
+export function gatewayLines(host: string, { protocol, certainty, evidence }: Recognition, doubt: Doubt | undefined): string[] {
   const title = TITLES[protocol];
   const [verdict] = {
     certain: [`${host} speaks ${title}.`],
@@ -60,6 +65,6 @@ export function gatewayLines(host: string, { protocol, certainty, evidence }: Re
       const finding = how === 'no' ? 'nothing of it' : `${how}: ${sign}`;
       return printable(`  ${TITLES[vendor].padEnd(TITLE_COLUMN)} ${request} (${status}): ${finding}`);
     }),
-    ...(doubt === undefined ? [] : [`Its certificate is not trusted: ${printable(doubt)}.`]),
+    ...(doubt === undefined ? [] : [`Its certificate is not trusted: ${certificateFaultText(doubt.fault)}. Its key is ${doubt.pin}.`]),
   ];
 }

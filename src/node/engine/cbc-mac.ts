@@ -20,9 +20,12 @@ export interface CbcMac {
   close(): void;
 }
 
-/** @param openssl undefined: node:crypto does it */
+/** @param openssl undefined, or without the functions: node:crypto does it */
 export function makeCbcMac(openssl: OpenSsl | undefined, arena: Arena, direction: 'seal' | 'open', keys: CbcMacKeys): CbcMac {
-  return openssl === undefined ? new NodeCbcMac(arena, direction, keys) : new OpenSslCbcMac(openssl, direction, keys);
+  const calls = openssl?.cbcMac;
+  return openssl === undefined || calls === undefined
+    ? new NodeCbcMac(arena, direction, keys)
+    : new OpenSslCbcMac(openssl, calls, direction, keys);
 }
 
 /** The same by node:crypto: slower, and it allocates; the reference that the fast one is tested against. */

@@ -26,7 +26,7 @@ export function makeRecordCipher(
   const { cipher, mac: hash } = layout;
   const cbcMac = makeCbcMac(openssl, arena, direction, { cipher, key: key.key, hash, mac: key.mac ?? new Uint8Array(0) });
   const room = CbcRoom.of(arena);
-  const together = openssl !== undefined && direction === 'seal' ? lanes : undefined;
+  const together = openssl?.cbcMac !== undefined && direction === 'seal' ? lanes : undefined;
   return layout.kind === 'esp'
     ? new EspCipher(arena, cbcMac, room, layout.mac, together)
     : new DtlsCbcCipher(arena, cbcMac, room, layout.mac, together);

@@ -70,11 +70,11 @@ export function koffi(purpose: string): Koffi {
 function nativePart(require: NodeJS.Require): Koffi | undefined {
   const { platform, arch } = process;
   try {
-    // That of musl has a folder of its own; who has both C libraries asks koffi which one it is. A worker of the gateway may not look: then this throws.
+    // That of musl has a folder of its own; who has both C libraries asks koffi which one it is, as does who may not look (a gateway's worker).
     if (platform !== 'linux' || existsSync(`/lib/ld-musl-${machine()}.so.1`)) return undefined;
     return require(`@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`) as Koffi;
   } catch {
-    return undefined; // another version, package manager or processor, or no way to know: koffi itself knows where it is, or that it is missing
+    return undefined; // another version, another package manager or another processor: koffi itself knows where it is, or that it is missing
   }
 }
 

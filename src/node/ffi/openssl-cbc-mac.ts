@@ -10,6 +10,7 @@
 import type { CbcCipher, EspMac } from '../../core/tunnel/traffic.ts';
 import type { KeptAddresses } from './arena.ts';
 import type { OpenSsl } from './openssl.ts';
+import type { CbcMacCalls } from './openssl-cbc-calls.ts';
 import { OpenSslHmac } from './openssl-hmac.ts';
 
 export interface CbcMacKeys {
@@ -34,9 +35,8 @@ export class OpenSslCbcMac {
   /** The same for single blocks, where it seals. */
   #ecb = 0;
 
-  constructor(openssl: OpenSsl, direction: 'seal' | 'open', { cipher, key, hash, mac }: CbcMacKeys) {
+  constructor(openssl: OpenSsl, calls: CbcMacCalls, direction: 'seal' | 'open', { cipher, key, hash, mac }: CbcMacKeys) {
     const { arena, keyRoom } = openssl;
-    const calls = openssl.cbcMac;
     this.#openssl = openssl;
     this.#addresses = openssl.bodyAddresses;
     this.#hmac = new OpenSslHmac(calls.hmac, hash, mac, openssl.bodyAddresses);

@@ -56,7 +56,7 @@ export class OpenSsl {
   readonly cipher: NativeFunction;
   readonly clearErrors: NativeFunction;
   readonly algorithm: Readonly<Record<AeadCipher, NativeFunction>>;
-  #cbcMac: CbcMacCalls | undefined;
+  #cbcMac: CbcMacCalls | 'missing' | undefined;
 
   /** Undefined where this executable does not export OpenSSL 3: callers use node:crypto. */
   static bind(arena: Arena): OpenSsl | undefined {
@@ -68,10 +68,17 @@ export class OpenSsl {
     }
   }
 
-  /** Bound when the first key wants them: most gateways have something better than CBC. Throws where OpenSSL has no such functions. */
-  get cbcMac(): CbcMacCalls {
-    this.#cbcMac ??= new CbcMacCalls(this.arena);
-    return this.#cbcMac;
+  /**
+   * Bound when the first key wants them: most gateways have something better than CBC. Undefined where this executable does not export them all, as OpenSSL
+   * can be built without its plain hash functions: callers use node:crypto.
+   */
+  get cbcMac(): CbcMacCalls | undefined {
+    try {
+      this.#cbcMac ??= new CbcMacCalls(this.arena);
+    } catch {
+      this.#cbcMac = 'missing';
+    }
+    return this.#cbcMac === 'missing' ? undefined : this.#cbcMac;
   }
 
   private constructor(library: NativeLibrary, arena: Arena) {

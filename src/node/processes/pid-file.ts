@@ -1,8 +1,9 @@
 /** The file that tells scripts and service managers which process this is. */
 import { readFileSync, rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
+import { SallyportError } from '../../core/errors.ts';
 import { replaceFile } from '../replace-file.ts';
-import { systemErrorCode } from '../system-error.ts';
+import { systemErrorCode, systemErrorText } from '../system-error.ts';
 
 /** Others may read it. */
 const MODE = 0o644;
@@ -11,11 +12,15 @@ export class PidFile {
   readonly #file: string;
   readonly #content: string;
 
-  /** Replaces what an earlier run left. Rejects as Node's file system does. */
+  /** Replaces what an earlier run left. Rejects with {@link SallyportError} (`ERR_PID_FILE`) if it cannot be written. */
   static async write(file: string, pid: number = process.pid): Promise<PidFile> {
     const content = `${pid}\n`;
-    await replaceFile(file, Buffer.from(content));
-    await chmod(file, MODE);
+    try {
+      await replaceFile(file, Buffer.from(content));
+      await chmod(file, MODE);
+    } catch (cause) {
+      throw new SallyportError('ERR_PID_FILE', `The pid file ${file} cannot be written: ${systemErrorText(cause)}.`, { cause });
+    }
     return new PidFile(file, content);
   }
 

@@ -25,8 +25,8 @@ describe('server', () => {
     assert.deepEqual(parseServer('host:1x'), server('host:1x'));
   });
 
-  it('refuses ports that are none, other schemes and an empty host', () => {
-    for (const text of ['h:', 'h:0', 'h:65536', 'h:-1', 'zz://h', '', 'https://', 'https:///x', ':443']) {
+  it('refuses ports that are none, other schemes, an empty host and half a pair of brackets', () => {
+    for (const text of ['h:', 'h:0', 'h:65536', 'h:-1', 'zz://h', '', 'https://', 'https:///x', ':443', '[::1', '[::1:443', '::1]']) {
       assert.deepEqual(parseServer(text), { error: `Failed to parse server URL '${text}'` });
     }
     for (const text of ['http://h', 'HTTPS://h', 'socks://h']) {

@@ -103,7 +103,10 @@ describe('the options of a connection, from its arguments', () => {
       ],
     );
     await assert.rejects(optionsOf({ answers: file('bad', 'colour\n') }), MisuseError);
-    await assert.rejects(optionsOf({ answers: path.join(folder, 'nowhere') }), /The file of --answers, .*nowhere, cannot be read/);
+    await assert.rejects(
+      optionsOf({ answers: path.join(folder, 'nowhere') }),
+      /The file of --answers, .*nowhere, cannot be read: No such file or directory\.$/,
+    );
   });
 
   it('read who one is at the proxy from a file, and do not repeat it', async () => {

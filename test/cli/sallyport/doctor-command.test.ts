@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import path from 'node:path';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { reportLines } from '../../../src/cli/sallyport/doctor-command.ts';
+import { gatewayLines } from '../../../src/cli/sallyport/doctor-gateway.ts';
+import type { Recognition } from '../../../src/client/recognise.ts';
 import { ENGINE_FEATURES, FeatureSet, parseFeatures } from '../../../src/node/engine/features.ts';
 import { missing } from '../../support/requirements.ts';
 
@@ -50,4 +52,29 @@ it('sallyport doctor engine examines this machine', { skip: missing('root', 'tun
     engine.features.find(({ name }) => name === 'tls'),
     { name: 'tls', isOn: true },
   );
+});
+
+describe('sallyport doctor HOST', () => {
+  const found: Recognition = {
+    ...{ protocol: 'nc', certainty: 'certain' },
+    evidence: [
+      { protocol: 'anyconnect', request: 'GET /', status: 302, certainty: 'no', sign: '' },
+      { protocol: 'nc', request: 'GET /', status: 302, certainty: 'certain', sign: 'it has a form frmLogin' },
+    ],
+  };
+
+  it('says what is spoken there and how that is known, in columns', () => {
+    assert.deepEqual(gatewayLines('vpn.example', found, undefined), [
+      'vpn.example speaks Network Connect.',
+      '  AnyConnect      GET / (302): nothing of it',
+      '  Network Connect GET / (302): certain: it has a form frmLogin',
+    ]);
+  });
+
+  it('says why a certificate is not trusted, and the pin that connect takes', () => {
+    assert.equal(
+      gatewayLines('vpn.example', found, { fault: 'signer not found', pin: 'pin-sha256:A' }).at(-1),
+      'Its certificate is not trusted: no authority that this machine trusts has signed it. Its key is pin-sha256:A.',
+    );
+  });
 });

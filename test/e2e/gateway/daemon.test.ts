@@ -22,7 +22,7 @@ describe('our gateway as a daemon', { skip: missing('root', 'netns', 'tun', 'ocs
   before(async () => {
     assertBuilt();
     lab = await Lab.open();
-    foreground = await Ocserv.start(lab, { program: OUR_GATEWAY, debugLevel: 3 });
+    foreground = await Ocserv.start(lab, { program: OUR_GATEWAY, debugLevel: 3, settings: { 'pid-file': '/nowhere/pid' } });
     pidFile = path.join(foreground.folder, 'pid');
     arguments_ = [...OUR_GATEWAY.command, '--config', path.join(foreground.folder, 'ocserv.conf'), '--pid-file', pidFile];
   });
@@ -33,6 +33,13 @@ describe('our gateway as a daemon', { skip: missing('root', 'netns', 'tun', 'ocs
     const visit = await lab.server.start('bash', ['-c', 'echo nonsense > "/dev/tcp/$1/$2"', 'bash', foreground.gateway, String(PORT)]);
     await visit.finish();
     await foreground.program.waitFor(/^ocserv\[\d+\]: worker: connection ended reason=/m);
+  });
+
+  it('goes on without a pid file where it cannot write one, as ocserv does', async () => {
+    await foreground.program.waitFor(
+      /^ocserv\[\d+\]: main: error: The pid file \/nowhere\/pid cannot be written: No such file or directory\.$/m,
+    );
+    assert.ok(foreground.program.isRunning);
   });
 
   it('says on the terminal of who starts it why clients cannot come, and ends with 1', async () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { arch, execPath, platform } from 'node:process';
+import { arch, platform } from 'node:process';
 import { describe, it } from 'node:test';
 import { koffi } from '../../../src/node/ffi/koffi.ts';
 
@@ -21,14 +21,13 @@ describe('koffi', { skip: isLookedFor ? false : 'its own JavaScript finds it her
     );
   });
 
-  it('is found by a process that may read nothing but the package, as a worker of the gateway is', () => {
+  it('is found behind the fence of a gateway’s worker, which reads nothing but the program and its packages', () => {
     const root = path.resolve(import.meta.dirname, '../../..');
-    const program =
-      "import { koffi } from './src/node/ffi/koffi.ts'; console.log(koffi('This test').load(null).func('int getpid(void)')() > 0)";
-    const may = ['--permission', '--allow-addons', `--allow-fs-read=${root}`];
-    assert.equal(
-      execFileSync(execPath, [...may, '--input-type=module-typescript', '-e', program], { cwd: root, encoding: 'utf8' }),
-      'true\n',
-    );
+    const module = path.join(root, 'src/node/ffi/koffi.ts');
+    const script = `import { koffi } from ${JSON.stringify(module)}; console.log(koffi('This').load(null).func('int getpid(void)')() === process.pid)`;
+    const packages = path.dirname(path.dirname(createRequire(import.meta.url).resolve('koffi')));
+    const fence = ['--permission', '--allow-addons', `--allow-fs-read=${root}/`, `--allow-fs-read=${packages}/`];
+    const { stdout, stderr } = spawnSync(process.execPath, [...fence, '--input-type=module', '-e', script], { encoding: 'utf8' });
+    assert.equal(stdout, 'true\n', stderr);
   });
 });

@@ -36,6 +36,8 @@ describe('a pid file', () => {
   });
 
   it('that cannot be written is said to be so', async () => {
-    await assert.rejects(PidFile.write(path.join(folder, 'no/such/folder.pid')), { code: 'ENOENT' });
+    const file = path.join(folder, 'no/such/folder.pid');
+    const message = `The pid file ${file} cannot be written: No such file or directory.`;
+    await assert.rejects(PidFile.write(file), { code: 'ERR_PID_FILE', message });
   });
 });

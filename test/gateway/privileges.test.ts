@@ -205,7 +205,10 @@ const REFUSED: Outcomes = {
 
 async function probe(targets: Targets, chroot: string | undefined, fence: Fence = { dialsOut: false }): Promise<Outcomes> {
   const program = path.join(import.meta.dirname, 'processes/worker-probe.ts');
+  const before = process.cwd();
+  process.chdir('/'); // as a service is
   const child = startWorker({ peer: 'the probe', serves: {}, onFault: (error) => assert.fail(error) }, undefined, program);
+  process.chdir(before);
   try {
     const service = child.rpc.remote<ProbeService>();
     await service.enter({ user: 'nobody', group: 'daemon', ...(chroot !== undefined && { chroot }) }, fence);

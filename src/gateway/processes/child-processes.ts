@@ -34,17 +34,21 @@ export function startAuth(rpc: RpcOptions): GatewayChild {
 
 /** `device`: the descriptor of this worker's queue, which it inherits as {@link DEVICE_DESCRIPTOR}. `program`: runs in the worker's place, to look at its fence. */
 export function startWorker(rpc: RpcOptions, device: number | undefined, program: string = programFile('gateway-worker')): GatewayChild {
-  return startChild(program, { execArgv: permissions(), inherits: device === undefined ? [] : [device] }, rpc);
+  // Observed: Node 24 lets a thread read all that is below the folder that its process is in, whatever the fence says; and a service is in /.
+  return startChild(program, { execArgv: permissions(), cwd: ownFolder(), inherits: device === undefined ? [] : [device] }, rpc);
 }
 
 interface ChildOptions {
   readonly execArgv?: readonly string[];
+  /** Default: ours. */
+  readonly cwd?: string;
   /** Descriptors. */
   readonly inherits?: readonly number[];
 }
 
-function startChild(program: string, { execArgv = [], inherits = [] }: ChildOptions, options: RpcOptions): GatewayChild {
+function startChild(program: string, { execArgv = [], inherits = [], cwd }: ChildOptions, options: RpcOptions): GatewayChild {
   const child = fork(program, [], {
+    cwd,
     // Node opens its inspector on SIGUSR1.
     execArgv: ['--disable-sigusr1', ...execArgv],
     serialization: 'advanced', // bytes stay bytes
@@ -89,7 +93,7 @@ function permissions(): string[] {
 /** The program itself, and the packages that it uses, which may lie beside it. */
 function readableFolders(): string[] {
   const resolver = createRequire(import.meta.url);
-  const folders = [packageFolder(fileURLToPath(import.meta.url))];
+  const folders = [ownFolder()];
   try {
     folders.push(packagesFolder(resolver.resolve('koffi')));
   } catch {
@@ -98,9 +102,9 @@ function readableFolders(): string[] {
   return [...new Set(folders.map((folder) => `${folder}${path.sep}`))];
 }
 
-/** The folder above `src` or `dist` that a file of ours is in. */
-function packageFolder(file: string): string {
-  const parts = file.split(path.sep);
+/** The package's: the folder above `src` or `dist` that this file is in. */
+function ownFolder(): string {
+  const parts = fileURLToPath(import.meta.url).split(path.sep);
   return parts.slice(0, Math.max(parts.lastIndexOf('src'), parts.lastIndexOf('dist'))).join(path.sep);
 }
 

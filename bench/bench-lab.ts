@@ -10,7 +10,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Millis } from '../src/core/tunnel/packet.ts';
-import { assertBuilt, DROP_IN } from '../test/support/drop-in.ts';
+import { assertBuilt, DROP_IN, DROP_IN_FILE } from '../test/support/drop-in.ts';
 import { OUR_GATEWAY } from '../test/support/gateway-program.ts';
 import { Lab } from '../test/support/lab.ts';
 import { ALICE, Ocserv } from '../test/support/ocserv.ts';
@@ -39,7 +39,7 @@ const SETTINGS: OcservSettings = {
 export type Client = Side | 'portable';
 
 const CLIENTS: Readonly<Record<Client, Command>> = {
-  sallyport: DROP_IN,
+  sallyport: [DROP_IN_FILE],
   reference: ['/usr/sbin/openconnect'],
   portable: [process.execPath, path.join(import.meta.dirname, 'portable-client.ts')],
 };
@@ -140,8 +140,14 @@ export class BenchLab implements AsyncDisposable {
       user: ALICE,
       script: this.#script,
       args: [...TRANSPORT_ARGS[transport], ...args],
-      // Authorities that Node alone would read at its start: a setting of the machine that measures.
-      command: ['sh', '-c', `unset NODE_EXTRA_CA_CERTS; date +%s%N >"${this.#startStamp}" && exec "$@"`, 'sh', ...CLIENTS[client]],
+      // The Node that runs this runs the client. Authorities that Node alone would read at its start are a setting of the machine that measures.
+      command: [
+        'sh',
+        '-c',
+        `PATH="${path.dirname(process.execPath)}:$PATH"; unset NODE_EXTRA_CA_CERTS; date +%s%N >"${this.#startStamp}" && exec "$@"`,
+        'sh',
+        ...CLIENTS[client],
+      ],
     });
     try {
       await connection.up();

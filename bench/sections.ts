@@ -10,27 +10,35 @@ same clock for both, whatever a client prints and when. With DTLS its handshake 
 script, and where one does not, its time ends when it says that it has. Neither client goes to the background, so the hand-over of \`-b\` is not
 in it. One connection of each client before the first round does not count.
 
-Where Sallyport's time goes, of 165 ms seen with time stamps in the code, over DTLS: Node's own start 27 ms, loading the command 27, Node's modules for
-TLS and the TLS context 22, TCP and TLS 15, log-in 27, CONNECT 10, DTLS 17, the network script and the device 20. No part stands out: it is code that
-runs once, before any compiler has seen it. The main thread works for 115 to 130 ms of it, the engine's for 65, 38 of which Node needs to start any
-thread; the processors of this machine slow each other down, so what counts is the sum. Brought down, client and client in turns of 11 on a busy
-machine: processor time of all threads from 271 to 230 ms over DTLS and from 286 to 237 over TLS (smallest of each), and, with all of it at real-time
-priority, the time to the tunnel from 213 to 167 and from 173 to 156 at best, in the median from 229 to 211 and not at all over TLS; openconnect 31.
-That is: the tunnel's connection opened during the log-in, the engine's thread
-before the rest of the command, its warm-up after the tunnel is up (20 ms of processor time less), two files instead of thirteen, and Node's modules for
-files, processes and TLS, one-time codes, key formats and profiles not before they are needed. Tried and not kept, as nothing was gained: larger
-young generations of V8's heap, OpenSSL's certificate store instead of Mozilla's list (which Node reads in a thread of its own as soon as TLS is
-loaded), one file for all code, less or more of it in the cache of compiled code.`,
+Where Sallyport's time goes, of 133 ms seen with time stamps in the code, over DTLS: Node's own start 25 ms, the engine's thread started and the command
+loaded 30, TCP and TLS 20, log-in 13, CONNECT 12, DTLS 19, the network script and the device 14. No part stands out: it is code that runs once, before any
+compiler has seen it. The main thread works for 95 to 105 ms of it, the engine's for 52, 35 of which Node needs to start any thread, V8's own for 13.
+The processors of this machine slow each other down, so what counts is the sum; and until the cookie is there, what is waited for is the engine's thread.
+
+Brought down first by: the tunnel's connection opened during the log-in, the engine's thread before the rest of the command, its warm-up after the tunnel is
+up, two files instead of thirteen, and Node's modules for files, processes and TLS, one-time codes, key formats and profiles not before they are needed.
+Then, client and client in turns of 11 at real-time priority (medians; openconnect 33 and 31): from 143 to 123 ms over DTLS and from 143 to 121 over TLS,
+processor time of all threads from 199 to 165 and from 192 to 161. That is: koffi's compiled part alone, whose JavaScript took 5 to 8 ms of the engine's
+start; no node:crypto in the engine's thread (4 ms), and the thread started before our own output is opened; the log-in's connection opened while Node loads
+TLS, and the tunnel's while the engine starts; the script's \`pre-init\` during DTLS; a look for leftovers without promises (5 to 10 ms of turns); and
+no list of authorities where a fingerprint was given (Mozilla's takes Node 10 ms, so the command's file has a line for the shell that turns it off).
+
+Tried and not kept, as nothing was gained: larger young generations of V8's heap, fewer of its threads, one for its garbage collection; the engine's thread
+with other options of Node's (environment, descriptors, limits); one file for all code, less or more of it in the cache of compiled code; without V8's quick
+compilers the main thread works 26 ms longer. A start-up snapshot of V8's heap with the command in it gains nothing either: reading it costs 11 ms, or 3
+without the compiled code of Node's own modules, which then cost far more; node:tls cannot be in it, nor node:crypto where a thread loads it
+too (Node ends); and with all of the command compiled in it the sum was what the cache of compiled code gives (274 and 277 ms, on a busy machine).`,
   },
   ping: {
     title: 'Ping time',
     how: `The median round trip of small pings (56 bytes) to the inside address of ocserv, with nothing else in the tunnel. 20 ms apart, processes and
 cores are still warm; 200 ms apart, they have gone to sleep in between. A round's figure is the median of its pings.
 
-Over TLS the engine's thread has the connection to itself, as over DTLS. A packet that leaves alone is followed by a look-out of 0.1 ms at most for its
-answer, without sleep, as long as answers do come that soon (\`src/node/engine/answer-wait.ts\`), and leaves before the device is asked for another one.
-On a busy machine, client and client in turns, over DTLS every 20 ms: 408 to 328 µs (medians of 3) in one run, 423 to 405 (of 5) in another, where
-openconnect took 253 and 355. A quiet machine's answers come sooner than the look-out ends; these mostly did not, so it is still to be measured there.`,
+Over TLS the engine's thread has the connection to itself, as over DTLS. A packet that leaves alone is followed by a look-out of 0.5 ms at most for its
+answer, without sleep, as long as answers do come that soon (\`src/node/engine/answer-wait.ts\`), and who waits for the processor has it meanwhile. Such a
+packet leaves before the device is asked for another one, and before anybody looks at a clock: by a trace, what ran first took 70 µs each way where
+others had filled the caches since the packet before. On a busy machine, in turns, medians: every 20 ms 398 to 340 and 467 to 274 µs, every 200 ms 407 to 291
+and 382 to 293 µs, where openconnect took 180 to 205.`,
   },
   memory: {
     title: 'Idle memory',
@@ -89,8 +97,11 @@ TCP stream of iperf3 goes through it as fast as it can. Pings that were lost und
   'pair-proxy': {
     title: 'Both ends, without an interface: throughput and CPU',
     how: `As with the clients alone, but with Sallyport's gateway behind Sallyport's client, and ocserv behind openconnect with ocproxy. Sallyport's client
-has two busy threads, its gateway another, and iperf3's programs are two more: on two cores that other work shares (tests and builds ran beside these
-figures) the rate is the cores' to give, and CPU says more. Single rounds came to between 1.5 and 9.6 times.`,
+has two busy threads, its gateway another, and iperf3's programs are two more: each of them waits for a core that other work has (tests and builds ran
+beside the figures of this table), so that the rate says more of the machine, and CPU more of the programs. With the cores to themselves, by real-time
+priority for all programs of both sides, medians of 2: over DTLS 3,474 Mbit/s up and 3,555 down in transfers of 1 GB, where openconnect with ocproxy and
+ocserv had 580 and 459 (6.0 and 7.7 times); over TLS 2,183 and 2,409, where they had 508 and 371 (4.3 and 6.5 times). In transfers of one second
+(\`--quick\`), of which the compilers of a new process have their part, 4.6, 7.2, 5.0 and 6.6 times.`,
   },
   fortinet: {
     title: 'Fortinet: throughput and CPU',
@@ -124,7 +135,9 @@ either, and the rest is spread over the kernel's copies and the calls to OpenSSL
   packets: {
     title: 'Both ends: small packets',
     how: `UDP datagrams of 64 bytes, sent by iperf3 as fast as it can; those count that arrived. iperf3 makes a system call for each, on the same cores, so it is
-part of what bounds this.`,
+part of what bounds this. What the host's socket of the iperf3 that receives has no room for was carried for nothing: an engine takes no more than 64 small
+datagrams at a time and leaves the processor to who is to read them (\`src/node/engine/datagram-slots.ts\`), which made 43 and 54 thousand a second up 58 and 80
+on a busy machine where openconnect with ocserv moved 34 and 35, and 46 and 57 down 51 and 77, beside 35 and 38 of theirs.`,
   },
   sessions: {
     title: 'Gateway with many sessions',

@@ -36,6 +36,9 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
   'pam-child': { file: 'dist/gateway/auth/pam-child.js' },
 };
 
+/** Processes of the gateway's own: Node runs their files itself, and what was compiled of them is not kept. */
+const RUN_BY_NODE = /^(?:gateway-auth|gateway-worker|pam-child)\b/;
+
 /**
  * Takes HTML's table of two thousand entities out, which takes milliseconds to unpack: we parse XML only (test/architecture.test.ts keeps it so), which
  * has five of its own. Whoever looked into it all the same would hear of it.
@@ -62,14 +65,16 @@ for (const [name, entry] of Object.entries(ENTRIES)) await bundle(name, entry);
 
 for (const name of readdirSync(folder)) {
   const file = path.join(folder, name);
-  const code = readFileSync(file, 'utf8');
-  writeFileSync(file, withDigest(inAscii(/^(?:engine-thread|openconnect|sallyport)\b/.test(name) ? withLazyBuiltins(code) : code)));
+  const code = inAscii(readFileSync(file, 'utf8'));
+  if (RUN_BY_NODE.test(name)) writeFileSync(file, code);
+  else writeFileSync(file, forLoader(/^(?:engine-thread|openconnect|sallyport)\b/.test(name) ? withLazyBuiltins(code) : code));
 }
 writeFileSync(path.join(folder, 'engine-worker.cjs'), ENGINE_WORKER);
 
-/** For bin/code-cache.js. */
-function withDigest(code: string): string {
-  return `//${hash('sha256', code)}\n${code}`;
+/** For bin/code-cache.js: in the function that Node puts around a CommonJS module, after a digest. */
+function forLoader(code: string): string {
+  const wrapped = `(function (exports, require, module, __filename, __dirname) { ${code}\n})`;
+  return `//${hash('sha256', wrapped)}\n${wrapped}`;
 }
 
 /** Node reads a file of ASCII as it is, any other through a decoder into twice the memory. */

@@ -5,6 +5,7 @@
  * was none (a session that starts with a cookie) the chain is verified here, by OpenSSL's same function. Whatever is in doubt, and a key that is another
  * one (a second machine behind the same name), is left to node:tls, which says so and may ask a person.
  */
+import { setImmediate } from 'node:timers/promises';
 import { DEFAULT_CIPHERS, DEFAULT_MAX_VERSION, DEFAULT_MIN_VERSION, type SecureContextOptions } from 'node:tls';
 import type { Target } from '../core/auth/login-io.ts';
 import { MisuseError, NetworkError, UnsupportedError } from '../core/errors.ts';
@@ -46,12 +47,19 @@ export class EngineDialer {
   ): Promise<EngineStream | undefined> {
     const { overrides, trust } = this.#options;
     const { host, port } = target;
-    const running = await engine.catch(() => undefined); // without it there is another way
-    if (running === undefined || !(await running.canOpenStreams().catch(() => false))) return undefined;
+    const ready = engine.catch(() => undefined); // without it there is another way
+    if ((await Promise.race([ready, setImmediate('starting')])) === undefined) return undefined;
+    const opening = dialTcp({ host, port, overrides, signal, log, ...(address !== undefined && { address }) });
+    opening.catch(() => undefined); // waited for when there is an engine
+    const running = await ready;
+    if (running === undefined || !(await running.canOpenStreams().catch(() => false))) {
+      void opening.then((socket) => socket.destroy()).catch(() => undefined);
+      return undefined;
+    }
     const isKnown = trust.knows(target);
     let stream: EngineStream | undefined;
     try {
-      const socket = await dialTcp({ host, port, overrides, signal, log, ...(address !== undefined && { address }) });
+      const socket = await opening;
       log.log('info', 'tls negotiating', { host: hostInUrl(host) });
       const tls = { ...this.#settings(host), ...(!isKnown && { authorities: trust.authorities() }) };
       stream = await running.openStream(socket, { host, tls, signal });

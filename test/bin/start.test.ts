@@ -1,11 +1,11 @@
 /** What a command loads and starts before it knows that it is needed: each module of Node's own costs milliseconds at every start, a thread tens. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { assertBuilt, DROP_IN } from '../support/drop-in.ts';
+import { assertBuilt, DROP_IN, DROP_IN_FILE } from '../support/drop-in.ts';
 
 /** They take a connection, a script or a file to be needed. */
 const LATER = ['tls', 'crypto', 'net', 'child_process', 'dgram', 'dns', 'fs/promises', 'zlib', 'http', 'readline'];
@@ -38,6 +38,10 @@ describe('the drop-in', () => {
     assertBuilt();
     folder = mkdtempSync(path.join(tmpdir(), 'sallyport-start-'));
     writeFileSync(path.join(folder, 'witness.cjs'), WITNESS);
+    writeFileSync(
+      path.join(folder, 'arguments.cjs'),
+      'console.error(JSON.stringify(process.execArgv), JSON.stringify(process.argv.slice(2)))',
+    );
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -63,6 +67,22 @@ describe('the drop-in', () => {
     );
     const ours = files.filter((file) => file.includes('/dist/bundle/'));
     assert.ok(ours.length > 0 && ours.length <= 3, ours.join());
+  });
+
+  it('is a program by itself, by whatever name, and has no list of authorities read that it does not use', () => {
+    const name = path.join(folder, 'openconnect');
+    symlinkSync(DROP_IN_FILE, name);
+    const { stderr, status } = spawnSync(name, ['--nosuch', 'a b'], {
+      encoding: 'utf8',
+      env: {
+        ...process.env,
+        PATH: `${path.dirname(process.execPath)}:${process.env.PATH}`,
+        NODE_OPTIONS: `--require ${folder}/arguments.cjs`,
+      },
+      timeout: 30_000,
+    });
+    assert.equal(status, 1);
+    assert.match(stderr, /^\["--use-openssl-ca"\] \["--nosuch","a b"\]\nopenconnect: unrecognized option '--nosuch'$/m);
   });
 
   it('starts no thread where there will be no tunnel', () => {

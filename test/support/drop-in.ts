@@ -5,10 +5,11 @@ import path from 'node:path';
 import type { Command } from './openconnect.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const SCRIPT = path.join(ROOT, 'bin', 'sallyport-openconnect.js');
+/** Its file: a program by itself where Node is in the PATH. */
+export const DROP_IN_FILE: string = path.join(ROOT, 'bin', 'sallyport-openconnect.js');
 
 /** The program that replaces openconnect, run by the Node that runs the test. */
-export const DROP_IN: Command = [process.execPath, SCRIPT];
+export const DROP_IN: Command = [process.execPath, DROP_IN_FILE];
 
 /** Our commands run what was built. Throws if that is older than the sources. Other people's programs are as they are. */
 export function assertBuilt([, script = '']: Command = DROP_IN): void {

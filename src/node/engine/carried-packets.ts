@@ -13,14 +13,13 @@ export function sourceFilterOf(networks: readonly Cidr[] | undefined): SourceFil
   return networks === undefined ? undefined : new SourceFilter(networks);
 }
 
-/** Whether a packet of the peer's goes to the device. Counts it, or why not. @param now see {@link monotonicMillis} */
+/** Whether a packet of the peer's goes to the device. Counts it, or why not. When, is said by {@link notePackets} once it is there. */
 export function admitPacket(
   counters: Float64Array,
   sources: SourceFilter | undefined,
   bytes: Uint8Array,
   start: number,
   length: number,
-  now: Millis,
 ): boolean {
   if (sources !== undefined) {
     const isPacket = isIpPacket(bytes, start, start + length);
@@ -30,16 +29,15 @@ export function admitPacket(
     }
   }
   count(counters, PATH.carriedReceived, length);
-  notePackets(counters, now);
   return true;
 }
 
-/** A packet of the device's was sealed for the peer. When, is said by {@link notePackets} once it has left: a look at the clock would delay it. */
+/** A packet of the device's was sealed for the peer. When, is said as well once it has left: a look at the clock would delay it. */
 export function countSentPacket(counters: Float64Array, length: number): void {
   count(counters, PATH.carriedSent, length);
 }
 
-/** Packets passed at this time. */
+/** Packets passed at this time: see {@link monotonicMillis}. */
 export function notePackets(counters: Float64Array, now: Millis): void {
   counters[PATH.carriedAt] = now;
 }

@@ -13,6 +13,19 @@ import { MAX_PACKET_LENGTH } from './shared-memory.ts';
 const SLOTS = 32;
 
 /**
+ * Small datagrams that one call shall bring. They are packets for the host, whose programs have a socket of the default size mostly: it holds some 250 of
+ * them, and its program needs a turn on the processor before it holds more. What the engine opens beyond them the host throws away: of 180,000 a second
+ * that came as runs it was 42 %.
+ */
+const MAX_SMALL = 64;
+
+/** Before anything is known of a socket's runs. */
+export const FIRST_SLOTS = 1;
+
+/** Up to this length a datagram is small. What is longer is a stream's mostly, whose sockets hold more. */
+const SMALL = 512;
+
+/**
  * From one slot to the next. Not a power of two: slots whose starts fall into the same sets of the processor's cache would throw each other out, and
  * single datagrams use nothing but the starts.
  */
@@ -25,6 +38,10 @@ export class DatagramSlots {
   readonly #table: MessageTable | undefined;
   readonly #address: KeptAddress;
   #single = 0;
+  /** How many slots the next call for the same socket may fill; the first one: {@link FIRST_SLOTS}. */
+  most: number = FIRST_SLOTS;
+  /** A call since it was last set to false has stopped at its limit: more waits, very likely. */
+  leavesSome = false;
 
   constructor(libc: Libc, arena: Arena, receivesBursts: boolean) {
     this.#libc = libc;
@@ -34,11 +51,28 @@ export class DatagramSlots {
     for (let i = 0; i < SLOTS; i++) this.#table?.set(i, this.offset(i), MAX_PACKET_LENGTH);
   }
 
-  /** Takes what has arrived. How many slots are filled; -1: none, see errno. */
-  receive(fd: number): number {
-    if (this.#table !== undefined) return this.#table.receive(fd);
+  /** Takes what has arrived, up to so many slots. How many are filled; -1: none, see errno. */
+  receive(fd: number, most: number): number {
+    if (this.#table !== undefined) {
+      const filled = this.#table.receive(fd, most);
+      this.leavesSome ||= filled === most && filled < SLOTS;
+      this.most = this.#mostAfter(filled, most);
+      return filled;
+    }
     this.#single = this.#libc.recv(fd, this.#address.of(this.#start), MAX_PACKET_LENGTH, LINUX.MSG_DONTWAIT);
     return this.#single < 0 ? -1 : 1;
+  }
+
+  /** Runs are as long as their sender makes them: from what one call brought follows how much the next one may. Less at once, more step by step. */
+  #mostAfter(filled: number, most: number): number {
+    let datagrams = 0;
+    for (let slot = 0; slot < filled; slot++) {
+      const size = this.datagramLength(slot);
+      if (size > SMALL) return SLOTS;
+      datagrams += Math.ceil(this.length(slot) / Math.max(size, 1));
+    }
+    if (datagrams > MAX_SMALL) return Math.max(Math.floor((filled * MAX_SMALL) / datagrams), 1);
+    return filled === most && 2 * datagrams <= MAX_SMALL ? Math.min(2 * most, SLOTS) : most;
   }
 
   offset(slot: number): number {

@@ -6,7 +6,8 @@
  * idle tunnel never waits for it; one after a burst waits at most that long.
  *
  * The sleep is as long as the pass was: then the others who share the processor have had as much of it. A fixed one fits one machine only: 50 to
- * 100 µs are best where a pass takes that long (guide "data plane", section 5), and four times as much where all takes four times as long.
+ * 100 µs are best where a pass takes that long (guide "data plane", section 5), and four times as much where all takes four times as long. After a pass
+ * that has left something, the least will do: that is a turn for who is to take what came.
  *
  * Short passes would stay short then. That is as it should be for a kernel's device; a stack in main has a thread woken for each of them, which writes to
  * a socket, acknowledges and wakes this thread, which wakes the peer: so there what came is followed by the longest sleep.
@@ -67,6 +68,7 @@ export class Moderation {
   /**
    * A pass that took so long sent and received so many packets.
    *
+   * @param took 0: it is not known, or not all was taken
    * @param wakesMain what came has woken this process's main thread, which pays for each time and not for each packet: if most of them came, the sleep is
    * as long as one may be
    */

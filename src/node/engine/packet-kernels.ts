@@ -40,7 +40,7 @@ export interface JoinTables {
 }
 
 interface Exports {
-  readonly inspect: (header: number, packet: number, length: number, mtu: number) => number;
+  readonly inspect: (header: number, packet: number, length: number, mtu: number, target: number) => number;
   readonly segment: (index: number, target: number) => number;
   readonly join: (count: number, wishes: number) => number;
   readonly undo: (index: number) => number;
@@ -51,7 +51,7 @@ interface Exports {
 }
 
 export class PacketKernels {
-  /** Looks at a packet of the TUN: how many packets it becomes, at most `mtu` long where that is ours to say; 0: it contradicts itself. */
+  /** Looks at a packet of the TUN: how many packets it becomes, at most `mtu` long where that is ours to say; 0: it contradicts itself. One is at `target`, as long as it was. */
   readonly inspect: Exports['inspect'];
   /** Writes one of them to `target`; its length. */
   readonly segment: Exports['segment'];

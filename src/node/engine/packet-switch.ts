@@ -3,7 +3,7 @@
  *
  * The story of a pass, {@link PacketSwitch.serve}:
  *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a moment (moderation.ts);
- *      after a lone packet left, first a look-out for its answer (answer-wait.ts)
+ *      after a lone packet of a client's left, first a look-out for its answer (answer-wait.ts)
  *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves in bursts of whole runs
  *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
@@ -44,6 +44,9 @@ const HOLD_STEP: Millis = 1;
 const POLLFD_LENGTH = 8;
 const GONE = LINUX.POLLERR | LINUX.POLLHUP;
 
+/** A turn of a look-out that takes so long was somebody else's, too. */
+const YIELDED: Millis = 0.03;
+
 /** Descriptors that one pass serves at most; those behind them are first in the next one. */
 const MAX_READY = 128;
 
@@ -70,6 +73,8 @@ export class PacketSwitch {
   #watchedOfDevice = 0;
   /** The device had no more than one packet when it was served last. */
   #isQuiet = true;
+  /** More than one packet passed in the last pass. */
+  #wasBusy = false;
   #route: PathSlot | undefined;
   /** Whose packets they are by their destination. Undefined: the device is not shared by many, and {@link #route} has all. */
   #destinations: AddressTable<PathSlot> | undefined;
@@ -198,7 +203,8 @@ export class PacketSwitch {
   serve(hasNews: () => boolean, timeout: number): boolean {
     const isHolding = this.isHolding;
     const ready = isHolding ? this.#doze(hasNews) : this.#wait(hasNews, timeout);
-    const start = performance.now();
+    // A lone packet does not wait for a look at the clock; so how long the first of many passes takes is not known.
+    const start = this.#wasBusy ? performance.now() : undefined;
     this.#context.beginPass();
     if (isHolding) {
       if (ready > 0) this.#clearEvent();
@@ -218,7 +224,9 @@ export class PacketSwitch {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    this.#moderation.moved(out, back, performance.now() - start, this.#device?.wakesMain === true);
+    const took = start === undefined || this.#context.slots.leavesSome ? 0 : performance.now() - start;
+    this.#moderation.moved(out, back, took, this.#device?.wakesMain === true);
+    this.#wasBusy = out + back > 1;
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;
   }
@@ -233,7 +241,7 @@ export class PacketSwitch {
       const ready = this.#sleep(hasNews, 0);
       if (ready > 0 || this.#isNeeded(hasNews)) return ready;
       this.#moderation.sleep();
-    } else if (this.#answerWait.isDue && timeout > 0) {
+    } else if (this.#answerWait.isDue && timeout > 0 && this.#destinations === undefined) {
       const ready = this.#lookOut(hasNews);
       this.#answerWait.ended(ready > 0);
       if (ready > 0 || this.#isNeeded(hasNews)) return ready;
@@ -241,15 +249,24 @@ export class PacketSwitch {
     return this.#sleep(hasNews, timeout);
   }
 
-  /** Asks again and again, for {@link LOOK_OUT} at most. How many descriptors have something. */
+  /**
+   * Asks again and again, for {@link LOOK_OUT} at most, and lets others have the processor in between: perhaps it is the answerer who waits for it. Where
+   * one of them takes it, the look-out is over. How many descriptors have something.
+   */
   #lookOut(hasNews: () => boolean): number {
     this.#watchDevice();
     if (this.#paths.settle()) return 0;
-    const end = performance.now() + LOOK_OUT;
-    let ready = 0;
-    do ready = this.#events.wait(0);
-    while (ready === 0 && !this.#isNeeded(hasNews) && performance.now() < end);
-    return ready;
+    const { libc } = this.#context;
+    let now = performance.now();
+    const end = now + LOOK_OUT;
+    for (;;) {
+      const ready = this.#events.wait(0);
+      if (ready > 0 || this.#isNeeded(hasNews)) return ready;
+      libc.schedYield();
+      const before = now;
+      now = performance.now();
+      if (now >= end || now - before > YIELDED) return this.#events.wait(0);
+    }
   }
 
   /** How many descriptors have something. */
@@ -326,10 +343,12 @@ export class PacketSwitch {
       const slot = this.#slotOf(length);
       const carrier = slot?.carrier;
       if (slot !== undefined) this.#paths.attend(slot);
-      const segments = device.split(length, carrier?.tunnelMtu ?? MAX_PACKET_LENGTH);
+      const place = this.#placeFor(carrier);
+      const segments = device.split(length, carrier?.tunnelMtu ?? MAX_PACKET_LENGTH, place);
       if (this.#destinations !== undefined && carrier?.isFull === true)
         count(this.#context.memory.deviceCounters, DEVICE.readDropped, segments);
-      else for (let i = 0; i < segments; i++) this.#passOn(device, i, carrier);
+      else if (segments === 1) this.#passOn(place, length, carrier);
+      else for (let i = 0; i < segments; i++) this.#passSegment(device, i, carrier);
       packets += segments;
       reads++;
       bytes += length;
@@ -352,11 +371,19 @@ export class PacketSwitch {
     return isIpPacket(arena.bytes, outgoing, outgoing + length) ? this.#destinations.ofPacket(arena.bytes, outgoing) : undefined;
   }
 
+  /** Where the next packet is to lie on its way to the path or to main. */
+  #placeFor(carrier: WorkerEnd | undefined): number {
+    return carrier?.packetPlace ?? this.#context.slots.offset(0);
+  }
+
+  #passSegment(device: WorkerDevice, index: number, carrier: WorkerEnd | undefined): void {
+    const place = this.#placeFor(carrier);
+    this.#passOn(place, device.segment(index, place), carrier);
+  }
+
   /** One packet of what was read, to the path or to main. */
-  #passOn(device: WorkerDevice, index: number, carrier: WorkerEnd | undefined): void {
-    const { memory, slots } = this.#context;
-    const place = carrier?.packetPlace ?? slots.offset(0);
-    const length = device.segment(index, place);
+  #passOn(place: number, length: number, carrier: WorkerEnd | undefined): void {
+    const { memory } = this.#context;
     if (carrier !== undefined && length <= carrier.tunnelMtu && carrier.addPacket(length)) return;
     // Larger than the path carries, or not of what it carries: main's machine has another way for it, or none.
     const tag = entryTag(ENTRY.devicePacket, 0);

@@ -88,6 +88,7 @@ export class WorkerContext {
   /** A new pass of the loop begins: time has passed. */
   beginPass(): void {
     this.#now = undefined;
+    this.slots.leavesSome = false;
   }
 
   /** Puts bytes of the arena into the ring to main; {@link flush} shows them. False if it is full: the caller counts. */

@@ -2,7 +2,7 @@
  * The worker's end of a device: a TUN, or the socket of a script; {@link WorkerStackDevice} makes it a stack of this process.
  *
  * The story of packets from the host: {@link WorkerDevice.read} takes what one call gives, a packet or a super-packet → {@link WorkerDevice.split} says
- * how many packets that is → {@link WorkerDevice.segment} writes each of them to where it is wanted, with its checksums.
+ * how many packets that is, and writes the one, if it is one → {@link WorkerDevice.segment} writes each of several to where it is wanted, with its checksums.
  *
  * To the host: {@link WorkerDevice.add} lists packets where they lie → {@link WorkerDevice.flush} joins what belongs together and writes each group by
  * one call. Until then nobody may touch their bytes.
@@ -106,20 +106,27 @@ export class WorkerDevice {
    * How many packets the `length` bytes are that were read.
    *
    * @param mtu none shall be longer, as far as that is ours to say
+   * @param target where the packet goes if it is one, `length` bytes long
    */
-  split(length: number, mtu: number): number {
+  split(length: number, mtu: number, target: number): number {
     const { zeroHeader, outgoing } = this.context;
-    const segments = this.#kernels.inspect(this.#hasHeader ? outgoing - VIRTIO_HEADER_LENGTH : zeroHeader, outgoing, length, mtu);
+    const header = this.#hasHeader ? outgoing - VIRTIO_HEADER_LENGTH : zeroHeader;
+    const segments = this.#kernels.inspect(header, outgoing, length, mtu, target);
     if (segments === 0) count(this.counters, DEVICE.readMalformed);
+    else if (segments === 1) this.#countRead(length);
     return segments;
   }
 
-  /** Writes packet `index` of what was read to `target`; its length. */
+  /** Writes packet `index` of several that were read to `target`; its length. */
   segment(index: number, target: number): number {
     const length = this.#kernels.segment(index, target);
+    this.#countRead(length);
+    return length;
+  }
+
+  #countRead(length: number): void {
     count(this.counters, DEVICE.read);
     count(this.counters, DEVICE.readBytes, length);
-    return length;
   }
 
   // To the host.
@@ -158,11 +165,19 @@ export class WorkerDevice {
     const length = arena.view.getInt32(list + 4, true);
     this.#startAgain();
     const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
-    // What stood in front of the packet has been used.
-    if (header > 0) arena.bytes.fill(0, packet - header, packet);
+    if (header > 0) this.#clearHeader(packet);
     const errno = this.writeOne(packet - header, header + length);
     if (errno === 0) this.#written(1, length);
     else this.#refused(1, errno);
+  }
+
+  /** What stood in front of the packet has been used. */
+  #clearHeader(packet: number): void {
+    const { view } = this.context.arena;
+    // Not fill(): that leads through Node's own code, which a lone packet would find in no cache.
+    view.setUint32(packet - VIRTIO_HEADER_LENGTH, 0);
+    view.setUint32(packet - VIRTIO_HEADER_LENGTH + 4, 0);
+    view.setUint16(packet - VIRTIO_HEADER_LENGTH + 8, 0);
   }
 
   #flushMany(): void {

@@ -13,6 +13,7 @@ import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
 import { CarriedTraffic, type KeyUse, NOT_OPENED, NOT_SEALED } from './carried-traffic.ts';
+import { FIRST_SLOTS } from './datagram-slots.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
 import { NO_PACKET } from './packet-frames.ts';
@@ -35,6 +36,10 @@ export class WorkerPath implements WorkerEnd {
   #isGone = false;
   /** A packet since the last flush. */
   #hasSealed = false;
+  /** Since the clock was looked at for {@link #noteReceived}: something came that is the peer's, packets for the device among it. */
+  #hasReceived = false;
+  #hasAdmitted = false;
+  #mostSlots = FIRST_SLOTS;
   #traffic: CarriedTraffic | undefined;
   /** What main was last told of the keys. */
   #toldKeyUse: Record<'seal' | 'open', KeyUse> = { seal: 'fresh', open: 'fresh' };
@@ -121,6 +126,7 @@ export class WorkerPath implements WorkerEnd {
     }
     this.#handleOpened(traffic, place, opened, device);
     device?.flush();
+    this.#noteReceived();
     return true;
   }
 
@@ -206,7 +212,8 @@ export class WorkerPath implements WorkerEnd {
   /** Takes what has arrived, and says how many datagrams. @param device where data goes; undefined: to main */
   receive(device: WorkerDevice | undefined): number {
     const { libc, slots } = this.#context;
-    const filled = slots.receive(this.fd);
+    const filled = slots.receive(this.fd, this.#mostSlots);
+    this.#mostSlots = slots.most;
     if (filled < 0) {
       const errno = libc.errno();
       if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.#socket.heard(errno);
@@ -215,6 +222,7 @@ export class WorkerPath implements WorkerEnd {
     let datagrams = 0;
     for (let slot = 0; slot < filled; slot++) datagrams += this.#receiveSlot(slot, device);
     device?.flush();
+    this.#noteReceived();
     return datagrams;
   }
 
@@ -243,6 +251,16 @@ export class WorkerPath implements WorkerEnd {
     source.copy(arena.bytes, place, start, end);
     this.#handleDatagram(place, end - start, device);
     device?.flush();
+    this.#noteReceived();
+  }
+
+  /** When what came did so: after the device has it, as a look at the clock would delay it. */
+  #noteReceived(): void {
+    if (!this.#hasReceived) return;
+    this.#counters[PATH.receivedAt] = this.#context.now;
+    if (this.#hasAdmitted) notePackets(this.#counters, this.#context.now);
+    this.#hasReceived = false;
+    this.#hasAdmitted = false;
   }
 
   /** Nothing waits: each datagram has left, or was dropped. */
@@ -263,7 +281,7 @@ export class WorkerPath implements WorkerEnd {
   #handleDatagram(datagram: number, length: number, device: WorkerDevice | undefined): void {
     const traffic = this.#traffic;
     if (traffic === undefined) {
-      this.#counters[PATH.receivedAt] = this.#context.now;
+      this.#hasReceived = true;
       this.#deliver(ENTRY.datagram, datagram, datagram + length);
       return;
     }
@@ -279,14 +297,15 @@ export class WorkerPath implements WorkerEnd {
 
   #handleOpened(traffic: CarriedTraffic, record: number, length: number, device: WorkerDevice | undefined): void {
     const plaintext = record + traffic.payloadOffset;
-    const { now } = this.#context;
     const { bytes } = this.#context.arena;
-    this.#counters[PATH.receivedAt] = now;
+    this.#hasReceived = true;
     const offset = device === undefined ? NO_PACKET : traffic.packetOffset(record, length);
     if (device !== undefined && offset !== NO_PACKET) {
       const packet = plaintext + offset;
       const packetLength = length - offset;
-      if (admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength, now)) device.add(packet, packetLength);
+      if (!admitPacket(this.#counters, traffic.sources, bytes, packet, packetLength)) return;
+      this.#hasAdmitted = true;
+      device.add(packet, packetLength);
       return;
     }
     if (traffic.typeLength > 0) bytes[plaintext - 1] = bytes[record] ?? 0; // in front of the plaintext: header and IV have been used

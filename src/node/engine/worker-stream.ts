@@ -19,7 +19,7 @@ import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD, NETWORK_ROOM } from '../ffi/openssl-tls-calls.ts';
-import { admitPacket, countSentPacket } from './carried-packets.ts';
+import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { NOT_A_FRAME } from './packet-frames.ts';
 import { ReturnWait } from './return-wait.ts';
@@ -65,6 +65,8 @@ export class WorkerStream implements WorkerEnd {
   #waitsForRoom = false;
   /** Records that were opened; of interest is how many more they became. */
   #records = 0;
+  /** Packets for the device since the clock was looked at for them. */
+  #hasAdmitted = false;
   /** Bytes that main committed and was not told to have left. */
   #committed = 0;
 
@@ -192,9 +194,8 @@ export class WorkerStream implements WorkerEnd {
       const address = this.#networkAddress.of(this.#network);
       const length = this.#context.libc.recv(this.fd, address, NETWORK_ROOM, 0);
       if (length < 0) {
-        const errno = this.#context.libc.errno();
-        const why = this.#output.errno ?? errno;
-        if (why !== ERRNO.EAGAIN && why !== ERRNO.EINTR) this.fail(why);
+        const errno = this.#output.errno ?? this.#context.libc.errno();
+        if (errno !== ERRNO.EAGAIN && errno !== ERRNO.EINTR) this.fail(errno);
         break;
       }
       if (length === 0) {
@@ -276,6 +277,7 @@ export class WorkerStream implements WorkerEnd {
   #readRecords(device: WorkerDevice | undefined): void {
     let end = this.#restorePartial();
     let start = this.#plaintext;
+    const before = this.#records;
     for (;;) {
       this.#waitsForRoom = this.#returnWait !== undefined || !this.#context.hasRoomForDevice();
       if (this.#waitsForRoom) break;
@@ -289,15 +291,21 @@ export class WorkerStream implements WorkerEnd {
       if (length === NOT_READ.ended) this.#over({ type: 'over' });
       else if (length === NOT_READ.failed) this.#over({ type: 'broken', reason: this.#session.failure });
       if (length <= 0) break;
-      this.#counters[PATH.receivedAt] = this.#context.now;
       this.#records++;
       count(this.#counters, PATH.received);
       count(this.#counters, PATH.receivedBytes, length);
       end += length;
       start = this.#cut(start, end, device);
     }
-    device?.flush();
+    this.#passAll(device);
+    if (this.#records !== before) this.#counters[PATH.receivedAt] = this.#context.now;
     this.#keep(start, end);
+  }
+
+  #passAll(device: WorkerDevice | undefined): void {
+    device?.flush();
+    if (this.#hasAdmitted) notePackets(this.#counters, this.#context.now); // a look at the clock would have delayed them
+    this.#hasAdmitted = false;
   }
 
   /** Puts what was cut short at the start of the plaintext room. Answers where more goes. */
@@ -313,7 +321,7 @@ export class WorkerStream implements WorkerEnd {
   /** Cuts what lies in the plaintext room, and keeps the rest. */
   #cutAll(end: number, device: WorkerDevice | undefined): void {
     const start = this.#cut(this.#plaintext, end, device);
-    device?.flush();
+    this.#passAll(device);
     this.#keep(start, end);
   }
 
@@ -337,8 +345,9 @@ export class WorkerStream implements WorkerEnd {
   }
 
   #pass(device: WorkerDevice, { sources }: StreamFrames, start: number, end: number): void {
-    const { arena, now } = this.#context;
-    if (admitPacket(this.#counters, sources, arena.bytes, start, end - start, now)) device.add(start, end - start);
+    if (!admitPacket(this.#counters, sources, this.#context.arena.bytes, start, end - start)) return;
+    this.#hasAdmitted = true;
+    device.add(start, end - start);
   }
 
   /** There is room: that was looked at before. */

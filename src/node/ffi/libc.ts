@@ -44,6 +44,8 @@ export interface Libc {
   readonly recvmmsg: (fd: number, address: number, count: number, flags: number, timeoutAddress: number) => number;
   /** Pieces of memory as one packet: `count` times struct iovec. */
   readonly writev: (fd: number, address: number, count: number) => number;
+  /** Lets others who wait for this processor have it first. */
+  readonly schedYield: () => number;
   readonly nanosleep: (address: number, remainderAddress: number) => number;
   /** 0: there is no interface of that name. */
   readonly ifNameToIndex: (name: string) => number;
@@ -177,6 +179,7 @@ export function libc(purpose: string): Libc {
     sendmmsg: library.func('int sendmmsg(int, uintptr_t, uint32_t, int)'),
     recvmmsg: library.func('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)'),
     writev: library.func('int writev(int, uintptr_t, int)'),
+    schedYield: library.func('int sched_yield()'),
     nanosleep: library.func('int nanosleep(uintptr_t, uintptr_t)'),
     ifNameToIndex: library.func('int if_nametoindex(str)'),
     prctl: library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),

@@ -34,14 +34,12 @@ export class MessageTable {
   readonly #pieces: number;
   readonly #controls: number;
   readonly #address: KeptAddress;
-  readonly #capacity: number;
   /** Messages that the last {@link receive} filled. */
   #used: number;
 
   constructor(arena: Arena, libc: Libc, capacity: number) {
     this.#arena = arena;
     this.#libc = libc;
-    this.#capacity = capacity;
     this.#used = capacity;
     this.#entries = arena.allocate(capacity * ENTRY_LENGTH);
     this.#pieces = arena.allocate(capacity * PIECE_LENGTH);
@@ -80,12 +78,12 @@ export class MessageTable {
     return this.#libc.sendmmsg(fd, this.#address.of(this.#entries + from * ENTRY_LENGTH), to - from, 0);
   }
 
-  /** Fills messages with what has arrived. How many; -1: see errno. */
-  receive(fd: number): number {
+  /** Fills up to `most` messages with what has arrived. How many; -1: see errno. */
+  receive(fd: number, most: number): number {
     const { view } = this.#arena;
     // The last call wrote how much it used.
     for (let i = 0; i < this.#used; i++) view.setUint32(this.#entries + i * ENTRY_LENGTH + CONTROL_LENGTH_AT, CONTROL_LENGTH, true);
-    const received = this.#libc.recvmmsg(fd, this.#address.of(this.#entries), this.#capacity, LINUX.MSG_DONTWAIT, 0);
+    const received = this.#libc.recvmmsg(fd, this.#address.of(this.#entries), most, LINUX.MSG_DONTWAIT, 0);
     this.#used = Math.max(received, 0);
     return received;
   }

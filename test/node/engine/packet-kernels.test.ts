@@ -33,7 +33,8 @@ const burst = arena.allocate(300_000);
 function split(virtio: Uint8Array, packet: Uint8Array, mtu = 65_535): Buffer[] {
   arena.bytes.set(virtio, header);
   arena.bytes.set(packet, source);
-  const count = kernels.inspect(header, source, packet.length, mtu);
+  const count = kernels.inspect(header, source, packet.length, mtu, target);
+  if (count === 1) return [Buffer.from(arena.bytes.subarray(target, target + packet.length))];
   return Array.from({ length: count }, (_, i) => {
     const length = kernels.segment(i, target);
     return Buffer.from(arena.bytes.subarray(target, target + length));

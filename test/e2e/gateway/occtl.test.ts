@@ -32,10 +32,11 @@ async function answersOf(open: (typeof GATEWAYS)[number], commands: readonly (re
   await cipherOfDatagrams(client);
   const [user] = await scene.ocserv.control.users();
   const facts: Record<string, string> = { ID: String(user?.ID), SID: String(user?.Session) };
+  const session = new RegExp(`${String(user?.Session).replaceAll('+', '\\+')}[\\w+/=-]*`, 'g');
   const answers: Finished[] = [];
   for (const words of commands) {
     const answer = await scene.ocserv.control.run(...words.map((word) => facts[word] ?? word));
-    answers.push({ ...answer, stdout: answer.stdout.replace(new RegExp(`${facts.SID}[\\w+/=-]*`, 'g'), 'NAME') });
+    answers.push({ ...answer, stdout: answer.stdout.replace(session, 'NAME') });
   }
   return answers;
 }

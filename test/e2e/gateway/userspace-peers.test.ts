@@ -73,7 +73,7 @@ describe('clients of a gateway without root', { skip: needed, concurrency: 2, ti
     const { stdout, output } = await (await scene.startAsNobody('client', words)).finish();
     assert.deepEqual(outcomes(stdout), { echo: true }, output);
     assert.equal((await scene.stop()).code, 0);
-    writeFileSync(file, `${settings}chroot-dir = /var/empty\n`);
+    writeFileSync(file, `${settings}chroot-dir = ${scene.folder}\n`);
     const refused = await (await scene.asNobody('server', ['gateway', '--userspace', '--config', file])).finish();
     assert.equal(refused.code, 1);
     assert.match(refused.output, /Only root can have this.*chroot/);

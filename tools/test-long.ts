@@ -57,17 +57,9 @@ async function runFiles(files: readonly string[], ended: (results: LongRecord) =
   };
   const state = { date: new Date().toISOString().slice(0, 10), commit: commitOf() }; // of the start: that is what runs
   const stream = run({ files: files.map((file) => path.join(ROOT, file)), concurrency: CONCURRENCY, timeout: FILE_TIMEOUT_MS });
-  stream.on('test:pass', ({ file, skip, details }) => {
-    if (details.type === 'suite') return;
-    if (skip === undefined || skip === false) of(file).passed++;
-    else of(file).skipped++;
-  });
-  stream.on('test:fail', ({ file, details }) => {
-    if (details.type !== 'suite') of(file).failed++;
-  });
-  stream.on('test:summary', ({ file, duration_ms: milliseconds }) => {
+  stream.on('test:summary', ({ file, counts: { tests, passed, skipped }, duration_ms: milliseconds }) => {
     if (file === undefined) return;
-    of(file).seconds = Math.round(milliseconds / 1000);
+    Object.assign(of(file), { passed, skipped, failed: tests - passed - skipped, seconds: Math.round(milliseconds / 1000) });
     ended({ [path.relative(ROOT, file)]: { ...state, ...of(file) } });
   });
   stream.on('test:diagnostic', ({ file, message }) => of(file).notes.push(message));

@@ -51,6 +51,11 @@ export async function answerInTurn(dialogue: AuthDialogue, first: AuthStep, give
   return step;
 }
 
+/** What clients bring at once, for {@link answerInTurn}. */
+export function nameAndPassword(name: string = '', password: string = ''): readonly [name: FormValues, password: FormValues] {
+  return [{ [LOGIN_FIELDS.username]: name }, { [LOGIN_FIELDS.password]: new Secret(password) }];
+}
+
 /** One answer to whatever was asked: a password, a code, or a word. */
 export function replyOf(text: string): FormValues {
   const secret = new Secret(text);

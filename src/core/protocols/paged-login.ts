@@ -13,7 +13,16 @@ import type { HttpRequest, HttpResponse } from '../http/message.ts';
 import { Secret } from '../secret.ts';
 import type { GatewayConnection, Visitor } from './gateway-protocol.ts';
 import { cookieOffWire, cookieOnWire } from './hex-cookie.ts';
-import { answerInTurn, type LoginFields, loginHints, logOutcome, parseLoginForm, questionIn, replyOf } from './page-login.ts';
+import {
+  answerInTurn,
+  type LoginFields,
+  loginHints,
+  logOutcome,
+  nameAndPassword,
+  parseLoginForm,
+  questionIn,
+  replyOf,
+} from './page-login.ts';
 
 /** The hidden field that says which dialogue a form belongs to. */
 const STEP = 'sallyport_step';
@@ -80,11 +89,8 @@ export class PagedLogin {
   async #answerFirst(request: HttpRequest, fields: LoginFields, resumed: AuthDialogue | undefined): Promise<HttpResponse> {
     const { names } = this.#pages;
     const group = fields.get(names.group);
-    const name: FormValues = {
-      [LOGIN_FIELDS.username]: fields.get(names.username) ?? '',
-      ...(group !== undefined && { [LOGIN_FIELDS.group]: group }),
-    };
-    const password: FormValues = { [LOGIN_FIELDS.password]: new Secret(fields.get(names.password) ?? '') };
+    const [username, password] = nameAndPassword(fields.get(names.username), fields.get(names.password));
+    const name: FormValues = { ...username, ...(group !== undefined && { [LOGIN_FIELDS.group]: group }) };
     if (resumed !== undefined) return this.#show(request, resumed, await answerInTurn(resumed, await resumed.next(name), [password]));
     const { dialogue, step } = await this.#begin(request);
     return this.#show(request, dialogue, await answerInTurn(dialogue, step, [name, password]));

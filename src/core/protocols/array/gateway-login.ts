@@ -5,12 +5,10 @@
  *
  *   uname, pwd, method, pwd2 ─► begin ─► next(uname) ─► next(pwd) ─► next(pwd2) ─► the cookie, or a page without it
  */
-import { LOGIN_FIELDS } from '../../auth/dialogue.ts';
 import type { FormValues } from '../../auth/form.ts';
 import type { HttpRequest, HttpResponse } from '../../http/message.ts';
-import { Secret } from '../../secret.ts';
 import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
-import { answerInTurn, loginHints, logOutcome, parseLoginForm, replyOf } from '../page-login.ts';
+import { answerInTurn, loginHints, logOutcome, nameAndPassword, parseLoginForm, replyOf } from '../page-login.ts';
 import { admitted, loginRefused } from './gateway-answer.ts';
 
 export async function answerLogin(request: HttpRequest, { facts }: GatewayConnection, visitor: Visitor): Promise<HttpResponse> {
@@ -21,8 +19,7 @@ export async function answerLogin(request: HttpRequest, { facts }: GatewayConnec
   // Browsers bring a second factor along (spec 2.1).
   const code = fields.get('pwd2') || fields.get('authCode') || '';
   const given: readonly FormValues[] = [
-    { [LOGIN_FIELDS.username]: fields.get('uname') ?? '' },
-    { [LOGIN_FIELDS.password]: new Secret(fields.get('pwd') ?? '') },
+    ...nameAndPassword(fields.get('uname'), fields.get('pwd')),
     ...(code === '' ? [] : [replyOf(code)]),
   ];
   const step = await answerInTurn(dialogue, first, given);

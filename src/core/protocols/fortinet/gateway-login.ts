@@ -7,13 +7,22 @@
  *   reqid, magic, code ──► the dialogue of their id ─► next(code) ─────┼─► ret=2 (a code), 401 (anything else), with the dialogue's id
  *                                                                      └─► 405
  */
-import { type AuthDialogue, type AuthStep, LOGIN_FIELDS } from '../../auth/dialogue.ts';
+import type { AuthDialogue, AuthStep } from '../../auth/dialogue.ts';
 import type { AuthForm } from '../../auth/form.ts';
 import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { Secret } from '../../secret.ts';
 import { cookieOffWire, cookieOnWire } from '../base64url-cookie.ts';
 import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
-import { answerInTurn, type LoginFields, loginHints, logOutcome, parseLoginForm, questionIn, replyOf } from '../page-login.ts';
+import {
+  answerInTurn,
+  type LoginFields,
+  loginHints,
+  logOutcome,
+  nameAndPassword,
+  parseLoginForm,
+  questionIn,
+  replyOf,
+} from '../page-login.ts';
 import { admitted, codeWanted, loginRefused, pageWanted } from './gateway-answer.ts';
 
 /** Where a challenge's two halves of the dialogue's id are cut: simple clients have 39 bytes for each. */
@@ -43,10 +52,7 @@ export class GatewayLogin {
     const { host } = this.#visitor;
     if (host.needsCertificate === true && this.#connection.facts.certificateChain === undefined) return loginRefused();
     const { dialogue, step: first } = await this.#visitor.begin(loginHints(this.#connection.facts, request.headers, fields.get('realm')));
-    const given = [
-      { [LOGIN_FIELDS.username]: fields.get('username') ?? '' },
-      { [LOGIN_FIELDS.password]: new Secret(fields.get('credential') ?? '') },
-    ];
+    const given = nameAndPassword(fields.get('username'), fields.get('credential'));
     return this.#show(dialogue, await answerInTurn(dialogue, first, given));
   }
 

@@ -4,7 +4,7 @@
  *
  * Read first: spec "GlobalProtect", section 4.1 and 4.3.
  */
-import { type AuthStep, LOGIN_FIELDS } from '../../auth/dialogue.ts';
+import type { AuthStep } from '../../auth/dialogue.ts';
 import { type HttpRequest, type HttpResponse, headerValue } from '../../http/message.ts';
 import { plainServer } from '../../http/url.ts';
 import { escapedAttribute, escapedText } from '../../markup/xml.ts';
@@ -13,7 +13,7 @@ import { formatEndpoint } from '../../wire/ip-address.ts';
 import type { ClientFacts, GatewayConnection, Visitor } from '../gateway-protocol.ts';
 import { cookieOffWire, cookieOnWire } from '../hex-cookie.ts';
 import { pageAnswer } from '../page-gateway.ts';
-import { answerInTurn, loginHints, logOutcome, parseLoginForm, questionIn, replyOf } from '../page-login.ts';
+import { answerInTurn, loginHints, logOutcome, nameAndPassword, parseLoginForm, questionIn, replyOf } from '../page-login.ts';
 import { type BrowserStart, renderCallback, tagsOf } from './browser-login.ts';
 import { PATHS } from './paths.ts';
 
@@ -54,8 +54,7 @@ export class BrowserLogin {
     if (asked !== undefined) return this.#show(asked.id, await asked.next(replyOf(secret)));
     const hints = { ...loginHints(this.#connection.facts, request.headers), wantsPass: true };
     const { dialogue, step } = await this.#visitor.begin(hints);
-    const given = [{ [LOGIN_FIELDS.username]: fields.get('user') ?? '' }, { [LOGIN_FIELDS.password]: new Secret(secret) }];
-    return this.#show(dialogue.id, await answerInTurn(dialogue, step, given));
+    return this.#show(dialogue.id, await answerInTurn(dialogue, step, nameAndPassword(fields.get('user'), secret)));
   }
 
   #show(dialogue: string, step: AuthStep): HttpResponse {

@@ -3,13 +3,22 @@
  *
  * Read first: spec "GlobalProtect", sections 5.4, 6 and 7. The state of a question is the dialogue's id, in hex digits.
  */
-import { type AuthDialogue, type AuthStep, LOGIN_FIELDS, type LoginHints } from '../../auth/dialogue.ts';
+import type { AuthDialogue, AuthStep, LoginHints } from '../../auth/dialogue.ts';
 import type { AuthForm } from '../../auth/form.ts';
 import type { HttpRequest, HttpResponse } from '../../http/message.ts';
 import { Secret } from '../../secret.ts';
 import type { GatewayConnection, Visitor } from '../gateway-protocol.ts';
 import { cookieOffWire, cookieOnWire } from '../hex-cookie.ts';
-import { answerInTurn, type LoginFields, loginHints, logOutcome, parseLoginForm, questionIn, replyOf } from '../page-login.ts';
+import {
+  answerInTurn,
+  type LoginFields,
+  loginHints,
+  logOutcome,
+  nameAndPassword,
+  parseLoginForm,
+  questionIn,
+  replyOf,
+} from '../page-login.ts';
 import { certificateWanted, loginRefused, script, xml } from './gateway-answer.ts';
 import { policyFor } from './gateway-portal.ts';
 import { renderAdmission, renderChallenge, renderChallengeScript } from './login-answer.ts';
@@ -70,11 +79,7 @@ export class GatewayLogin {
       ...(at === 'portal' && { wantsPass: true }),
     };
     const { dialogue, step } = await this.#visitor.begin(hints);
-    const words = [
-      { [LOGIN_FIELDS.username]: fields.get('user') ?? '' },
-      { [LOGIN_FIELDS.password]: new Secret(fields.get('passwd') ?? '') },
-    ];
-    const given = this.#isByBrowser ? [] : words;
+    const given = this.#isByBrowser ? [] : nameAndPassword(fields.get('user'), fields.get('passwd'));
     return { dialogue, step: await answerInTurn(dialogue, step, given) };
   }
 

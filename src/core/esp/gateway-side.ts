@@ -164,6 +164,12 @@ export class EspGatewaySide {
     return hasChanged;
   }
 
+  /** The client does not answer new keys: packets go by the stream from now on. What it sends by ESP is lost, until it finds that nobody answers there. */
+  giveUp(out: TunnelSink): void {
+    this.#log.log('warn', 'datagram disabled', { reason: 'the client does not answer new keys' });
+    this.stop(out);
+  }
+
   /** For good. */
   stop(out: TunnelSink): void {
     for (const flow of [this.#arriving, this.#current, this.#moving]) if (flow !== undefined) out.event({ type: 'drop', path: flow.path });

@@ -18,6 +18,8 @@ const ANSWER_TIME: Millis = 10_000;
 const MAX_QUESTIONS = 3;
 
 export class RekeySchedule {
+  /** The client was asked often enough: there are no new keys any more. */
+  isOver = false;
   readonly #lifetime: Millis;
   #unanswered = 0;
   #dueAt: Millis | undefined;
@@ -39,17 +41,15 @@ export class RekeySchedule {
     this.#dueAt = now + ANSWER_TIME;
   }
 
-  /** For good. */
-  stop(): void {
-    this.#dueAt = undefined;
-  }
-
   nextTimeout(): Millis | undefined {
     return this.#dueAt;
   }
 
   handleTimeout(now: Millis): 'none' | 'ask' | 'give-up' {
     if (this.#dueAt === undefined || now < this.#dueAt) return 'none';
-    return this.#unanswered < MAX_QUESTIONS ? 'ask' : 'give-up';
+    if (this.#unanswered < MAX_QUESTIONS) return 'ask';
+    this.isOver = true;
+    this.#dueAt = undefined;
+    return 'give-up';
   }
 }

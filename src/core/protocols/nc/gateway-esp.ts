@@ -52,7 +52,6 @@ export class GatewayEsp {
   /** Keys that the client has not answered: it answers each, in their order. */
   #unanswered = 1;
   #hasBegun = false;
-  #isOver = false;
   readonly #schedule: RekeySchedule;
   /** The client's word. */
   #isWanted = false;
@@ -88,7 +87,7 @@ export class GatewayEsp {
     const { crypto, log, tunnelMtu, sources } = this.#options;
     const { keys, algorithms } = parseKeys(payload, ALGORITHMS);
     const isKnown = algorithms?.cipher === ALGORITHMS.cipher && algorithms.mac === ALGORITHMS.mac;
-    if (this.#isOver || this.#unanswered === 0 || !isKnown) {
+    if (this.#schedule.isOver || this.#unanswered === 0 || !isKnown) {
       log.log('debug', 'keys not used');
       return;
     }
@@ -108,7 +107,7 @@ export class GatewayEsp {
 
   /** The numbers under these keys near their end: other keys. Undefined: the client has not answered those before, or there is no ESP yet. */
   renew(now: Millis): KeyBlock | undefined {
-    return this.#isOver || this.#unanswered > 0 ? undefined : this.#offer(now);
+    return this.#schedule.isOver || this.#unanswered > 0 ? undefined : this.#offer(now);
   }
 
   /** A client's word (KMP 303): packets are to go by ESP, or no longer. */
@@ -130,7 +129,7 @@ export class GatewayEsp {
   handleTimeout(now: Millis, out: TunnelSink): KeyBlock | undefined {
     this.#side.handleTimeout(now);
     const action = this.#schedule.handleTimeout(now);
-    if (action === 'give-up') this.#giveUp(out);
+    if (action === 'give-up') this.#side.giveUp(out);
     return action === 'ask' ? this.#offer(now) : undefined;
   }
 
@@ -141,14 +140,6 @@ export class GatewayEsp {
     this.#schedule.asked(now);
     this.#side.rekey({ inbound: keysOf(this.#own, ALGORITHMS) }, now);
     return this.#own;
-  }
-
-  /** Packets go by TLS from now on; what the client sends by ESP is lost, until it finds that nobody answers there. */
-  #giveUp(out: TunnelSink): void {
-    this.#options.log.log('warn', 'datagram disabled', { reason: 'the client does not answer new keys' });
-    this.#isOver = true;
-    this.#schedule.stop();
-    this.#side.stop(out);
   }
 }
 

@@ -45,7 +45,6 @@ export class GatewayEsp {
   #offered: KeyBlock[] = [];
   #associations: EspAssociations | undefined;
   readonly #schedule: RekeySchedule;
-  #isOver = false;
   /** Since {@link settle} was last called. */
   #isDoubted = false;
 
@@ -74,14 +73,14 @@ export class GatewayEsp {
 
   /** The numbers under these keys near their end: other keys. Undefined: the client has not answered those before, or there is no ESP yet, or no more. */
   renew(now: Millis): Uint8Array | undefined {
-    return this.#isOver || this.#associations === undefined || this.#offered.length > 0 ? undefined : this.offer(now);
+    return this.#schedule.isOver || this.#associations === undefined || this.#offered.length > 0 ? undefined : this.offer(now);
   }
 
   /** The client's answer: what it is sent goes under its keys. Throws {@link PeerMisbehavedError} for what is no answer to our offer. */
   answered(payload: Uint8Array, tunnelMtu: number, now: Millis, out: TunnelSink): 'first' | 'again' {
     const { own, echo } = decodeEspReply(payload);
     const { crypto, family, linkMtu, log, sources, terms } = this.#options;
-    if (this.#isOver) return 'again';
+    if (this.#schedule.isOver) return 'again';
     const place = this.#offered.findIndex(({ spi, bytes }) => spi === echo.spi && equalInConstantTime(bytes, echo.bytes));
     const [offered] = this.#offered.splice(0, place + 1).slice(-1);
     if (offered === undefined) {
@@ -128,15 +127,7 @@ export class GatewayEsp {
   handleTimeout(now: Millis, out: TunnelSink): Uint8Array | undefined {
     this.side.handleTimeout(now);
     const action = this.#schedule.handleTimeout(now);
-    if (action === 'give-up') this.#giveUp(out);
+    if (action === 'give-up') this.side.giveUp(out);
     return action === 'ask' ? this.offer(now) : undefined;
-  }
-
-  /** Packets go by TLS from now on; what the client sends by ESP is lost, until it finds that nobody answers there. */
-  #giveUp(out: TunnelSink): void {
-    this.#options.log.log('warn', 'datagram disabled', { reason: 'the client does not answer new keys' });
-    this.#isOver = true;
-    this.#schedule.stop();
-    this.side.stop(out);
   }
 }

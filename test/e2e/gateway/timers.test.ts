@@ -28,7 +28,7 @@ async function lossBothWays(scene: TunnelScene, own: string, count: number): Pro
 
 describe('new keys at our gateway', OPTIONS, () => {
   const COUNT = sized(6_000, 60_000);
-  const NEW_TUNNEL = { settings: { 'rekey-method': 'new-tunnel' }, said: /CSTP rekey due/g, isNewConnection: true };
+  const NEW_TUNNEL = { settings: { 'rekey-method': 'new-tunnel' } as const, said: /CSTP rekey due/g, isNewConnection: true };
   const TLS_1_2 = ['--gnutls-priority', 'NORMAL:-VERS-TLS1.3'];
 
   const ways: readonly {

@@ -70,7 +70,7 @@ describe('a session that goes on as another user', { skip, concurrency: 2, timeo
     const { code, stderr } = await client.program.finish();
     assert.equal(code, 1, stderr);
     assert.match(stderr, /^Failed to set gid 65534: Operation not permitted$/m);
-    assert.deepEqual(await scene.ocserv.control.sessions(), []);
+    await scene.ocserv.control.assertNoSessions();
     await scene.assertNoTrace();
   });
 

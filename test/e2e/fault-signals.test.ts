@@ -30,7 +30,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
       assert.equal(code, 0, output);
       assert.match(output, /Send BYE packet: Aborted by caller/);
       assert.match(output, /User cancelled \(SIGINT\/SIGTERM\); exiting\./);
-      assert.deepEqual(await scene.ocserv.control.sessions(), []);
+      await scene.ocserv.control.assertNoSessions();
       await scene.assertNoTrace();
     });
   }
@@ -107,7 +107,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
     assert.equal(code, 0, output);
     assert.match(output, /script connect ended with 0/);
     assert.match(output, /script disconnect ended with 0/);
-    assert.deepEqual(await scene.ocserv.control.sessions(), []);
+    await scene.ocserv.control.assertNoSessions();
     await scene.assertNoTrace();
   });
 

@@ -54,7 +54,7 @@ describe('sallyport exec --netns', {
         output,
       );
       assert.deepEqual(await watch.strangers(), []);
-      assert.deepEqual(await scene.tunnel.ocserv.control.sessions(), []);
+      await scene.tunnel.ocserv.control.assertNoSessions();
       await scene.tunnel.assertNoTrace();
     });
   }

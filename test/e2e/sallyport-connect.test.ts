@@ -51,7 +51,7 @@ describe('sallyport connect', { skip, concurrency: 2, timeout: sized(60_000, 180
       events.map(({ event, state }) => state ?? event),
       ['start', 'authenticating', 'authenticated', 'opening', 'bringing-up', 'up', 'connected', 'closing', 'closed', 'end'],
     );
-    assert.deepEqual(await scene.ocserv.control.sessions(), []);
+    await scene.ocserv.control.assertNoSessions();
     await scene.assertNoTrace();
   });
 

@@ -208,8 +208,8 @@ export class TunnelScene implements AsyncDisposable {
    * up to ten seconds: openconnect's after a reconnect now and then.
    */
   async assertLoggedOut(): Promise<void> {
-    const users = (await this.ocserv.control.users()).filter(({ Username }) => Username === 'alice');
-    assert.deepEqual([users, await this.ocserv.control.sessions()], [[], []]);
+    await this.ocserv.control.assertNoUser(ALICE.name);
+    await this.ocserv.control.assertNoSessions();
   }
 
   /** Ends everything that runs in the lab. */

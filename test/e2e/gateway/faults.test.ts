@@ -233,7 +233,7 @@ describe('a session at our gateway', OPTIONS, () => {
     const { code, output } = await client.program.finish();
     assert.equal(code, 1, output);
     assert.doesNotMatch(output, /attempt-reconnect/);
-    assert.deepEqual(await scene.ocserv.control.sessions(), []);
+    await scene.ocserv.control.assertNoSessions();
     await scene.assertNoTrace();
   });
 

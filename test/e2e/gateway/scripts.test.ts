@@ -68,7 +68,7 @@ describe('the scripts of our gateway', OPTIONS, () => {
     const { code, output } = await client.program.finish();
     assert.equal(code, 2, output);
     assert.match(output, /401 Cookie is not acceptable/);
-    assert.match(scene.ocserv.log, /asked for alice/);
+    await scene.ocserv.program.waitFor(/asked for alice/);
     assert.deepEqual(
       (await scene.ocserv.control.users()).filter(({ State }) => State === 'connected'),
       [],

@@ -83,7 +83,7 @@ describe('the bytes of a session at our gateway', OPTIONS, () => {
       assert.ok(received > amounts.up && received < 1.5 * amounts.up, `${received} bytes received`);
       assert.ok(sent > amounts.down && sent < 1.5 * amounts.down, `${sent} bytes sent`);
       await scene.disconnect(client);
-      const [, rx, tx] = /user disconnected .*received=(\d+) sent=(\d+)/.exec(scene.ocserv.log) ?? assert.fail(scene.ocserv.log);
+      const [, rx, tx] = await scene.ocserv.program.waitFor(/user disconnected .*received=(\d+) sent=(\d+)/);
       assert.ok(Number(rx) >= received && Number(tx) >= sent, `${rx}, ${tx} at the end`);
     });
   }
@@ -96,7 +96,7 @@ describe('a limit of our gateway', OPTIONS, () => {
     const client = await scene.connect();
     const { code, output } = await client.program.finish({ within: 60_000 });
     assert.equal(code, 1, output);
-    assert.match(scene.ocserv.log, /reason="idle timeout"/);
+    await scene.ocserv.program.waitFor(/reason="idle timeout"/);
     await scene.assertNoTrace();
   });
 
@@ -118,7 +118,7 @@ describe('a limit of our gateway', OPTIONS, () => {
     const lasted = (performance.now() - start) / 1000;
     assert.equal(code, 1, output);
     assert.ok(lasted > 7 && lasted < 13, `${lasted} s`);
-    assert.match(scene.ocserv.log, /reason="session timeout"/);
+    await scene.ocserv.program.waitFor(/reason="session timeout"/);
     await scene.assertNoTrace();
   });
 

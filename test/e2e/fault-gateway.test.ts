@@ -5,13 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { cipherOfDatagrams, INSIDE, logIn, skip, TunnelScene } from './tunnel-scene.ts';
 
 /** Seconds that a try to connect may take: it is refused at once. */
 const BUSY = 5;
 
-describe('when the gateway', { skip, concurrency: 2, timeout: sized(60_000, 180_000) }, () => {
+describe('when the gateway', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   it('ends the session, the client ends with code 1 and does not come back', async () => {
     await using scene = await TunnelScene.open({ settings: { dns: [INSIDE.ipv4] } });
     const client = await scene.connect();

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Capture, checksumFault } from '../support/capture.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { cipherOfDatagrams, INSIDE, skip, TunnelScene } from './tunnel-scene.ts';
 
 /** Asked after so many seconds of silence, a peer is dead after twice as many and one more. */
@@ -17,7 +17,7 @@ const FORCE_DPD = ['--force-dpd', String(DPD_SECONDS)];
 /** A transfer that takes seconds. */
 const LONG_TRANSFER = { up: sized(80e6, 200e6), down: sized(80e6, 200e6) };
 
-describe('with a UDP that', { skip, concurrency: 2, timeout: sized(60_000, 300_000) }, () => {
+describe('with a UDP that', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   it('is dropped from the start, packets go by TLS at once, and by DTLS when it is back', async () => {
     await using scene = await TunnelScene.open();
     await scene.faults.block({ protocol: 'udp' });

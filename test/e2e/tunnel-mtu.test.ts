@@ -6,10 +6,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ping } from '../support/traffic.ts';
 import { cipherOfDatagrams, INSIDE, skip, TunnelScene } from './tunnel-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 60_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: HANG_LIMIT };
 
 /** AES-GCM: 20 + 8 of headers, 37 of the record, 1 of the type. */
 const DTLS_OVERHEAD_IPV4 = 66;

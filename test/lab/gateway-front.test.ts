@@ -19,6 +19,7 @@ import { type RawAnswers, talkRaw } from '../support/raw-exchange.ts';
 import type { RawExchangeCalls } from '../support/raw-exchange-program.ts';
 import { RemoteProgram } from '../support/remote-calls.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { makeAuthority, makeServerCertificate } from '../support/throwaway-certificates.ts';
 
 const PROGRAM = path.resolve(import.meta.dirname, '../support/raw-exchange-program.ts');
@@ -97,7 +98,7 @@ function masked(text: string): string {
     .replace(/fd77::[\da-f:]+/g, 'fd77::*');
 }
 
-describe('Our front beside ocserv 1.1.6', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openssl'), timeout: 120_000 }, () => {
+describe('Our front beside ocserv 1.1.6', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openssl'), timeout: HANG_LIMIT }, () => {
   it('answers log-ins alike: documents, forms, cookies, refusals', async () => {
     await compare(
       {},

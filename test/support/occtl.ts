@@ -30,7 +30,7 @@ export interface OcctlUser {
 }
 
 /** A gateway learns of a log-off a moment after the client has ended; on a busy machine it is a long one. */
-const LOG_OFF_LIMIT: Millis = 10_000;
+const LOG_OFF_LIMIT: Millis = 30_000;
 
 export class Occtl {
   readonly #namespace: Namespace;

@@ -7,11 +7,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Capture, type CapturedPacket } from '../../support/capture.ts';
 import type { OcservSettings } from '../../support/ocserv-config.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { cipherOfDatagrams, INSIDE, skip, type TunnelScene } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: sized(240_000, 900_000) };
+const OPTIONS = { skip, concurrency: 2, timeout: sized(HANG_LIMIT, 900_000) };
 
 /** Times up to 30 seconds are announced as they are, longer ones with a random offset. */
 const REKEY_SECONDS = 3;

@@ -82,7 +82,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: HANG_LIMIT }, ()
     await client.program.waitFor(/sleep 10s/);
     const start = performance.now();
     await scene.disconnect(client);
-    assert.ok(performance.now() - start < 4_000);
+    assert.ok(performance.now() - start < 8_000);
   });
 
   it('SIGTERM while a connection attempt hangs ends with code 0 at once', async () => {
@@ -94,7 +94,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: HANG_LIMIT }, ()
     const start = performance.now();
     client.program.signal('SIGTERM');
     assert.equal((await client.program.finish()).code, 0);
-    assert.ok(performance.now() - start < 4_000);
+    assert.ok(performance.now() - start < 8_000);
     await scene.assertNoTrace();
   });
 

@@ -21,7 +21,7 @@ import { revealed, type Secret } from '../../secret.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientIdentification } from '../client-protocol.ts';
-import { type BrowserStart, readBrowserAnswer } from './browser-login.ts';
+import { type BrowserStart, isExpectedUser, readBrowserAnswer } from './browser-login.ts';
 import { GpHttp, platformOf } from './client-http.ts';
 import { type Challenge, type LoginAnswer, parseLoginAnswer } from './login-answer.ts';
 import { CLIENT_VERSION, PATHS } from './paths.ts';
@@ -32,6 +32,8 @@ import { renderSessionCookie } from './session-cookie.ts';
 export interface GpLoginOptions {
   readonly client: ClientIdentification;
   readonly wantsIpv6: boolean;
+  /** Who is expected of a browser's log-in. Default: anybody. */
+  readonly user?: string;
 }
 
 type Interface = 'portal' | 'gateway';
@@ -82,6 +84,11 @@ function withoutBrowser(at: Interface, start: BrowserStart): string {
   const named = `The ${at} wants a log-in with a browser (SAML). Name one (--external-browser; --browser of "sallyport connect"; "browser" in the library)`;
   const field = `prelogin-cookie that it ends with as the password, with --usergroup=${at}:prelogin-cookie and --user=NAME`;
   return 'url' in start ? `${named}, or log in elsewhere at ${start.url} and give the ${field}.` : `${named}.`;
+}
+
+function somebodyElse(user: string, expected: string): string {
+  const advice = `Log out at the identity provider and try again, or name that user (--user; "user" in the library), or nobody.`;
+  return `The browser has logged in "${user}", and "${printable(expected)}" was to be. ${advice}`;
 }
 
 /** What was typed, or brought by a browser, for the other interface. */
@@ -196,6 +203,8 @@ class GpLogin {
     });
     const brought = readBrowserAnswer(copied);
     if (brought === undefined) throw new PeerMisbehavedError('The browser has brought nothing that a log-in could go on with.');
+    const expected = this.#options.user || brought.user;
+    if (!isExpectedUser(brought.user, expected)) throw new PeerRefusedError(somebodyElse(brought.user, expected));
     const answer = await this.#submit(at, brought);
     if (answer.type === 'refused' || answer.type === 'challenge') {
       throw new PeerRefusedError(`The ${at} does not take the log-in that the browser has made.`);

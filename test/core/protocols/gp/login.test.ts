@@ -190,6 +190,18 @@ describe("GlobalProtect's log-in", () => {
     io.assertFinished(['FIRST1', 'SECOND2']);
   });
 
+  it('ends where a browser has logged in somebody else than was named, before the gateway hears of it', async () => {
+    const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
+    const opening = { sent: `POST /ssl-vpn/prelogin.esp?${QUERY}&default-browser=4&cas-support=yes `, answer: saml };
+    const attempt = async (user: string, more: readonly PlayedStep[]) => {
+      const io = new PlayedIo([opening, ...more], async () => renderCallback('bob@corp', new Secret('PRELOGIN')).reveal());
+      await login(io, { host: 'vpn.example', port: 443, path: '/gateway' }, { client: CLIENT, wantsIpv6: true, user });
+    };
+    await assert.rejects(attempt('alice', []), (error) => error instanceof PeerRefusedError && /"bob@corp".*"alice"/.test(error.message));
+    await attempt('Bob', [post(IN, '&user=bob%40corp&prelogin-cookie=PRELOGIN')]);
+    await attempt('', [post(IN, '&user=bob%40corp&prelogin-cookie=PRELOGIN')]); // nobody is named
+  });
+
   it('ends where what a browser has brought is not taken', async () => {
     const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
     const io = new PlayedIo(

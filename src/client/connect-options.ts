@@ -57,7 +57,7 @@ export interface LoginOptions {
   readonly formEntries?: readonly FormEntry[];
   /**
    * Asked for what nothing above answers: the form holds only those fields. {@link AuthForm.error} says what was wrong with the last answer.
-   * Default: the log-in is rejected with a MisuseError that names the fields.
+   * A field that `canBeLeft` may be left out of the values. Default: the log-in is rejected with a MisuseError that names the fields.
    */
   readonly onForm?: (form: AuthForm) => Promise<FormAnswer>;
   /** A TLS client certificate. */

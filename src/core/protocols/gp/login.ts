@@ -4,9 +4,10 @@
  * Read first: spec "GlobalProtect", sections 3 to 8.
  *
  *   portal: prelogin ─► getconfig ─┬─ policy ──► choice of a gateway ─► the same words and cookies there ─► in
- *                                  ├─ question ─► getconfig …                       └─ 512 ─┐
- *                                  └─ "does not exist" ─────────────────────────────────────┤
- *   gateway: prelogin ─► login ─┬─ question ─► login …   ◄───────────────────────────────────┘
+ *                                  │              or the best: its prelogin, or the next one's …    └─ 512 ─┐
+ *                                  ├─ question ─► getconfig …                                               │
+ *                                  └─ "does not exist" ─────────────────────────────────────────────────────┤
+ *   gateway: prelogin ─► login ─┬─ question ─► login …   ◄───────────────────────────────────────────────────┘
  *                               ├─ 512 ──────► login, three times
  *                               └─ in
  *
@@ -23,6 +24,7 @@ import { printable } from '../../wire/text.ts';
 import type { ClientIdentification } from '../client-protocol.ts';
 import { type BrowserStart, isExpectedUser, readBrowserAnswer } from './browser-login.ts';
 import { GpHttp, platformOf } from './client-http.ts';
+import { chooseGateways, firstThatAnswers } from './gateway-choice.ts';
 import { type Challenge, type LoginAnswer, parseLoginAnswer } from './login-answer.ts';
 import { CLIENT_VERSION, PATHS } from './paths.ts';
 import { type PortalGateway, type PortalPolicy, readPolicy } from './portal-policy.ts';
@@ -46,7 +48,6 @@ const MAX_CHALLENGES = 10;
 
 const LOGIN_FORM_ID = '_login';
 const CHALLENGE_FORM_ID = '_challenge';
-const GATEWAY_FORM_ID = '_portal';
 
 /** Spec 4.4: that the system's own browser is to be used. */
 const BROWSER_OF = { Linux: '4', Mac: '3', Windows: '2' } as const;
@@ -114,10 +115,11 @@ class GpLogin {
   }
 
   async run(): Promise<LoggedIn> {
-    const isThrough = this.#way.interface !== 'gateway' && (await this.#portal());
-    const words = isThrough ? this.#wordsAgain : undefined;
+    const gateways = this.#way.interface === 'gateway' ? undefined : await this.#portal();
+    const prelogin = gateways && (await this.#arrive(gateways));
+    const words = gateways === undefined ? undefined : this.#wordsAgain;
     const again = words && (await this.#submit('gateway', words));
-    const answer = again?.type === 'in' ? again : await this.#gateway();
+    const answer = again?.type === 'in' ? again : await this.#gateway(prelogin ?? (await this.#gatewayPrelogin()));
     const fields = new Map(answer.fields);
     fields.set('computer', this.#options.client.localHostname);
     const { remote, pin } = this.#io.connection();
@@ -135,24 +137,34 @@ class GpLogin {
     return isForBoth ? this.#words : undefined;
   }
 
-  /** False: there is no portal here, and nobody has said that there is. */
-  async #portal(): Promise<boolean> {
+  /** The gateways to try. Undefined: there is no portal here, and nobody has said that there is. */
+  async #portal(): Promise<readonly PortalGateway[] | undefined> {
     const prelogin = await this.#prelogin(PATHS.portalPrelogin);
     if (prelogin.type === 'refused') {
-      if (prelogin.message === NO_PORTAL && this.#way.interface === undefined) return false;
+      if (prelogin.message === NO_PORTAL && this.#way.interface === undefined) return undefined;
       throw new PeerRefusedError(`The portal refuses: ${prelogin.message}`);
     }
     const answer = await this.#ask('portal', prelogin);
     if (answer.type !== 'document') throw new PeerMisbehavedError('The portal answered the log-in with something else than its policy.');
     this.#policy = readPolicy(answer.root, prelogin.region);
-    const { target } = await this.#choose(this.#policy.gateways);
-    this.#http.restart({ ...target, path: '/' });
-    return true;
+    return chooseGateways(this.#io, this.#policy.gateways);
   }
 
-  async #gateway(): Promise<Extract<LoginAnswer, { type: 'in' }>> {
+  /** At the first of several that answers its prelogin; at a single one that is spared, where the portal's words may do (spec 5.4). */
+  async #arrive(gateways: readonly PortalGateway[]): Promise<Ready | undefined> {
+    return firstThatAnswers(this.#io, gateways, async ({ target }) => {
+      this.#http.restart({ ...target, path: '/' });
+      return gateways.length === 1 ? undefined : this.#gatewayPrelogin();
+    });
+  }
+
+  async #gatewayPrelogin(): Promise<Ready> {
     const prelogin = await this.#prelogin(PATHS.prelogin);
     if (prelogin.type === 'refused') throw new PeerRefusedError(`The gateway refuses: ${prelogin.message}`);
+    return prelogin;
+  }
+
+  async #gateway(prelogin: Ready): Promise<Extract<LoginAnswer, { type: 'in' }>> {
     const answer = await this.#ask('gateway', prelogin);
     if (answer.type !== 'in') throw new PeerMisbehavedError('The gateway answered the log-in with something else than a session.');
     return answer;
@@ -290,28 +302,6 @@ class GpLogin {
     // Spec 7: this is the end of an attempt; only 512 asks again.
     if (parsed.type === 'refused') throw new PeerRefusedError(parsed.message === '' ? WRONG : parsed.message);
     return parsed;
-  }
-
-  async #choose(gateways: readonly PortalGateway[]): Promise<PortalGateway> {
-    const [first] = gateways;
-    if (first === undefined) throw new PeerMisbehavedError('The portal names no gateway.');
-    if (gateways.length === 1) return first;
-    const answer = await this.#io.ask({
-      id: GATEWAY_FORM_ID,
-      message: 'Please select a gateway.',
-      fields: [
-        {
-          ...({ kind: 'choice', name: 'gateway', label: 'GATEWAY:', isGroup: true } as const),
-          choices: gateways.map(({ label }) => ({ value: label, label })),
-          initial: first.label,
-        },
-      ],
-    });
-    if (answer.type === 'cancel') throw new CancelledError();
-    const chosen = answer.type === 'submit' ? revealed(answer.values.gateway ?? first.label) : answer.group;
-    const gateway = gateways.find(({ label }) => label === chosen);
-    if (gateway === undefined) throw new PeerRefusedError('The portal names no such gateway.');
-    return gateway;
   }
 
   async #answerOf(form: Parameters<LoginIo['ask']>[0]): Promise<FormValues> {

@@ -49,11 +49,14 @@ const MAX_CHALLENGES = 10;
 const LOGIN_FORM_ID = '_login';
 const CHALLENGE_FORM_ID = '_challenge';
 
-/** Spec 4.4: that the system's own browser is to be used. */
+/** Spec 4.4: that the system's own browser is to be used, and at a gateway that it is not. */
 const BROWSER_OF = { Linux: '4', Mac: '3', Windows: '2' } as const;
+const NO_SYSTEM_BROWSER = '0';
 const BROWSER_LIMIT: Millis = 600_000;
-const INSTRUCTION =
+const LINK_WANTED =
   'When you are logged in, copy the link that leads back to GlobalProtect (globalprotectcallback:…), or, if there is none, the source of the last page.';
+/** Where the server does not lead a browser back. */
+const SOURCE_WANTED = 'When you are logged in, copy the source of the last page: there is no link on it that leads back.';
 
 const WRONG = 'The gateway refused the user name or the password.';
 
@@ -139,7 +142,7 @@ class GpLogin {
 
   /** The gateways to try. Undefined: there is no portal here, and nobody has said that there is. */
   async #portal(): Promise<readonly PortalGateway[] | undefined> {
-    const prelogin = await this.#prelogin(PATHS.portalPrelogin);
+    const prelogin = await this.#prelogin('portal');
     if (prelogin.type === 'refused') {
       if (prelogin.message === NO_PORTAL && this.#way.interface === undefined) return undefined;
       throw new PeerRefusedError(`The portal refuses: ${prelogin.message}`);
@@ -159,7 +162,7 @@ class GpLogin {
   }
 
   async #gatewayPrelogin(): Promise<Ready> {
-    const prelogin = await this.#prelogin(PATHS.prelogin);
+    const prelogin = await this.#prelogin('gateway');
     if (prelogin.type === 'refused') throw new PeerRefusedError(`The gateway refuses: ${prelogin.message}`);
     return prelogin;
   }
@@ -170,8 +173,14 @@ class GpLogin {
     return answer;
   }
 
-  async #prelogin(path: string): Promise<Prelogin> {
+  /** Whether the system's own browser may be used, as far as the portal is asked (spec 4.4). */
+  #mayLeadBack(at: Interface): boolean {
+    return at === 'portal' || this.#policy === undefined || this.#policy.leadsBack;
+  }
+
+  async #prelogin(at: Interface): Promise<Prelogin> {
     const { clientos } = platformOf(this.#options.client);
+    const path = at === 'portal' ? PATHS.portalPrelogin : PATHS.prelogin;
     const query = encodeForm([
       ['tmp', 'tmp'],
       ['clientVer', CLIENT_VERSION],
@@ -179,7 +188,7 @@ class GpLogin {
       ...(this.#io.browse === undefined
         ? []
         : ([
-            ['default-browser', BROWSER_OF[clientos]],
+            ['default-browser', this.#mayLeadBack(at) ? BROWSER_OF[clientos] : NO_SYSTEM_BROWSER],
             ['cas-support', 'yes'],
           ] as const)),
     ]);
@@ -192,7 +201,8 @@ class GpLogin {
   /** A name and a secret, again where they were wrong, and what is asked after them. */
   async #ask(at: Interface, prelogin: Ready): Promise<Admitting> {
     const { field } = this.#way;
-    if (prelogin.browser !== undefined && field === 'passwd') return this.#browse(at, prelogin.browser);
+    if (prelogin.browser !== undefined && field === 'passwd')
+      return this.#browse(at, prelogin.browser, prelogin.leadsBack === true && this.#mayLeadBack(at));
     let error: string | undefined;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const values = await this.#form(prelogin, error);
@@ -204,14 +214,14 @@ class GpLogin {
     throw new PeerRefusedError(error ?? WRONG);
   }
 
-  /** Spec 4. */
-  async #browse(at: Interface, start: NonNullable<Ready['browser']>): Promise<Admitting> {
+  /** Spec 4. `leadsBack`: to an address that a person can copy. */
+  async #browse(at: Interface, start: NonNullable<Ready['browser']>, leadsBack: boolean): Promise<Admitting> {
     const { browse } = this.#io;
     if (start === 'unreadable') throw new PeerMisbehavedError(`The ${at} wants a log-in with a browser, and does not say where it begins.`);
     if (browse === undefined) throw new UnsupportedError(withoutBrowser(at, start));
     const copied = await browse({
       ...{ kind: 'copied', start, gateway: hostHeader(this.#http.place), timeout: BROWSER_LIMIT },
-      ...{ instruction: INSTRUCTION, isAnswer: (text) => readBrowserAnswer(text) !== undefined },
+      ...{ instruction: leadsBack ? LINK_WANTED : SOURCE_WANTED, isAnswer: (text) => readBrowserAnswer(text) !== undefined },
     });
     const brought = readBrowserAnswer(copied);
     if (brought === undefined) throw new PeerMisbehavedError('The browser has brought nothing that a log-in could go on with.');

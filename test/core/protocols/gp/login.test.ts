@@ -229,21 +229,35 @@ describe("GlobalProtect's log-in", () => {
   });
 
   it('goes by a browser again at the gateway, where the portal’s log-in is for the portal alone', async () => {
-    const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
-    const query = `${QUERY}&default-browser=4&cas-support=yes`;
-    const bare = reply(200, '<policy><gateways><external><list><entry name="vpn.example"/></list></external></gateways></policy>');
-    const io = new PlayedIo(
-      [
-        { sent: `POST /global-protect/prelogin.esp?${query} `, answer: saml },
-        post(bare, '&user=alice&prelogin-cookie=FIRST1', 'vpn.example', PORTAL),
-        { sent: `POST /ssl-vpn/prelogin.esp?${query} `, answer: saml },
-        post(IN, '&user=alice&prelogin-cookie=SECOND2'),
-      ],
-      async () => renderCallback('alice', new Secret(cookies.shift() ?? '')).reveal(),
-    );
-    const cookies = ['FIRST1', 'SECOND2'];
-    await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
-    io.assertFinished(['FIRST1', 'SECOND2']);
+    // Spec 4.4: a browser is led back if the server says so, and at the gateway if the portal does too.
+    for (const [prelogin, policy, asked, [isLinkAtPortal, isLinkAtGateway]] of [
+      [false, '', '0', [false, false]],
+      [true, '', '0', [true, false]],
+      [true, '<default-browser>no</default-browser>', '0', [true, false]],
+      [true, '<default-browser>yes</default-browser>', '4', [true, true]],
+      [true, '<agent-config><default-browser>yes</default-browser></agent-config>', '4', [true, true]],
+      [false, '<agent-config><default-browser>yes</default-browser></agent-config>', '4', [false, false]],
+    ] as const) {
+      const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' }, leadsBack: prelogin }));
+      const list = '<gateways><external><list><entry name="vpn.example"/></list></external></gateways>';
+      const wanted: boolean[] = [];
+      const cookies = ['FIRST1', 'SECOND2'];
+      const io = new PlayedIo(
+        [
+          { sent: `POST /global-protect/prelogin.esp?${QUERY}&default-browser=4&cas-support=yes `, answer: saml },
+          post(reply(200, `<policy>${list}${policy}</policy>`), '&user=alice&prelogin-cookie=FIRST1', 'vpn.example', PORTAL),
+          { sent: `POST /ssl-vpn/prelogin.esp?${QUERY}&default-browser=${asked}&cas-support=yes `, answer: saml },
+          post(IN, '&user=alice&prelogin-cookie=SECOND2'),
+        ],
+        async (request) => {
+          wanted.push(request.kind === 'copied' && request.instruction.includes('globalprotectcallback:'));
+          return renderCallback('alice', new Secret(cookies.shift() ?? '')).reveal();
+        },
+      );
+      await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
+      io.assertFinished(['FIRST1', 'SECOND2']);
+      assert.deepEqual(wanted, [isLinkAtPortal, isLinkAtGateway], `${prelogin} ${policy}`);
+    }
   });
 
   it('ends where a browser has logged in somebody else than was named, before the gateway hears of it', async () => {

@@ -225,7 +225,7 @@ export class PacketSwitch {
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
     const took = start === undefined || this.#context.slots.leavesSome ? 0 : performance.now() - start;
-    this.#moderation.moved(out, back, took, this.#device?.wakesMain === true);
+    this.#moderation.moved(out, back, took, this.#device?.wakesMain === true, this.#context.now);
     this.#wasBusy = out + back > 1;
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;

@@ -36,8 +36,9 @@ const SLEEP_TIMEOUT = 1000;
 const IDLE_TIME = 2;
 
 /**
- * And nobody has started or commanded this thread for so long. While a tunnel comes up, main and its scripts need the processor: a warm-up beside them
- * kept a session waiting 30 ms longer, on two cores.
+ * And nobody has started or commanded this thread for so long, nor has a burst passed. While a tunnel comes up, main and its scripts need the processor: a
+ * warm-up beside them kept a session waiting 30 ms longer, on two cores. And beside a transfer it took 110 ms from it: the transfer's own packets have
+ * its code compiled.
  */
 const QUIET_TIME = 100;
 
@@ -103,6 +104,7 @@ export class EngineLoop {
     if (isMainDone && toWorker.isRead) this.#switch.release();
     const wait = this.#warmUpWait();
     const moved = this.#switch.serve(this.#hasNews, wait ?? SLEEP_TIMEOUT);
+    if (wait !== undefined && this.#switch.wasBusy) this.#quietAt = performance.now() + QUIET_TIME;
     if (!moved && wait === IDLE_TIME && !this.#lookForNews()) this.#warm();
     this.#context.flush();
   }

@@ -66,6 +66,7 @@ export async function clientSettings(url: string, options: ConnectOptions): Prom
         localHostname: hostname(),
         ...(userAgent !== undefined && { chosenUserAgent: userAgent }),
       },
+      ...(options.user !== undefined && { user: options.user }),
       usesXml: true,
       httpAuth: DEFAULT_AUTH_SCHEMES,
       compression,

@@ -236,7 +236,7 @@ function gatewayArgument(): Argument {
 function addLoginOptions(command: Command): void {
   command
     .optionsGroup('Log-in:')
-    .option('-u, --user <name>', 'Your name at the gateway.')
+    .option('-u, --user <name>', 'Your name at the gateway. A browser must log in that user (GlobalProtect).')
     .option('-g, --group <group>', 'The group to log in to, where there are several.')
     .option('--password-stdin', 'Read the password from standard input; further lines answer further questions for secrets.')
     .option('--token <file>', 'Make one-time codes with the secret in this file.')

@@ -32,6 +32,8 @@ export interface ProtocolSettings {
   readonly crypto: CryptoProvider;
   readonly log: Logger;
   readonly client: ClientIdentification;
+  /** Who is to be logged in, where the user has said so: a browser may bring somebody else. */
+  readonly user?: string;
   /** AnyConnect: XML documents rather than plain forms. */
   readonly usesXml: boolean;
   /** Schemes of HTTP authentication that may be used towards the gateway. */

@@ -166,7 +166,7 @@ describe('prompt', () => {
 
   it('takes an empty answer', async () => {
     const { terminal } = terminalOf('\n');
-    assert.equal(revealed(await askPerson(terminal, PASSWORD)), '');
+    assert.equal(revealed((await askPerson(terminal, PASSWORD)) ?? 'nothing'), '');
   });
 
   it('shows no control characters of the gateway', async () => {
@@ -204,7 +204,7 @@ describe('without a person', () => {
 
   it('goes on with standard input where that brought the password', async () => {
     const { terminal, seen } = terminalOf('code\n', { nonInteractive: true, answersOnStdin: true });
-    assert.equal(revealed(await askPerson(terminal, PASSWORD)), 'code');
+    assert.equal(revealed((await askPerson(terminal, PASSWORD)) ?? 'nothing'), 'code');
     await assert.rejects(askPerson(terminal, PASSWORD), NoAnswerError);
     assert.equal(seen(), 'Password:\nPassword:\n***\nUser input required in non-interactive mode\n');
   });
@@ -272,7 +272,7 @@ describe('a terminal', () => {
     const { terminal } = terminalOf('alice\nsec\x7fret\rrest\n', { keyboard });
     assert.equal(await askPerson(terminal, USER), 'alice');
     assert.deepEqual(modes, []);
-    assert.equal(revealed(await askPerson(terminal, PASSWORD)), 'seret');
+    assert.equal(revealed((await askPerson(terminal, PASSWORD)) ?? 'nothing'), 'seret');
     assert.deepEqual(modes, [true, false]);
     assert.equal(await askPerson(terminal, USER), 'rest');
   });

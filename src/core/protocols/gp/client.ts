@@ -52,8 +52,9 @@ export class GpClient implements ClientProtocol {
   }
 
   async login(io: LoginIo, target: Target): Promise<Credential> {
-    const { client, wantsIpv6 } = this.#settings;
-    const { credential, reportInterval = DEFAULT_REPORT_INTERVAL } = await login(io, target, { client, wantsIpv6 });
+    const { client, wantsIpv6, user } = this.#settings;
+    const options = { client, wantsIpv6, ...(user !== undefined && { user }) };
+    const { credential, reportInterval = DEFAULT_REPORT_INTERVAL } = await login(io, target, options);
     this.#reportInterval = reportInterval;
     return credential;
   }

@@ -5,7 +5,7 @@
  */
 import type { InnerTls } from '../../auth/inner-tls.ts';
 import type { LoginIo, Target, UpgradedConnection } from '../../auth/login-io.ts';
-import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
+import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
 import type { Avp } from './avp.ts';
 import type { ClientExchange, ExchangeSend } from './client-exchange.ts';
 import type { Question } from './question.ts';
@@ -63,6 +63,8 @@ export class ClientConversation {
           questions++;
           this.#say(this.#exchange.answer(await answer(step.question)));
           break;
+        case 'tls-wanted':
+          throw new UnsupportedError('The gateway goes on by EAP-TTLS, for which there is no TLS here.');
         case 'logged-in':
           return step.cookie;
         case 'esp-offered':

@@ -36,8 +36,9 @@ export class PulseClient implements ClientProtocol {
     const userAgent = this.#userAgent;
     const headers = upgradeHeaders(hostHeader(gateway), userAgent);
     const session = parseSessionCookie(cookie);
-    // With a certificate to show only the log-in's world has the TLS for it: the tunnel goes on where that has led.
-    const isLed = io.innerTls !== undefined && this.#usesTtls !== false;
+    // Only the log-in's world has TLS for EAP-TTLS: where the gateway asks for that, the tunnel goes on where that world has led.
+    const usesTtls = this.#usesTtls ?? this.#tunnel?.wantsTtls ?? io.hasClientCertificate;
+    const isLed = io.innerTls !== undefined && usesTtls;
     const exchange = isLed ? await comeBack(io, gateway, this.#loginOptions, session) : undefined;
     this.#tunnel = new ClientTunnel({
       ...{ log, userAgent, wantsIpv6, hostname: client.localHostname, cookie: session },

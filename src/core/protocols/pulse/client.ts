@@ -4,6 +4,7 @@ import { PeerRefusedError } from '../../errors.ts';
 import { hostHeader } from '../../http/url.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { TunnelMachine } from '../../tunnel/machine.ts';
+import type { ScriptOption } from '../../tunnel/script-options.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { ClientTunnel } from './client-tunnel.ts';
@@ -16,6 +17,18 @@ export class PulseClient implements ClientProtocol {
   readonly id = 'pulse';
   readonly title = 'Pulse';
   readonly startsOnStream = true;
+  readonly scriptOptions: readonly ScriptOption[] = [
+    ['split-include6', 'includeIpv6'],
+    ['ip6netmask', 'ipv6Network'],
+    ['ip6addr', 'ipv6'],
+    ['netmask', 'ipv4Netmask'],
+    ['ipaddr', 'ipv4'],
+    ['WINS', 'nbns'],
+    ['search', 'domains'],
+    ['DNS', 'dns'],
+    ['split-exclude', 'excludeIpv4ByNetmask'],
+    ['split-include', 'includeIpv4ByNetmask'],
+  ];
   readonly #settings: ProtocolSettings;
   #tunnel: ClientTunnel | undefined;
   /** Whether the gateway asks for EAP-TTLS; undefined: nobody knows. */

@@ -50,8 +50,8 @@ export class PulseClient implements ClientProtocol {
     const headers = upgradeHeaders(hostHeader(gateway), userAgent);
     const session = parseSessionCookie(cookie);
     // Only the log-in's world has TLS for EAP-TTLS: where the gateway asks for that, the tunnel goes on where that world has led.
-    const usesTtls = this.#usesTtls ?? this.#tunnel?.wantsTtls ?? io.hasClientCertificate;
-    const isLed = io.innerTls !== undefined && usesTtls;
+    if (this.#tunnel?.wantsTtls === true) this.#usesTtls = true;
+    const isLed = io.innerTls !== undefined && (this.#usesTtls ?? io.hasClientCertificate);
     const exchange = isLed ? await comeBack(io, gateway, this.#loginOptions, session) : undefined;
     this.#tunnel = new ClientTunnel({
       ...{ log, userAgent, wantsIpv6, hostname: client.localHostname, cookie: session },

@@ -48,7 +48,9 @@ for (const protocol of PROTOCOL_IDS) {
           ...group,
         },
         onForm: async ({ message, error, fields }) => {
-          const prompt = message ?? error; // F5's words for a question that follows another one
+          const [label] = fields.flatMap((field) => (field.kind === 'password' ? field.label.replace(/:$/, '') : []));
+          // F5's words for a question that follows another one are an error; Pulse's are the field's.
+          const prompt = protocol === 'pulse' && label !== undefined ? label : (message ?? error);
           asked.push(prompt);
           const answer = prompt?.includes('colour') === true ? 'blue' : '123456';
           return { type: 'submit', values: Object.fromEntries(fields.map(({ name }) => [name, answer])) };

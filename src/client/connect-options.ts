@@ -43,7 +43,7 @@ export interface CertificateOptions {
 
 /** How to log in to a gateway. */
 export interface LoginOptions {
-  /** What the gateway speaks; `auto`: it is asked, by a few requests before the log-in. Default: `anyconnect`. */
+  /** What the gateway speaks; `auto`: it is asked, by a few requests before the log-in. Default: `auto`; with a credential, what that was got by. */
   readonly protocol?: ProtocolId | 'auto';
   /** Fills the field for the user's name. A browser that logs in somebody else ends the log-in, where it says whom (GlobalProtect). */
   readonly user?: string;

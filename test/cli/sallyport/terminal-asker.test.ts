@@ -3,7 +3,23 @@ import { describe, it } from 'node:test';
 import type { Option, Questions } from '../../../src/cli/sallyport/questions.ts';
 import { TerminalAsker } from '../../../src/cli/sallyport/terminal-asker.ts';
 import type { AuthForm, FormAnswer } from '../../../src/core/auth/form.ts';
-import { form, groups } from '../../support/forms.ts';
+import { form, groups, password } from '../../support/forms.ts';
+
+/** What somebody is asked for a secret. */
+async function questionFor(message: string, label: string): Promise<string> {
+  const asked: string[] = [];
+  const questions: Questions = {
+    text: async () => '',
+    choose: async () => '',
+    secret: async (question) => {
+      asked.push(question);
+      return '';
+    },
+  };
+  const person = new TerminalAsker({ questions, say: () => undefined, aside: (work) => work() });
+  await person.answer(form([password('code', { label })], { message }));
+  return asked.join('\n');
+}
 
 /** A person who takes the option with this label, or else what is offered. */
 function asker(label: string | undefined) {
@@ -42,5 +58,11 @@ describe('a person at the terminal', () => {
     const { asker: person, offered } = asker(undefined);
     assert.deepEqual(await answerOf(person, form([groups(['Oslo', 'Bergen'])])), { type: 'submit', values: { group_list: 'oslo' } });
     assert.deepEqual(offered, ['Oslo', 'Bergen']);
+  });
+
+  it('is asked one question with what is said of it, unless that only announces it', async () => {
+    assert.equal(await questionFor('Look at your token.', 'Code:'), 'Code (Look at your token.)');
+    assert.equal(await questionFor('Enter your code', 'code:'), 'Enter your code');
+    assert.equal(await questionFor('Enter secondary credentials:', 'Which colour?:'), 'Which colour?');
   });
 });

@@ -66,7 +66,7 @@ inNamespace('packet engine', import.meta.filename, () => {
     const udp = await engine.openUdp({ remote: peer.endpoint });
     await udp.carry(peer.description());
     await engine.route(udp);
-    const socket = createSocket('udp4');
+    const socket = createSocket('udp4').unref(); // where a check fails
     await new Promise<void>((resolve) => socket.connect(7, '10.9.0.2', resolve));
     let isFlooding = true;
     const flood = () => {

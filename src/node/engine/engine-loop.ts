@@ -27,6 +27,7 @@ import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
+import { WorkerPath } from './worker-path.ts';
 import { WorkerStackDevice } from './worker-stack-device.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
@@ -285,7 +286,7 @@ export class EngineLoop {
   }
 
   #route(id: number | undefined): undefined {
-    if (id !== undefined) this.#pathAt(id);
+    if (id !== undefined) this.#warmUp.used = this.#pathAt(id) instanceof WorkerPath ? 'datagrams' : 'streams';
     const isNew = this.#switch.setRoute(id);
     if (id !== undefined && isNew) this.#switch.hold();
     return undefined;

@@ -7,7 +7,7 @@
  *   far end ──► device ──► path 0: seals ──► path 1: opens ──► device ──► far end        all of them socket pairs of this process
  *
  * With paths that carry datagrams, and with TLS connections: see stream-warm-up.ts. First so much of both that the quick compiler has taken an interest in
- * all of it; and when the tunnel has been up for a while, so much that the thorough one has. A lone packet finds little in the processor's caches, and what
+ * all of it; and when the tunnel has been up for a while, so much of what it uses that the thorough one has. A lone packet finds little in the processor's caches, and what
  * that one makes of a pass is in fewer places: of the engine's 200 µs or so for a ping and its answer it takes a third.
  *
  * It shall leave nothing that a real packet is the first to do (`--trace-deopt` shows it): what was compiled before is thrown away then.
@@ -28,12 +28,14 @@ import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
 
+/** What carries the packets. */
+export type WarmUpKind = 'datagrams' | 'streams';
+
 /** What passes, in this order. `quiet`: not before nobody has asked this thread for anything for so long, as main and its scripts need the processor then. */
-const TURNS: readonly { readonly kind: 'datagrams' | 'streams'; readonly packets: number; readonly quiet: Millis }[] = [
+const TURNS: readonly { readonly kind: WarmUpKind | 'used'; readonly packets: number; readonly quiet: Millis }[] = [
   { kind: 'datagrams', packets: 1500, quiet: 100 },
   { kind: 'streams', packets: 1500, quiet: 100 },
-  { kind: 'streams', packets: 2500, quiet: 1000 },
-  { kind: 'datagrams', packets: 2500, quiet: 1000 },
+  { kind: 'used', packets: 4000, quiet: 1000 },
 ];
 
 /** With so many of them all of the code has run. */
@@ -69,6 +71,8 @@ export class WarmUp {
   readonly #streamRoom: () => StreamRoom;
   #state: Opened | undefined;
   readonly #pass: (packets: PacketSwitch) => void;
+  /** What the device's packets leave by: the thorough compiler is worth its time for that alone. */
+  used: WarmUpKind = 'datagrams';
   #turn = 0;
   /** Packets of the turn so far. */
   #passed = 0;
@@ -102,7 +106,7 @@ export class WarmUp {
   step(): number {
     const turn = TURNS[this.#turn];
     if (turn === undefined) return 0;
-    this.#state ??= this.#open(turn.kind);
+    this.#state ??= this.#open(turn.kind === 'used' ? this.used : turn.kind);
     if (this.#state === undefined) {
       this.close();
       return 0;
@@ -172,7 +176,7 @@ export class WarmUp {
   }
 
   /** Undefined if the process has no descriptors to spare, or OpenSSL's functions are not there: then it must do without. */
-  #open(kind: 'datagrams' | 'streams'): Opened | undefined {
+  #open(kind: WarmUpKind): Opened | undefined {
     const { libc, memory } = this.#context;
     const [device, flow] = openPairs(libc, kind === 'streams' ? LINUX.SOCK_STREAM : LINUX.SOCK_DGRAM);
     if (device === undefined || flow === undefined) return undefined;

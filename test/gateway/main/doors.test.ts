@@ -22,6 +22,7 @@ import { dialTcp } from '../../../src/node/tcp-dial.ts';
 import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
 import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
 import { RecordedLog } from '../../support/forms.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const LOOPBACK: IpAddress = parseIp('127.0.0.1') ?? assert.fail();
 
@@ -50,7 +51,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-describe('the door for TCP', { timeout: 10_000 }, () => {
+describe('the door for TCP', { timeout: HANG_LIMIT }, () => {
   it('hands on connections of which nothing was read, with their addresses', async () => {
     const { promise, resolve } = Promise.withResolvers<Knock>();
     const door = keptDoor(await TcpDoor.open({ host: '127.0.0.1', tcpPort: await freePort() }, resolve));
@@ -119,7 +120,7 @@ describe('the door for TCP', { timeout: 10_000 }, () => {
 /** Where a ClientHello in one datagram has its session id. */
 const SESSION_ID = { start: 60, end: 92 };
 
-describe('the door for UDP', { timeout: 10_000 }, () => {
+describe('the door for UDP', { timeout: HANG_LIMIT }, () => {
   const hello = PSK_CAPTURE.clientHello;
 
   async function scene(now = () => 0) {
@@ -269,7 +270,7 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
 
 const open = async (options: DoorsOptions) => keptDoor(await Doors.make(options));
 
-describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
+describe('the doors of a gateway that starts', { timeout: HANG_LIMIT }, () => {
   it('let a client wait that comes too early, and ask nothing of parts that are not there yet', async () => {
     const handed: number[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();

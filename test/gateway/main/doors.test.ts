@@ -353,8 +353,8 @@ describe('the doors of a gateway that starts', { timeout: HANG_LIMIT }, () => {
     const remote = { address: LOOPBACK, port: 40_000 };
     const elsewhere = { address: parseIp('127.0.0.2') ?? assert.fail(), port: 40_000 };
     const greetingId = new Uint8Array(32).fill(1);
-    const tunnelOn = (worker: number, denyRoaming: boolean) => {
-      const connection = table.connect(worker, remote, undefined, 0);
+    const tunnelOn = (worker: number, denyRoaming: boolean, at = remote) => {
+      const connection = table.connect(worker, at, undefined, 0);
       return { id: connection.id, connection, session: { user: 'alice' }, policy: { denyRoaming }, greetingId } as unknown as Tunnel;
     };
     const [older, newer] = [tunnelOn(3, false), tunnelOn(4, true)];
@@ -371,9 +371,18 @@ describe('the doors of a gateway that starts', { timeout: HANG_LIMIT }, () => {
     assert.equal(doors.greeted(5, far.id, greetingId, dtls), false, 'it may not roam');
     assert.equal(doors.greeted(5, stranger.id, greetingId, dtls), true);
     await told.promise;
+    // The one at that address, though another came first and may roam.
+    told = Promise.withResolvers();
+    const there = tunnelOn(6, false, elsewhere);
+    doors.admit(older);
+    doors.admit(there);
+    assert.equal(doors.greeted(5, far.id, greetingId, dtls), true);
+    await told.promise;
+    for (const tunnel of [older, there]) doors.dismiss(tunnel);
     assert.deepEqual(given, [
       [3, older.id, 40_000],
       [4, newer.id, 40_000],
+      [6, there.id, 40_000],
     ]);
     assert.throws(() => doors.greeted(4, stranger.id, greetingId, dtls), MisuseError, 'not its connection');
     doors.dismiss(newer);

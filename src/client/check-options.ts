@@ -5,6 +5,7 @@
 import { PROTOCOL_IDS } from '../core/auth/protocol-id.ts';
 import { MisuseError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
+import { checkInterfaceName } from '../node/interface-name.ts';
 import type { ConnectOptions } from './connect-options.ts';
 
 interface Rule {
@@ -13,7 +14,7 @@ interface Rule {
   readonly fits: (value: unknown) => boolean;
 }
 
-/** Throws {@link MisuseError} for an option that is something else. Those that we do not know mean nothing, as everywhere in Node. */
+/** Throws {@link MisuseError} for an option that is something else, and for a name that no interface can have. Those that we do not know mean nothing, as everywhere in Node. */
 export function checkOptions(url: unknown, options: unknown): asserts options is ConnectOptions {
   if (typeof url !== 'string') throw new MisuseError('The gateway is text: "https://vpn.example.com".');
   if (!isObject(options)) throw new MisuseError('The options are an object.');
@@ -21,6 +22,8 @@ export function checkOptions(url: unknown, options: unknown): asserts options is
     const value = options[name];
     if (value !== undefined && !fits(value)) throw new MisuseError(`The option "${name}" is ${what}.`);
   }
+  const { device } = options;
+  if (isObject(device) && isText(device.name) && device.start === undefined) checkInterfaceName(device.name);
 }
 
 const TEXT: Rule = { what: 'text', fits: isText };

@@ -47,7 +47,7 @@ const MAX_PASSWORD_TRIES = 3;
 
 /** Throws {@link MisuseError} for options that cannot be; rejects as {@link loadClientIdentity} does. */
 export async function clientSettings(url: string, options: ConnectOptions): Promise<ClientSettings> {
-  const { protocol = 'anyconnect', credential, pins = [], caFile, systemTrust, allowLegacy = [], proxy, userAgent } = options;
+  const { protocol = 'auto', credential, pins = [], caFile, systemTrust, allowLegacy = [], proxy, userAgent } = options;
   const { mtu, dpd, udp = true, ipv6 = true, compression = 'none', reconnectTimeout } = options;
   for (const pin of pins) checkPin(pin);
   if (mtu !== undefined && !(Number.isInteger(mtu) && mtu >= MIN_MTU && mtu <= MAX_MTU)) {
@@ -66,6 +66,7 @@ export async function clientSettings(url: string, options: ConnectOptions): Prom
         localHostname: hostname(),
         ...(userAgent !== undefined && { chosenUserAgent: userAgent }),
       },
+      ...(options.user !== undefined && { user: options.user }),
       usesXml: true,
       httpAuth: DEFAULT_AUTH_SCHEMES,
       compression,

@@ -43,9 +43,9 @@ export interface CertificateOptions {
 
 /** How to log in to a gateway. */
 export interface LoginOptions {
-  /** What the gateway speaks; `auto`: it is asked, by a few requests before the log-in. Default: `anyconnect`. */
+  /** What the gateway speaks; `auto`: it is asked, by a few requests before the log-in. Default: `auto`; with a credential, what that was got by. */
   readonly protocol?: ProtocolId | 'auto';
-  /** Fills the field for the user's name. */
+  /** Fills the field for the user's name. A browser that logs in somebody else ends the log-in, where it says whom (GlobalProtect). */
   readonly user?: string;
   /** Takes the group with this label, or the only one whose label begins so. */
   readonly group?: string;
@@ -57,7 +57,7 @@ export interface LoginOptions {
   readonly formEntries?: readonly FormEntry[];
   /**
    * Asked for what nothing above answers: the form holds only those fields. {@link AuthForm.error} says what was wrong with the last answer.
-   * Default: the log-in is rejected with a MisuseError that names the fields.
+   * A field that `canBeLeft` may be left out of the values. Default: the log-in is rejected with a MisuseError that names the fields.
    */
   readonly onForm?: (form: AuthForm) => Promise<FormAnswer>;
   /** A TLS client certificate. */

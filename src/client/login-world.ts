@@ -54,7 +54,7 @@ export class LoginWorld implements LoginIo {
   readonly profile?: ProfileStore;
   readonly browse?: NonNullable<LoginIo['browse']>;
   readonly reportHost?: NonNullable<LoginIo['reportHost']>;
-  readonly innerTls?: NonNullable<LoginIo['innerTls']>;
+  readonly innerTls: NonNullable<LoginIo['innerTls']>;
   readonly startHelper?: NonNullable<LoginIo['startHelper']>;
   readonly hasClientCertificate: boolean;
   readonly signal: AbortSignal;
@@ -71,7 +71,7 @@ export class LoginWorld implements LoginIo {
     if (userCertificate !== undefined) this.userCertificate = userCertificate;
     if (profile !== undefined) this.profile = profile;
     this.hasClientCertificate = clientCertificate !== undefined;
-    if (clientCertificate !== undefined) this.innerTls = (target) => options.dialer.inside(target, this.connection().peerCertificate);
+    this.innerTls = (target) => options.dialer.inside(target, this.connection().peerCertificate);
     this.signal = signal;
     this.crypto = options.crypto;
     this.log = log;

@@ -15,6 +15,7 @@ import { DEFAULT_RECONNECT_BUDGET } from '../core/session/reconnect.ts';
 import type { TunnelConfig } from '../core/tunnel/config.ts';
 import type { TunnelMachine } from '../core/tunnel/machine.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
+import { scriptOptions } from '../core/tunnel/script-options.ts';
 import type { ClientIdentity } from '../node/credentials/client-identity.ts';
 import { certificateIdentity } from '../node/crypto/certificates.ts';
 import { NodeCrypto } from '../node/crypto/node-crypto.ts';
@@ -279,6 +280,10 @@ export class VpnClient {
       },
       openTunnel: (credential, previous, signal) => this.#openTunnel(dialer, credential, previous, signal),
       logOut: (credential) => this.#logOut(credential),
+      scriptOptions: (config) => {
+        const options = this.#protocol?.scriptOptions;
+        return options && scriptOptions(config, options);
+      },
       driverWorld: (credential, previous) => ({
         get isConnectionUsed() {
           return dialer.gaveKept;

@@ -29,6 +29,8 @@ export interface SessionParts {
   readonly logOut: (credential: Credential) => Promise<void>;
   /** What a tunnel needs; connections go to the credential's gateway. */
   readonly driverWorld: (credential: Credential, previous: TunnelConfig | undefined) => DriverWorld;
+  /** What scripts see of the vendor's own options, where the configuration does not say it. */
+  readonly scriptOptions?: (config: TunnelConfig) => TunnelConfig['vendorOptions'] | undefined;
   readonly openDevice: (config: TunnelConfig, facts: NetworkFacts) => Promise<PacketDevice>;
   readonly network: NetworkSetup;
   /** Called when the first tunnel is up, before the device opens; the session waits for it. */
@@ -268,8 +270,10 @@ export class VpnSession extends EventEmitter<SessionEvents> {
     }
   }
 
-  #configure(config: TunnelConfig): void {
+  #configure(given: TunnelConfig): void {
     const before = this.#config;
+    const vendorOptions = this.#parts.scriptOptions?.(given) ?? given.vendorOptions;
+    const config = { ...given, vendorOptions };
     this.#config = config;
     this.emit('config', config);
     if (this.#gateway !== undefined && this.#parts.configuredFirst !== true) void this.#preInitialised();

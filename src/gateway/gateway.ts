@@ -45,6 +45,8 @@ export interface GatewayOptions {
   /** What clients are told: `ocserv 1.1.6` by the drop-in, `sallyport 1.0` else. */
   readonly serverName: string;
   readonly log: Logger;
+  /** What has to be had before clients may come: sockets for administrators. Where it rejects, the gateway does not start. */
+  readonly beforeOpening?: (control: ControlTarget, config: GatewayConfig) => Promise<void>;
   /** Sockets that systemd has opened, in place of the ports. */
   readonly inherited?: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
 }
@@ -92,10 +94,14 @@ export class Gateway {
   /** Resolves when clients can come. Rejects with why they cannot, and leaves nothing. */
   static async start(options: GatewayOptions): Promise<Gateway> {
     const undo: Undo[] = [];
+    let gateway: Gateway | undefined;
     try {
-      return new Gateway(await assemble(options, undo), undo);
+      gateway = new Gateway(await assemble(options, undo), undo);
+      await options.beforeOpening?.(gateway.control, gateway.#parts.config);
+      gateway.#open();
+      return gateway;
     } catch (error) {
-      await undoAll(undo, options.log);
+      await (gateway === undefined ? undoAll(undo, options.log) : gateway.stop());
       throw error;
     }
   }
@@ -119,9 +125,14 @@ export class Gateway {
     // Without the process that knows who may come in there is no gateway (ocserv stops as well).
     void auth.child.ended.then((how) => this.#authEnded(how));
     this.#tidy = setInterval(() => void tidy(parts), TIDY_INTERVAL);
-    parts.doors.open();
-    const { host } = parts.config.listen;
-    parts.options.log.log('info', 'listening', { ...(host !== undefined && { host }), tcp: parts.doors.tcpPort, udp: parts.doors.udpPort });
+  }
+
+  #open(): void {
+    if (this.#stopping !== undefined) return; // the process with the secrets has died meanwhile
+    const { doors, config, options } = this.#parts;
+    doors.open();
+    const { host } = config.listen;
+    options.log.log('info', 'listening', { ...(host !== undefined && { host }), tcp: doors.tcpPort, udp: doors.udpPort });
   }
 
   /** The port of TCP: the kernel's choice where 0 was asked for. */

@@ -41,6 +41,11 @@ describe('options that a compiler would have refused', () => {
     });
   }
 
+  it('name no interface that cannot be, before anybody logs in', async () => {
+    await assert.rejects(connect(URL, { device: { name: 'a b' } }), /"a b" cannot be the name of an interface/);
+    checkOptions(URL, { device: { name: 'a b', start: () => undefined } }); // a device that is there
+  });
+
   it('are looked at by whatever takes them, as is the gateway', async () => {
     const wrong = { protocol: 'cisco' } as never;
     for (const take of [connect, authenticate, recognise]) {

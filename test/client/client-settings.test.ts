@@ -12,7 +12,8 @@ const PIN = `pin-sha256:${'A'.repeat(43)}=`;
 
 describe('the settings of a client, from the library’s options', () => {
   it('are strict unless told otherwise', async () => {
-    const { tls, wishes, trust, gateway } = await clientSettings(GATEWAY, {});
+    const { protocol, tls, wishes, trust, gateway } = await clientSettings(GATEWAY, {});
+    assert.equal(protocol, 'auto');
     assert.equal(tls.minVersion, 'TLSv1.2');
     assert.match(String(tls.ciphers), /!aNULL/);
     assert.equal(wishes.datagramCiphers.allowsLegacy, false);

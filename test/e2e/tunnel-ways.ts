@@ -13,7 +13,7 @@ import { cipherOfDatagrams, INSIDE, type SceneOptions, TunnelScene } from './tun
 
 /** Each way, over each kind of address: long, 200 MB each way through each tunnel. */
 const BYTES = sized(4e6, 100e6);
-export const DEADLINE = sized(30_000, 900_000);
+export const DEADLINE = sized(120_000, 900_000);
 
 export interface Way {
   readonly name: string;

@@ -113,6 +113,13 @@ describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openc
     });
   }
 
+  it('goes on inside of EAP-TTLS with a password where a certificate is one of several ways, and it has none', async () => {
+    await using gateway = await start({ users: PEOPLE, page: { takesCertificate: true } });
+    const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });
+    assert.equal(sessionOf(gateway.visitor, run).user, 'alice');
+    assert.equal(gateway.visitor.hints[0]?.certificateChain, undefined);
+  });
+
   it('reads a notice before it logs in', async () => {
     await using gateway = await start({ users: PEOPLE, page: { preLoginBanner: 'Be careful.' } });
     const run = await gateway.run({ args: ['--authenticate', '--user=alice'], stdin: 'right&one+%\n' });

@@ -150,7 +150,7 @@ describe('ocserv offers', { skip, timeout: 30_000 }, () => {
       },
     });
     const headers = [...output.matchAll(/^X-(?:CSTP|DTLS)-.*$/gm)].map(([line]) =>
-      line.replace(/(Rekey-Time|App-ID): .*/, '$1: …').replace(/(Timeout-Remaining): 3(?:600|599)$/, '$1: …'),
+      line.replace(/(Rekey-Time|App-ID): .*/, '$1: …').replace(/(Timeout-Remaining): 3(?:600|5[5-9]\d)$/, '$1: …'),
     );
     assert.deepEqual(headers, [
       'X-CSTP-Version: 1',
@@ -178,7 +178,7 @@ describe('ocserv offers', { skip, timeout: 30_000 }, () => {
       'X-CSTP-Rekey-Method: new-tunnel',
       'X-CSTP-MSIE-Proxy-Pac-URL: http://proxy.test/alice.pac',
       'X-CSTP-Session-Timeout: 3600',
-      'X-CSTP-Session-Timeout-Remaining: …', // a second of the hour may have passed
+      'X-CSTP-Session-Timeout-Remaining: …', // seconds of the hour have passed
       'X-CSTP-Disconnected-Timeout: none',
       'X-CSTP-Keep: true',
       'X-CSTP-TCP-Keepalive: true',

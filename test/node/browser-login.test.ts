@@ -48,16 +48,20 @@ describe('a log-in by browser', { timeout: 20_000 }, () => {
         async (url) => {
           assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/[0-9a-f]{32}$/);
           const page = await fetch(url);
+          assert.match(page.url, /^http:\/\/127\.0\.0\.1:\d+\/[0-9a-f]{32}$/);
+          assert.notEqual(page.url, url, 'what stands in the process list is no longer of use');
           assert.match(page.headers.get('Content-Security-Policy') ?? '', /default-src 'none'.*frame-ancestors 'none'/);
-          visited.push(await page.text());
-          for (const wrong of [new URL('/', url).href, `${url}x`]) assert.equal((await fetch(wrong)).status, 404);
-          const begin = await fetch(`${url}/begin`);
-          assert.equal(begin.status, 'html' in start ? 200 : 404);
+          const html = await page.text();
+          visited.push(html);
+          const wrong = [new URL('/', url).href, `${page.url}x`, `${page.url}/begin`];
+          for (const address of wrong) assert.equal((await fetch(address)).status, 404);
+          assert.equal((await fetch(url, { method: 'POST', body: new URLSearchParams({ copied: 'the+answer=&' }) })).status, 404);
           if ('html' in start) {
+            const begin = await fetch(new URL(/href="(\/[0-9a-f]{32})"/.exec(html)?.[1] ?? assert.fail(), url));
             assert.equal(await begin.text(), start.html);
             assert.match(begin.headers.get('Content-Security-Policy') ?? '', /^sandbox (?!.*allow-same-origin)/);
           }
-          const paste = (copied: string) => fetch(url, { method: 'POST', body: new URLSearchParams({ copied }) });
+          const paste = (copied: string) => fetch(page.url, { method: 'POST', body: new URLSearchParams({ copied }) });
           for (const wrong of ['', 'something', 'x'.repeat(2_000_000)]) assert.equal((await paste(wrong)).status, 400);
           await paste('the+answer=&');
         },
@@ -76,8 +80,24 @@ describe('a log-in by browser', { timeout: 20_000 }, () => {
         throw new PeerRefusedError('It has failed.');
       },
     };
-    const browser = async (url: string) => void (await fetch(url, { method: 'POST', body: 'copied=x' }).catch(() => undefined));
+    const browser = async (url: string) => {
+      const page = await fetch(url);
+      await fetch(page.url, { method: 'POST', body: 'copied=x' }).catch(() => undefined);
+    };
     await assert.rejects(browseWith(browser, request, never), /It has failed/);
+  });
+
+  it('ends when two open the page: the first may have been somebody else, who has seen the address', async () => {
+    const start = { url: 'https://idp.example/' };
+    const request = {
+      ...{ kind: 'copied' as const, start, gateway: 'vpn.example', instruction: '', timeout: 10_000 },
+      isAnswer: () => true,
+    };
+    const browser = async (url: string) => {
+      await fetch(url, { redirect: 'manual' });
+      await fetch(url).catch(() => undefined);
+    };
+    await assert.rejects(browseWith(browser, request, never), /opened twice/);
   });
 
   it('ends when nobody comes, when it is cancelled, and where it cannot begin', async () => {

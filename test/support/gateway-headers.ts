@@ -1,11 +1,14 @@
 /**
  * What a gateway says to a client, as lines that can be compared: every answer of a log-in with its page, and the answer to CONNECT.
  *
- * What differs from one session to the next by design (cookies, keys, jitter) is replaced by a word in angle brackets.
+ * What differs from one session to the next by design (cookies, keys, jitter, seconds that have passed) is replaced by a word in angle brackets.
  */
 
 /** The beginning of openconnect's output of an answer; the CONNECT answer has no body. */
 const ANSWER = /^Got (?:HTTP|CONNECT) response: /;
+
+/** A log-in and its tunnel are apart by less, on a busy machine too. */
+const LOGIN_SECONDS = 60;
 
 /** Cut from openconnect's `--dump-http-traffic -v`: one line for each line of an answer. */
 export function answersIn(output: string): string[] {
@@ -21,7 +24,17 @@ export function answersIn(output: string): string[] {
       isInAnswer &&= line.startsWith('HTTP body length');
     }
   }
-  return lines;
+  return withoutSecondsOfLogin(lines);
+}
+
+/** The time that is left is less than the whole by as long as the log-in took. */
+function withoutSecondsOfLogin(lines: readonly string[]): string[] {
+  const whole = Number(lines.join('\n').match(/(?<=^X-CSTP-Session-Timeout: )\d+$/m)?.[0]);
+  return lines.map((line) =>
+    line.replace(/(?<=^X-CSTP-Session-Timeout-Remaining: )[1-9]\d*$/, (left) =>
+      Number(left) <= whole && Number(left) > whole - LOGIN_SECONDS ? '<all but the log-in>' : left,
+    ),
+  );
 }
 
 /** Name of what is left to chance, and how it looks. */

@@ -9,9 +9,9 @@ import { fromUtf8, utf8 } from '../../src/core/wire/text.ts';
 import { RecordedLog } from './forms.ts';
 import { SeededCrypto } from './scripted-crypto.ts';
 
-/** `GET /path` or `POST /path body`, and the answer; or the names of a form's fields, and what they are filled with. */
+/** `GET /path` or `POST /path body`, and the answer or what went wrong; or the names of a form's fields, and what they are filled with: the last may be left. */
 export type PlayedStep =
-  | { readonly sent: string; readonly answer: HttpResponse }
+  | { readonly sent: string; readonly answer: HttpResponse | Error }
   | { readonly asked: readonly string[]; readonly values: readonly string[] };
 
 export function reply(status: number, body = '', headers: HttpHeaders = []): HttpResponse {
@@ -44,6 +44,7 @@ export class PlayedIo implements LoginIo {
     const step = this.#steps.shift();
     assert.ok(step !== undefined && 'sent' in step, `not expected: ${sent}`);
     assert.equal(sent, step.sent);
+    if (step.answer instanceof Error) throw step.answer;
     return step.answer;
   }
 
@@ -53,7 +54,7 @@ export class PlayedIo implements LoginIo {
     const step = this.#steps.shift();
     assert.ok(step !== undefined && 'asked' in step, `not expected: a form with ${names.join(', ')}`);
     assert.deepEqual(names, step.asked);
-    return { type: 'submit', values: Object.fromEntries(names.map((name, i) => [name, new Secret(step.values[i] ?? '')])) };
+    return { type: 'submit', values: Object.fromEntries(step.values.map((value, i) => [names[i] ?? '', new Secret(value)])) };
   }
 
   async upgrade(): Promise<never> {

@@ -11,10 +11,11 @@
  */
 import { createCipheriv, createHash, type Hash } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { connect, createServer, isIPv6, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
+import type { Millis } from '../../src/core/tunnel/packet.ts';
 import { serveCalls } from './remote-calls.ts';
 
 export interface StreamRequest {
@@ -200,6 +201,9 @@ class FlowRecord {
   }
 }
 
+const ADDRESS_DEADLINE: Millis = 5_000;
+const ADDRESS_POLL: Millis = 20;
+
 const flows = new Map<number, FlowRecord>();
 
 function flowOf(number: number): FlowRecord {
@@ -213,9 +217,22 @@ async function listenUdp(host: string): Promise<number> {
   socket.on('message', (bytes) => {
     if (bytes.length >= HEADER_BYTES && bytes.readUInt32BE(0) === TAG) flowOf(bytes.readUInt32BE(4)).take(bytes);
   });
-  socket.bind(0, host);
-  await once(socket, 'listening');
+  await bound(socket, () => socket.bind(0, host));
   return socket.address().port;
+}
+
+/** Waits until a socket listens. A gateway that puts a new device in an old one's place has its address nowhere for a moment. */
+async function bound(socket: EventEmitter, bind: () => void): Promise<void> {
+  for (const deadline = performance.now() + ADDRESS_DEADLINE; ; await setTimeout(ADDRESS_POLL)) {
+    try {
+      bind();
+      await once(socket, 'listening');
+      return;
+    } catch (error) {
+      const isAway = error instanceof Error && 'code' in error && error.code === 'EADDRNOTAVAIL';
+      if (!isAway || performance.now() > deadline) throw error;
+    }
+  }
 }
 
 function udpSocket(host: string): UdpSocket {
@@ -229,8 +246,7 @@ const calls = {
       serveStream(socket).catch((error: unknown) => socket.destroy(error instanceof Error ? error : undefined));
       socket.on('error', () => undefined); // the calling end reports that its stream broke
     });
-    server.listen({ host, port: 0 });
-    await once(server, 'listening');
+    await bound(server, () => server.listen({ host, port: 0 }));
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
     return { tcpPort: address.port, udpPort: await listenUdp(host) };

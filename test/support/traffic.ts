@@ -67,6 +67,13 @@ export async function ping(namespace: Namespace, address: string, options: PingO
   return { sent, received, doubled, average: average === undefined ? undefined : Number(average) };
 }
 
+/** Pings until `count` answers have come, however late each of them is. Throws if they have not after `deadline`, which is 5 seconds by default. */
+export async function assertAnswers(namespace: Namespace, address: string, options: PingOptions = {}): Promise<void> {
+  const { count = 3 } = options;
+  const { received } = await ping(namespace, address, { deadline: 5_000, ...options });
+  assert.ok(received >= count, `${received} answers of ${address}`);
+}
+
 export interface TransferOptions {
   /** Bytes from the caller, and back. */
   readonly up: number;

@@ -47,12 +47,12 @@ export function usersJson(users: readonly UserStatus[], now: number): string {
 
 const IROUTE_WIDTHS = [6, 8, 8, 6, 16, 28];
 
-/** A line for each network behind a client. */
+/** A line for each network behind a client. Observed: the header is there as soon as somebody is, with a network or without. */
 export function iroutesTable(users: readonly UserStatus[]): string {
+  if (users.length === 0) return '';
   const rows = users.flatMap((user) =>
     user.iroutes.map((route) => [String(user.id), user.user ?? NO_NAME, user.host, user.device ?? '', insideAddress(user), route]),
   );
-  if (rows.length === 0) return '';
   return [['id', 'user', 'vhost', 'device', 'vpn-ip', 'iroute'], ...rows].map((row) => `${tableRow(IROUTE_WIDTHS, row)}\n`).join('');
 }
 

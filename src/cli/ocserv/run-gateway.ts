@@ -58,30 +58,31 @@ async function run(options: RunOptions): Promise<void> {
   const manager = new ServiceManager();
   const inherited = inheritedSockets();
   const ofKind = (kind: 'stream' | 'datagram') => inherited.filter((socket) => socket.kind === kind).map(({ fd }) => fd);
-  let loaded: LoadedConfig | undefined;
   const load = async () => {
     const { config, notices } = await options.load();
     // The other processes have their level from the configuration.
-    loaded = { config: { ...config, logLevel: options.logLevel ?? config.logLevel }, notices };
+    const loaded = { config: { ...config, logLevel: options.logLevel ?? config.logLevel }, notices };
     log.setLevel(loaded.config.logLevel);
     return loaded;
   };
-  const gateway = await Gateway.start({
-    ...{ load, serverName, log },
-    ...(inherited.length > 0 && { inherited: { tcp: ofKind('stream'), udp: ofKind('datagram') } }),
-  });
   const closers: (() => unknown)[] = [];
+  let gateway: Gateway | undefined;
   try {
-    const { control, processes } = (loaded as unknown as LoadedConfig).config; // the start has read it
-    if (control.isEnabled) {
-      const server = await GatewayControlServer.listen(gateway.control, control.socket);
-      closers.push(() => server.close());
-    }
-    if (control.metrics !== undefined) {
-      const metrics = await MetricsServer.listen(gateway.control, control.metrics);
-      closers.push(() => metrics.close());
-    }
-    const pidPath = options.pidFile ?? processes.pidFile;
+    let pidPath = options.pidFile;
+    gateway = await Gateway.start({
+      ...{ load, serverName, log },
+      ...(inherited.length > 0 && { inherited: { tcp: ofKind('stream'), udp: ofKind('datagram') } }),
+      beforeOpening: async (target, { control, processes }) => {
+        pidPath ??= processes.pidFile;
+        if (control.isEnabled) {
+          const server = await GatewayControlServer.listen(target, control.socket);
+          closers.push(() => server.close());
+        }
+        if (control.metrics === undefined) return;
+        const metrics = await MetricsServer.listen(target, control.metrics);
+        closers.push(() => metrics.close());
+      },
+    });
     const pidFile = pidPath === undefined ? undefined : await writtenPidFile(pidPath, log);
     if (pidFile !== undefined) closers.push(() => pidFile.remove());
     const told = (word: Promise<void>) =>
@@ -92,7 +93,7 @@ async function run(options: RunOptions): Promise<void> {
     const failure = await gateway.stopped;
     if (failure !== undefined) throw failure;
   } finally {
-    await gateway.stop();
+    await gateway?.stop();
     for (const close of closers.reverse()) await close();
   }
 }

@@ -1,7 +1,7 @@
 /** The forms of a log-in at the terminal (spec "CLI", section 6). */
 
 import { matchChoice } from '../../core/auth/choices.ts';
-import type { AskedField, AuthForm, Choice, ChoiceField } from '../../core/auth/form.ts';
+import { type AskedField, type AuthForm, type Choice, type ChoiceField, canBeLeft } from '../../core/auth/form.ts';
 import { Secret } from '../../core/secret.ts';
 import type { ReadOptions } from './line-reader.ts';
 import type { MessageLevel } from './settings.ts';
@@ -17,8 +17,8 @@ export function showForm(terminal: Terminal, form: Omit<AuthForm, 'id'>, level: 
   }
 }
 
-/** Asks for one field. The answer of a choice is its value; passwords and codes come as {@link Secret}. */
-export async function askPerson(terminal: Terminal, field: AskedField, options: ReadOptions = {}): Promise<string | Secret> {
+/** Asks for one field. The answer of a choice is its value; passwords and codes come as {@link Secret}. Undefined: it was left, as it can be. */
+export async function askPerson(terminal: Terminal, field: AskedField, options: ReadOptions = {}): Promise<string | Secret | undefined> {
   switch (field.kind) {
     case 'text':
       return terminal.ask(field.label, options);
@@ -26,7 +26,7 @@ export async function askPerson(terminal: Terminal, field: AskedField, options: 
     case 'otp':
       return new Secret(await terminal.ask(field.label, { ...options, hidden: true }));
     case 'choice':
-      return (await askChoice(terminal, field, options)).value;
+      return (await askChoice(terminal, field, options))?.value;
   }
 }
 
@@ -35,10 +35,11 @@ function choicePrompt({ label, choices }: ChoiceField): string {
   return `${label} [${choices.map((choice) => choice.label).join('|')}]:`;
 }
 
-/** Asks until the answer is one of the choices. */
-async function askChoice(terminal: Terminal, field: ChoiceField, options: ReadOptions): Promise<Choice> {
+/** Asks until the answer is one of the choices, or an empty line where the field can be left. */
+async function askChoice(terminal: Terminal, field: ChoiceField, options: ReadOptions): Promise<Choice | undefined> {
   for (;;) {
     const said = await terminal.ask(choicePrompt(field), options);
+    if (said === '' && canBeLeft(field)) return undefined;
     const match = matchChoice(field.choices, said);
     if (match.type === 'found') return match.choice;
     terminal.show(match.type === 'none' ? `Auth choice "${said}" not available` : `Auth choice "${said}" matches multiple options`);

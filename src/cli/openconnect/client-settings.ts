@@ -34,6 +34,7 @@ export function clientSettings(settings: Settings, credentials: LoadedCredential
         ...(chosenUserAgent !== undefined && { chosenUserAgent }),
         ...(chosenVersion !== undefined && { chosenVersion }),
       },
+      ...(login.user !== undefined && { user: login.user }),
       usesXml: login.xmlPost,
       httpAuth: schemes(login.httpAuth),
       ...(bearerToken !== undefined && { bearerToken }),

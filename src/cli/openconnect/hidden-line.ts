@@ -3,6 +3,7 @@
  * usual keys are done here.
  */
 import { CancelledError, MisuseError } from '../../core/errors.ts';
+import type { JobControl } from './job-control.ts';
 import { type LineReader, MAX_LINE_BYTES, type ReadOptions } from './line-reader.ts';
 
 const KEYS = {
@@ -13,23 +14,38 @@ const KEYS = {
   carriageReturn: 0x0d,
   eraseLine: 0x15, // Ctrl-U
   eraseWord: 0x17, // Ctrl-W
+  suspend: 0x1a, // Ctrl-Z
+  quit: 0x1c, // Ctrl-\
   delete: 0x7f,
 } as const;
 
 const BLANK = 0x20;
 const FIRST_PRINTING = BLANK;
 
-/** The next line of a terminal in raw mode; undefined at the end of the input. Rejects with {@link CancelledError} for Ctrl-C and the signal. */
-export async function readHiddenLine(input: LineReader, options: ReadOptions): Promise<Uint8Array | undefined> {
+export interface HiddenLineOptions extends ReadOptions {
+  /** Who quits and suspends the process. Default: these keys do nothing. */
+  readonly jobControl?: Pick<JobControl, 'quit' | 'suspend'>;
+}
+
+/**
+ * The next line of a terminal in raw mode; undefined at the end of the input. Rejects with {@link CancelledError} for Ctrl-C, for Ctrl-\ that has not ended the
+ * process, and for the signal.
+ */
+export async function readHiddenLine(input: LineReader, { jobControl, ...options }: HiddenLineOptions): Promise<Uint8Array | undefined> {
   const line = new HiddenLine();
   for (;;) {
     const keys = await input.readSome(options);
     if (keys === undefined) return line.bytes.length > 0 ? line.bytes : undefined;
     for (const [i, byte] of keys.entries()) {
       const outcome = line.key(byte);
-      if (outcome === 'more') continue;
+      if (outcome === 'more' || ((outcome === 'quit' || outcome === 'suspend') && jobControl === undefined)) continue;
+      if (outcome === 'suspend') {
+        await jobControl?.suspend();
+        continue;
+      }
       input.unread(keys.subarray(i + 1));
-      if (outcome === 'interrupt') throw new CancelledError();
+      if (outcome === 'quit') jobControl?.quit();
+      if (outcome === 'quit' || outcome === 'interrupt') throw new CancelledError();
       return outcome === 'end' ? undefined : line.bytes;
     }
   }
@@ -44,10 +60,14 @@ export class HiddenLine {
   }
 
   /** `end`: the end of the input, on an empty line. */
-  key(byte: number): 'more' | 'done' | 'end' | 'interrupt' {
+  key(byte: number): 'more' | 'done' | 'end' | 'interrupt' | 'quit' | 'suspend' {
     switch (byte) {
       case KEYS.interrupt:
         return 'interrupt';
+      case KEYS.quit:
+        return 'quit';
+      case KEYS.suspend:
+        return 'suspend';
       case KEYS.lineFeed:
       case KEYS.carriageReturn:
         return 'done';

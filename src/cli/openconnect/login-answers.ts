@@ -77,6 +77,7 @@ function personAt({ terminal, signal }: LoginAnswersOptions, chosen: ChosenGroup
     for (const field of form.fields) {
       if (field.kind === 'hidden' || !isShown(field, (name) => taken(values, name))) continue;
       const value = await askPerson(terminal, field, { signal });
+      if (value === undefined) continue;
       if (field.kind === 'choice' && field.isGroup === true) {
         const group = revealed(value);
         chosen.take(group);

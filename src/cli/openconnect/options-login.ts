@@ -36,7 +36,10 @@ export const LOGIN_OPTIONS = [
     argument: 'NAME',
     group: 'login',
     meaning: 'Log in as NAME',
-    details: ['Fills every text field whose name begins with "user" or "uname", in every form.'],
+    details: [
+      'Fills every text field whose name begins with "user" or "uname", in every form.',
+      'With GlobalProtect a browser that logs in somebody else ends the log-in; a domain counts where both names have one.',
+    ],
   },
   {
     name: 'passwd-on-stdin',

@@ -221,7 +221,7 @@ class SessionCommand {
   }
 
   #listenToSignals(): void {
-    const { output } = this.#options;
+    const { output, terminal } = this.#options;
     const stop = (how: 'log-off' | 'detach') => {
       this.#cancel.abort();
       void this.#session?.stop(how);
@@ -229,8 +229,10 @@ class SessionCommand {
     process.on('SIGINT', () => stop('log-off'));
     process.on('SIGTERM', () => stop('log-off'));
     process.on('SIGHUP', () => stop('detach'));
-    process.on('SIGUSR1', () => this.#showStatistics());
+    // Observed: they end a question that openconnect asks, and so the log-in.
+    process.on('SIGUSR1', () => void (terminal.interrupt() || this.#showStatistics()));
     process.on('SIGUSR2', () => {
+      if (terminal.interrupt()) return;
       output.log('info', 'paused');
       output.log('info', 'reconnect requested');
       this.#session?.reconnect();

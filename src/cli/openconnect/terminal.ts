@@ -6,6 +6,7 @@
 import { SallyportError } from '../../core/errors.ts';
 import { printable } from '../../core/wire/text.ts';
 import { readHiddenLine } from './hidden-line.ts';
+import { JobControl, type JobControlOptions } from './job-control.ts';
 import { END_OF_INPUT, type LineReader, type ReadOptions } from './line-reader.ts';
 import type { TextSink } from './output.ts';
 
@@ -13,6 +14,8 @@ export interface TerminalOptions {
   readonly input: LineReader;
   /** Standard input, where it is a terminal. */
   readonly keyboard?: { setRawMode(isRaw: boolean): unknown };
+  /** As in {@link JobControlOptions}. */
+  readonly raise?: NonNullable<JobControlOptions['raise']>;
   /** Standard error. */
   readonly screen: TextSink;
   /** Bytes that were typed, in the character set of the locale. */
@@ -35,10 +38,15 @@ export interface AskOptions extends ReadOptions {
   readonly hidden?: boolean;
 }
 
+/** What openconnect prints where a signal comes while it waits for a line. */
+const INTERRUPTED = 'fgets (stdin): Interrupted system call';
+
 const NOBODY_THERE = 'User input required in non-interactive mode';
 
 export class Terminal {
   readonly #options: TerminalOptions;
+  /** Of the question that is being asked. */
+  #asking: AbortController | undefined;
 
   constructor(options: TerminalOptions) {
     this.#options = options;
@@ -63,11 +71,33 @@ export class Terminal {
       screen.write(printable(prompt));
       throw this.#nobodyThere();
     }
-    const line = await (options.hidden === true ? this.#askHidden(prompt, options) : this.#askShown(prompt, options));
+    const line = await this.#line(prompt, options);
     if (line !== undefined) return this.#options.decode(line);
     if (nonInteractive) throw this.#nobodyThere();
     screen.write(`${END_OF_INPUT}\n`);
     throw new NoAnswerError(END_OF_INPUT);
+  }
+
+  /** A signal that is not for an answer: the question that is being asked has none. False: none is. */
+  interrupt(): boolean {
+    this.#asking?.abort();
+    return this.#asking !== undefined;
+  }
+
+  async #line(prompt: string, options: AskOptions): Promise<Uint8Array | undefined> {
+    const asking = new AbortController();
+    const { signal, hidden = false } = options;
+    const reading = { signal: signal === undefined ? asking.signal : AbortSignal.any([signal, asking.signal]) };
+    this.#asking = asking;
+    try {
+      return await (hidden ? this.#askHidden(prompt, reading) : this.#askShown(prompt, reading));
+    } catch (error) {
+      if (!asking.signal.aborted || signal?.aborted === true) throw error;
+      this.#options.screen.write(`${INTERRUPTED}\n`);
+      throw new NoAnswerError(INTERRUPTED);
+    } finally {
+      this.#asking = undefined;
+    }
   }
 
   #nobodyThere(): NoAnswerError {
@@ -82,11 +112,17 @@ export class Terminal {
 
   /** The echo goes off before the prompt is seen: whoever types at once is not shown either. */
   async #askHidden(prompt: string, options: ReadOptions): Promise<Uint8Array | undefined> {
-    const { input, keyboard, screen } = this.#options;
+    const { input, keyboard, screen, raise } = this.#options;
     keyboard?.setRawMode(true);
     try {
       screen.write(printable(prompt));
-      return await (keyboard === undefined ? input.readLine(options) : readHiddenLine(input, options));
+      if (keyboard === undefined) return await input.readLine(options);
+      const jobControl = new JobControl({
+        keyboard,
+        askAgain: () => screen.write(printable(prompt)),
+        ...(raise !== undefined && { raise }),
+      });
+      return await readHiddenLine(input, { ...options, jobControl });
     } finally {
       keyboard?.setRawMode(false);
       screen.write('\n');

@@ -1,4 +1,5 @@
 /** `sallyport fake PROTOCOL`: a gateway on loopback with scripted users, until Ctrl-C. For tests of whatever logs in. */
+import { readFileSync } from 'node:fs';
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { MisuseError, SallyportError } from '../../core/errors.ts';
 import { FakeGateway, INSIDE } from '../../gateway/fake/fake-gateway.ts';
@@ -13,11 +14,13 @@ export interface FakeArguments {
   readonly user?: readonly string[];
   /** How clients are told of the page that people log in at with a browser. */
   readonly browser?: 'redirect' | 'post';
+  /** A file with the authority of certificates that clients must show in the log-in. */
+  readonly clientCa?: string;
   readonly json?: true;
 }
 
 /** It is ready when standard output has a line. SIGUSR1 ends all sessions, as an administrator does; SIGINT and SIGTERM end it. */
-export async function runFake(protocol: ProtocolId, { port, user, browser, json }: FakeArguments): Promise<ExitCode> {
+export async function runFake(protocol: ProtocolId, { port, user, browser, clientCa, json }: FakeArguments): Promise<ExitCode> {
   const stopped = Promise.withResolvers<void>();
   try {
     const users = user?.map(parseFakeUser);
@@ -27,6 +30,7 @@ export async function runFake(protocol: ProtocolId, { port, user, browser, json 
       ...(port !== undefined && { port }),
       ...(browser !== undefined && { browserLogin: browser }),
       ...(users !== undefined && { users }),
+      ...(clientCa !== undefined && { clientAuthority: readFileSync(clientCa, 'utf8') }),
       log: { log: (level, event, fields) => say(level, event, fields ?? {}) },
     });
     process.on('SIGUSR1', () => void gateway.kick());

@@ -1,6 +1,7 @@
 /** Questions line by line, for a terminal that cannot move its cursor (`TERM=dumb`: Emacs, some consoles and editors). */
 import { CancelledError } from '../../core/errors.ts';
 import { readHiddenLine } from '../openconnect/hidden-line.ts';
+import { JobControl } from '../openconnect/job-control.ts';
 import type { LineReader } from '../openconnect/line-reader.ts';
 import type { Option, Questions } from './questions.ts';
 
@@ -33,7 +34,8 @@ export class PlainQuestions implements Questions {
     keyboard.setRawMode(true);
     try {
       write(promptOf(message));
-      return this.#decoded(await readHiddenLine(input, { signal }));
+      const jobControl = new JobControl({ keyboard, askAgain: () => write(promptOf(message)) });
+      return this.#decoded(await readHiddenLine(input, { signal, jobControl }));
     } finally {
       keyboard.setRawMode(false);
       write('\n');

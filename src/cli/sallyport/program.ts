@@ -203,6 +203,7 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
         'Have people log in with a browser, as with SAML: tell clients an address, or a page that goes there (GlobalProtect).',
       ).choices(['redirect', 'post']),
     )
+    .option('--client-ca <file>', 'Ask for a client certificate of this authority in the log-in, before the password (Pulse, by EAP-TTLS).')
     .addOption(json())
     .action((protocol: ProtocolId, given: FakeArguments) => run({ command: 'fake', protocol, given }));
   // Never gets here: main.ts hands these arguments on as they are.
@@ -236,7 +237,7 @@ function gatewayArgument(): Argument {
 function addLoginOptions(command: Command): void {
   command
     .optionsGroup('Log-in:')
-    .option('-u, --user <name>', 'Your name at the gateway.')
+    .option('-u, --user <name>', 'Your name at the gateway. A browser must log in that user (GlobalProtect).')
     .option('-g, --group <group>', 'The group to log in to, where there are several.')
     .option('--password-stdin', 'Read the password from standard input; further lines answer further questions for secrets.')
     .option('--token <file>', 'Make one-time codes with the secret in this file.')

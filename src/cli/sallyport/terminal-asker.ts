@@ -1,7 +1,7 @@
 /** A person at the terminal. */
 import { X509Certificate } from 'node:crypto';
 import type { TrustQuestion } from '../../client/server-trust.ts';
-import { type AskedField, type AuthForm, type FormAnswer, isShown } from '../../core/auth/form.ts';
+import { type AskedField, type AuthForm, canBeLeft, type FormAnswer, isShown } from '../../core/auth/form.ts';
 import { revealed, Secret } from '../../core/secret.ts';
 import { printable } from '../../core/wire/text.ts';
 import type { ProtectedFile } from '../../node/credentials/credential-error.ts';
@@ -21,6 +21,9 @@ export interface TerminalAskerOptions {
 /** Questions are one line. */
 const MAX_QUESTION = 200;
 
+/** No choice's value: that of a field that is left. */
+const LEFT = '';
+
 const TRUST_OPTIONS = [
   { value: 'no', label: 'No, stop here' },
   { value: 'yes', label: 'Yes, go on this time' },
@@ -37,14 +40,15 @@ export class TerminalAsker implements Asker {
   async answer(form: AuthForm): Promise<FormAnswer> {
     const { say } = this.#options;
     const isOneQuestion = form.fields.filter(({ kind }) => kind !== 'hidden').length === 1;
-    // The message of a form with one field is part of the question.
+    // The message of a form with one field is part of the question, unless it only announces it.
     for (const text of [form.banner, isOneQuestion ? undefined : form.message]) if (text !== undefined) say(text);
     if (form.error !== undefined) say(`The gateway says: ${form.error}`);
-    const about = isOneQuestion ? question(form.message ?? '') : '';
+    const about = isOneQuestion && form.message?.trimEnd().endsWith(':') !== true ? question(form.message ?? '') : '';
     const values: Record<string, string | Secret> = Object.create(null);
     for (const field of form.fields) {
       if (field.kind === 'hidden' || !isShown(field, (name) => (values[name] === undefined ? undefined : revealed(values[name])))) continue;
       const value = await this.#ask(field, about);
+      if (canBeLeft(field) && value === LEFT) continue;
       if (field.kind === 'choice' && field.isGroup === true && value !== (field.initial ?? field.choices[0]?.value)) {
         return { type: 'change-group', group: revealed(value) };
       }
@@ -85,7 +89,8 @@ export class TerminalAsker implements Asker {
         const [first] = field.choices;
         const initialValue = field.initial ?? first?.value;
         const options = field.choices.map(({ value, label }) => ({ value, label: oneLine(label) || value }));
-        return this.#prompt((questions) => questions.choose(message, options, initialValue));
+        if (!canBeLeft(field)) return this.#prompt((questions) => questions.choose(message, options, initialValue));
+        return this.#prompt((questions) => questions.choose(message, [{ value: LEFT, label: 'The best that answers' }, ...options], LEFT));
       }
     }
   }

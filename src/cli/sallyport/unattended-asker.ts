@@ -3,7 +3,7 @@
  * them. The only answers are further lines of `--password-stdin`, each used once.
  */
 import type { TrustQuestion } from '../../client/server-trust.ts';
-import { type AskedField, type AuthForm, type FormAnswer, isShown } from '../../core/auth/form.ts';
+import { type AskedField, type AuthForm, canBeLeft, type FormAnswer, isShown } from '../../core/auth/form.ts';
 import { PeerRefusedError, SallyportError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import type { ProtectedFile } from '../../node/credentials/credential-error.ts';
@@ -31,7 +31,7 @@ export class UnattendedAsker implements Asker {
     const refusal = refusalIn(form);
     if (refusal !== undefined) throw refused(refusal, fields);
     const values: [string, Secret][] = [];
-    for (const field of fields) {
+    for (const field of fields.filter((one) => !canBeLeft(one))) {
       const line = field.kind === 'password' || field.kind === 'otp' ? await this.#options.nextSecret?.() : undefined;
       if (line === undefined) throw this.#unanswered(form, field);
       values.push([field.name, new Secret(line)]);

@@ -43,6 +43,7 @@ const WORDS: Readonly<Record<string, string | undefined>> = {
   'choice not available': 'The gateway has no {field} "{choice}".',
   'choice matches several': 'The gateway has several choices of {field} that begin with "{choice}".',
   'token gives no more codes': 'The gateway did not take the codes of the token.',
+  'gateway passed over': 'The gateway {gateway} is passed over: {reason}',
   'client certificate refused': 'The gateway did not take the certificate.',
   'datagram disabled': 'UDP cannot be used: {reason} Packets go by TLS.',
   'mtu not set': 'The MTU of the interface could not be set to {mtu}: {reason}',

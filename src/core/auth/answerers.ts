@@ -18,6 +18,7 @@ import {
   type AuthForm,
   type Choice,
   type ChoiceField,
+  canBeLeft,
   type FormAnswer,
   type FormValues,
   isShown,
@@ -38,7 +39,7 @@ export type Person = (form: AuthForm) => Promise<FormAnswer>;
 export interface FormAnswererOptions {
   /** In the order they are asked. */
   readonly answerers: readonly Answerer[];
-  /** Without a person, a field that no answerer knows ends the log-in with a {@link MisuseError}. */
+  /** Without a person, a field that no answerer knows ends the log-in with a {@link MisuseError}, unless it can be left. */
   readonly person?: Person;
   /** Called with each form before it is answered, for its banner, message and error. */
   readonly show?: (form: AuthForm) => void;
@@ -138,7 +139,9 @@ class FormAnswering {
   async #askPerson(): Promise<FormAnswer | undefined> {
     const { person } = this.#options;
     if (person === undefined) {
-      const labels = this.#open.map((field) => `"${printable(field.label)}"`).join(', ');
+      const needed = this.#open.filter((field) => !canBeLeft(field));
+      if (needed.length === 0) return undefined;
+      const labels = needed.map((field) => `"${printable(field.label)}"`).join(', ');
       throw new MisuseError(`the gateway asks for ${labels}, and there is nobody to answer`);
     }
     const answer = await person({ ...this.#form, fields: this.#open });
@@ -149,7 +152,7 @@ class FormAnswering {
       if (value !== undefined) this.#answers.set(field.name, field.kind === 'choice' ? checkedChoice(field, revealed(value)) : value);
     }
     for (const field of this.#open) {
-      if (!this.#isHidden(field) && !this.#answers.has(field.name)) {
+      if (!this.#isHidden(field) && !this.#answers.has(field.name) && !canBeLeft(field)) {
         throw new MisuseError(`the answer to form "${printable(this.#form.id)}" lacks the field "${printable(field.name)}"`);
       }
     }

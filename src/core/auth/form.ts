@@ -33,6 +33,8 @@ export interface ChoiceField extends FieldName {
   readonly initial?: string;
   /** Another group has another form: taking one asks the gateway again ({@link FormAnswer}). */
   readonly isGroup?: boolean;
+  /** May be left unanswered: the best that works is taken then. */
+  readonly canBeLeft?: boolean;
 }
 
 interface FieldName {
@@ -51,6 +53,10 @@ export interface Choice {
 
 /** A field that someone answers. */
 export type AskedField = InputField | ChoiceField;
+
+export function canBeLeft(field: AuthField): boolean {
+  return field.kind === 'choice' && field.canBeLeft === true;
+}
 
 /** Whether a field is asked, by the choices taken so far; `taken` gives those (undefined: none yet). */
 export function isShown(field: AuthField, taken: (field: string) => string | undefined): boolean {

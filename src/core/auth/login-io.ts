@@ -41,8 +41,8 @@ export interface LoginIo {
   /** The connection of the last response. */
   connection(): ConnectionFacts;
   /**
-   * TLS that begins inside a conversation with this gateway: the user's certificate is shown, and whoever has not the certificate of {@link connection} is
-   * refused. Absent: there is no certificate to show.
+   * TLS that begins inside a conversation with this gateway: the user's certificate is shown, if there is one, and whoever has not the certificate of
+   * {@link connection} is refused. Absent: nobody has TLS for that.
    */
   readonly innerTls?: (target: Target) => InnerTls;
   ask(form: AuthForm): Promise<FormAnswer>;

@@ -8,6 +8,7 @@ import type { Secret } from '../secret.ts';
 import type { TunnelConfig } from '../tunnel/config.ts';
 import type { TunnelMachine } from '../tunnel/machine.ts';
 import type { Millis } from '../tunnel/packet.ts';
+import type { ScriptOption } from '../tunnel/script-options.ts';
 
 export interface ClientProtocol {
   readonly id: ProtocolId;
@@ -15,6 +16,8 @@ export interface ClientProtocol {
   readonly title: string;
   /** A tunnel begins with a TLS connection, which may be opened while the log-in still goes on; false: with a UDP flow. */
   readonly startsOnStream: boolean;
+  /** What {@link TunnelConfig.vendorOptions} are to be made of. Default: they are the gateway's own. */
+  readonly scriptOptions?: readonly ScriptOption[];
   /** From nothing to a cookie. Rejects with PeerRefusedError for a "no", CancelledError if whoever answers cancels. */
   login(io: LoginIo, target: Target): Promise<Credential>;
   /**
@@ -32,6 +35,8 @@ export interface ProtocolSettings {
   readonly crypto: CryptoProvider;
   readonly log: Logger;
   readonly client: ClientIdentification;
+  /** Who is to be logged in, where the user has said so: a browser may bring somebody else. */
+  readonly user?: string;
   /** AnyConnect: XML documents rather than plain forms. */
   readonly usesXml: boolean;
   /** Schemes of HTTP authentication that may be used towards the gateway. */

@@ -185,6 +185,8 @@ export interface HostPage {
   readonly browserLogin?: 'redirect' | 'post';
   /** No log-in without a certificate of the client's: nothing is asked of who has none. */
   readonly needsCertificate?: boolean;
+  /** A certificate is one way to log in, of several: who has shown none yet is to have the occasion, where the protocol has one of its own. */
+  readonly takesCertificate?: boolean;
   /** Log-ins with a token of HTTP's (OIDC): the only way, or one that a client may take instead of answering forms. Default: none. */
   readonly bearer?: 'required' | 'offered';
   /** How long a log-in's cookie is worth keeping, in milliseconds. */

@@ -21,7 +21,8 @@ import { Reconnect } from './reconnect.ts';
 export type SessionState =
   | { readonly name: 'idle' }
   | { readonly name: 'authenticating' }
-  | { readonly name: 'opening' }
+  /** `isSecond`: the first tunnel has found out how it is to be opened. */
+  | { readonly name: 'opening'; readonly isSecond?: true }
   /** `lost`: the tunnel ended meanwhile, and why. */
   | { readonly name: 'bringing-up'; readonly lost?: CloseReason }
   | { readonly name: 'up' }
@@ -191,7 +192,9 @@ export class SessionMachine {
   #tunnelClosed(reason: CloseReason, now: Millis): SessionEffect[] {
     switch (this.#state.name) {
       case 'opening':
-        return this.#end(outcomeOf(reason), 'log-off');
+        if (reason.kind !== 'renew' || this.#state.isSecond === true) return this.#end(outcomeOf(reason), 'log-off');
+        this.#state = { name: 'opening', isSecond: true };
+        return [{ type: 'open' }];
       case 'bringing-up':
         this.#state = { name: 'bringing-up', lost: this.#state.lost ?? reason }; // not in the middle of a script
         return [];

@@ -26,7 +26,7 @@ export interface TunnelConfig {
   readonly expiresAt?: Millis;
   /** The gateway's name may lead elsewhere next time: it is looked up again for a reconnect. Default: the address stays. */
   readonly gatewayMoves?: boolean;
-  /** What the script sees as CISCO_CSTP_OPTIONS: every option as it came, in order, repeats included. */
+  /** What the script sees as CISCO_CSTP_OPTIONS: AnyConnect's as they came, in order, repeats included; other vendors' are made of the rest (script-options.ts). */
   readonly vendorOptions: readonly (readonly [name: string, value: string])[];
 }
 

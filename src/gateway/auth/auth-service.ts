@@ -24,6 +24,7 @@ import type {
 import { DialogueTable } from './dialogue-table.ts';
 import { type AuthWorld, HostAuth } from './host-auth.ts';
 import { LoginDialogue } from './login-dialogue.ts';
+import { PassRevocations } from './pass-revocations.ts';
 import { PasswordHasher } from './password-hash.ts';
 import { SessionTable } from './session-table.ts';
 import { SqliteSessionStore } from './sqlite-session-store.ts';
@@ -60,6 +61,7 @@ class LocalAuthService implements AuthService, AsyncDisposable {
   readonly #store: SqliteSessionStore;
   readonly #sessions: SessionTable;
   readonly #dialogues: DialogueTable;
+  readonly #revocations: PassRevocations;
   readonly #sweeper: NodeJS.Timeout;
   #config: GatewayConfig;
   /** Hosts of configurations before this one. */
@@ -70,7 +72,11 @@ class LocalAuthService implements AuthService, AsyncDisposable {
     const { log, now, random } = options;
     this.#options = options;
     this.#store = store;
-    this.#world = { log, now, random, passSecret: random(PASS_SECRET_BYTES), hasher: new PasswordHasher() };
+    this.#revocations = new PassRevocations(store, now);
+    this.#world = {
+      ...{ log, now, random, passSecret: random(PASS_SECRET_BYTES), hasher: new PasswordHasher() },
+      isRevoked: (user, since) => this.#revocations.isRevoked(user, since),
+    };
     this.#config = config;
     this.#hosts = this.#hostsOf(config);
     this.#dialogues = new DialogueTable(now, random);
@@ -135,6 +141,10 @@ class LocalAuthService implements AuthService, AsyncDisposable {
 
   async closed(session: string, end: SessionEnd): Promise<void> {
     this.#sessions.closed(session, end);
+  }
+
+  async revokePasses(user: string): Promise<void> {
+    this.#revocations.revoke(user);
   }
 
   async sessions(): Promise<readonly SessionListing[]> {

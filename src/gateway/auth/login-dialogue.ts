@@ -64,7 +64,7 @@ export class LoginDialogue {
   #user: string | undefined;
   #group: string | undefined;
   /** Of the pass that it has begun with. */
-  #passUntil: number | undefined;
+  #holder: PassHolder | undefined;
   #tries = 0;
   #answers = 0;
 
@@ -107,7 +107,7 @@ export class LoginDialogue {
     if (holder !== undefined) {
       this.#user = holder.user;
       this.#group = holder.group;
-      this.#passUntil = holder.until;
+      this.#holder = holder;
       return this.#admit(holder.accepted);
     }
     this.#menu = new GroupMenu(this.#host.config.login, await this.#ownGroups());
@@ -253,7 +253,7 @@ export class LoginDialogue {
     if (passes === undefined) return this.#refuse(false);
     try {
       const { username = this.#user ?? user } = this.#hints.pass ?? {};
-      const cookie = await passes.issue({ username, user, accepted, ...(group !== undefined && { group }) }, this.#passUntil);
+      const cookie = await passes.issue({ username, user, accepted, ...(group !== undefined && { group }) }, this.#holder);
       return { type: 'admitted', user, cookie, isPass: true, ...(group !== undefined && { group }) };
     } catch (error) {
       this.#log('error', 'there is no pass for the user, who cannot log in at the portal', { reason: systemErrorText(error) });

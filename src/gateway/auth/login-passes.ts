@@ -1,6 +1,6 @@
 /**
  * Passes: that somebody has logged in at a portal, in a text that the client carries to a gateway, which may be another one with the same key. Nobody keeps
- * a list of them; they are over in time.
+ * a list of them; they are over in time, or when an administrator ends what the user has (pass-revocations.ts).
  *
  * Read first: spec "GlobalProtect", section 5.4: authenticated, encrypted, and bound to the user.
  *
@@ -23,7 +23,8 @@ export interface PassHolder {
   readonly group?: string;
   /** What the back end has said. */
   readonly accepted: AcceptedUser;
-  /** Until when it is good, in milliseconds since 1970: a pass that was got by a pass is good no longer than that one. */
+  /** From when the password was given until when it is good, in milliseconds since 1970: a pass that was got by a pass has those of that one. */
+  readonly since: number;
   readonly until: number;
 }
 
@@ -33,6 +34,8 @@ export interface PassWorld {
   readonly random: (length: number) => Uint8Array;
   /** Of this run of the gateway: whose passes have no key of the administrator's. */
   readonly passSecret: Uint8Array;
+  /** Whether the passes are over that a user has had since then. */
+  readonly isRevoked: (user: string, since: number) => boolean;
 }
 
 const CIPHER = 'aes-256-gcm';
@@ -60,11 +63,17 @@ export class LoginPasses {
     this.#key = passKey === undefined ? derived(world.passSecret, host ?? '') : new CurrentFile(passKey, keyOfFile);
   }
 
-  /** Rejects with MisuseError, or as Node's file system does, where the key file is of no use, and for a holder who has too much for a pass. */
-  async issue(holder: Omit<PassHolder, 'until'>, until: number = Number.POSITIVE_INFINITY): Promise<Secret> {
+  /**
+   * `before`: the pass that it was got by. Rejects with MisuseError, or as Node's file system does, where the key file is of no use, and for a holder who has too
+   * much for a pass.
+   */
+  async issue(holder: Omit<PassHolder, 'since' | 'until'>, before?: PassHolder): Promise<Secret> {
     const { now, random } = this.#world;
     const nonce = random(NONCE_BYTES);
-    const whole: PassHolder = { ...holder, until: Math.min(now() + this.#time, until) };
+    const since = now();
+    const until = since + this.#time;
+    const times = before === undefined ? { since, until } : { since: before.since, until: Math.min(until, before.until) };
+    const whole: PassHolder = { ...holder, ...times };
     const cipher = createCipheriv(CIPHER, await this.#keyNow(), nonce);
     const sealed = Buffer.concat([nonce, cipher.update(deflateRawSync(serialize(whole))), cipher.final(), cipher.getAuthTag()]);
     const text = sealed.toString('base64url');
@@ -72,7 +81,7 @@ export class LoginPasses {
     return new Secret(text);
   }
 
-  /** Undefined: it is none of ours, or over, or another's. Rejects as {@link issue} does. */
+  /** Undefined: it is none of ours, or over, or revoked, or another's. Rejects as {@link issue} does. */
   async holderOf(pass: Secret, username: string): Promise<PassHolder | undefined> {
     const sealed = pass.reveal().length > MAX_PASS ? Buffer.alloc(0) : Buffer.from(pass.reveal(), 'base64url');
     if (sealed.length <= NONCE_BYTES + TAG_BYTES) return undefined;
@@ -85,7 +94,9 @@ export class LoginPasses {
       return undefined; // the tag is another: of an older key, or forged
     }
     const holder = deserialize(inflateRawSync(opened, { maxOutputLength: MAX_HOLDER })) as PassHolder; // what was sealed is what issue() has made
-    return holder.username === username && holder.until > this.#world.now() ? holder : undefined;
+    const { now, isRevoked } = this.#world;
+    const isGood = holder.username === username && holder.until > now() && !isRevoked(holder.user, holder.since);
+    return isGood ? holder : undefined;
   }
 
   async #keyNow(): Promise<Buffer> {

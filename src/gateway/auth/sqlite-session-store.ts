@@ -1,10 +1,11 @@
-/** Sessions in one file of SQLite, for one gateway: readable by its owner alone, whole after a crash. */
+/** Sessions, and whose passes are revoked, in one file of SQLite, for one gateway: readable by its owner alone, whole after a crash. */
 import { chmodSync, closeSync, openSync, renameSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { deserialize, serialize } from 'node:v8';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import { systemErrorText } from '../../node/system-error.ts';
+import type { RevocationStore } from './pass-revocations.ts';
 import type { SessionStore, StoredSession } from './session-store.ts';
 
 const OWNER_ONLY = 0o600;
@@ -12,11 +13,13 @@ const OWNER_ONLY = 0o600;
 /** The table's shape. A file of another one holds sessions that we cannot read: people log in again. */
 const SCHEMA_VERSION = 1;
 
-export class SqliteSessionStore implements SessionStore {
+export class SqliteSessionStore implements SessionStore, RevocationStore {
   readonly #database: DatabaseSync;
   readonly #log: Logger;
   readonly #save: StatementSync;
   readonly #remove: StatementSync;
+  readonly #saveRevocation: StatementSync;
+  readonly #removeRevocation: StatementSync;
 
   private constructor(database: DatabaseSync, log: Logger) {
     this.#database = database;
@@ -28,8 +31,11 @@ export class SqliteSessionStore implements SessionStore {
     const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
     if (version !== SCHEMA_VERSION) database.exec(`DROP TABLE IF EXISTS sessions; PRAGMA user_version = ${SCHEMA_VERSION};`);
     database.exec('CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT');
+    database.exec('CREATE TABLE IF NOT EXISTS revocations (user TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT');
     this.#save = database.prepare('INSERT OR REPLACE INTO sessions (id, record) VALUES (?, ?)');
     this.#remove = database.prepare('DELETE FROM sessions WHERE id = ?');
+    this.#saveRevocation = database.prepare('INSERT OR REPLACE INTO revocations (user, at) VALUES (?, ?)');
+    this.#removeRevocation = database.prepare('DELETE FROM revocations WHERE user = ?');
   }
 
   /** Opens the file or makes it. A damaged one is put aside under `.damaged`: it costs people a new log-in, and not the gateway its start. */
@@ -80,6 +86,18 @@ export class SqliteSessionStore implements SessionStore {
 
   remove(id: string): void {
     this.#remove.run(id);
+  }
+
+  loadRevocations(): readonly { readonly user: string; readonly at: number }[] {
+    return this.#database.prepare('SELECT user, at FROM revocations').all() as { user: string; at: number }[]; // STRICT, and no number of ours is larger
+  }
+
+  saveRevocation(user: string, at: number): void {
+    this.#saveRevocation.run(user, at);
+  }
+
+  removeRevocation(user: string): void {
+    this.#removeRevocation.run(user);
   }
 
   close(): void {

@@ -13,13 +13,14 @@ import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { MisuseError, SallyportError } from '../../core/errors.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
 import type { ClientFacts, GatewayProtocol, PortalPage } from '../../core/protocols/gateway-protocol.ts';
-import { loadGatewayProtocol } from '../../core/protocols/registry.ts';
+import { asksInside, loadGatewayProtocol } from '../../core/protocols/registry.ts';
 import type { Packet } from '../../core/tunnel/packet.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import { formatIp, type IpAddress, parseIp } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
 import { StackDevice } from '../../node/devices/stack-device.ts';
 import { TunnelDriver } from '../../node/driver/tunnel-driver.ts';
+import { InnerTlsContexts } from '../../node/inner-tls-server.ts';
 import { StackServer } from '../../node/ip/stack-server.ts';
 import { TlsServer } from '../../node/tls-server.ts';
 import { pinOf } from '../../node/trust/fingerprints.ts';
@@ -38,6 +39,11 @@ export interface FakeGatewayOptions {
    * protocol has such (GlobalProtect's). Default: by forms of the client.
    */
   readonly browserLogin?: 'redirect' | 'post';
+  /**
+   * PEM. Clients must show a certificate of this authority, for which they are asked inside of the log-in, and then a password as ever. Where the protocol has
+   * such (Pulse's EAP-TTLS). Default: nobody is asked.
+   */
+  readonly clientAuthority?: string;
   readonly log?: Logger;
 }
 
@@ -65,6 +71,7 @@ export class FakeGateway implements AsyncDisposable {
   readonly pin: string;
   readonly #server: net.Server;
   readonly #tls: TlsServer;
+  readonly #inner = new InnerTlsContexts();
   readonly #protocol: GatewayProtocol;
   readonly #visitors: FakeVisitors;
   readonly #log: Logger;
@@ -74,11 +81,14 @@ export class FakeGateway implements AsyncDisposable {
   readonly #stop = new AbortController();
   #closed: Promise<void> | undefined;
 
-  /** Rejects with an error of the system for a port that is taken, and with MisuseError for a browser's log-in of a protocol that has none. */
+  /** Rejects with an error of the system for a port that is taken, and with MisuseError for a log-in of a kind that the protocol has not. */
   static async start(options: FakeGatewayOptions): Promise<FakeGateway> {
     const protocol = await loadGatewayProtocol(options.protocol);
     if (options.browserLogin !== undefined && protocol.hasBrowserLogin !== true) {
       throw new MisuseError(`A gateway of ${options.protocol} cannot play a log-in with a browser.`);
+    }
+    if (options.clientAuthority !== undefined && !asksInside(options.protocol)) {
+      throw new MisuseError(`A gateway of ${options.protocol} cannot play a log-in with a certificate.`);
     }
     const gateway = new FakeGateway(options, protocol, await selfSigned());
     gateway.#server.listen(options.port ?? 0, LOOPBACK);
@@ -88,15 +98,17 @@ export class FakeGateway implements AsyncDisposable {
   }
 
   private constructor(options: FakeGatewayOptions, protocol: GatewayProtocol, identity: Awaited<ReturnType<typeof selfSigned>>) {
-    const { users = [DEFAULT_USER], log = silentLogger, browserLogin } = options;
+    const { users = [DEFAULT_USER], log = silentLogger, browserLogin, clientAuthority } = options;
     this.#protocol = protocol;
     this.#log = log;
     this.pin = pinOf(identity.der);
-    this.#tls = new TlsServer([{ tls: { cert: identity.certificate, key: identity.key }, clientCertificates: 'no' }]);
+    const tls = { cert: identity.certificate, key: identity.key, ...(clientAuthority !== undefined && { ca: clientAuthority }) };
+    this.#tls = new TlsServer([{ tls, clientCertificates: 'no' }]);
     const crypto = new NodeCrypto();
     const host = {
       ...{ serverName: 'sallyport fake', certificate: identity.der, cookieTimeout: COOKIE_LIFE, headers: [], portal: PORTAL },
       ...(browserLogin !== undefined && { browserLogin }),
+      needsCertificate: clientAuthority !== undefined,
     };
     this.#visitors = new FakeVisitors({ users, host, crypto, log, now: () => performance.now(), termsOf });
     this.#server = net.createServer({ noDelay: true }, (socket) => void this.#serve(socket));
@@ -147,10 +159,12 @@ export class FakeGateway implements AsyncDisposable {
     try {
       const accepted = await this.#tls.accept(socket, { signal: this.#stop.signal });
       if (accepted === undefined) return;
-      const { local, remote, cipherSuite, peerFinished } = accepted.connection;
+      const { connection: tls, identity, certificate } = accepted;
+      const { local, remote, cipherSuite, peerFinished } = tls;
       const facts: ClientFacts = { local, remote, cipherSuite, ...(peerFinished !== undefined && { clientFinished: peerFinished }) };
-      const connection = new ServerConnection(accepted.connection, {
+      const connection = new ServerConnection(tls, {
         ...{ facts, log: this.#log, loginTime: LOGIN_LIMIT, startsTunnel: this.#protocol.startsTunnel },
+        innerTls: () => this.#inner.serve(identity, certificate),
         runs: (handOver) => void this.#run(handOver),
       });
       await this.#protocol.serve(connection, this.#visitors);

@@ -80,6 +80,7 @@ export class ControlDesk implements ControlTarget {
 
   async disconnectUser(name: string): Promise<number> {
     const { table, desk, auth } = this.#options;
+    await auth.revokePasses(name); // first: nobody is to come back by one
     const tunnels = table.ofUser(name);
     await Promise.all(tunnels.map((tunnel) => desk.disconnect(tunnel)));
     // And those who could come back.
@@ -89,11 +90,14 @@ export class ControlDesk implements ControlTarget {
   }
 
   async disconnectId(id: number): Promise<boolean> {
-    const { table, desk, pool } = this.#options;
+    const { table, desk, pool, auth } = this.#options;
     const connection = table.find(id);
     if (connection === undefined) return false;
-    if (connection.tunnel !== undefined) await desk.disconnect(connection.tunnel);
-    else await pool.service(connection.worker)?.drop(id);
+    const { tunnel } = connection;
+    if (tunnel !== undefined) {
+      await auth.revokePasses(tunnel.session.user);
+      await desk.disconnect(tunnel);
+    } else await pool.service(connection.worker)?.drop(id);
     return true;
   }
 

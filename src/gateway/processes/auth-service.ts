@@ -27,6 +27,8 @@ export interface AuthService {
   reported(session: string, usage: SessionUsage): Promise<void>;
   /** The session's tunnel is gone, for good or for now: `keepsCookie`. */
   closed(session: string, end: SessionEnd): Promise<void>;
+  /** The passes of a portal that this user has got until now are over, at this gateway, on all its hosts. */
+  revokePasses(user: string): Promise<void>;
   /** For `occtl show sessions`. */
   sessions(): Promise<readonly SessionListing[]>;
   /** After SIGHUP: back ends and their files are read anew; sessions stay. */

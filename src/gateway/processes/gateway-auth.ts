@@ -33,6 +33,7 @@ const METHODS: readonly (keyof AuthService)[] = [
   'opened',
   'reported',
   'closed',
+  'revokePasses',
   'sessions',
 ];
 

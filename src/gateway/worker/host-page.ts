@@ -1,5 +1,6 @@
 /** What visitors of a host are shown: from its configuration, and what is known of their connection. */
 import type { HostPage } from '../../core/protocols/gateway-protocol.ts';
+import { wantsCertificates } from '../config/client-certificates.ts';
 import type { HostConfig } from '../config/gateway-config.ts';
 
 export interface PageFacts {
@@ -22,6 +23,7 @@ export function hostPage({ auth, login, policy, portal, sessions }: HostConfig, 
     wantsHostReports: login.wantsHostReports,
     ...(portal !== undefined && { portal }),
     needsCertificate: isRequired('certificate'),
+    takesCertificate: wantsCertificates(auth),
     ...(issuer !== undefined && { issuer }),
     ...(preLoginBanner !== undefined && { preLoginBanner }),
     ...(policy.banner !== undefined && { banner: policy.banner }),

@@ -11,6 +11,9 @@ import type { Millis } from '../../core/tunnel/packet.ts';
 /** How long to look out. On the machine of docs/performance.md an answer from the next namespace takes 0.25 to 0.4 ms, most of it wake-ups. */
 export const LOOK_OUT: Millis = 0.5;
 
+/** A turn of a look-out that takes so long was somebody else's, too. */
+export const YIELDED: Millis = 0.03;
+
 /** A packet this soon after another is not alone: the traffic itself keeps the thread awake. */
 const ALONE: Millis = 1;
 
@@ -18,12 +21,18 @@ const ALONE: Millis = 1;
 const PATIENCE = 4;
 
 export class AnswerWait {
+  readonly #alone: Millis;
   #isDue = false;
   /** The last lone packet has had no answer. */
   #isOpen = false;
   /** In a row. At first nobody knows that answers come soon. */
   #missed = PATIENCE;
   #sentAt: Millis = Number.NEGATIVE_INFINITY;
+
+  /** @param alone how long after another one a packet is alone; for the warm-up, whose packets all are */
+  constructor(alone: Millis = ALONE) {
+    this.#alone = alone;
+  }
 
   /** What left in the last pass was one packet after a pause, and its answer may come soon. */
   get isDue(): boolean {
@@ -40,7 +49,7 @@ export class AnswerWait {
       this.#isOpen = false;
       return;
     }
-    this.#isOpen = sent === 1 && received === 0 && at - this.#sentAt >= ALONE;
+    this.#isOpen = sent === 1 && received === 0 && at - this.#sentAt >= this.#alone;
     this.#sentAt = at;
     this.#isDue = this.#isOpen && this.#missed < PATIENCE;
   }

@@ -2,8 +2,9 @@
  * CBC encryption of many records side by side.
  *
  * In CBC each block waits for the one before it, so one record after the other leaves most of the processor idle. Records of a burst do not wait for each
- * other: the n-th blocks of all are encrypted by one call, in a buffer, and between two calls a kernel puts the ciphertext in its place and adds the next
- * plaintext (src/kernels/lanes.ts). It costs less than half of the time from some tens of records on, and more than one by one for a few.
+ * other: OpenSSL's multi-block functions take eight at once ({@link LaneOwner.sealMany}). Where there are none, the n-th blocks of all are encrypted by
+ * one call, in a buffer, and between two calls a kernel puts the ciphertext in its place and adds the next plaintext (src/kernels/lanes.ts): that costs less
+ * than half of the time from some tens of records on, and more than one by one for a few.
  *
  *   buffer:   | block n of record 1 | block n of record 2 | …       encrypted with ECB, which is what CBC does with each
  *
@@ -11,6 +12,7 @@
  * already → {@link CbcLanes.finish} encrypts them and lets the cipher authenticate each. Nobody may send a record before.
  */
 import { type Arena, KeptAddress } from '../ffi/arena.ts';
+import { LANES } from '../ffi/openssl-multi-block.ts';
 import type { PacketKernels } from './packet-kernels.ts';
 import { BLOCK_LENGTH } from './record-form.ts';
 
@@ -28,6 +30,10 @@ export interface LaneOwner {
   encrypt(iv: number, length: number): boolean;
   /** It is encrypted: what stands behind it is to be written. */
   authenticate(iv: number, length: number): boolean;
+  /** Whether it has {@link sealMany}. */
+  readonly sealsMany: boolean;
+  /** Encrypts and authenticates up to {@link LANES} records. @param list where 32-bit words say where their IVs lie */
+  sealMany(list: number, count: number, length: number): void;
   /** It could not be sealed: nothing of it may leave, and it is made what `isUnsealed` (record-form.ts) knows. */
   fail(iv: number, length: number): void;
 }
@@ -73,6 +79,10 @@ export class CbcLanes {
     const [count, length] = [this.#count, this.#length];
     this.#owner = undefined;
     this.#count = 0;
+    if (owner.sealsMany && count > 1) {
+      for (let i = 0; i < count; i += LANES) owner.sealMany(this.#list + i * 4, Math.min(LANES, count - i), length);
+      return;
+    }
     if (count < MIN_LANES) {
       for (let i = 0; i < count; i++) this.#sealAlone(owner, this.#start(i), length);
       return;

@@ -2,6 +2,8 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import type { CbcCipher, EspMac } from '../../core/tunnel/traffic.ts';
 import type { Arena } from '../ffi/arena.ts';
+import type { MultiBlockCbc } from '../ffi/multi-block-cbc.ts';
+import type { MultiBlockHmac } from '../ffi/multi-block-hmac.ts';
 import type { OpenSsl } from '../ffi/openssl.ts';
 import { type CbcMacKeys, OpenSslCbcMac } from '../ffi/openssl-cbc-mac.ts';
 import { BLOCK_LENGTH } from './record-form.ts';
@@ -16,6 +18,10 @@ export interface CbcMac {
   encryptEach(address: number, length: number): boolean;
   /** Writes the first `outLength` bytes, a multiple of four, of the MAC of `length` bytes to `out`. False: the keys are gone. */
   mac(start: number, length: number, out: number, outLength: number): boolean;
+  /** The same for up to eight messages of one length at once. Undefined: one by one. */
+  readonly manyHmac: MultiBlockHmac | undefined;
+  /** Encrypts up to eight records of one length at once, behind random bytes that are their IVs. Undefined: one by one. */
+  readonly manyCbc: MultiBlockCbc | undefined;
   /** Wipes the keys. Safe to call twice. */
   close(): void;
 }
@@ -30,6 +36,8 @@ export function makeCbcMac(openssl: OpenSsl | undefined, arena: Arena, direction
 
 /** The same by node:crypto: slower, and it allocates; the reference that the fast one is tested against. */
 class NodeCbcMac implements CbcMac {
+  readonly manyHmac = undefined;
+  readonly manyCbc = undefined;
   readonly #arena: Arena;
   readonly #cipher: CbcCipher;
   readonly #hash: EspMac;

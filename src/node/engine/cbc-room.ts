@@ -2,13 +2,14 @@
 import { randomFillSync } from 'node:crypto';
 import { MAX_SAVED_BYTES } from '../../core/dtls/cbc-padding.ts';
 import type { Arena } from '../ffi/arena.ts';
+import { LANES } from '../ffi/openssl-multi-block.ts';
 import { BLOCK_LENGTH } from './record-form.ts';
 
 /** So many IVs by one call of the random generator. */
 const IVS = 256;
 
 /** A whole MAC: SHA-256 has the longest. */
-const MAC_ROOM = 32;
+export const MAC_ROOM = 32;
 
 const ROOMS = new WeakMap<Arena, CbcRoom>();
 
@@ -16,6 +17,10 @@ export class CbcRoom {
   /** Of two whole MACs: one to compare with, one that nobody asks for. */
   readonly mac: number;
   readonly unusedMac: number;
+  /** Of the MACs of a run's records, each {@link MAC_ROOM} bytes: see {@link RecordCipher.makeMacs}. */
+  readonly macs: number;
+  /** Where the records lie whose MACs are made at once: 32-bit words. */
+  readonly list: number;
   /** Bytes that mean nothing, to be hashed for the time that it takes. */
   readonly dummy: number;
   readonly #arena: Arena;
@@ -34,6 +39,8 @@ export class CbcRoom {
     this.#arena = arena;
     this.mac = arena.allocate(MAC_ROOM);
     this.unusedMac = arena.allocate(MAC_ROOM);
+    this.macs = arena.allocate(LANES * MAC_ROOM);
+    this.list = arena.allocate(LANES * 4);
     this.dummy = arena.allocate(MAX_SAVED_BYTES);
     this.#ivs = arena.allocate(IVS * BLOCK_LENGTH);
   }
@@ -50,11 +57,11 @@ export class CbcRoom {
     this.#used++;
   }
 
-  /** Whether {@link mac} begins with the `length` bytes at `received`. Takes the same time whatever they are. */
-  isMac(received: number, length: number): boolean {
+  /** Whether a MAC that was made begins with the `length` bytes at `received`. Takes the same time whatever they are. @param made where it lies */
+  isMac(received: number, length: number, made: number = this.mac): boolean {
     const { bytes } = this.#arena;
     let differs = 0;
-    for (let i = 0; i < length; i++) differs |= (bytes[this.mac + i] ?? 0) ^ (bytes[received + i] ?? 0);
+    for (let i = 0; i < length; i++) differs |= (bytes[made + i] ?? 0) ^ (bytes[received + i] ?? 0);
     return differs === 0;
   }
 }

@@ -58,6 +58,14 @@ export class DtlsCbcCipher implements RecordCipher, LaneOwner {
     return this.#cbcMac.blocks(iv, length);
   }
 
+  get sealsMany(): boolean {
+    return this.#cbcMac.manyCbc !== undefined;
+  }
+
+  sealMany(list: number, count: number, length: number): void {
+    this.#cbcMac.manyCbc?.encrypt(list, count, length);
+  }
+
   /** The MAC is in what was encrypted. */
   authenticate(): boolean {
     return true;

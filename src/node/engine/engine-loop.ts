@@ -27,19 +27,17 @@ import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
 import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
+import { WorkerPath } from './worker-path.ts';
 import { WorkerStackDevice } from './worker-stack-device.ts';
 
 /** A thread inside a system call cannot be ended: this bounds how long it takes to, if all else fails. */
 const SLEEP_TIMEOUT = 1000;
 
-/** Nothing to do for so long: then there is time for a step of the warm-up. */
-const IDLE_TIME = 2;
-
 /**
- * And nobody has started or commanded this thread for so long. While a tunnel comes up, main and its scripts need the processor: a warm-up beside them
- * kept a session waiting 30 ms longer, on two cores.
+ * Nothing to do for so long: then there is time for a step of the warm-up. While a tunnel comes up there is none ({@link WarmUp.quiet}): beside main and its
+ * scripts it kept a session waiting 30 ms longer, on two cores.
  */
-const QUIET_TIME = 100;
+const IDLE_TIME = 2;
 
 /** Commands and entries of main that one pass takes, so that device and paths have their turn. */
 const MAIN_BUDGET = 256;
@@ -59,10 +57,10 @@ export class EngineLoop {
   /** A path whose records wait for the end of their burst, maybe with those of others. */
   #gathering: WorkerEnd | undefined;
   #isStopped = false;
-  /** When there may be time for the warm-up: on the clock of `performance.now()`. */
-  #quietAt: Millis = performance.now() + QUIET_TIME;
+  /** When somebody started or commanded this thread: on the clock of `performance.now()`. */
+  #askedAt: Millis = performance.now();
 
-  /** @param onWarm called when the warm-up is over */
+  /** @param onWarm called when all of the code has run */
   constructor(port: MessagePort, options: WorkerOptions, onWarm: () => void) {
     this.#port = port;
     this.#onWarm = onWarm;
@@ -74,7 +72,11 @@ export class EngineLoop {
     this.#context.memory.descriptors[EPOLL_DESCRIPTOR] = this.#switch.fd + 1;
     this.#datagrams = new DatagramCommands(this.#context, this.#switch);
     this.#streams = new StreamCommands(this.#context, this.#switch);
-    this.#warmUp = new WarmUp(this.#context, () => this.#streams.room);
+    this.#warmUp = new WarmUp(
+      this.#context,
+      () => this.#streams.room,
+      (packets) => this.#pass(packets),
+    );
     Atomics.store(this.#context.memory.words, WORD.eventfd, eventfd + 1);
     this.#context.report({ type: 'ready', crypto: this.#context.crypto });
   }
@@ -82,7 +84,7 @@ export class EngineLoop {
   /** Runs until main says stop. Closes every descriptor, however it ends. */
   run(): void {
     try {
-      while (!this.#isStopped && Atomics.load(this.#context.memory.words, WORD.abandoned) === 0) this.#pass();
+      while (!this.#isStopped && Atomics.load(this.#context.memory.words, WORD.abandoned) === 0) this.#pass(this.#switch);
     } finally {
       this.#warmUp.close();
       // Before they are closed: main must not close a number that somebody else has by then.
@@ -91,32 +93,35 @@ export class EngineLoop {
     }
   }
 
-  #pass(): void {
+  /** @param packets the switch, or that of the warm-up, which main has no part in */
+  #pass(packets: PacketSwitch): void {
+    const isReal = packets === this.#switch;
     const { toMain, toWorker } = this.#context.memory;
     // Before its entries are taken: what main made of the last packets is among them.
-    const isMainDone = this.#switch.isHolding && toMain.isTaken;
-    this.#takeFromMain();
-    this.#switch.proceed();
-    this.#switch.liveDevice?.flush();
+    const isMainDone = packets.isHolding && toMain.isTaken;
+    if (this.#lookForNews() && isReal) this.#takeFromMain();
+    packets.proceed();
+    packets.liveDevice?.flush();
     this.#context.flush();
     if (this.#isStopped) return;
-    if (isMainDone && toWorker.isRead) this.#switch.release();
-    const wait = this.#warmUpWait();
-    const moved = this.#switch.serve(this.#hasNews, wait ?? SLEEP_TIMEOUT);
-    if (!moved && wait === IDLE_TIME && !this.#lookForNews()) this.#warm();
+    if (isMainDone && toWorker.isRead) packets.release();
+    const wait = this.#patience();
+    const moved = packets.serve(this.#hasNews, wait);
+    if (!moved && wait === IDLE_TIME && isReal && !this.#lookForNews()) this.#warm();
     this.#context.flush();
   }
 
-  /** How long to be idle before the warm-up goes on, in whole milliseconds; undefined if it is over, or has to wait for something else. */
-  #warmUpWait(): Millis | undefined {
+  /** How long to be idle, in whole milliseconds; {@link IDLE_TIME}: then the warm-up goes on. */
+  #patience(): Millis {
     // Not beside a handshake: each of its datagrams would wait for a step.
-    if (this.#warmUp.isOver || this.#switch.hasIdlePath) return undefined;
-    return Math.max(IDLE_TIME, Math.ceil(this.#quietAt - performance.now()));
+    if (this.#warmUp.isOver || this.#switch.hasIdlePath) return SLEEP_TIMEOUT;
+    return Math.max(IDLE_TIME, Math.ceil(this.#askedAt + this.#warmUp.quiet - performance.now()));
   }
 
   #warm(): void {
+    const hadRunAll = this.#warmUp.hasRunAll;
     this.#warmUp.step();
-    if (this.#warmUp.isOver) this.#onWarm();
+    if (!hadRunAll && this.#warmUp.hasRunAll) this.#onWarm();
   }
 
   #lookForNews(): boolean {
@@ -126,8 +131,7 @@ export class EngineLoop {
 
   /** Takes commands and entries in the order in which main gave them. */
   #takeFromMain(): void {
-    const { toWorker, words } = this.#context.memory;
-    if (toWorker.isRead && Atomics.load(words, WORD.commands) === this.#takenCommands) return;
+    const { toWorker } = this.#context.memory;
     for (let i = 0; i < MAIN_BUDGET && !this.#isStopped; i++) {
       const hasEntry = !toWorker.isRead; // before the look at the commands: one that was given before this entry is seen then
       this.#command ??= this.#nextCommand();
@@ -176,7 +180,7 @@ export class EngineLoop {
   }
 
   #obey(command: Command): void {
-    this.#quietAt = performance.now() + QUIET_TIME;
+    this.#askedAt = performance.now();
     this.#endBurst();
     this.#switch.liveDevice?.flush(); // what main gave before
     try {
@@ -282,7 +286,7 @@ export class EngineLoop {
   }
 
   #route(id: number | undefined): undefined {
-    if (id !== undefined) this.#pathAt(id);
+    if (id !== undefined) this.#warmUp.used = this.#pathAt(id) instanceof WorkerPath ? 'datagrams' : 'streams';
     const isNew = this.#switch.setRoute(id);
     if (id !== undefined && isNew) this.#switch.hold();
     return undefined;

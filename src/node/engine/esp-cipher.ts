@@ -10,10 +10,11 @@
  */
 import type { EspMac } from '../../core/tunnel/traffic.ts';
 import type { Arena } from '../ffi/arena.ts';
+import { LANES } from '../ffi/openssl-multi-block.ts';
 import type { CbcLanes, LaneOwner } from './cbc-lanes.ts';
 import type { CbcMac } from './cbc-mac.ts';
-import type { CbcRoom } from './cbc-room.ts';
-import type { RecordCipher } from './record-cipher.ts';
+import { type CbcRoom, MAC_ROOM } from './cbc-room.ts';
+import { NOT_MADE, type RecordCipher } from './record-cipher.ts';
 import { APPLICATION_DATA, BLOCK_LENGTH, ESP_HEADER_LENGTH, ESP_MAC_LENGTHS, ESP_TRAILER_LENGTH } from './record-form.ts';
 
 const PAYLOAD_OFFSET = ESP_HEADER_LENGTH + BLOCK_LENGTH;
@@ -68,16 +69,42 @@ export class EspCipher implements RecordCipher, LaneOwner {
     return this.#cbcMac.mac(record, end - record, end, this.#macLength);
   }
 
+  get sealsMany(): boolean {
+    return this.#cbcMac.manyCbc !== undefined && this.#cbcMac.manyHmac !== undefined;
+  }
+
+  sealMany(list: number, count: number, length: number): void {
+    const { manyCbc, manyHmac } = this.#cbcMac;
+    manyCbc?.encrypt(list, count, length);
+    manyHmac?.makeMacs(list, count, -ESP_HEADER_LENGTH, PAYLOAD_OFFSET + length);
+    const { view } = this.#arena;
+    for (let lane = 0; lane < count; lane++) {
+      manyHmac?.writeMac(lane, view.getInt32(list + lane * 4, true) + BLOCK_LENGTH + length, this.#macLength);
+    }
+  }
+
   fail(iv: number, length: number): void {
     this.#hasFailed = true;
     this.#arena.bytes.fill(0, iv - ESP_HEADER_LENGTH, iv + BLOCK_LENGTH + length + this.#macLength);
   }
 
-  open(record: number, recordLength: number): number {
+  makeMacs(first: number, recordLength: number, count: number): number {
+    const { manyHmac } = this.#cbcMac;
+    if (manyHmac === undefined || count < 2) return 0;
+    const { view } = this.#arena;
+    const { list, macs } = this.#room;
+    const made = Math.min(count, LANES);
+    for (let i = 0; i < made; i++) view.setInt32(list + i * 4, first + i * recordLength, true);
+    manyHmac.makeMacs(list, made, 0, recordLength - this.#macLength);
+    for (let i = 0; i < made; i++) manyHmac.writeMac(i, macs + i * MAC_ROOM, this.#macLength);
+    return made;
+  }
+
+  open(record: number, recordLength: number, made: number): number {
     const { bytes } = this.#arena;
     const payload = record + PAYLOAD_OFFSET;
     const end = record + recordLength - this.#macLength;
-    if (!this.#cbcMac.mac(record, end - record, this.#room.mac, this.#macLength) || !this.#room.isMac(end, this.#macLength)) return -1;
+    if (!this.#isAuthentic(record, end, made)) return -1;
     if (!this.#cbcMac.blocks(record + ESP_HEADER_LENGTH, end - payload)) return -1;
     const padding = bytes[end - 2] ?? 0;
     const payloadEnd = end - ESP_TRAILER_LENGTH - padding;
@@ -86,6 +113,12 @@ export class EspCipher implements RecordCipher, LaneOwner {
     bytes[record] = APPLICATION_DATA;
     bytes[record + NEXT_HEADER_OFFSET] = bytes[end - 1] ?? 0;
     return payloadEnd - payload + 1;
+  }
+
+  #isAuthentic(record: number, end: number, made: number): boolean {
+    const room = this.#room;
+    if (made !== NOT_MADE) return room.isMac(end, this.#macLength, room.macs + made * MAC_ROOM);
+    return this.#cbcMac.mac(record, end - record, room.mac, this.#macLength) && room.isMac(end, this.#macLength);
   }
 
   close(): void {

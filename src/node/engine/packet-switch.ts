@@ -18,7 +18,7 @@ import { EBADFD } from '../ffi/errno.ts';
 import { EventPoll } from '../ffi/event-poll.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
-import { AnswerWait, LOOK_OUT } from './answer-wait.ts';
+import { AnswerWait, LOOK_OUT, YIELDED } from './answer-wait.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { Moderation } from './moderation.ts';
 import { type PathSlot, PathTable } from './path-table.ts';
@@ -44,9 +44,6 @@ const HOLD_STEP: Millis = 1;
 const POLLFD_LENGTH = 8;
 const GONE = LINUX.POLLERR | LINUX.POLLHUP;
 
-/** A turn of a look-out that takes so long was somebody else's, too. */
-const YIELDED: Millis = 0.03;
-
 /** Descriptors that one pass serves at most; those behind them are first in the next one. */
 const MAX_READY = 128;
 
@@ -66,7 +63,7 @@ export class PacketSwitch {
   readonly #events: EventPoll;
   readonly #paths: PathTable;
   readonly #moderation: Moderation;
-  readonly #answerWait = new AnswerWait();
+  readonly #answerWait: AnswerWait;
   readonly #now = () => this.#context.now;
   readonly #allowance = new Allowance(MAX_DEVICE_READS);
   #device: WorkerDevice | undefined;
@@ -82,8 +79,9 @@ export class PacketSwitch {
   #holdEnd: Millis | undefined;
 
   /** @param eventfd what main wakes this thread by */
-  constructor(context: WorkerContext, eventfd?: number) {
+  constructor(context: WorkerContext, eventfd?: number, answerWait: AnswerWait = new AnswerWait()) {
     this.#context = context;
+    this.#answerWait = answerWait;
     this.#eventfd = eventfd;
     const { libc, arena, features } = context;
     this.#moderation = new Moderation(libc, arena, features.allows('moderation'));

@@ -39,7 +39,7 @@ export function warmStreams(context: WorkerContext, room: StreamRoom, flow: Sock
     for (const end of ends) end.shakeHands();
     for (let turn = 0; turn < MAX_TURNS; turn++) for (const end of ends) end.receive(undefined);
     for (const end of ends) {
-      end.carry(TRAFFIC);
+      end.carry(structuredClone(TRAFFIC)); // as main's descriptions come, whose arrays are others to V8 than this one's
       end.proceed(undefined);
     }
     return ends;

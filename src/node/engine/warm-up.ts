@@ -1,19 +1,24 @@
 /**
  * Packets of our own through the engine's code while nothing else is to be done, so that it is compiled before the real ones come.
  *
- * JavaScript starts out interpreted: without this the first thousand packets of a tunnel take longer (ping through two of these engines, interleaved:
- * 372 µs at the median, warmed up 317, after 30,000 packets 261). A log-in takes far longer than these milliseconds, and they are spent beside it, in
- * the worker, in small steps.
+ * JavaScript starts out interpreted: without this the first thousand packets of a tunnel take longer. A log-in takes far longer than these milliseconds, and
+ * they are spent beside it, in the worker, in small steps.
  *
  *   far end ──► device ──► path 0: seals ──► path 1: opens ──► device ──► far end        all of them socket pairs of this process
  *
- * First with paths that carry datagrams, then with TLS connections: see stream-warm-up.ts.
+ * With paths that carry datagrams, and with TLS connections: see stream-warm-up.ts. First so much of both that the quick compiler has taken an interest in
+ * all of it; and when the tunnel has been up for a while, so much of what it uses that the thorough one has. A lone packet finds little in the processor's caches, and what
+ * that one makes of a pass is in fewer places: of the engine's 200 µs or so for a ping and its answer it takes a third.
+ *
+ * It shall leave nothing that a real packet is the first to do (`--trace-deopt` shows it): what was compiled before is thrown away then.
  */
+import type { Millis } from '../../core/tunnel/packet.ts';
 import { framingByMark, type TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
 import { LINUX, type Libc } from '../ffi/libc.ts';
 import { openSocketPair, type SocketPair } from '../ffi/sockets.ts';
-import { NO_OFFLOADS } from '../ffi/tun.ts';
+import { NO_OFFLOADS, VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
+import { AnswerWait } from './answer-wait.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_COUNTERS, WARM_UP_DESCRIPTORS } from './shared-memory.ts';
 import type { StreamRoom } from './stream-room.ts';
@@ -23,69 +28,146 @@ import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
 
-/** Of each kind of paths. Enough for the optimising compiler to have taken an interest in all of it: seen with --trace-opt. */
-const PACKETS = 1500;
+/** What carries the packets. */
+export type WarmUpKind = 'datagrams' | 'streams';
+
+/** What passes, in this order. `quiet`: not before nobody has asked this thread for anything for so long, as main and its scripts need the processor then. */
+const TURNS: readonly { readonly kind: WarmUpKind | 'used'; readonly packets: number; readonly quiet: Millis }[] = [
+  { kind: 'datagrams', packets: 1500, quiet: 100 },
+  { kind: 'streams', packets: 1500, quiet: 100 },
+  { kind: 'used', packets: 4000, quiet: 1000 },
+];
+
+/** With so many of them all of the code has run. */
+const FIRST_TURNS = 2;
 
 /** Packets of one step, about a millisecond: a real packet may have to wait that long. */
 const STEP = 50;
 
+/** The first steps of each kind meet what is rare, too: before the compilers have taken an interest. */
+const RARE_STEPS = 4;
+
+/** Packets of a pass that is a busy one to all who ask. */
+const BURST = 5;
+
 const PACKET_LENGTH = 100;
 
-/** Nobody waits here: there is always a packet. In milliseconds. */
-const PATIENCE = 1;
+/** As a TUN's mostly are: a header in front of each packet. */
+const OFFLOADS = { ...NO_OFFLOADS, hasHeader: true };
+
+const MESSAGE_LENGTH = VIRTIO_HEADER_LENGTH + PACKET_LENGTH;
 
 /** The paths have an address in their messages only. */
 const NOWHERE = { address: { family: 4, bytes: new Uint8Array(4) }, port: 0 } as const;
 
+interface Opened {
+  readonly packets: PacketSwitch;
+  readonly paths: readonly WorkerEnd[];
+  readonly farEnd: number;
+}
+
 export class WarmUp {
   readonly #context: WorkerContext;
   readonly #streamRoom: () => StreamRoom;
-  #state: { readonly packets: PacketSwitch; readonly farEnd: number } | undefined;
-  #kind: 'datagrams' | 'streams' = 'datagrams';
-  #left = PACKETS;
+  #state: Opened | undefined;
+  readonly #pass: (packets: PacketSwitch) => void;
+  /** What the device's packets leave by: the thorough compiler is worth its time for that alone. */
+  used: WarmUpKind = 'datagrams';
+  #turn = 0;
+  /** Packets of the turn so far. */
+  #passed = 0;
 
-  /** @param streamRoom what TLS connections need; throws where there can be none */
-  constructor(context: WorkerContext, streamRoom: () => StreamRoom) {
+  /**
+   * @param streamRoom what TLS connections need; throws where there can be none
+   * @param pass what the loop does again and again, but with these packets
+   */
+  constructor(context: WorkerContext, streamRoom: () => StreamRoom, pass: (packets: PacketSwitch) => void) {
     this.#context = context;
     this.#streamRoom = streamRoom;
+    this.#pass = pass;
+    loseAssumption();
   }
 
   get isOver(): boolean {
-    return this.#left <= 0;
+    return this.#turn >= TURNS.length;
+  }
+
+  /** All of the code has run. */
+  get hasRunAll(): boolean {
+    return this.#turn >= FIRST_TURNS;
+  }
+
+  /** The next step may come when nobody has asked the engine for anything for so long. */
+  get quiet(): Millis {
+    return TURNS[this.#turn]?.quiet ?? 0;
   }
 
   /** Moves a few packets; the last step tidies up. Answers how many came all the way round. */
   step(): number {
-    this.#state ??= this.#open();
+    const turn = TURNS[this.#turn];
+    if (turn === undefined) return 0;
+    this.#state ??= this.#open(turn.kind === 'used' ? this.used : turn.kind);
     if (this.#state === undefined) {
-      this.#left = 0;
+      this.close();
       return 0;
     }
     const { packets, farEnd } = this.#state;
-    const { libc, arena, outgoing, slots } = this.#context;
     let moved = 0;
     for (let i = 0; i < STEP; i++) {
-      // The beginning of an IPv4 packet: that much is looked at.
-      arena.view.setUint8(outgoing, 0x45);
-      arena.view.setUint16(outgoing + 2, PACKET_LENGTH);
-      libc.write(farEnd, arena.address(outgoing), PACKET_LENGTH);
-      packets.serve(() => false, PATIENCE); // it will not sleep: there is a packet
-      packets.serve(() => true, PATIENCE);
+      this.#send(farEnd, 1);
+      for (let pass = 0; pass < 2; pass++) this.#pass(packets); // it will not sleep: there is a packet
       packets.proceed();
-      if (libc.read(farEnd, arena.address(slots.offset(0)), PACKET_LENGTH) === PACKET_LENGTH) moved++;
+      moved += this.#take(farEnd);
     }
-    this.#left -= STEP;
-    if (this.isOver) {
-      this.close();
-      if (this.#kind === 'datagrams') this.#left = PACKETS;
-      this.#kind = 'streams';
-    }
+    if (this.#passed < RARE_STEPS * STEP) moved += this.#passRarely(this.#state);
+    this.#passed += STEP;
+    if (this.#passed >= turn.packets) this.#endTurn();
     return moved;
+  }
+
+  /**
+   * What most passes do not meet: a socket that has nothing, several packets, an answer that is looked out for and does not come. Code that is compiled
+   * before such a thing has happened once is thrown away when it does, and interpreted for hundreds of packets more.
+   */
+  #passRarely({ packets, paths, farEnd }: Opened): number {
+    for (const path of paths) path.receive(undefined);
+    this.#send(farEnd, BURST);
+    for (let i = 0; i <= BURST; i++) packets.serve(() => true, 0); // a path may take them one by one
+    packets.proceed();
+    this.#send(farEnd, 1);
+    this.#pass(packets);
+    paths[1]?.receive(packets.liveDevice); // so that there is nothing to be found for who looks out
+    this.#pass(packets);
+    packets.proceed();
+    return this.#take(farEnd);
+  }
+
+  /** A header that says nothing, and the beginnings of IPv4 packets: that much is looked at. */
+  #send(farEnd: number, packets: number): void {
+    const { libc, arena, outgoing } = this.#context;
+    arena.bytes.fill(0, outgoing, outgoing + VIRTIO_HEADER_LENGTH);
+    arena.view.setUint8(outgoing + VIRTIO_HEADER_LENGTH, 0x45);
+    arena.view.setUint16(outgoing + VIRTIO_HEADER_LENGTH + 2, PACKET_LENGTH);
+    for (let i = 0; i < packets; i++) libc.write(farEnd, arena.address(outgoing), MESSAGE_LENGTH);
+  }
+
+  /** How many came back. */
+  #take(farEnd: number): number {
+    const { libc, arena, slots } = this.#context;
+    let taken = 0;
+    while (libc.read(farEnd, arena.address(slots.offset(0)), MESSAGE_LENGTH) === MESSAGE_LENGTH) taken++;
+    return taken;
   }
 
   /** Safe to call twice, and before anything. */
   close(): void {
-    this.#left = 0;
+    this.#endTurn();
+    this.#turn = TURNS.length;
+  }
+
+  #endTurn(): void {
+    this.#turn++;
+    this.#passed = 0;
     if (this.#state === undefined) return;
     this.#forget();
     this.#state.packets.close();
@@ -94,29 +176,29 @@ export class WarmUp {
   }
 
   /** Undefined if the process has no descriptors to spare, or OpenSSL's functions are not there: then it must do without. */
-  #open(): { readonly packets: PacketSwitch; readonly farEnd: number } | undefined {
+  #open(kind: WarmUpKind): Opened | undefined {
     const { libc, memory } = this.#context;
-    const [device, flow] = openPairs(libc, this.#kind === 'streams' ? LINUX.SOCK_STREAM : LINUX.SOCK_DGRAM);
+    const [device, flow] = openPairs(libc, kind === 'streams' ? LINUX.SOCK_STREAM : LINUX.SOCK_DGRAM);
     if (device === undefined || flow === undefined) return undefined;
     const sockets = [device.ours, device.theirs, flow.ours, flow.theirs];
     sockets.forEach((fd, i) => {
       memory.descriptors[WARM_UP_DESCRIPTORS.first + i] = fd + 1;
       libc.fcntl(fd, LINUX.F_SETFL, LINUX.O_NONBLOCK);
     });
-    const paths = this.#kind === 'streams' ? this.#openStreams(flow) : this.#openDatagrams(flow);
+    const paths = kind === 'streams' ? this.#openStreams(flow) : this.#openDatagrams(flow);
     if (paths === undefined) {
       for (const fd of sockets) libc.close(fd);
       this.#forget();
       return undefined;
     }
-    const packets = new PacketSwitch(this.#context);
+    const packets = new PacketSwitch(this.#context, undefined, new AnswerWait(0));
     memory.descriptors[WARM_UP_DESCRIPTORS.first + sockets.length] = packets.fd + 1;
     packets.setDevice(
-      new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length), NO_OFFLOADS),
+      new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length), OFFLOADS, 'adopted'),
     );
     for (const [id, path] of paths.entries()) packets.setPath(id, path);
     packets.setRoute(0);
-    return { packets, farEnd: device.theirs };
+    return { packets, paths, farEnd: device.theirs };
   }
 
   /** Main need not close them. */
@@ -129,7 +211,7 @@ export class WarmUp {
     return [flow.ours, flow.theirs].map((fd, id) => {
       const counters = new Float64Array(DATAGRAM_COUNTERS.length);
       const path = new WorkerPath(this.#context, id, fd, counters, { remote: NOWHERE, copiesDscp: false });
-      path.carry(description());
+      path.carry(structuredClone(description()));
       return path;
     });
   }
@@ -141,6 +223,14 @@ export class WarmUp {
       return undefined; // tunnels over TLS are node:tls's then
     }
   }
+}
+
+/**
+ * V8 compiles access to typed arrays for as long as no object of theirs was given another prototype. Node's own code does so with the first buffer that it
+ * makes natively, for one in the cache of compiled code; what was compiled by then would be thrown away, and interpreted for a thousand packets more.
+ */
+function loseAssumption(): void {
+  Object.setPrototypeOf(new Uint8Array(0), Buffer.prototype);
 }
 
 /** Two socket pairs, or none. @param flowType of the second */
@@ -156,7 +246,7 @@ function openPairs(libc: Libc, flowType: number): readonly SocketPair[] {
   }
 }
 
-/** Both ends with one key: nobody else ever sees it, and it protects nothing. */
+/** As main's descriptions come, whose arrays are others to V8 than those that are made here. Both ends with one key: nobody else ever sees it, and it protects nothing. */
 function description(): TrafficDescription {
   const key = () => ({ id: 1, key: new Uint8Array(32), iv: new Uint8Array(4), nextSequence: 1 });
   return {

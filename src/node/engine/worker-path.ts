@@ -17,6 +17,7 @@ import { FIRST_SLOTS } from './datagram-slots.ts';
 import { DatagramSocket } from './datagram-socket.ts';
 import { ENTRY, entryTag, type PathOptions } from './messages.ts';
 import { NO_PACKET } from './packet-frames.ts';
+import { NOT_MADE } from './record-cipher.ts';
 import { APPLICATION_DATA, isUnsealed } from './record-form.ts';
 import { count, MAX_PACKET_LENGTH, PATH } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -233,8 +234,14 @@ export class WorkerPath implements WorkerEnd {
     const size = slots.datagramLength(slot);
     let datagrams = 0;
     let at = 0;
+    let [made, used] = [0, 0];
     do {
-      this.#handleDatagram(slots.offset(slot) + at, Math.min(size, length - at), device);
+      const datagram = slots.offset(slot) + at;
+      if (used === made) {
+        made = this.#traffic?.makeMacs(datagram, size, Math.floor((length - at) / size)) ?? 0;
+        used = 0;
+      }
+      this.#handleDatagram(datagram, Math.min(size, length - at), device, used < made ? used++ : NOT_MADE);
       at += size;
       datagrams++;
     } while (at < length);
@@ -278,7 +285,8 @@ export class WorkerPath implements WorkerEnd {
     this.#socket.fail(errno);
   }
 
-  #handleDatagram(datagram: number, length: number, device: WorkerDevice | undefined): void {
+  /** @param made see {@link CarriedTraffic.open} */
+  #handleDatagram(datagram: number, length: number, device: WorkerDevice | undefined, made: number = NOT_MADE): void {
     const traffic = this.#traffic;
     if (traffic === undefined) {
       this.#hasReceived = true;
@@ -287,7 +295,7 @@ export class WorkerPath implements WorkerEnd {
     }
     const end = datagram + length;
     for (let record = datagram; record < end; ) {
-      const opened = traffic.open(record, end - record);
+      const opened = traffic.open(record, end - record, made);
       if (opened >= 0) this.#handleOpened(traffic, record, opened, device);
       else this.#countNotOpened(traffic, opened);
       if (traffic.recordLength === 0) break;

@@ -1,8 +1,10 @@
 /** The functions of OpenSSL for AES-CBC and HMAC. See {@link OpenSslCbcMac}. */
 import type { CbcCipher } from '../../core/tunnel/traffic.ts';
 import type { Arena } from './arena.ts';
+import { bindMultiBlock } from './bind-multi-block.ts';
 import { type NativeFunction, nativeLibrary } from './koffi.ts';
-import { HmacCalls } from './openssl-hmac.ts';
+import { MultiBlockHmacRoom } from './multi-block-hmac.ts';
+import { HASH_LENGTHS, HmacCalls } from './openssl-hmac.ts';
 
 export class CbcMacCalls {
   readonly setPadding: NativeFunction;
@@ -10,6 +12,8 @@ export class CbcMacCalls {
   /** The same cipher without chaining. */
   readonly ecb: Readonly<Record<CbcCipher, NativeFunction>>;
   readonly hmac: HmacCalls;
+  /** Undefined: one message after the other. */
+  readonly many: MultiBlockHmacRoom | undefined;
 
   constructor(arena: Arena) {
     const library = nativeLibrary('The packet engine');
@@ -23,5 +27,7 @@ export class CbcMacCalls {
       'aes-256-cbc': library.func('uintptr_t EVP_aes_256_ecb()'),
     };
     this.hmac = new HmacCalls(arena, library);
+    const multiBlock = bindMultiBlock(arena, library);
+    this.many = multiBlock && new MultiBlockHmacRoom(multiBlock, HASH_LENGTHS);
   }
 }

@@ -9,6 +9,8 @@
  */
 import type { CbcCipher, EspMac } from '../../core/tunnel/traffic.ts';
 import type { KeptAddresses } from './arena.ts';
+import { MultiBlockCbc } from './multi-block-cbc.ts';
+import type { MultiBlockHmac } from './multi-block-hmac.ts';
 import type { OpenSsl } from './openssl.ts';
 import type { CbcMacCalls } from './openssl-cbc-calls.ts';
 import { OpenSslHmac } from './openssl-hmac.ts';
@@ -30,6 +32,9 @@ export class OpenSslCbcMac {
   readonly #openssl: OpenSsl;
   readonly #addresses: KeptAddresses;
   readonly #hmac: OpenSslHmac;
+  /** See CbcMac in `engine/cbc-mac.ts`. */
+  readonly manyHmac: MultiBlockHmac | undefined;
+  readonly manyCbc: MultiBlockCbc | undefined;
   /** Address of an EVP_CIPHER_CTX; 0 after {@link close}. */
   #cipher = 0;
   /** The same for single blocks, where it seals. */
@@ -40,6 +45,8 @@ export class OpenSslCbcMac {
     this.#openssl = openssl;
     this.#addresses = openssl.bodyAddresses;
     this.#hmac = new OpenSslHmac(calls.hmac, hash, mac, openssl.bodyAddresses);
+    this.manyHmac = calls.many && this.#hmac.forMany(calls.many);
+    this.manyCbc = calls.many && direction === 'seal' ? new MultiBlockCbc(calls.many.calls, key) : undefined;
     this.#cipher = openssl.newContext();
     try {
       must('context', this.#cipher);
@@ -91,6 +98,8 @@ export class OpenSslCbcMac {
     if (this.#cipher !== 0) this.#openssl.freeContext(this.#cipher);
     if (this.#ecb !== 0) this.#openssl.freeContext(this.#ecb);
     this.#hmac.close();
+    this.manyHmac?.close();
+    this.manyCbc?.close();
     this.#cipher = 0;
     this.#ecb = 0;
   }

@@ -13,19 +13,15 @@
  */
 import type { EspMac } from '../../core/tunnel/traffic.ts';
 import { type Arena, KeptAddress, type KeptAddresses } from './arena.ts';
+import { END_MARK, HASH_BLOCK, LEAST_PADDING, writeHashedLength, writePadding } from './hash-padding.ts';
 import type { NativeFunction, NativeLibrary } from './koffi.ts';
+import { MultiBlockHmac, type MultiBlockHmacRoom } from './multi-block-hmac.ts';
 
 /** Of a whole MAC, and of its key, in bytes. */
 export const HASH_LENGTHS: Readonly<Record<EspMac, number>> = { md5: 16, sha1: 20, sha256: 32 };
 
-/** Of a block, and of the padding that ends a hash at least: a bit, and the number of bits. */
-const BLOCK = 64;
-const LEAST_PADDING = 9;
 /** Less than the arena's BEYOND, so that there is room for it behind any message. */
-const MOST_PADDING = BLOCK + LEAST_PADDING - 1;
-
-/** The first byte of a padding: RFC 6234 §4.1, RFC 1321 §3.1. */
-const END_MARK = 0x80;
+const MOST_PADDING = HASH_BLOCK + LEAST_PADDING - 1;
 
 const IPAD = 0x36;
 const OPAD = 0x5c;
@@ -69,9 +65,8 @@ export class HmacCalls {
 }
 
 function outerBlock(arena: Arena, hashLength: number, isLittleEndian: boolean): number {
-  const block = arena.allocate(BLOCK);
-  arena.view.setUint8(block + hashLength, END_MARK);
-  writeBits(arena.view, block + BLOCK, hashLength, isLittleEndian);
+  const block = arena.allocate(HASH_BLOCK);
+  writePadding(arena.view, block + hashLength, block + HASH_BLOCK, HASH_BLOCK + hashLength, isLittleEndian);
   return block;
 }
 
@@ -86,6 +81,7 @@ export class OpenSslHmac {
   readonly #addresses: KeptAddresses;
   readonly #update: NativeFunction;
   readonly #isLittleEndian: boolean;
+  readonly #hashName: EspMac;
   readonly #length: number;
   /** The states behind the key's block, in words. */
   readonly #inner: Int32Array;
@@ -93,7 +89,7 @@ export class OpenSslHmac {
 
   /** @param addresses of messages @throws RangeError for a key that is longer than a block */
   constructor(calls: HmacCalls, hash: EspMac, key: Uint8Array, addresses: KeptAddresses) {
-    if (key.length > BLOCK) throw new RangeError(`a key of ${key.length} bytes is longer than a block of the hash`);
+    if (key.length > HASH_BLOCK) throw new RangeError(`a key of ${key.length} bytes is longer than a block of the hash`);
     const { update, isLittleEndian, outerBlock } = calls.hashes[hash];
     this.#view = calls.arena.view;
     this.#state = calls.state;
@@ -104,6 +100,7 @@ export class OpenSslHmac {
     this.#addresses = addresses;
     this.#update = update;
     this.#isLittleEndian = isLittleEndian;
+    this.#hashName = hash;
     this.#length = HASH_LENGTHS[hash];
     this.#inner = stateBehind(calls, hash, key, IPAD);
     this.#outer = stateBehind(calls, hash, key, OPAD);
@@ -113,19 +110,24 @@ export class OpenSslHmac {
   mac(start: number, length: number, out: number, outLength: number): void {
     const view = this.#view;
     const end = start + length;
-    const padded = Math.ceil((length + LEAST_PADDING) / BLOCK) * BLOCK;
+    const padded = Math.ceil((length + LEAST_PADDING) / HASH_BLOCK) * HASH_BLOCK;
     const displaced = this.#displaced;
     for (let i = 0; i < padded - length; i += 4) {
       displaced[i >>> 2] = view.getInt32(end + i);
       view.setInt32(end + i, 0);
     }
     view.setUint8(end, END_MARK);
-    writeBits(view, start + padded, length, this.#isLittleEndian);
+    writeHashedLength(view, start + padded, HASH_BLOCK + length, this.#isLittleEndian);
     this.#hash(this.#inner, this.#addresses.of(start), padded);
     for (let i = 0; i < padded - length; i += 4) view.setInt32(end + i, displaced[i >>> 2] ?? 0);
     this.#writeResult(this.#outerBlock, this.#length);
-    this.#hash(this.#outer, this.#outerAddress.of(this.#outerBlock), BLOCK);
+    this.#hash(this.#outer, this.#outerAddress.of(this.#outerBlock), HASH_BLOCK);
     this.#writeResult(out, outLength);
+  }
+
+  /** The same key for messages by the eight; undefined: OpenSSL has no multi-block function for this hash. */
+  forMany(room: MultiBlockHmacRoom): MultiBlockHmac | undefined {
+    return this.#hashName === 'md5' ? undefined : new MultiBlockHmac(room, this.#hashName, this.#inner, this.#outer);
   }
 
   /** Wipes what the key left. Safe to call twice. */
@@ -153,17 +155,12 @@ function stateBehind({ arena, hashes, state, stateAddress }: HmacCalls, hash: Es
   const { init, update, outerBlock } = hashes[hash];
   const { bytes } = arena;
   const address = stateAddress.of(state);
-  const template = Uint8Array.from(bytes.subarray(outerBlock, outerBlock + BLOCK));
-  for (let i = 0; i < BLOCK; i++) bytes[outerBlock + i] = (key[i] ?? 0) ^ pad;
+  const template = Uint8Array.from(bytes.subarray(outerBlock, outerBlock + HASH_BLOCK));
+  for (let i = 0; i < HASH_BLOCK; i++) bytes[outerBlock + i] = (key[i] ?? 0) ^ pad;
   init(address);
-  update(address, arena.address(outerBlock), BLOCK);
+  update(address, arena.address(outerBlock), HASH_BLOCK);
   const words = Int32Array.from({ length: HASH_LENGTHS[hash] / 4 }, (_, i) => arena.view.getInt32(state + i * 4, true));
   bytes.set(template, outerBlock);
   bytes.fill(0, state, state + STATE_ROOM);
   return words;
-}
-
-/** The number of bits of the key's block and a message, in a padding that ends at `end`. */
-function writeBits(view: DataView, end: number, length: number, isLittleEndian: boolean): void {
-  view.setUint32(isLittleEndian ? end - 8 : end - 4, (BLOCK + length) * 8, isLittleEndian);
 }

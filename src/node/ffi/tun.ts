@@ -4,14 +4,12 @@
  * Read first: the kernel's documentation "Universal TUN/TAP device driver".
  */
 import { existsSync } from 'node:fs';
-import { MisuseError, SallyportError } from '../../core/errors.ts';
+import { SallyportError } from '../../core/errors.ts';
+import { checkInterfaceName, NAME_LENGTH } from '../interface-name.ts';
 import { ERRNO, errnoName, systemError } from './errno.ts';
 import { LINUX, type Libc } from './libc.ts';
 
 const TUN_PATH = '/dev/net/tun';
-
-/** IFNAMSIZ, with the zero at the end. */
-const NAME_LENGTH = 16;
 
 /** struct ifreq: the name, then a union of which we use the first bytes. */
 const IFREQ_LENGTH = 40;
@@ -171,15 +169,6 @@ export function setInterfaceMtu(libc: Libc, name: string, mtu: number): void {
     if (libc.ioctl(fd, LINUX.SIOCSIFMTU, libc.scratch.address(0)) < 0) throw systemError(what, libc.errno());
   } finally {
     libc.close(fd);
-  }
-}
-
-/** The kernel's rule for names (dev_valid_name), without the `%` of patterns. Throws {@link MisuseError}. */
-export function checkInterfaceName(name: string): void {
-  if (name.length === 0 || name.length >= NAME_LENGTH || name === '.' || name === '..' || !/^[!-~]+$/.test(name) || /[/:%]/.test(name)) {
-    throw new MisuseError(
-      `"${name}" cannot be the name of an interface: 1 to ${NAME_LENGTH - 1} printable ASCII characters without blanks, "/", ":" and "%"`,
-    );
   }
 }
 

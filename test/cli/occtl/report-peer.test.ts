@@ -246,13 +246,21 @@ describe('reports of the real occtl are ours', { skip, timeout: 60_000 }, () => 
     assertStatusReports(await pictureOf(control, 'show', 'status'));
 
     const client = { gateway: ocserv.gateway, pin: ocserv.pin, script: 'true' };
+    // Before anybody has a network behind them, and before anybody has logged in.
+    const assertNoNetworks = async () => {
+      const users = usersOf(await pictureOf(control, 'show', 'users'));
+      assert.equal(iroutesTable(users), (await control.run('show', 'iroutes')).stdout);
+    };
+    await lab.client.start('openssl', ['s_client', '-connect', `${ocserv.gateway}:443`, '-quiet'], { keepsInputOpen: true });
+    while ((await control.users()).length === 0);
+    await assertNoNetworks();
     const first = await OpenConnect.start(lab.client, { ...client, user: alice });
     await first.configured();
+    await assertNoNetworks();
     const second = await OpenConnect.start(lab.client, { ...client, user: bob, device: 'tun1', args: ['--no-dtls'] });
     await second.configured();
     const third = await OpenConnect.start(lab.client, { ...client, user: alice, device: 'tun2', args: ['--useragent', 'AnyConnect'] });
     await third.configured();
-    await lab.client.start('openssl', ['s_client', '-connect', `${ocserv.gateway}:443`, '-quiet'], { keepsInputOpen: true });
     // The handshake of the stranger, and the answers of the others' workers, are there when it is listed with a cipher.
     while (!(await control.users()).some((user) => user.State === 'pre-auth' && user['TLS ciphersuite'] !== undefined));
 

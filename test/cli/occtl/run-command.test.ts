@@ -74,6 +74,12 @@ describe('a command of occtl', () => {
     }
   });
 
+  it('shows what networks behind clients would stand under, as soon as there is somebody', async () => {
+    const target = new FakeTarget();
+    target.userList = [STRANGER];
+    assert.match((await run('show iroutes', target)).stdout, /^ +id +user +vhost device +vpn-ip +iroute\n$/);
+  });
+
   it('is JSON that a parser reads, whatever clients call themselves', async () => {
     const target = new FakeTarget();
     const evil = 'x"\\\n\u001b[0m,}';

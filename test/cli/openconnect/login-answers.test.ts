@@ -103,6 +103,14 @@ describe('a group that a person takes', () => {
     assert.deepEqual(await answer(form(fields)), submit({ group_list: 'default', username: 'alice' }));
   });
 
+  it('can be left by an empty line, where the form says so', async () => {
+    const list = groups(['Default', 'Staff'], { canBeLeft: true });
+    assert.deepEqual(await answering({ typed: '\n' }).answer(form([list])), submit({}));
+    const { answer, seen } = answering({ typed: '\nStaff\n' });
+    assert.deepEqual(await answer(form([groups(['Default', 'Staff'])])), { type: 'change-group', group: 'staff' });
+    assert.match(seen(), /Auth choice "" matches multiple options/);
+  });
+
   it('stands for a group of the options that there is not', async () => {
     const { answer, log } = answering({ login: { user: 'alice', authgroup: 'nosuch' }, typed: 'staff\n' });
     assert.deepEqual(await answer(form(fields)), { type: 'change-group', group: 'staff-people' });

@@ -149,8 +149,13 @@ describe('line that is typed without being shown', () => {
     assert.equal(typed('x\x03'), 'interrupt x');
   });
 
+  it('is given up for the process with Ctrl-\\, and left for a while with Ctrl-Z', () => {
+    assert.equal(typed('x\x1c'), 'quit x');
+    assert.equal(typed('x\x1a'), 'suspend x');
+  });
+
   it('ignores other control keys', () => {
-    assert.equal(typed('a\x1a\x1c\tb\r'), 'done ab');
+    assert.equal(typed('a\x10\x13\tb\r'), 'done ab');
   });
 });
 
@@ -166,7 +171,7 @@ describe('prompt', () => {
 
   it('takes an empty answer', async () => {
     const { terminal } = terminalOf('\n');
-    assert.equal(revealed(await askPerson(terminal, PASSWORD)), '');
+    assert.equal(revealed((await askPerson(terminal, PASSWORD)) ?? 'nothing'), '');
   });
 
   it('shows no control characters of the gateway', async () => {
@@ -204,7 +209,7 @@ describe('without a person', () => {
 
   it('goes on with standard input where that brought the password', async () => {
     const { terminal, seen } = terminalOf('code\n', { nonInteractive: true, answersOnStdin: true });
-    assert.equal(revealed(await askPerson(terminal, PASSWORD)), 'code');
+    assert.equal(revealed((await askPerson(terminal, PASSWORD)) ?? 'nothing'), 'code');
     await assert.rejects(askPerson(terminal, PASSWORD), NoAnswerError);
     assert.equal(seen(), 'Password:\nPassword:\n***\nUser input required in non-interactive mode\n');
   });
@@ -272,7 +277,7 @@ describe('a terminal', () => {
     const { terminal } = terminalOf('alice\nsec\x7fret\rrest\n', { keyboard });
     assert.equal(await askPerson(terminal, USER), 'alice');
     assert.deepEqual(modes, []);
-    assert.equal(revealed(await askPerson(terminal, PASSWORD)), 'seret');
+    assert.equal(revealed((await askPerson(terminal, PASSWORD)) ?? 'nothing'), 'seret');
     assert.deepEqual(modes, [true, false]);
     assert.equal(await askPerson(terminal, USER), 'rest');
   });
@@ -288,6 +293,59 @@ describe('a terminal', () => {
       assert.deepEqual(modes, [true, false]);
       assert.ok(seen().startsWith('Password:\n'));
     }
+  });
+
+  it('is itself when Ctrl-\\ and Ctrl-Z are to do what they do there, and goes on with what was typed', async () => {
+    const { modes, keyboard } = keyboardOf();
+    const raised: string[] = [];
+    const raise = (signal: string) => {
+      raised.push(`${signal} ${modes.at(-1) === false ? 'cooked' : 'raw'}`);
+      if (signal === 'SIGTSTP') process.emit('SIGCONT');
+    };
+    const { terminal, seen } = terminalOf('sec\x1aret\r', { keyboard, raise });
+    assert.equal(revealed((await askPerson(terminal, PASSWORD)) ?? ''), 'secret');
+    assert.deepEqual([raised, modes], [['SIGTSTP cooked'], [true, false, true, false]]);
+    assert.equal(seen(), 'Password:Password:\n');
+    const quitting = terminalOf('sec\x1cret\r', { keyboard, raise }).terminal;
+    await assert.rejects(askPerson(quitting, PASSWORD), CancelledError); // this process goes on
+    assert.equal(raised[1], 'SIGQUIT cooked');
+    assert.equal(modes.at(-1), false);
+  });
+
+  it('has no answer where a signal comes that is for something else', async () => {
+    for (const field of [USER, PASSWORD]) {
+      const { terminal, seen } = terminalOf(new PassThrough());
+      assert.equal(terminal.interrupt(), false);
+      const answer = askPerson(terminal, field, { signal: new AbortController().signal });
+      assert.equal(terminal.interrupt(), true);
+      await assert.rejects(answer, NoAnswerError);
+      assert.match(seen(), /fgets \(stdin\): Interrupted system call\n$/);
+      assert.equal(terminal.interrupt(), false);
+    }
+  });
+
+  it('gives a real one back to the shell while it is stopped, and goes on', {
+    skip: process.platform === 'linux' ? missing('script', 'bash') : 'script(1) has other options here',
+    timeout: 30_000,
+  }, async () => {
+    const program = path.join(import.meta.dirname, 'prompt-program.ts');
+    const jobs = `bash -mc "'${process.execPath}' '${program}'; stty -a; fg"`;
+    using shell = spawn('script', ['-qec', jobs, '/dev/null']);
+    let screen = '';
+    shell.stdout.on('data', (chunk) => (screen += chunk));
+    const sees = async (text: RegExp) => {
+      while (!text.test(screen)) await once(shell.stdout, 'data');
+    };
+    await sees(/Username:/);
+    shell.stdin.write('alice\n');
+    await sees(/Password:/);
+    shell.stdin.write('sec\x1a');
+    await sees(/Password:[\s\S]*\nisig icanon [\s\S]* echo echoe [\s\S]*Password:/);
+    shell.stdin.write('ret\r');
+    await sees(/secret of alice: 6[\s\S]*Again:/);
+    shell.stdin.write('\x1c');
+    await once(shell, 'exit');
+    assert.doesNotMatch(screen, /Last:/);
   });
 
   it('is a real one', {

@@ -22,5 +22,7 @@ describe('a user of the fake gateway', () => {
     const written = t.mock.method(process.stderr, 'write', () => true);
     assert.equal(await runFake('anyconnect', { user: ['alice'] }), EXIT.usage);
     assert.match(String(written.mock.calls[0]?.arguments[0]), /^A user is written NAME:PASSWORD.*\n$/);
+    assert.equal(await runFake('pulse', { clientCa: '/nonexistent' }), EXIT.localSetup);
+    assert.match(String(written.mock.calls[1]?.arguments[0]), /does not run: .*No such file/);
   });
 });

@@ -57,6 +57,10 @@ describe('a log-in that nobody attends', () => {
     assert.match(await complaint(form([COLOUR])), /"main:colour=VALUE".* --answers\./);
   });
 
+  it('leaves what can be left', async () => {
+    assert.deepEqual(await asker().answer(form([{ ...GROUP, canBeLeft: true }])), { type: 'submit', values: {} });
+  });
+
   it('takes further lines of standard input for secrets, each once', async () => {
     const who = asker('123456', '654321');
     for (const expected of ['123456', '654321']) {

@@ -118,6 +118,15 @@ describe('answering choices', () => {
     assert.deepEqual(await formAnswerer(nobody)(form([{ ...role, choices: [] }])), { type: 'submit', values: {} });
   });
 
+  it('leaves a choice that can be left, where nobody makes it', async () => {
+    const gateway = { ...role, name: 'gateway', canBeLeft: true };
+    assert.deepEqual(await formAnswerer(nobody)(form([gateway])), { type: 'submit', values: {} });
+    const { person } = personWith({});
+    assert.deepEqual(await formAnswerer({ ...nobody, person })(form([gateway])), { type: 'submit', values: {} });
+    await assert.rejects(formAnswerer(nobody)(form([gateway, role])), /asks for "Role:", and/);
+    await assert.rejects(formAnswerer({ ...nobody, person })(form([gateway, role])), /lacks the field "role"/);
+  });
+
   it('passes over an answerer whose answer is no choice', async () => {
     const log = new RecordedLog();
     const answerers = [knows({ role: 'owner' }), knows({ role: 'writer' })];

@@ -42,6 +42,7 @@ const WAY = {
   idle: [],
   authenticating: ['start'],
   opening: ['start with credential'],
+  'opening again': ['start with credential', 'renew'],
   'bringing up': ['start with credential', 'tunnel-up'],
   'bringing up, the tunnel lost': ['start with credential', 'tunnel-up', 'path-lost'],
   up: ['start with credential', 'tunnel-up', 'brought-up'],
@@ -81,7 +82,9 @@ function summary(machine: SessionMachine, effects: readonly SessionEffect[]): st
       ? state.isOpening && ' opening'
       : state.name === 'closing' || state.name === 'closed'
         ? ` (${state.outcome.kind})`
-        : state.name === 'bringing-up' && state.lost !== undefined && ` (lost: ${state.lost.kind})`;
+        : state.name === 'opening'
+          ? state.isSecond === true && ' again'
+          : state.name === 'bringing-up' && state.lost !== undefined && ` (lost: ${state.lost.kind})`;
   return `${state.name}${detail || ''}: ${shown.join(', ') || '-'}`;
 }
 
@@ -105,6 +108,17 @@ const TRANSITIONS: Readonly<Record<StateName, Partial<Record<InputName, string>>
     'tunnel-up': 'bringing-up: bring-up',
     failed: END_FAILED,
     // A first connection is not tried again.
+    'path-lost': END_FAILED,
+    // But where the vendor has found out that it is to be opened in another way: once.
+    renew: 'opening again: open',
+    refused: END_REFUSED,
+    'ended-by-peer': END_BY_PEER,
+    misbehaved: END_FAILED,
+  },
+  'opening again': {
+    ...STOPS,
+    'tunnel-up': 'bringing-up: bring-up',
+    failed: END_FAILED,
     'path-lost': END_FAILED,
     renew: END_FAILED,
     refused: END_REFUSED,

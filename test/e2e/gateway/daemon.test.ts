@@ -1,6 +1,6 @@
 /** Our gateway as a daemon: who starts it is let go when clients can come, and hears why they cannot. */
 import assert from 'node:assert/strict';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { assertBuilt } from '../../support/drop-in.ts';
@@ -48,6 +48,21 @@ describe('our gateway as a daemon', { skip: missing('root', 'netns', 'tun', 'ocs
     const { code, output } = await second.finish();
     assert.equal(code, 1);
     assert.match(output, /^error: Cannot listen on TCP port 443: Address already in use/m);
+  });
+
+  it('takes no clients before it has its control socket, and none if another has it', async () => {
+    const config = readFileSync(path.join(foreground.folder, 'ocserv.conf'), 'utf8')
+      .replaceAll(/^((?:tcp|udp)-port *=).*$/gm, '$1 4443')
+      .replace(/^(socket-file *=) *(.*)$/m, '$1 $2-2')
+      .replaceAll(/\b(10\.|fd)77\b/g, (_, family: string) => `${family}78`); // networks of its own
+    const own = path.join(foreground.folder, 'second.conf');
+    writeFileSync(own, config);
+    const [program = ''] = OUR_GATEWAY.command;
+    const second = await lab.server.start(program, [...OUR_GATEWAY.command.slice(1), '--foreground', '--config', own]);
+    const { code, output } = await second.finish();
+    assert.equal(code, 1, output);
+    assert.match(output, /: error: Another process listens at /);
+    assert.doesNotMatch(output, /: listening /);
   });
 
   it('lets go of input and outputs in all of its processes, so that a shell that reads them goes on', async () => {

@@ -66,6 +66,28 @@ describe('a pass of a portal', () => {
     formOf(await scene.logIn([], { pass: { pass: second, username: 'alice' } }));
   });
 
+  it('is over when the user’s passes are revoked, and what was got by it too; a later one is not', async () => {
+    await using scene = await openScene();
+    writeFileSync(scene.file('key'), 'k'.repeat(32));
+    const config = configOf(scene, { passKey: scene.file('key') });
+    await scene.open(config);
+    const isTaken = async (pass: Secret, username: string) => (await scene.logIn([], { pass: { pass, username } })).type === 'admitted';
+    const [first, bobs] = [await passFor(scene), await passFor(scene, 'bob')];
+    scene.now += 1000;
+    const second = cookieOf(await scene.logIn([], { wantsPass: true, pass: { pass: first, username: 'alice' } }));
+    assert.equal(await isTaken(second, 'alice'), true);
+    scene.now += 1000;
+    await scene.service.revokePasses('alice');
+    const now = async () => [await isTaken(first, 'alice'), await isTaken(second, 'alice'), await isTaken(bobs, 'bob')];
+    assert.deepEqual(await now(), [false, false, true]);
+    scene.now += 1000;
+    assert.equal(await isTaken(await passFor(scene), 'alice'), true);
+    await scene.service.reload(config);
+    assert.deepEqual(await now(), [false, false, true], 'after a reload');
+    await scene.open(config);
+    assert.deepEqual(await now(), [false, false, true], 'after a restart, which the key outlives');
+  });
+
   it('is good at other gateways that have its key, and at none that has another', async () => {
     await using one = await openScene();
     await using two = await openScene();

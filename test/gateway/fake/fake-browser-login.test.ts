@@ -29,7 +29,8 @@ const between = (text: string, pattern: RegExp) =>
 
 /** What a person does, from the page that is opened first to what is pasted into it. */
 async function logIn(url: string, password: string, take: (lastPage: string) => string): Promise<void> {
-  const own = await (await fetch(url)).text();
+  const opened = await fetch(url);
+  const own = await opened.text();
   const link = new URL(between(own, /<a href="([^"]*)"/), url);
   const start = link.hostname === new URL(url).hostname && link.protocol === 'http:' ? await (await fetch(link)).text() : undefined;
   const first = start === undefined ? link.href : between(start, /action="([^"]*)"/);
@@ -39,7 +40,7 @@ async function logIn(url: string, password: string, take: (lastPage: string) => 
   assert.match(question, /<h1>(Please enter your code\.|Log in)<\/h1>/);
   const state = /name="state" value="([^"]*)"/.exec(question)?.[1] ?? '';
   const last = await fetchPage(action, { state, passwd: '123456' });
-  await fetch(url, { method: 'POST', body: new URLSearchParams({ copied: take(last) }) });
+  await fetch(opened.url, { method: 'POST', body: new URLSearchParams({ copied: take(last) }) });
 }
 
 describe('a log-in with a browser at the fake gateway', { timeout: 60_000 }, () => {

@@ -6,6 +6,8 @@ import { authenticate, connect, recognise } from '../../../src/client/index.ts';
 import { PROTOCOL_IDS, type ProtocolId } from '../../../src/core/auth/protocol-id.ts';
 import { MisuseError, PeerRefusedError } from '../../../src/core/errors.ts';
 import { FakeGateway, INSIDE } from '../../../src/gateway/fake/fake-gateway.ts';
+import { Pki } from '../../support/pki.ts';
+import { missing } from '../../support/requirements.ts';
 
 const USERS = [
   { name: 'alice', password: 'secret' },
@@ -46,7 +48,9 @@ for (const protocol of PROTOCOL_IDS) {
           ...group,
         },
         onForm: async ({ message, error, fields }) => {
-          const prompt = message ?? error; // F5's words for a question that follows another one
+          const [label] = fields.flatMap((field) => (field.kind === 'password' ? field.label.replace(/:$/, '') : []));
+          // F5's words for a question that follows another one are an error; Pulse's are the field's.
+          const prompt = protocol === 'pulse' && label !== undefined ? label : (message ?? error);
           asked.push(prompt);
           const answer = prompt?.includes('colour') === true ? 'blue' : '123456';
           return { type: 'submit', values: Object.fromEntries(fields.map(({ name }) => [name, answer])) };
@@ -91,3 +95,30 @@ for (const protocol of PROTOCOL_IDS) {
     });
   });
 }
+
+describe('the fake gateway of pulse that wants a certificate', { skip: missing('openssl'), timeout: 60_000 }, () => {
+  it('asks for it by EAP-TTLS, in each log-in, and of nobody who comes with a cookie', async () => {
+    using pki = new Pki();
+    const { certificatePath, keyPath } = pki.issueClient({ commonName: 'alice' });
+    await using gateway = await FakeGateway.start({ protocol: 'pulse', clientAuthority: pki.root.certificatePem });
+    const options = { protocol: 'pulse', pins: [gateway.pin], device: 'userspace' } as const;
+    const login = { ...options, user: 'alice', password: 'secret' };
+    const refused = (error: Error) => error instanceof PeerRefusedError && /wants a client certificate/.test(error.message);
+    await assert.rejects(connect(gateway.url, login), refused);
+    using others = new Pki();
+    const other = others.issueClient({ commonName: 'alice' });
+    const stranger = { certificate: other.certificatePath, key: other.keyPath };
+    await assert.rejects(connect(gateway.url, { ...login, certificate: stranger }), refused);
+    const credential = await authenticate(gateway.url, { ...login, certificate: { certificate: certificatePath, key: keyPath } });
+    // The first tunnel hears that it goes on by EAP-TTLS, and the second is led there.
+    await using vpn = await connect(gateway.url, { ...options, credential });
+    await vpn.ping(INSIDE.ipv4);
+    vpn.reconnect();
+    await new Promise<void>((resolve) => vpn.on('state', (state) => state === 'up' && resolve()));
+    await vpn.ping(INSIDE.ipv4);
+  });
+
+  it('is not played for protocols without', async () => {
+    await assert.rejects(FakeGateway.start({ protocol: 'gp', clientAuthority: 'anything' }), MisuseError);
+  });
+});

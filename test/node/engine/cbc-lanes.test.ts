@@ -17,6 +17,7 @@ import { PacketKernels } from '../../../src/node/engine/packet-kernels.ts';
 import { isUnsealed, recordForm } from '../../../src/node/engine/record-form.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
+import { HASH_LENGTHS } from '../../../src/node/ffi/openssl-hmac.ts';
 import { openEspReference, type ReferenceSa } from '../../reference/esp-packet.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 
@@ -26,6 +27,10 @@ const PLACES = 3 * MAX_LANES;
 const arena = new Arena(16 * 65_536);
 const lanes = new CbcLanes(arena, new PacketKernels(arena, 16));
 const openssl = OpenSsl.bind(arena) ?? assert.fail('no OpenSSL in the executable');
+/** As on a processor, or in an executable, that OpenSSL's multi-block functions cannot be used in. */
+const withoutMany: OpenSsl = Object.create(openssl, {
+  cbcMac: { value: Object.create(openssl.cbcMac ?? null, { many: { value: undefined } }) },
+});
 const room = arena.allocate(PLACES * PLACE);
 
 function newSa(cipher: ReferenceSa['cipher'], mac: ReferenceSa['mac']): ReferenceSa {
@@ -34,11 +39,11 @@ function newSa(cipher: ReferenceSa['cipher'], mac: ReferenceSa['mac']): Referenc
     cipher,
     key: randomBytes(cipher === 'aes-128-cbc' ? 16 : 32),
     mac,
-    macKey: randomBytes(mac === 'sha1' ? 20 : 32),
+    macKey: randomBytes(HASH_LENGTHS[mac]),
   };
 }
 
-function traffic(sa: ReferenceSa): CarriedTraffic {
+function traffic(sa: ReferenceSa, calls: OpenSsl = openssl): CarriedTraffic {
   const key = { id: sa.spi, key: sa.key, iv: new Uint8Array(0), mac: sa.macKey, nextSequence: 0 };
   const description: TrafficDescription = {
     record: { kind: 'esp', cipher: sa.cipher, mac: sa.mac },
@@ -51,7 +56,7 @@ function traffic(sa: ReferenceSa): CarriedTraffic {
   };
   return new CarriedTraffic(
     arena,
-    (layout, direction, each) => makeRecordCipher(openssl, arena, layout, direction, each, lanes),
+    (layout, direction, each) => makeRecordCipher(calls, arena, layout, direction, each, lanes),
     description,
   );
 }
@@ -64,12 +69,20 @@ interface Sealed {
   readonly length: number;
 }
 
-for (const [cipher, mac] of [
-  ['aes-128-cbc', 'sha1'],
-  ['aes-256-cbc', 'sha256'],
+it('OpenSSL has its multi-block functions here', { skip: process.arch !== 'x64' && 'only on x86-64' }, () => {
+  assert.ok(openssl.cbcMac?.many !== undefined);
+});
+
+for (const [cipher, mac, calls] of [
+  ['aes-128-cbc', 'sha1', openssl],
+  ['aes-256-cbc', 'sha256', openssl],
+  ['aes-128-cbc', 'md5', openssl],
+  ['aes-128-cbc', 'sha1', withoutMany],
+  ['aes-256-cbc', 'sha256', withoutMany],
 ] as const) {
-  describe(`packets of a burst: ${cipher}, ${mac}`, () => {
-    const ends = [newSa(cipher, mac), newSa(cipher, mac)].map((sa) => ({ sa, traffic: traffic(sa), next: 0 }));
+  const how = calls === openssl ? '' : ', without multi-block functions';
+  describe(`packets of a burst: ${cipher}, ${mac}${how}`, () => {
+    const ends = [newSa(cipher, mac), newSa(cipher, mac)].map((sa) => ({ sa, traffic: traffic(sa, calls), next: 0 }));
 
     /** Lays one out, to be sealed later. */
     function seal(end: number, place: number, length: number): Sealed {
@@ -95,7 +108,7 @@ for (const [cipher, mac] of [
     }
 
     it('open one by one, however many they are', () => {
-      for (const count of [1, 2, 15, 16, 17, MAX_LANES - 1, MAX_LANES, MAX_LANES + 1, PLACES]) {
+      for (const count of [1, 2, 7, 8, 9, 13, 15, 16, 17, MAX_LANES - 1, MAX_LANES, MAX_LANES + 1, PLACES]) {
         check(Array.from({ length: count }, (_, i) => seal(0, i, 1400)));
       }
     });
@@ -116,7 +129,7 @@ for (const [cipher, mac] of [
 
     it('are sealed before their keys are wiped', () => {
       const last = { sa: newSa(cipher, mac), next: 0 };
-      const own = traffic(last.sa);
+      const own = traffic(last.sa, calls);
       const payload = Buffer.concat([Buffer.of(0x45), randomBytes(99)]);
       const places = Array.from({ length: 30 }, (_, i) => room + i * PLACE);
       const lengths = places.map((place) => {
@@ -174,6 +187,7 @@ for (const [layout, count, refused] of [
       blocks: isAllowed('blocks'),
       encryptEach: isAllowed('encryptEach'),
       mac: isAllowed('mac'),
+      ...{ manyHmac: undefined, manyCbc: undefined },
       close: () => undefined,
     };
     const Cipher = layout === ESP ? EspCipher : DtlsCbcCipher;

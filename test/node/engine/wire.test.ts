@@ -109,7 +109,39 @@ function comparable(packet: Buffer, hops: number): string {
     copy.writeUInt16BE(0, 10); // checked by itself
     if (copy.readUInt16BE(6) === 0x4000) copy.writeUInt16BE(0, 4);
   }
-  return copy.toString('hex');
+  return withOneZero(copy).toString('hex');
+}
+
+/**
+ * The packet itself. RFC 1071: zero and ones are one number, and where a TCP checksum is that, the kernel writes zero as it cuts and ones as it
+ * completes. UDP has ones only (RFC 768): there zero says that there is no checksum.
+ */
+function withOneZero(packet: Buffer): Buffer {
+  const at = checksumAt(packet);
+  if (at !== undefined && protocolOf(packet) === TCP && packet.readUInt16BE(at) === 0xffff) packet.writeUInt16BE(0, at);
+  return packet;
+}
+
+function protocolOf(packet: Buffer): number | undefined {
+  return (packet[0] ?? 0) >> 4 === 6 ? packet[6] : packet[9];
+}
+
+/** Where the checksum of TCP or UDP is; undefined: of another protocol, or in another fragment. */
+function checksumAt(packet: Buffer): number | undefined {
+  const isIpv6 = (packet[0] ?? 0) >> 4 === 6;
+  if (!isIpv6 && (packet.readUInt16BE(6) & 0x1fff) !== 0) return undefined;
+  const protocol = protocolOf(packet);
+  if (protocol !== TCP && protocol !== UDP) return undefined;
+  return (isIpv6 ? 40 : 20) + (protocol === TCP ? 16 : 6);
+}
+
+/** Changes the end of the payload so that the checksum comes out as zero, which is written as `written`. */
+function makeSumZero(packet: Buffer, written: number): void {
+  const at = checksumAt(packet);
+  if (at === undefined || packet.length % 2 !== 0) return;
+  const sum = packet.readUInt16BE(packet.length - 2) + packet.readUInt16BE(at);
+  packet.writeUInt16BE((sum & 0xffff) + (sum >>> 16), packet.length - 2);
+  packet.writeUInt16BE(written, at);
 }
 
 /** Addresses and protocol: what must stay in order, fragments included. */
@@ -172,6 +204,7 @@ function someBurst(random: SeededRandom): Buffer[] {
       // With "don't fragment" as some hosts count: not at all. Then what was joined shows.
       const identification = 'fragment' in change ? state.identification : 7;
       const packet = packetFrom({ ...PLAIN, ...state, version, protocol, flow, payload, identification, ...change });
+      if (payload.length === 1000 && random.uint32() % 20 === 0) makeSumZero(packet, protocol === UDP ? 0xffff : pick([0, 0xffff]));
       if (random.uint32() % 20 === 0) packet[packet.length - 1] = (packet[packet.length - 1] ?? 0) ^ 1; // its checksum is wrong
       packets.push(packet);
       state.sequence = (state.sequence + payload.length) >>> 0;
@@ -277,7 +310,7 @@ inNamespace('on the wire', import.meta.filename, () => {
     }
     const [cutHere, ...others] = seen;
     const asText = (bursts: readonly (readonly Buffer[])[] = []) =>
-      bursts.flatMap((burst, i) => burst.map((packet) => `${i}: ${packet.toString('hex')}`));
+      bursts.flatMap((burst, i) => burst.map((packet) => `${i}: ${withOneZero(packet).toString('hex')}`));
     const ours = asText(cutHere);
     for (const other of others) {
       // One by one: the difference of all of them is too long to be shown.

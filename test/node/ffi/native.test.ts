@@ -10,7 +10,7 @@ import { Arena } from '../../../src/node/ffi/arena.ts';
 import { EBADFD, ERRNO, errnoName, networkError, systemError } from '../../../src/node/ffi/errno.ts';
 import { LINUX, libc } from '../../../src/node/ffi/libc.ts';
 import { openSocketPair, openUdpSocket, readSockaddr, setTypeOfService, writeSockaddr } from '../../../src/node/ffi/sockets.ts';
-import { checkInterfaceName } from '../../../src/node/ffi/tun.ts';
+import { checkInterfaceName } from '../../../src/node/interface-name.ts';
 
 const skip = process.platform === 'linux' ? false : 'system calls are bound on Linux only';
 

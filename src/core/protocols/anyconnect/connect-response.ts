@@ -96,7 +96,7 @@ export function parseConnectResponse(headers: HttpHeaders, now: Millis): Connect
     ...(idleTimeout !== undefined && { idleTimeout }),
     ...(expiresAt !== undefined && { expiresAt }),
     ...(isDynamic && { gatewayMoves: true }),
-    vendorOptions: reader.options(headers.filter(([name]) => /^X-(?:CSTP|DTLS|DTLS12)-/i.test(name))),
+    vendorOptions: reader.options(headers.filter(([name]) => /^X-CSTP-/i.test(name))),
   };
   const datagram = datagramParameters(reader, headers);
   return {

@@ -3,6 +3,7 @@ import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { PeerRefusedError } from '../../errors.ts';
 import { MIN_MTU_IPV4, type TunnelConfig } from '../../tunnel/config.ts';
 import type { TunnelMachine } from '../../tunnel/machine.ts';
+import type { ScriptOption } from '../../tunnel/script-options.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { datagramCredentials } from '../datagram-credentials.ts';
@@ -27,6 +28,14 @@ export class ArrayClient implements ClientProtocol {
   readonly id = 'array';
   readonly title = 'Array Networks';
   readonly startsOnStream = true;
+  readonly scriptOptions: readonly ScriptOption[] = [
+    ['search', 'domains'],
+    ['DNS', 'dns'],
+    ['split-exclude', 'excludeIpv4ByNetmask'], // "split-include" of openconnect's, which nobody could tell from the others
+    ['split-include', 'includeIpv4ByNetmask'],
+    ['client_ipv4_mask', 'ipv4Netmask'],
+    ['client_ipv4', 'ipv4'],
+  ];
   readonly #settings: ProtocolSettings;
   /** Of the session: the same for each of its tunnels, and another after each log-in (spec 3, 10). */
   #clientId: string | undefined;

@@ -9,6 +9,7 @@ import { f5Encapsulation, HDLC } from '../../ppp/encapsulation.ts';
 import type { ClientNetwork } from '../../ppp/link-options.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { TunnelMachine } from '../../tunnel/machine.ts';
+import type { ScriptOption } from '../../tunnel/script-options.ts';
 import type { Cidr, IpAddress } from '../../wire/ip-address.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
@@ -29,6 +30,14 @@ export class F5Client implements ClientProtocol {
   readonly id = 'f5';
   readonly title = 'F5 BIG-IP';
   readonly startsOnStream: boolean;
+  readonly scriptOptions: readonly ScriptOption[] = [
+    ['ppp_ipv6', 'ipv6'],
+    ['ppp_ipv4', 'ipv4'],
+    ['search', 'domainsByCommas'],
+    ['DNS', 'dns'],
+    ['split-exclude', 'exclude'],
+    ['split-include', 'include'],
+  ];
   readonly #settings: ProtocolSettings;
   /** Of the session: a reconnect does not ask again (spec 6). */
   #received: ReceivedOptions | undefined;

@@ -9,6 +9,7 @@ import type { DatagramPrologue } from '../../ppp/prologue.ts';
 import type { Secret } from '../../secret.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { TunnelMachine } from '../../tunnel/machine.ts';
+import type { ScriptOption } from '../../tunnel/script-options.ts';
 import type { IpAddress } from '../../wire/ip-address.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
@@ -26,6 +27,12 @@ export class FortinetClient implements ClientProtocol {
   readonly id = 'fortinet';
   readonly title = 'Fortinet';
   readonly startsOnStream: boolean;
+  readonly scriptOptions: readonly ScriptOption[] = [
+    ['search', 'domains'],
+    ['ipaddr6', 'ipv6Network'],
+    ['ipaddr', 'ipv4'],
+    ['DNS', 'dns'],
+  ];
   readonly #settings: ProtocolSettings;
   /** Of the session: some gateways let the cookie die when they are asked again (spec 6). */
   #configuration: ReceivedConfiguration | undefined;

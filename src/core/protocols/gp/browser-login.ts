@@ -101,6 +101,22 @@ function answerOf(user: string, field: string, secret: string): BrowserAnswer | 
   return name === '' || name.length > MAX_USER ? undefined : { user: name, field, secret: new Secret(secret) };
 }
 
+/**
+ * Whether a browser has logged in who was to be (spec 17). Directories do not tell upper case from lower, and an identity provider may say a domain that
+ * people do not: where one of the two has none, the names count.
+ */
+export function isExpectedUser(user: string, expected: string): boolean {
+  const [is, should] = [partsOf(user), partsOf(expected)];
+  return is.name === should.name && (is.domain === should.domain || is.domain === '' || should.domain === '');
+}
+
+/** `name`, `name@domain`, or `DOMAIN\\name`. */
+function partsOf(text: string): { readonly name: string; readonly domain: string } {
+  const [, domain = '', name = ''] = /^(?:([^\\]*)\\)?(.*)$/s.exec(text.trim().toLowerCase()) ?? [];
+  const at = domain === '' ? name.lastIndexOf('@') : -1;
+  return at < 0 ? { name, domain } : { name: name.slice(0, at), domain: name.slice(at + 1) };
+}
+
 function isSecret(value: string): boolean {
   return value.length >= MIN_SECRET && value.length <= MAX_SECRET && /^[!-~]+$/.test(value);
 }

@@ -8,6 +8,7 @@ import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { Path, PathFacts, TunnelMachine } from '../../tunnel/machine.ts';
 import { DEFAULT_BASE_MTU, datagramOfLink, MIN_BASE_MTU, minTunnelMtu } from '../../tunnel/mtu.ts';
 import type { Millis } from '../../tunnel/packet.ts';
+import type { ScriptOption } from '../../tunnel/script-options.ts';
 import { formatIp, type IpAddress, sameIp } from '../../wire/ip-address.ts';
 import { printable, utf8 } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
@@ -38,6 +39,16 @@ export class GpClient implements ClientProtocol {
   readonly id = 'gp';
   readonly title = 'GlobalProtect';
   readonly startsOnStream: boolean;
+  readonly scriptOptions: readonly ScriptOption[] = [
+    ['split-exclude', 'excludeIpv4'],
+    ['split-include', 'includeIpv4'],
+    ['search', 'domains'],
+    ['WINS', 'nbns'],
+    ['DNS', 'dns'],
+    ['ipaddr6', 'ipv6'],
+    ['netmask', 'ipv4Netmask'],
+    ['ipaddr', 'ipv4'],
+  ];
   readonly #settings: ProtocolSettings;
   /** Of the portal, where the log-in was at one. */
   #reportInterval = DEFAULT_REPORT_INTERVAL;
@@ -52,8 +63,9 @@ export class GpClient implements ClientProtocol {
   }
 
   async login(io: LoginIo, target: Target): Promise<Credential> {
-    const { client, wantsIpv6 } = this.#settings;
-    const { credential, reportInterval = DEFAULT_REPORT_INTERVAL } = await login(io, target, { client, wantsIpv6 });
+    const { client, wantsIpv6, user } = this.#settings;
+    const options = { client, wantsIpv6, ...(user !== undefined && { user }) };
+    const { credential, reportInterval = DEFAULT_REPORT_INTERVAL } = await login(io, target, options);
     this.#reportInterval = reportInterval;
     return credential;
   }

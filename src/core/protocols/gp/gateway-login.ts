@@ -90,7 +90,7 @@ export class GatewayLogin {
   #admitted(request: HttpRequest, { cookie, user }: Extract<AuthStep, { type: 'admitted' }>, at: Interface): HttpResponse {
     const { portal } = this.#visitor.host;
     if (at === 'gateway' || portal === undefined) return xml(renderAdmission({ authcookie: new Secret(cookieOnWire(cookie)), user }));
-    return xml(policyFor(portal, request, this.#connection.facts, cookie));
+    return xml(policyFor(portal, request, this.#connection.facts, { pass: cookie, leadsBack: this.#isByBrowser }));
   }
 
   #ask(dialogue: AuthDialogue, form: AuthForm, user: string, at: Interface): HttpResponse {

@@ -186,7 +186,7 @@ class Front implements PageFront {
     return renderPrelogin({
       ...{ type: 'ready', banner: preLoginBanner, ...LABELS },
       ...(region !== undefined && { region }),
-      ...(browserLogin !== undefined && { browser: browserStart(browserLogin, request, facts) }),
+      ...(browserLogin !== undefined && { browser: browserStart(browserLogin, request, facts), leadsBack: true }),
     });
   }
 

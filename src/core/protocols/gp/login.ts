@@ -4,9 +4,10 @@
  * Read first: spec "GlobalProtect", sections 3 to 8.
  *
  *   portal: prelogin ─► getconfig ─┬─ policy ──► choice of a gateway ─► the same words and cookies there ─► in
- *                                  ├─ question ─► getconfig …                       └─ 512 ─┐
- *                                  └─ "does not exist" ─────────────────────────────────────┤
- *   gateway: prelogin ─► login ─┬─ question ─► login …   ◄───────────────────────────────────┘
+ *                                  │              or the best: its prelogin, or the next one's …    └─ 512 ─┐
+ *                                  ├─ question ─► getconfig …                                               │
+ *                                  └─ "does not exist" ─────────────────────────────────────────────────────┤
+ *   gateway: prelogin ─► login ─┬─ question ─► login …   ◄───────────────────────────────────────────────────┘
  *                               ├─ 512 ──────► login, three times
  *                               └─ in
  *
@@ -21,8 +22,9 @@ import { revealed, type Secret } from '../../secret.ts';
 import type { Millis } from '../../tunnel/packet.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientIdentification } from '../client-protocol.ts';
-import { type BrowserStart, readBrowserAnswer } from './browser-login.ts';
+import { type BrowserStart, isExpectedUser, readBrowserAnswer } from './browser-login.ts';
 import { GpHttp, platformOf } from './client-http.ts';
+import { chooseGateways, firstThatAnswers } from './gateway-choice.ts';
 import { type Challenge, type LoginAnswer, parseLoginAnswer } from './login-answer.ts';
 import { CLIENT_VERSION, PATHS } from './paths.ts';
 import { type PortalGateway, type PortalPolicy, readPolicy } from './portal-policy.ts';
@@ -32,6 +34,8 @@ import { renderSessionCookie } from './session-cookie.ts';
 export interface GpLoginOptions {
   readonly client: ClientIdentification;
   readonly wantsIpv6: boolean;
+  /** Who is expected of a browser's log-in. Default: anybody. */
+  readonly user?: string;
 }
 
 type Interface = 'portal' | 'gateway';
@@ -44,13 +48,15 @@ const MAX_CHALLENGES = 10;
 
 const LOGIN_FORM_ID = '_login';
 const CHALLENGE_FORM_ID = '_challenge';
-const GATEWAY_FORM_ID = '_portal';
 
-/** Spec 4.4: that the system's own browser is to be used. */
+/** Spec 4.4: that the system's own browser is to be used, and at a gateway that it is not. */
 const BROWSER_OF = { Linux: '4', Mac: '3', Windows: '2' } as const;
+const NO_SYSTEM_BROWSER = '0';
 const BROWSER_LIMIT: Millis = 600_000;
-const INSTRUCTION =
+const LINK_WANTED =
   'When you are logged in, copy the link that leads back to GlobalProtect (globalprotectcallback:…), or, if there is none, the source of the last page.';
+/** Where the server does not lead a browser back. */
+const SOURCE_WANTED = 'When you are logged in, copy the source of the last page: there is no link on it that leads back.';
 
 const WRONG = 'The gateway refused the user name or the password.';
 
@@ -84,6 +90,11 @@ function withoutBrowser(at: Interface, start: BrowserStart): string {
   return 'url' in start ? `${named}, or log in elsewhere at ${start.url} and give the ${field}.` : `${named}.`;
 }
 
+function somebodyElse(user: string, expected: string): string {
+  const advice = `Log out at the identity provider and try again, or name that user (--user; "user" in the library), or nobody.`;
+  return `The browser has logged in "${user}", and "${printable(expected)}" was to be. ${advice}`;
+}
+
 /** What was typed, or brought by a browser, for the other interface. */
 interface Words {
   readonly user: string;
@@ -107,10 +118,11 @@ class GpLogin {
   }
 
   async run(): Promise<LoggedIn> {
-    const isThrough = this.#way.interface !== 'gateway' && (await this.#portal());
-    const words = isThrough ? this.#wordsAgain : undefined;
+    const gateways = this.#way.interface === 'gateway' ? undefined : await this.#portal();
+    const prelogin = gateways && (await this.#arrive(gateways));
+    const words = gateways === undefined ? undefined : this.#wordsAgain;
     const again = words && (await this.#submit('gateway', words));
-    const answer = again?.type === 'in' ? again : await this.#gateway();
+    const answer = again?.type === 'in' ? again : await this.#gateway(prelogin ?? (await this.#gatewayPrelogin()));
     const fields = new Map(answer.fields);
     fields.set('computer', this.#options.client.localHostname);
     const { remote, pin } = this.#io.connection();
@@ -128,31 +140,47 @@ class GpLogin {
     return isForBoth ? this.#words : undefined;
   }
 
-  /** False: there is no portal here, and nobody has said that there is. */
-  async #portal(): Promise<boolean> {
-    const prelogin = await this.#prelogin(PATHS.portalPrelogin);
+  /** The gateways to try. Undefined: there is no portal here, and nobody has said that there is. */
+  async #portal(): Promise<readonly PortalGateway[] | undefined> {
+    const prelogin = await this.#prelogin('portal');
     if (prelogin.type === 'refused') {
-      if (prelogin.message === NO_PORTAL && this.#way.interface === undefined) return false;
+      if (prelogin.message === NO_PORTAL && this.#way.interface === undefined) return undefined;
       throw new PeerRefusedError(`The portal refuses: ${prelogin.message}`);
     }
     const answer = await this.#ask('portal', prelogin);
     if (answer.type !== 'document') throw new PeerMisbehavedError('The portal answered the log-in with something else than its policy.');
     this.#policy = readPolicy(answer.root, prelogin.region);
-    const { target } = await this.#choose(this.#policy.gateways);
-    this.#http.restart({ ...target, path: '/' });
-    return true;
+    return chooseGateways(this.#io, this.#policy.gateways);
   }
 
-  async #gateway(): Promise<Extract<LoginAnswer, { type: 'in' }>> {
-    const prelogin = await this.#prelogin(PATHS.prelogin);
+  /** At the first of several that answers its prelogin; at a single one that is spared, where the portal's words may do (spec 5.4). */
+  async #arrive(gateways: readonly PortalGateway[]): Promise<Ready | undefined> {
+    return firstThatAnswers(this.#io, gateways, async ({ target }) => {
+      this.#http.restart({ ...target, path: '/' });
+      return gateways.length === 1 ? undefined : this.#gatewayPrelogin();
+    });
+  }
+
+  async #gatewayPrelogin(): Promise<Ready> {
+    const prelogin = await this.#prelogin('gateway');
     if (prelogin.type === 'refused') throw new PeerRefusedError(`The gateway refuses: ${prelogin.message}`);
+    return prelogin;
+  }
+
+  async #gateway(prelogin: Ready): Promise<Extract<LoginAnswer, { type: 'in' }>> {
     const answer = await this.#ask('gateway', prelogin);
     if (answer.type !== 'in') throw new PeerMisbehavedError('The gateway answered the log-in with something else than a session.');
     return answer;
   }
 
-  async #prelogin(path: string): Promise<Prelogin> {
+  /** Whether the system's own browser may be used, as far as the portal is asked (spec 4.4). */
+  #mayLeadBack(at: Interface): boolean {
+    return at === 'portal' || this.#policy === undefined || this.#policy.leadsBack;
+  }
+
+  async #prelogin(at: Interface): Promise<Prelogin> {
     const { clientos } = platformOf(this.#options.client);
+    const path = at === 'portal' ? PATHS.portalPrelogin : PATHS.prelogin;
     const query = encodeForm([
       ['tmp', 'tmp'],
       ['clientVer', CLIENT_VERSION],
@@ -160,7 +188,7 @@ class GpLogin {
       ...(this.#io.browse === undefined
         ? []
         : ([
-            ['default-browser', BROWSER_OF[clientos]],
+            ['default-browser', this.#mayLeadBack(at) ? BROWSER_OF[clientos] : NO_SYSTEM_BROWSER],
             ['cas-support', 'yes'],
           ] as const)),
     ]);
@@ -173,7 +201,8 @@ class GpLogin {
   /** A name and a secret, again where they were wrong, and what is asked after them. */
   async #ask(at: Interface, prelogin: Ready): Promise<Admitting> {
     const { field } = this.#way;
-    if (prelogin.browser !== undefined && field === 'passwd') return this.#browse(at, prelogin.browser);
+    if (prelogin.browser !== undefined && field === 'passwd')
+      return this.#browse(at, prelogin.browser, prelogin.leadsBack === true && this.#mayLeadBack(at));
     let error: string | undefined;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const values = await this.#form(prelogin, error);
@@ -185,17 +214,19 @@ class GpLogin {
     throw new PeerRefusedError(error ?? WRONG);
   }
 
-  /** Spec 4. */
-  async #browse(at: Interface, start: NonNullable<Ready['browser']>): Promise<Admitting> {
+  /** Spec 4. `leadsBack`: to an address that a person can copy. */
+  async #browse(at: Interface, start: NonNullable<Ready['browser']>, leadsBack: boolean): Promise<Admitting> {
     const { browse } = this.#io;
     if (start === 'unreadable') throw new PeerMisbehavedError(`The ${at} wants a log-in with a browser, and does not say where it begins.`);
     if (browse === undefined) throw new UnsupportedError(withoutBrowser(at, start));
     const copied = await browse({
       ...{ kind: 'copied', start, gateway: hostHeader(this.#http.place), timeout: BROWSER_LIMIT },
-      ...{ instruction: INSTRUCTION, isAnswer: (text) => readBrowserAnswer(text) !== undefined },
+      ...{ instruction: leadsBack ? LINK_WANTED : SOURCE_WANTED, isAnswer: (text) => readBrowserAnswer(text) !== undefined },
     });
     const brought = readBrowserAnswer(copied);
     if (brought === undefined) throw new PeerMisbehavedError('The browser has brought nothing that a log-in could go on with.');
+    const expected = this.#options.user || brought.user;
+    if (!isExpectedUser(brought.user, expected)) throw new PeerRefusedError(somebodyElse(brought.user, expected));
     const answer = await this.#submit(at, brought);
     if (answer.type === 'refused' || answer.type === 'challenge') {
       throw new PeerRefusedError(`The ${at} does not take the log-in that the browser has made.`);
@@ -281,28 +312,6 @@ class GpLogin {
     // Spec 7: this is the end of an attempt; only 512 asks again.
     if (parsed.type === 'refused') throw new PeerRefusedError(parsed.message === '' ? WRONG : parsed.message);
     return parsed;
-  }
-
-  async #choose(gateways: readonly PortalGateway[]): Promise<PortalGateway> {
-    const [first] = gateways;
-    if (first === undefined) throw new PeerMisbehavedError('The portal names no gateway.');
-    if (gateways.length === 1) return first;
-    const answer = await this.#io.ask({
-      id: GATEWAY_FORM_ID,
-      message: 'Please select a gateway.',
-      fields: [
-        {
-          ...({ kind: 'choice', name: 'gateway', label: 'GATEWAY:', isGroup: true } as const),
-          choices: gateways.map(({ label }) => ({ value: label, label })),
-          initial: first.label,
-        },
-      ],
-    });
-    if (answer.type === 'cancel') throw new CancelledError();
-    const chosen = answer.type === 'submit' ? revealed(answer.values.gateway ?? first.label) : answer.group;
-    const gateway = gateways.find(({ label }) => label === chosen);
-    if (gateway === undefined) throw new PeerRefusedError('The portal names no such gateway.');
-    return gateway;
   }
 
   async #answerOf(form: Parameters<LoginIo['ask']>[0]): Promise<FormValues> {

@@ -26,6 +26,8 @@ export interface PortalPolicy {
   readonly cookies: readonly (readonly [name: string, value: Secret])[];
   /** How often a gateway is to be asked whether it wants a report on this machine; undefined: the portal says nothing of use. */
   readonly reportInterval?: Millis;
+  /** At its gateways too a log-in may be by the system's own browser (spec 4.4). */
+  readonly leadsBack: boolean;
 }
 
 export const USER_COOKIE = 'portal-userauthcookie';
@@ -33,6 +35,7 @@ const PRELOGON_COOKIE = 'portal-prelogonuserauthcookie';
 const COOKIES = [USER_COOKIE, PRELOGON_COOKIE];
 /** In place of none. */
 export const NO_COOKIE = 'empty';
+const DEFAULT_BROWSER = 'default-browser';
 const MAX_COOKIE = 4096;
 const MAX_GATEWAYS = 256;
 const LOWEST = 1_000_000;
@@ -59,6 +62,7 @@ export function readPolicy(root: XmlElement, region: string | undefined): Portal
   const interval = /^\d{1,9}$/.exec((reports && childText(reports, 'hip-report-interval')) ?? '')?.[0];
   return {
     ...(Number(interval) > 0 && { reportInterval: Math.min(Math.max(Number(interval) * 1000, MIN_REPORT_INTERVAL), MAX_REPORT_INTERVAL) }),
+    leadsBack: [child(root, 'agent-config'), root].some((at) => at !== undefined && childText(at, DEFAULT_BROWSER) === 'yes'),
     gateways: distinct(gateways.sort((a, b) => a.priority - b.priority)),
     cookies: COOKIES.flatMap((name) => {
       const element = child(root, name);
@@ -102,9 +106,11 @@ export interface PolicyOffer {
   readonly reportInterval: Millis;
   /** For a gateway's log-in; undefined: people are asked again there. */
   readonly pass: Secret | undefined;
+  /** As {@link PortalPolicy.leadsBack}. */
+  readonly leadsBack: boolean;
 }
 
-export function renderPolicy({ name, gateways, region, reportInterval, pass }: PolicyOffer): string {
+export function renderPolicy({ name, gateways, region, reportInterval, pass, leadsBack }: PolicyOffer): string {
   const text = (element: string, value: string) => xmlElement(element, {}, [toXmlText(value)]);
   const rule = ([where, priority]: readonly [string, number]) =>
     xmlElement('entry', { name: toXmlText(where) }, [text('priority', String(priority))]);
@@ -120,7 +126,7 @@ export function renderPolicy({ name, gateways, region, reportInterval, pass }: P
   const reports = xmlElement('hip-collection', {}, [text('hip-report-interval', String(Math.max(1, Math.round(reportInterval / 1000))))]);
   return renderXml(
     xmlElement('policy', {}, [
-      ...[text('portal-name', name), list, reports],
+      ...[text('portal-name', name), list, reports, xmlElement('agent-config', {}, [text(DEFAULT_BROWSER, leadsBack ? 'yes' : 'no')])],
       ...[text(USER_COOKIE, pass?.reveal() ?? NO_COOKIE), text(PRELOGON_COOKIE, NO_COOKIE)],
     ]),
   );

@@ -21,6 +21,8 @@ export type Prelogin =
       readonly username?: string;
       /** A browser logs in, which begins here. */
       readonly browser?: BrowserStart | 'unreadable';
+      /** It may be the system's own, which is led back to the client in the end (spec 4.4); else the last page holds what it brings. */
+      readonly leadsBack?: boolean;
     }
   | { readonly type: 'refused'; readonly message: string };
 
@@ -56,6 +58,7 @@ export function parsePrelogin(document: Uint8Array | string): Prelogin {
     ...(region !== undefined && { region }),
     ...(username !== undefined && { username }),
     ...(method !== undefined && request !== undefined && { browser: readBrowserStart(method, textOf(request)) ?? 'unreadable' }),
+    ...(childText(root, 'saml-default-browser') === 'yes' && { leadsBack: true }),
   };
 }
 
@@ -74,7 +77,11 @@ export function renderPrelogin(prelogin: Prelogin): string {
       ...(start === undefined
         ? []
         : [
-            ...[text('saml-default-browser', 'yes'), text('saml-auth-status', '0'), text('saml-auth-method', start.method)],
+            ...[
+              text('saml-default-browser', prelogin.leadsBack === true ? 'yes' : 'no'),
+              text('saml-auth-status', '0'),
+              text('saml-auth-method', start.method),
+            ],
             ...[text('saml-request-timeout', '600'), text('saml-request-id', '0'), text('saml-request', start.request)],
           ]),
     ]),

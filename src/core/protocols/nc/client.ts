@@ -3,6 +3,7 @@ import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
 import { PeerRefusedError } from '../../errors.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { TunnelMachine } from '../../tunnel/machine.ts';
+import type { ScriptOption } from '../../tunnel/script-options.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { PageHttp } from '../page-http.ts';
@@ -16,6 +17,15 @@ export class NcClient implements ClientProtocol {
   readonly id = 'nc';
   readonly title = 'Juniper Network Connect';
   readonly startsOnStream = true;
+  readonly scriptOptions: readonly ScriptOption[] = [
+    ['netmask', 'ipv4Netmask'],
+    ['ipaddr', 'ipv4'],
+    ['WINS', 'nbns'],
+    ['split-exclude', 'excludeIpv4ByNetmask'],
+    ['split-include', 'includeIpv4ByNetmask'],
+    ['search', 'domains'],
+    ['DNS', 'dns'],
+  ];
   readonly #settings: ProtocolSettings;
 
   constructor(settings: ProtocolSettings) {

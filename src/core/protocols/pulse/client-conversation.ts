@@ -5,13 +5,18 @@
  */
 import type { InnerTls } from '../../auth/inner-tls.ts';
 import type { LoginIo, Target, UpgradedConnection } from '../../auth/login-io.ts';
-import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
+import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
 import type { Avp } from './avp.ts';
 import type { ClientExchange, ExchangeSend } from './client-exchange.ts';
 import type { Question } from './question.ts';
 
 /** Spec 6.4: a gateway may say "wrong" for ever. */
 const MAX_QUESTIONS = 64;
+/** Empty messages of EAP-TTLS one after the other, each answered by an empty one: a gateway that waits for a certificate. */
+const MAX_EMPTY_MESSAGES = 8;
+
+const NO_CERTIFICATE = 'The gateway asks for a client certificate (EAP-TTLS), and there is none: name it with --certificate.';
+const NOT_GOING_ON = 'The gateway does not go on inside EAP-TTLS: it may want another client certificate.';
 
 export class ClientConversation {
   readonly #io: LoginIo;
@@ -22,6 +27,7 @@ export class ClientConversation {
   #isOpen = false;
   /** TLS came, and the gateway waits for what TLS says to that. */
   #owesTls = false;
+  #emptyMessages = 0;
 
   constructor(io: LoginIo, target: Target, stream: UpgradedConnection, exchange: ClientExchange) {
     this.#io = io;
@@ -63,6 +69,8 @@ export class ClientConversation {
           questions++;
           this.#say(this.#exchange.answer(await answer(step.question)));
           break;
+        case 'tls-wanted':
+          throw new UnsupportedError('The gateway goes on by EAP-TTLS, for which there is no TLS here.');
         case 'logged-in':
           return step.cookie;
         case 'esp-offered':
@@ -84,6 +92,8 @@ export class ClientConversation {
     this.#tls ??= this.#io.innerTls?.(this.#target);
     const tls = this.#tls;
     this.#owesTls = true;
+    this.#emptyMessages = records.length === 0 ? this.#emptyMessages + 1 : 0;
+    if (this.#emptyMessages > MAX_EMPTY_MESSAGES) throw new PeerRefusedError(this.#io.hasClientCertificate ? NOT_GOING_ON : NO_CERTIFICATE);
     if (tls === undefined) return;
     tls.receive(records);
     await tls.settle();

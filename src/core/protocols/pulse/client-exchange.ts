@@ -5,7 +5,7 @@
  *
  *   version ─► information ─► identity ─► user agent [cookie] ─► questions … ─► cookie ─► success ─► configuration ─► end
  */
-import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../errors.ts';
+import { PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import type { KeyBlock } from '../../esp/key-block.ts';
 import type { Secret } from '../../secret.ts';
 import { copyOf } from '../../wire/copy.ts';
@@ -44,6 +44,8 @@ export type ExchangeStep =
   | ExchangeSend
   /** TLS of an EAP-TTLS conversation has come, or is to begin: its answer, if only an empty one, is {@link ClientExchange.tlsAnswer}. */
   | { readonly type: 'tls'; readonly records: Uint8Array }
+  /** The gateway goes on by EAP-TTLS, and whoever drives this has no TLS for it: nothing follows. */
+  | { readonly type: 'tls-wanted' }
   /** To be answered by {@link ClientExchange.answer}. */
   | { readonly type: 'question'; readonly question: Question }
   | { readonly type: 'logged-in'; readonly cookie: string }
@@ -182,9 +184,7 @@ export class ClientExchange {
   }
 
   #tunneled({ id, data }: EapPacket): ExchangeStep {
-    if (this.#options.hasInnerTls !== true) {
-      throw new UnsupportedError('The gateway asks for a client certificate (EAP-TTLS), and there is none: name it with --certificate.');
-    }
+    if (this.#options.hasInnerTls !== true) return { type: 'tls-wanted' };
     this.#ttlsId = id;
     const turn = this.#messages.receive(data);
     this.#isFragment = turn.type === 'answer';

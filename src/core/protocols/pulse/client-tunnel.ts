@@ -97,6 +97,7 @@ export class ClientTunnel implements TunnelMachine {
   readonly #options: ClientTunnelOptions;
   #state: TunnelState = { name: 'new' };
   #hasLoggedOut = false;
+  #wantsTtls = false;
 
   constructor(options: ClientTunnelOptions) {
     this.#options = options;
@@ -105,6 +106,11 @@ export class ClientTunnel implements TunnelMachine {
   /** The gateway was told that the session is over, or has said so itself. */
   get hasLoggedOut(): boolean {
     return this.#hasLoggedOut;
+  }
+
+  /** The gateway has asked for EAP-TTLS, for which there is no TLS here. */
+  get wantsTtls(): boolean {
+    return this.#wantsTtls;
   }
 
   opened(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {
@@ -248,7 +254,11 @@ export class ClientTunnel implements TunnelMachine {
       case 'send':
         commitBytes(out.on(state.path), step.bytes);
         return true;
-      case 'tls': // there is none here: it is refused before
+      case 'tls-wanted':
+        this.#wantsTtls = true;
+        this.#close({ kind: 'renew', message: 'The gateway goes on by EAP-TTLS.' }, out);
+        return false;
+      case 'tls': // there is none here: it is wanted before
       case 'question':
         throw new PeerRefusedError('The gateway no longer takes the cookie. Log in again.');
       case 'logged-in':

@@ -4,6 +4,7 @@ import { PeerRefusedError } from '../../errors.ts';
 import { hostHeader } from '../../http/url.ts';
 import type { TunnelConfig } from '../../tunnel/config.ts';
 import type { TunnelMachine } from '../../tunnel/machine.ts';
+import type { ScriptOption } from '../../tunnel/script-options.ts';
 import { printable } from '../../wire/text.ts';
 import type { ClientProtocol, ProtocolSettings } from '../client-protocol.ts';
 import { ClientTunnel } from './client-tunnel.ts';
@@ -16,6 +17,18 @@ export class PulseClient implements ClientProtocol {
   readonly id = 'pulse';
   readonly title = 'Pulse';
   readonly startsOnStream = true;
+  readonly scriptOptions: readonly ScriptOption[] = [
+    ['split-include6', 'includeIpv6'],
+    ['ip6netmask', 'ipv6Network'],
+    ['ip6addr', 'ipv6'],
+    ['netmask', 'ipv4Netmask'],
+    ['ipaddr', 'ipv4'],
+    ['WINS', 'nbns'],
+    ['search', 'domains'],
+    ['DNS', 'dns'],
+    ['split-exclude', 'excludeIpv4ByNetmask'],
+    ['split-include', 'includeIpv4ByNetmask'],
+  ];
   readonly #settings: ProtocolSettings;
   #tunnel: ClientTunnel | undefined;
   /** Whether the gateway asks for EAP-TTLS; undefined: nobody knows. */
@@ -36,8 +49,9 @@ export class PulseClient implements ClientProtocol {
     const userAgent = this.#userAgent;
     const headers = upgradeHeaders(hostHeader(gateway), userAgent);
     const session = parseSessionCookie(cookie);
-    // With a certificate to show only the log-in's world has the TLS for it: the tunnel goes on where that has led.
-    const isLed = io.innerTls !== undefined && this.#usesTtls !== false;
+    // Only the log-in's world has TLS for EAP-TTLS: where the gateway asks for that, the tunnel goes on where that world has led.
+    if (this.#tunnel?.wantsTtls === true) this.#usesTtls = true;
+    const isLed = io.innerTls !== undefined && (this.#usesTtls ?? io.hasClientCertificate);
     const exchange = isLed ? await comeBack(io, gateway, this.#loginOptions, session) : undefined;
     this.#tunnel = new ClientTunnel({
       ...{ log, userAgent, wantsIpv6, hostname: client.localHostname, cookie: session },

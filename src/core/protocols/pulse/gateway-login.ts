@@ -3,7 +3,7 @@
  *
  * Read first: spec "Pulse", sections 6.3 to 6.9.
  *
- *   [EAP-TTLS: a certificate is wanted, and the connection has shown none ─►]
+ *   [EAP-TTLS: a certificate is wanted, if only as one way of several, and the connection has shown none ─►]
  *   information ─┬─ a cookie that is good ──────────────────────────────────────────────► session
  *                └─ notice ─► realm ─► name and password ─► code, or another question ─┬─► session
  *                                        └──────── wrong ────────┘                     └─► failure
@@ -102,10 +102,15 @@ export class GatewayLogin {
     return this.#parts.visitor.host.needsCertificate === true && this.#facts.certificateChain === undefined;
   }
 
-  /** By EAP-TTLS: of clients that do not show theirs in the connection's own TLS. Whose cookie is good needs none, but says so only inside. */
+  /**
+   * By EAP-TTLS: of clients that do not show theirs in the connection's own TLS. Whose cookie is good needs none, but says so only inside. Observed:
+   * openconnect 9.01 goes on inside without one, as it does with one.
+   */
   async #askForCertificate(): Promise<void> {
     const { connection, conversation, visitor } = this.#parts;
-    if (!this.#lacksCertificate || connection.innerTls === undefined) return;
+    const { needsCertificate, takesCertificate } = visitor.host;
+    const isWanted = (needsCertificate === true || takesCertificate === true) && this.#facts.certificateChain === undefined;
+    if (!isWanted || connection.innerTls === undefined) return;
     const { clientChain, clientCertificateFault: reason } = await conversation.openInside(connection.innerTls());
     if (reason !== undefined) visitor.log.log('info', 'client certificate refused', { reason });
     if (clientChain !== undefined) this.#facts = { ...this.#facts, certificateChain: clientChain };

@@ -111,15 +111,15 @@ class Questions {
 
   async #password(question: PasswordQuestion): Promise<Avp[]> {
     if (question.type === 'change') return this.#change(question);
-    const { secondaryMode: mode, usernameLabel = 'Username:', passwordLabel = 'Password:' } = question;
+    const { secondaryMode: mode, usernameLabel = 'Username', passwordLabel = 'Password' } = question;
     const isSecond = mode !== undefined;
-    const name: AuthField = { kind: 'text', name: isSecond ? 'username2' : 'username', label: usernameLabel };
-    const password: AuthField = { kind: 'password', name: isSecond ? 'password2' : 'password', label: passwordLabel };
+    const name: AuthField = { kind: 'text', name: isSecond ? 'username2' : 'username', label: prompt(usernameLabel) };
+    const password: AuthField = { kind: 'password', name: isSecond ? 'password2' : 'password', label: prompt(passwordLabel) };
     const asksName = !isSecond || !PASSWORD_ONLY.includes(mode);
     const asksPassword = mode !== NAME_ONLY;
     const values = await this.#ask({
       id: isSecond ? 'second' : 'login',
-      ...(isSecond && question.passwordLabel !== undefined && { message: question.passwordLabel }),
+      message: isSecond ? 'Enter secondary credentials:' : 'Enter user credentials:', // observed: openconnect's words
       ...(question.type === 'again' && { error: 'The gateway refused the name or the password.' }),
       fields: [...(asksName ? [name] : []), ...(asksPassword ? [password] : [])],
     });
@@ -155,6 +155,10 @@ class Questions {
     const [field] = form.fields;
     return answer.type === 'change-group' ? { [field?.name ?? '']: answer.group } : answer.values;
   }
+}
+
+function prompt(label: string): string {
+  return label.endsWith(':') ? label : `${label}:`;
 }
 
 function textIn(values: FormValues, name: string): string {

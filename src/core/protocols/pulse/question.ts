@@ -110,6 +110,6 @@ function sessionIn(data: Uint8Array): ExistingSession {
 /** Spec 6.9. */
 function failureText(code: number): string {
   if (code === 0x0d) return 'The account is locked.';
-  if (code === 0x0e) return 'The gateway wants a client certificate.';
+  if (code === 0x0e) return 'The gateway wants a client certificate: name it with --certificate.';
   return `The gateway refused the log-in (code ${code}).`;
 }

@@ -148,15 +148,17 @@ describe('answer to CONNECT: configuration', () => {
     assert.equal(configOf(['X-CSTP-Idle-Timeout', 'none']).idleTimeout, undefined);
   });
 
-  it('hands the gateway’s own options on, without those that hold the session', () => {
+  it('hands the gateway’s own options on as openconnect does: without those that hold the session, or are of DTLS', () => {
     const { vendorOptions } = configOf(
       ['X-CSTP-Keep', 'true'],
       ['X-CSTP-Post-Auth-XML', '<secret/>'],
       ['Set-Cookie', 'webvpn=S'],
       ['Server', 'x'],
+      ['X-DTLS-App-ID', 'abc'],
       ['x-dtls-port', '443'],
+      ['x-cstp-keepalive', '20'],
     );
-    assert.deepEqual(vendorOptions, [...BASE, ['X-CSTP-Keep', 'true'], ['x-dtls-port', '443']]);
+    assert.deepEqual(vendorOptions, [...BASE, ['X-CSTP-Keep', 'true'], ['x-cstp-keepalive', '20']]);
   });
 
   it('says when the gateway’s name is to be looked up again', () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { PeerRefusedError } from '../../../../src/core/errors.ts';
-import { readBrowserAnswer, renderCallback, tagsOf } from '../../../../src/core/protocols/gp/browser-login.ts';
+import { isExpectedUser, readBrowserAnswer, renderCallback, tagsOf } from '../../../../src/core/protocols/gp/browser-login.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { toBase64, utf8 } from '../../../../src/core/wire/text.ts';
 import { toleratingOwnErrors } from '../../../support/own-errors.ts';
@@ -45,6 +45,23 @@ describe('what a browser has brought', () => {
     const plain = 'cas-as=1&un=alice%40corp&token=abc.def';
     for (const payload of [plain, encodeURIComponent(plain), plain.replaceAll('&', '&amp;'), plain.replaceAll('=', '&#61;')]) {
       assert.deepEqual(read(`globalprotectcallback:${payload}`), ['alice@corp', 'token', 'abc.def'], payload);
+    }
+  });
+
+  it('is a log-in of who was expected, whether or not both say a domain', () => {
+    for (const [user, expected, isRight] of [
+      ['alice', 'alice', true],
+      ['Alice', 'aLICE', true],
+      ['alice@corp.example', 'alice', true],
+      ['alice', 'alice@corp.example', true],
+      ['alice@corp', 'CORP\\alice', true],
+      ['alice@corp.example', 'alice@other.example', false],
+      ['OTHER\\alice', 'CORP\\alice', false],
+      ['bob', 'alice', false],
+      ['alice2@corp', 'alice', false],
+      ['alice@bob', 'bob', false],
+    ] as const) {
+      assert.equal(isExpectedUser(user, expected), isRight, `${user} for ${expected}`);
     }
   });
 

@@ -58,6 +58,7 @@ describe('GlobalProtect documents', () => {
     assert.deepEqual(parsePrelogin(renderPrelogin(ready)), ready);
     for (const browser of [{ url: 'https://idp.example/a?b=c&d' }, { html: '<form action="x">é</form>' }]) {
       assert.deepEqual(parsePrelogin(renderPrelogin({ ...ready, browser })), { ...ready, browser });
+      assert.deepEqual(parsePrelogin(renderPrelogin({ ...ready, browser, leadsBack: true })), { ...ready, browser, leadsBack: true });
     }
     const refused = { type: 'refused', message: 'GlobalProtect portal does not exist' } as const;
     assert.deepEqual(parsePrelogin(renderPrelogin(refused)), refused);

@@ -1,7 +1,7 @@
 /** A log-in at GlobalProtect portals and gateways, played: what is sent is what the specification has seen on the wire. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
+import { NetworkError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
 import { renderCallback } from '../../../../src/core/protocols/gp/browser-login.ts';
 import { login } from '../../../../src/core/protocols/gp/login.ts';
 import { renderAdmission } from '../../../../src/core/protocols/gp/login-answer.ts';
@@ -130,6 +130,62 @@ describe("GlobalProtect's log-in", () => {
     assert.equal(credential.gateway.host, 'b.example');
   });
 
+  describe('where nobody chooses a gateway', () => {
+    const cookie = '&portal-userauthcookie=TOKEN&user=alice&passwd=secret';
+    const atPortal = [
+      ...[portalPrelogin(), words(), post(policyOf(['a.example', 'b.example']), undefined, 'vpn.example', PORTAL)],
+      { asked: ['gateway'], values: [] },
+    ];
+    const unreachable = { sent: `POST /ssl-vpn/prelogin.esp?${QUERY} `, answer: new NetworkError('a.example does not answer.') };
+    const closed = reply(200, '<prelogin-response><status>Error</status><msg>Closed today</msg></prelogin-response>');
+
+    it('takes the best, which is asked what it wants before it is told a password', async () => {
+      const { credential, io } = await play([...atPortal, prelogin(), post(IN, cookie, 'a.example')], '/');
+      assert.equal(credential.gateway.host, 'a.example');
+      const [field] = io.forms.at(-1)?.fields ?? [];
+      assert.ok(field?.kind === 'choice' && field.canBeLeft === true);
+    });
+
+    it('goes to the next where one cannot be reached, or is none that lets people log in', async () => {
+      for (const step of [unreachable, prelogin(closed), prelogin(reply(503)), prelogin(reply(200, '<html/>'))]) {
+        const { credential, io } = await play([...atPortal, step, prelogin(), post(IN, cookie, 'b.example')], '/');
+        assert.equal(credential.gateway.host, 'b.example');
+        assert.match(io.log.lines.join('\n'), /warn gateway passed over gateway=a\.example reason=/);
+      }
+    });
+
+    it('asks again at the one that it has come to', async () => {
+      const again = [words(), post(IN, cookie, 'b.example')];
+      await play([...atPortal, unreachable, prelogin(), post(reply(512), cookie, 'b.example'), ...again], '/');
+    });
+
+    it('names all that were tried where there is none', async () => {
+      const none = /a\.example: a\.example does not answer\. b\.example: .*Closed today/;
+      await assert.rejects(
+        play([...atPortal, unreachable, prelogin(closed)], '/'),
+        (error) => error instanceof NetworkError && none.test(error.message),
+      );
+    });
+
+    it('never goes on where the words are refused, or a certificate is not trusted', async () => {
+      await assert.rejects(play([...atPortal, prelogin(), post(reply(513), cookie, 'a.example')], '/'), /certificate/);
+      const untrusted = new NetworkError('Not trusted.', { code: 'ERR_CERTIFICATE_NOT_TRUSTED' });
+      await assert.rejects(play([...atPortal, { ...unreachable, answer: untrusted }], '/'), untrusted);
+    });
+
+    it('tries no other than the one that somebody has chosen, nor one that is alone', async () => {
+      const [first, second, third] = atPortal;
+      assert.ok(first !== undefined && second !== undefined && third !== undefined);
+      const fails = { ...post(IN, cookie, 'a.example'), answer: new NetworkError('a.example does not answer.') };
+      for (const choice of ['At a.example', undefined]) {
+        const names = choice === undefined ? ['a.example'] : ['a.example', 'b.example'];
+        const chosen = choice === undefined ? [] : [{ asked: ['gateway'], values: [choice] }];
+        const policy = post(policyOf(names), undefined, 'vpn.example', PORTAL);
+        await assert.rejects(play([first, second, policy, ...chosen, fails], '/'), /^NetworkError: a\.example does not answer\.$/);
+      }
+    });
+  });
+
   it('sends another secret under its own name, whatever the gateway says of browsers', async () => {
     const saml = reply(
       200,
@@ -173,21 +229,47 @@ describe("GlobalProtect's log-in", () => {
   });
 
   it('goes by a browser again at the gateway, where the portal’s log-in is for the portal alone', async () => {
+    // Spec 4.4: a browser is led back if the server says so, and at the gateway if the portal does too.
+    for (const [prelogin, policy, asked, [isLinkAtPortal, isLinkAtGateway]] of [
+      [false, '', '0', [false, false]],
+      [true, '', '0', [true, false]],
+      [true, '<default-browser>no</default-browser>', '0', [true, false]],
+      [true, '<default-browser>yes</default-browser>', '4', [true, true]],
+      [true, '<agent-config><default-browser>yes</default-browser></agent-config>', '4', [true, true]],
+      [false, '<agent-config><default-browser>yes</default-browser></agent-config>', '4', [false, false]],
+    ] as const) {
+      const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' }, leadsBack: prelogin }));
+      const list = '<gateways><external><list><entry name="vpn.example"/></list></external></gateways>';
+      const wanted: boolean[] = [];
+      const cookies = ['FIRST1', 'SECOND2'];
+      const io = new PlayedIo(
+        [
+          { sent: `POST /global-protect/prelogin.esp?${QUERY}&default-browser=4&cas-support=yes `, answer: saml },
+          post(reply(200, `<policy>${list}${policy}</policy>`), '&user=alice&prelogin-cookie=FIRST1', 'vpn.example', PORTAL),
+          { sent: `POST /ssl-vpn/prelogin.esp?${QUERY}&default-browser=${asked}&cas-support=yes `, answer: saml },
+          post(IN, '&user=alice&prelogin-cookie=SECOND2'),
+        ],
+        async (request) => {
+          wanted.push(request.kind === 'copied' && request.instruction.includes('globalprotectcallback:'));
+          return renderCallback('alice', new Secret(cookies.shift() ?? '')).reveal();
+        },
+      );
+      await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
+      io.assertFinished(['FIRST1', 'SECOND2']);
+      assert.deepEqual(wanted, [isLinkAtPortal, isLinkAtGateway], `${prelogin} ${policy}`);
+    }
+  });
+
+  it('ends where a browser has logged in somebody else than was named, before the gateway hears of it', async () => {
     const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
-    const query = `${QUERY}&default-browser=4&cas-support=yes`;
-    const bare = reply(200, '<policy><gateways><external><list><entry name="vpn.example"/></list></external></gateways></policy>');
-    const io = new PlayedIo(
-      [
-        { sent: `POST /global-protect/prelogin.esp?${query} `, answer: saml },
-        post(bare, '&user=alice&prelogin-cookie=FIRST1', 'vpn.example', PORTAL),
-        { sent: `POST /ssl-vpn/prelogin.esp?${query} `, answer: saml },
-        post(IN, '&user=alice&prelogin-cookie=SECOND2'),
-      ],
-      async () => renderCallback('alice', new Secret(cookies.shift() ?? '')).reveal(),
-    );
-    const cookies = ['FIRST1', 'SECOND2'];
-    await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
-    io.assertFinished(['FIRST1', 'SECOND2']);
+    const opening = { sent: `POST /ssl-vpn/prelogin.esp?${QUERY}&default-browser=4&cas-support=yes `, answer: saml };
+    const attempt = async (user: string, more: readonly PlayedStep[]) => {
+      const io = new PlayedIo([opening, ...more], async () => renderCallback('bob@corp', new Secret('PRELOGIN')).reveal());
+      await login(io, { host: 'vpn.example', port: 443, path: '/gateway' }, { client: CLIENT, wantsIpv6: true, user });
+    };
+    await assert.rejects(attempt('alice', []), (error) => error instanceof PeerRefusedError && /"bob@corp".*"alice"/.test(error.message));
+    await attempt('Bob', [post(IN, '&user=bob%40corp&prelogin-cookie=PRELOGIN')]);
+    await attempt('', [post(IN, '&user=bob%40corp&prelogin-cookie=PRELOGIN')]); // nobody is named
   });
 
   it('ends where what a browser has brought is not taken', async () => {

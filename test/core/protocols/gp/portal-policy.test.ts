@@ -44,12 +44,13 @@ describe('a portal’s policy', () => {
       { address: 'c.example', label: 'C', priority: 7, regions: [] },
     ];
     const read = (region: string | undefined, pass?: Secret) => {
-      const text = renderPolicy({ name: 'Corp', gateways, region, reportInterval: 600_000, pass });
+      const text = renderPolicy({ name: 'Corp', gateways, region, reportInterval: 600_000, pass, leadsBack: true });
       return readPolicy(parseXml(text), region);
     };
     const order = (region: string | undefined) => read(region).gateways.map(({ label }) => label);
     assert.deepEqual(order(undefined), ['A & <B>', 'Berlin', 'C']);
     assert.deepEqual(order('AT'), ['A & <B>', 'C', 'Berlin']);
+    assert.equal(read(undefined).leadsBack, true);
     assert.deepEqual(read('XX').cookies, []);
     const [cookie] = read('XX', new Secret('PASS')).cookies;
     assert.deepEqual([cookie?.[0], cookie?.[1].reveal()], ['portal-userauthcookie', 'PASS']);

@@ -32,7 +32,17 @@ class LenientIo extends PlayedIo {
     if (path.includes('prelogin')) return reply(200, '<prelogin-response><status>Success</status></prelogin-response>');
     if (path.startsWith('/global-protect/')) {
       const gateways = [{ address: 'vpn.example', label: 'Here', priority: 1, regions: [] }];
-      return reply(200, renderPolicy({ name: 'Corp', gateways, region: undefined, pass: undefined, reportInterval: this.#reportInterval }));
+      return reply(
+        200,
+        renderPolicy({
+          name: 'Corp',
+          gateways,
+          region: undefined,
+          pass: undefined,
+          leadsBack: false,
+          reportInterval: this.#reportInterval,
+        }),
+      );
     }
     if (path.includes('login')) return reply(200, renderAdmission({ authcookie: new Secret('ab'), user: 'alice' }));
     if (path.includes('hipreportcheck')) {

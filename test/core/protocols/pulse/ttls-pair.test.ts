@@ -78,8 +78,13 @@ describe('a log-in by EAP-TTLS in memory', { skip: missing('openssl'), timeout: 
     createSecureContext({ cert: certificatePem + pki.root.certificatePem.repeat(MANY), key: keyPem });
 
   /** A gateway whose connections ask for a certificate, and a client's world that leads there. */
-  function pair(options: VisitorOptions, host: TlsIdentity, context: SecureContext, { steps = [ASKED], size = 16_384 } = {}) {
-    const visitor = new PlayedVisitor({ users: { alice: { password: 'right-one' } }, ...options, page: { needsCertificate: true } });
+  function pair(
+    options: VisitorOptions,
+    host: TlsIdentity,
+    context: SecureContext,
+    { steps = [ASKED], size = 16_384, page = { needsCertificate: true } as VisitorOptions['page'] } = {},
+  ) {
+    const visitor = new PlayedVisitor({ users: { alice: { password: 'right-one' } }, ...options, ...(page !== undefined && { page }) });
     const contexts = new InnerTlsContexts();
     const certificate = new Uint8Array(issued(server).certificate.raw);
     const played = new PlayedIo(steps);
@@ -140,6 +145,21 @@ describe('a log-in by EAP-TTLS in memory', { skip: missing('openssl'), timeout: 
     const { io, visitor } = pair({}, host, contextOf(issued(client)));
     await login(io, TARGET, OPTIONS);
     assert.equal(visitor.hints.length, 1);
+  });
+
+  it('is asked where a certificate is one way of several, and goes on with a password where there is none that is good', async () => {
+    using other = new Pki();
+    for (const [context, isShown] of [
+      [contextOf(issued(client)), true],
+      [contextOf(other.issueClient()), false],
+      [createSecureContext({}), false],
+    ] as const) {
+      const { io, visitor, played } = pair({}, identity(), context, { page: { takesCertificate: true } });
+      const { usesTtls } = await login(io, TARGET, OPTIONS);
+      assert.equal(usesTtls, true);
+      assert.equal(visitor.hints[0]?.certificateChain !== undefined, isShown);
+      played.assertFinished(['right-one']);
+    }
   });
 
   it('refuses who has no certificate, one of another authority, or one that was revoked', async () => {

@@ -1,0 +1,67 @@
+/**
+ * Which of a portal's gateways a log-in goes on at: the one that somebody has chosen, or else the best that answers.
+ *
+ * Read first: spec "GlobalProtect", sections 5.4 and 5.5.
+ */
+import type { LoginIo } from '../../auth/login-io.ts';
+import { CancelledError, NetworkError, PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
+import { hostHeader } from '../../http/url.ts';
+import { revealed } from '../../secret.ts';
+import type { PortalGateway } from './portal-policy.ts';
+
+const GATEWAY_FORM_ID = '_portal';
+
+const NOT_TRUSTED = 'ERR_CERTIFICATE_NOT_TRUSTED';
+
+/** Those to be tried, in their order: one alone if it was chosen. `gateways`: the best first. */
+export async function chooseGateways(io: LoginIo, gateways: readonly PortalGateway[]): Promise<readonly PortalGateway[]> {
+  const [first] = gateways;
+  if (first === undefined) throw new PeerMisbehavedError('The portal names no gateway.');
+  if (gateways.length === 1) return gateways;
+  const answer = await io.ask({
+    id: GATEWAY_FORM_ID,
+    message: 'Please select a gateway.',
+    fields: [
+      {
+        ...({ kind: 'choice', name: 'gateway', label: 'GATEWAY:', isGroup: true, canBeLeft: true } as const),
+        choices: gateways.map(({ label }) => ({ value: label, label })),
+        initial: first.label,
+      },
+    ],
+  });
+  if (answer.type === 'cancel') throw new CancelledError();
+  const said = answer.type === 'submit' ? answer.values.gateway : answer.group;
+  if (said === undefined) return gateways;
+  const chosen = gateways.filter(({ label }) => label === revealed(said));
+  if (chosen.length === 0) throw new PeerRefusedError('The portal names no such gateway.');
+  return chosen;
+}
+
+/**
+ * What `visit` finds at the first of these where it finds something: the next is tried where one cannot be reached, or is no gateway that lets people log in.
+ * Rejects with NetworkError, which names them all, where there is none; of a single one, with what was wrong there.
+ */
+export async function firstThatAnswers<T>(
+  io: LoginIo,
+  gateways: readonly PortalGateway[],
+  visit: (gateway: PortalGateway) => Promise<T>,
+): Promise<T> {
+  const faults: string[] = [];
+  for (const gateway of gateways) {
+    try {
+      return await visit(gateway);
+    } catch (error) {
+      if (gateways.length === 1 || !isPassedOver(error)) throw error;
+      const name = hostHeader(gateway.target);
+      io.log.log('warn', 'gateway passed over', { gateway: name, reason: error.message });
+      faults.push(`${name}: ${error.message}`);
+    }
+  }
+  throw new NetworkError(`None of the portal’s gateways can be used. ${faults.join(' ')}`);
+}
+
+/** Not for a certificate that nobody vouches for, or that a person has said no to: that is never passed by. */
+function isPassedOver(error: unknown): error is Error {
+  if (error instanceof NetworkError && error.code === NOT_TRUSTED) return false;
+  return [NetworkError, PeerRefusedError, PeerMisbehavedError].some((kind) => error instanceof kind);
+}

@@ -13,6 +13,20 @@ const FINISHED = utf8('verify_data of the connection');
 const holds = (proof: StrapProof, key: string, finished = FINISHED) => strapProofHolds(proof, key, finished);
 
 describe('STRAP', () => {
+  it('makes its key when it is first asked for, and one only', () => {
+    let made = 0;
+    const generateP256 = () => {
+      made++;
+      return crypto.generateP256();
+    };
+    const counting = Object.create(crypto, { generateP256: { value: generateP256 } }) as typeof crypto;
+    const strap = Strap.generate(counting);
+    assert.equal(made, 0);
+    assert.equal(strap.publicKey, strap.publicKey);
+    strap.exportKey();
+    assert.equal(made, 1);
+  });
+
   it('announces a P-256 key as base64 of its SubjectPublicKeyInfo', async () => {
     const { publicKey } = Strap.generate(crypto);
     assert.match(publicKey, /^MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE[A-Za-z0-9+/]{86}==$/);

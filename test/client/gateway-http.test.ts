@@ -81,6 +81,26 @@ describe('HTTP to a gateway', { skip: missing('openssl'), timeout: HANG_LIMIT },
     assert.equal(gateway.connections(), 1);
   });
 
+  it('asks for the headers of a request when there is a connection', async () => {
+    let isOpen = false;
+    await using gateway = await open(() => ok('yes'), {
+      dial: async (to) => {
+        const connection = await dial(to, new AbortController().signal);
+        isOpen = true;
+        return connection;
+      },
+    });
+    const { target } = gateway;
+    const request: LoginRequest = {
+      ...{ method: 'GET', target },
+      get headers() {
+        assert.ok(isOpen);
+        return [['Host', target.host]] as const;
+      },
+    };
+    assert.equal(textOf(await gateway.http.request(request)), 'yes');
+  });
+
   it('opens another where it is told to, where the server says so, and for another server', async () => {
     await using gateway = await open(({ target }) => (target === '/last' ? ok('', 'Connection: close\r\n') : ok('')));
     await using other = await open(() => ok(''));

@@ -1,4 +1,7 @@
-/** What a terminal does by itself with Ctrl-\ and Ctrl-Z, for a question that is asked while it is raw: it is itself again before the signal goes out. */
+/**
+ * What a terminal does by itself with Ctrl-\ and Ctrl-Z, for a question that is asked while it is raw: it is itself again before the signal goes out. And
+ * raw again when the process goes on, whoever has stopped it: the shell has made it show what is typed.
+ */
 
 /** How long a stop that was asked for may take to come. Where there is nobody to go on after it (an orphaned process group), there is none. */
 const STOP_LIMIT_MS = 200;
@@ -11,11 +14,20 @@ export interface JobControlOptions {
   readonly raise?: (signal: 'SIGQUIT' | 'SIGTSTP') => void;
 }
 
-export class JobControl {
+/** For one question, from when the terminal is raw until it is disposed of. */
+export class JobControl implements Disposable {
   readonly #options: JobControlOptions;
+  readonly #goOn = () => this.#continued();
+  /** Of {@link suspend}. */
+  #resume: (() => void) | undefined;
 
   constructor(options: JobControlOptions) {
     this.#options = options;
+    process.on('SIGCONT', this.#goOn);
+  }
+
+  [Symbol.dispose](): void {
+    process.off('SIGCONT', this.#goOn);
   }
 
   /** Ends the process, unless somebody has seen to it that this signal does not. */
@@ -26,20 +38,25 @@ export class JobControl {
 
   /** Stops the process; resolves when it goes on. */
   async suspend(): Promise<void> {
-    const { keyboard, askAgain } = this.#options;
-    keyboard.setRawMode(false);
+    this.#options.keyboard.setRawMode(false);
     const { promise, resolve } = Promise.withResolvers<void>();
-    process.once('SIGCONT', resolve);
-    const limit = setTimeout(resolve, STOP_LIMIT_MS);
+    this.#resume = resolve;
+    const limit = setTimeout(this.#goOn, STOP_LIMIT_MS);
     try {
       this.#raise('SIGTSTP');
       await promise; // not at once: it may take a moment until this thread stops too
     } finally {
       clearTimeout(limit);
-      process.off('SIGCONT', resolve);
+      this.#resume = undefined;
     }
+  }
+
+  #continued(): void {
+    const { keyboard, askAgain } = this.#options;
+    keyboard.setRawMode(false); // first: libuv does nothing where it takes the terminal for raw already
     keyboard.setRawMode(true);
     askAgain();
+    this.#resume?.();
   }
 
   #raise(signal: 'SIGQUIT' | 'SIGTSTP'): void {

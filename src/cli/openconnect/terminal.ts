@@ -117,7 +117,7 @@ export class Terminal {
     try {
       screen.write(printable(prompt));
       if (keyboard === undefined) return await input.readLine(options);
-      const jobControl = new JobControl({
+      using jobControl = new JobControl({
         keyboard,
         askAgain: () => screen.write(printable(prompt)),
         ...(raise !== undefined && { raise }),

@@ -34,7 +34,7 @@ export class PlainQuestions implements Questions {
     keyboard.setRawMode(true);
     try {
       write(promptOf(message));
-      const jobControl = new JobControl({ keyboard, askAgain: () => write(promptOf(message)) });
+      using jobControl = new JobControl({ keyboard, askAgain: () => write(promptOf(message)) });
       return this.#decoded(await readHiddenLine(input, { signal, jobControl }));
     } finally {
       keyboard.setRawMode(false);

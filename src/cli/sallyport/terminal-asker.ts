@@ -40,10 +40,11 @@ export class TerminalAsker implements Asker {
   async answer(form: AuthForm): Promise<FormAnswer> {
     const { say } = this.#options;
     const isOneQuestion = form.fields.filter(({ kind }) => kind !== 'hidden').length === 1;
-    // The message of a form with one field is part of the question, unless it only announces it.
-    for (const text of [form.banner, isOneQuestion ? undefined : form.message]) if (text !== undefined) say(text);
+    // The message of a form with one field is part of the question, unless it only announces it: then it stands above.
+    const isInQuestion = isOneQuestion && form.message?.trimEnd().endsWith(':') !== true;
+    for (const text of [form.banner, isInQuestion ? undefined : form.message]) if (text !== undefined) say(text);
     if (form.error !== undefined) say(`The gateway says: ${form.error}`);
-    const about = isOneQuestion && form.message?.trimEnd().endsWith(':') !== true ? question(form.message ?? '') : '';
+    const about = isInQuestion ? question(form.message ?? '') : '';
     const values: Record<string, string | Secret> = Object.create(null);
     for (const field of form.fields) {
       if (field.kind === 'hidden' || !isShown(field, (name) => (values[name] === undefined ? undefined : revealed(values[name])))) continue;

@@ -7,6 +7,9 @@ import { MAX_PASS_TIME } from '../config/portal-config.ts';
 /** Users at once. Beyond, the oldest is forgotten and everybody's passes of before that time are over. */
 const MAX_REVOCATIONS = 100_000;
 
+/** In the store, in place of a user's name: nobody has an empty one. */
+const EVERYBODY = '';
+
 export interface RevocationStore {
   /** In any order; milliseconds since 1970. */
   loadRevocations(): readonly { readonly user: string; readonly at: number }[];
@@ -28,12 +31,16 @@ export class PassRevocations {
     this.#now = now;
     this.#max = max;
     const kept = [...store.loadRevocations()].sort((a, b) => a.at - b.at);
-    for (const { user, at } of kept) this.#revokedAt.set(user, at);
+    for (const { user, at } of kept) {
+      if (user === EVERYBODY) this.#everybodysAt = at;
+      else this.#revokedAt.set(user, at);
+    }
     this.#sweep();
   }
 
   /** All passes that the user has got until now. */
   revoke(user: string): void {
+    if (user === EVERYBODY) return;
     const at = this.#now();
     this.#revokedAt.delete(user); // to the end
     this.#revokedAt.set(user, at);
@@ -51,9 +58,14 @@ export class PassRevocations {
     for (const [user, at] of this.#revokedAt) {
       const isOver = at + MAX_PASS_TIME < this.#now();
       if (!isOver && this.#revokedAt.size <= this.#max) return;
-      if (!isOver) this.#everybodysAt = at;
+      if (!isOver) this.#revokeEverybodys(at);
       this.#revokedAt.delete(user);
       this.#store.removeRevocation(user);
     }
+  }
+
+  #revokeEverybodys(at: number): void {
+    this.#everybodysAt = at;
+    this.#store.saveRevocation(EVERYBODY, at);
   }
 }

@@ -130,7 +130,7 @@ export class WarmUp {
    * before such a thing has happened once is thrown away when it does, and interpreted for hundreds of packets more.
    */
   #passRarely({ packets, paths, farEnd }: Opened): number {
-    for (const path of paths) path.receive(undefined);
+    for (const path of paths) path.receive(packets.liveDevice); // not without: main would be given what it finds
     this.#send(farEnd, BURST);
     for (let i = 0; i <= BURST; i++) packets.serve(() => true, 0); // a path may take them one by one
     packets.proceed();

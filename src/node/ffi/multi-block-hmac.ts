@@ -121,8 +121,10 @@ export class MultiBlockHmac {
 
   /** Wipes what the key left. Safe to call twice. */
   close(): void {
+    const { arena, states } = this.#room.calls;
     this.#inner.fill(0);
     this.#outer.fill(0);
+    arena.bytes.fill(0, states, states + STATES_LENGTH); // lanes that took no part last time are there as they began
   }
 
   #ofAllLanes(words: Int32Array): Uint8Array {

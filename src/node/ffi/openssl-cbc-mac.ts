@@ -32,9 +32,8 @@ export class OpenSslCbcMac {
   readonly #openssl: OpenSsl;
   readonly #addresses: KeptAddresses;
   readonly #hmac: OpenSslHmac;
-  /** See CbcMac in `engine/cbc-mac.ts`. */
-  readonly manyHmac: MultiBlockHmac | undefined;
-  readonly manyCbc: MultiBlockCbc | undefined;
+  #manyHmac: MultiBlockHmac | undefined;
+  #manyCbc: MultiBlockCbc | undefined;
   /** Address of an EVP_CIPHER_CTX; 0 after {@link close}. */
   #cipher = 0;
   /** The same for single blocks, where it seals. */
@@ -45,11 +44,11 @@ export class OpenSslCbcMac {
     this.#openssl = openssl;
     this.#addresses = openssl.bodyAddresses;
     this.#hmac = new OpenSslHmac(calls.hmac, hash, mac, openssl.bodyAddresses);
-    this.manyHmac = calls.many && this.#hmac.forMany(calls.many);
-    this.manyCbc = calls.many && direction === 'seal' ? new MultiBlockCbc(calls.many.calls, key) : undefined;
     this.#cipher = openssl.newContext();
     try {
       must('context', this.#cipher);
+      this.#manyHmac = calls.many && this.#hmac.forMany(calls.many);
+      this.#manyCbc = calls.many && direction === 'seal' ? new MultiBlockCbc(calls.many.calls, key) : undefined;
       arena.bytes.set(key, keyRoom);
       must('key', openssl.init(this.#cipher, calls.cbc[cipher](), 0, arena.address(keyRoom), 0, direction === 'seal' ? 1 : 0));
       if (direction === 'seal') {
@@ -70,7 +69,15 @@ export class OpenSslCbcMac {
     }
   }
 
-  /** See CbcMac in `engine/cbc-mac.ts`. */
+  /** See CbcMac in `engine/cbc-mac.ts`; undefined after {@link close}, as they would go on with a key of zeros. */
+  get manyHmac(): MultiBlockHmac | undefined {
+    return this.#manyHmac;
+  }
+
+  get manyCbc(): MultiBlockCbc | undefined {
+    return this.#manyCbc;
+  }
+
   blocks(iv: number, length: number): boolean {
     if (this.#cipher === 0) return false;
     return this.#encrypts(this.#cipher, this.#addresses.of(iv), BLOCK_LENGTH + length);
@@ -98,8 +105,10 @@ export class OpenSslCbcMac {
     if (this.#cipher !== 0) this.#openssl.freeContext(this.#cipher);
     if (this.#ecb !== 0) this.#openssl.freeContext(this.#ecb);
     this.#hmac.close();
-    this.manyHmac?.close();
-    this.manyCbc?.close();
+    this.#manyHmac?.close();
+    this.#manyCbc?.close();
+    this.#manyHmac = undefined;
+    this.#manyCbc = undefined;
     this.#cipher = 0;
     this.#ecb = 0;
   }

@@ -305,12 +305,26 @@ describe('a terminal', () => {
     };
     const { terminal, seen } = terminalOf('sec\x1aret\r', { keyboard, raise });
     assert.equal(revealed((await askPerson(terminal, PASSWORD)) ?? ''), 'secret');
-    assert.deepEqual([raised, modes], [['SIGTSTP cooked'], [true, false, true, false]]);
+    assert.deepEqual([raised, modes], [['SIGTSTP cooked'], [true, false, false, true, false]]);
     assert.equal(seen(), 'Password:Password:\n');
     const quitting = terminalOf('sec\x1cret\r', { keyboard, raise }).terminal;
     await assert.rejects(askPerson(quitting, PASSWORD), CancelledError); // this process goes on
     assert.equal(raised[1], 'SIGQUIT cooked');
     assert.equal(modes.at(-1), false);
+  });
+
+  it('shows nothing hidden after somebody else has stopped the process, and asks again', async () => {
+    const { modes, keyboard } = keyboardOf();
+    const input = new PassThrough();
+    const { terminal, seen } = terminalOf(input, { keyboard });
+    const answer = askPerson(terminal, PASSWORD);
+    process.emit('SIGCONT');
+    assert.deepEqual(modes, [true, false, true]);
+    input.write('secret\r');
+    assert.equal(revealed((await answer) ?? ''), 'secret');
+    assert.equal(seen(), 'Password:Password:\n');
+    process.emit('SIGCONT');
+    assert.deepEqual(modes, [true, false, true, false], 'and only while it asks');
   });
 
   it('has no answer where a signal comes that is for something else', async () => {

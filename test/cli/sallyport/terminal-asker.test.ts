@@ -5,8 +5,8 @@ import { TerminalAsker } from '../../../src/cli/sallyport/terminal-asker.ts';
 import type { AuthForm, FormAnswer } from '../../../src/core/auth/form.ts';
 import { form, groups, password } from '../../support/forms.ts';
 
-/** What somebody is asked for a secret. */
-async function questionFor(message: string, label: string): Promise<string> {
+/** What somebody sees who is asked for a secret: what is said, and the question. */
+async function seenOf(message: string, label: string): Promise<readonly string[]> {
   const asked: string[] = [];
   const questions: Questions = {
     text: async () => '',
@@ -16,9 +16,9 @@ async function questionFor(message: string, label: string): Promise<string> {
       return '';
     },
   };
-  const person = new TerminalAsker({ questions, say: () => undefined, aside: (work) => work() });
+  const person = new TerminalAsker({ questions, say: (text) => void asked.push(text), aside: (work) => work() });
   await person.answer(form([password('code', { label })], { message }));
-  return asked.join('\n');
+  return asked;
 }
 
 /** A person who takes the option with this label, or else what is offered. */
@@ -60,9 +60,13 @@ describe('a person at the terminal', () => {
     assert.deepEqual(offered, ['Oslo', 'Bergen']);
   });
 
-  it('is asked one question with what is said of it, unless that only announces it', async () => {
-    assert.equal(await questionFor('Look at your token.', 'Code:'), 'Code (Look at your token.)');
-    assert.equal(await questionFor('Enter your code', 'code:'), 'Enter your code');
-    assert.equal(await questionFor('Enter secondary credentials:', 'Which colour?:'), 'Which colour?');
+  it('is asked one question with what is said of it, unless that only announces it and stands above', async () => {
+    assert.deepEqual(await seenOf('Look at your token.', 'Code:'), ['Code (Look at your token.)']);
+    assert.deepEqual(await seenOf('Enter your code', 'code:'), ['Enter your code']);
+    assert.deepEqual(await seenOf('Enter secondary credentials:', 'Which colour?:'), ['Enter secondary credentials:', 'Which colour?']);
+    assert.deepEqual(await seenOf('Enter the code that was sent to …12:', 'Password:'), [
+      'Enter the code that was sent to …12:',
+      'Password',
+    ]);
   });
 });

@@ -142,6 +142,19 @@ for (const [cipher, mac, calls] of [
         assert.deepEqual([opened.payload, opened.sequence], [payload, i]);
       }
     });
+
+    it('are none when their keys are wiped', () => {
+      const own = traffic(newSa(cipher, mac), calls);
+      own.close();
+      const places = Array.from({ length: 9 }, (_, i) => room + i * PLACE);
+      for (const place of places) {
+        arena.bytes.fill(0x45, place, place + PLACE);
+        own.sealPacket(place + own.prefixLength, 100);
+      }
+      lanes.finish();
+      assert.ok(places.every((place) => isUnsealed(arena.view, place)));
+      assert.ok(lanes.takeFailure());
+    });
   });
 }
 

@@ -9,7 +9,7 @@ import { NOT_MADE } from '../../../src/node/engine/record-cipher.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import { OpenSsl } from '../../../src/node/ffi/openssl.ts';
 import { HASH_LENGTHS } from '../../../src/node/ffi/openssl-hmac.ts';
-import { LANES } from '../../../src/node/ffi/openssl-multi-block.ts';
+import { LANES, STATES_LENGTH } from '../../../src/node/ffi/openssl-multi-block.ts';
 
 const arena = new Arena(16 * 65_536);
 const openssl = OpenSsl.bind(arena);
@@ -129,6 +129,18 @@ for (const [cipher, mac] of [
       arena.bytes.set(old, room);
       assert.deepEqual(openRun(there, size, 1).opened, [NOT_OPENED.badTag]);
       for (const each of [here, there]) each.close();
+    });
+
+    it('leaves nothing of its keys, when they are wiped', () => {
+      const key = newKey(1);
+      const ends = [traffic(key, [key]), traffic(key, [key])];
+      const [here, there] = [ends[0] ?? assert.fail(), ends[1] ?? assert.fail()];
+      const { size } = sealed(here, 5);
+      openRun(there, size, 5); // so that three lanes take no part
+      for (const each of ends) each.close();
+      assert.ok(!arena.bytes.includes(Buffer.from(key.key)), 'the first key of a schedule is the key');
+      const { states } = openssl?.cbcMac?.many?.calls ?? assert.fail();
+      assert.ok(arena.bytes.subarray(states, states + STATES_LENGTH).every((byte) => byte === 0));
     });
 
     it('opens each with the key that it names', () => {

@@ -61,6 +61,27 @@ it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for ma
   port2.close();
 });
 
+it('packets of the warm-up that a pass left behind never reach main', { skip }, () => {
+  const { port1, port2 } = new MessageChannel();
+  const memory = new SharedMemory();
+  const context = new WorkerContext(port1, { memory: memory.buffer, portableCrypto: false, without: [] });
+  const packets = new PacketSwitch(context);
+  const { room } = new StreamCommands(context, packets);
+  let passes = 0;
+  const warmUp = new WarmUp(
+    context,
+    () => room,
+    (warming) => passes++ % 2 === 0 && warming.serve(() => true, 0), // so the last packet of a step has got as far as the second path
+  );
+  for (let step = 0; step < 4; step++) warmUp.step();
+  context.flush();
+  assert.ok(memory.toMain.isRead);
+  warmUp.close();
+  packets.close();
+  port1.close();
+  port2.close();
+});
+
 it('the warm-up frees the connection that it has when there is no second one', { skip }, () => {
   const { port1, port2 } = new MessageChannel();
   const context = new WorkerContext(port1, { memory: new SharedMemory().buffer, portableCrypto: false, without: [] });

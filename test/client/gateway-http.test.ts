@@ -13,6 +13,7 @@ import { RecordedLog } from '../support/forms.ts';
 import { startHttpServer } from '../support/http-server.ts';
 import { type Issued, Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 
 type Answer = { readonly bytes: Uint8Array; readonly closes?: boolean };
 
@@ -23,7 +24,7 @@ const textOf = ({ body }: HttpResponse) => Buffer.from(body).toString();
 /** The connection ends without a byte. */
 const NOTHING: Answer = { bytes: new Uint8Array(0), closes: true };
 
-describe('HTTP to a gateway', { skip: missing('openssl'), timeout: 30_000 }, () => {
+describe('HTTP to a gateway', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let certificate: Issued;
   before(() => {

@@ -35,7 +35,8 @@ const SLEEP_TIMEOUT = 1000;
 
 /**
  * Nothing to do for so long: then there is time for a step of the warm-up. While a tunnel comes up there is none ({@link WarmUp.quiet}): beside main and its
- * scripts it kept a session waiting 30 ms longer, on two cores.
+ * scripts it kept a session waiting 30 ms longer, on two cores. Nor beside a transfer, from which it took more than 100 ms, and whose own packets have the
+ * code compiled.
  */
 const IDLE_TIME = 2;
 
@@ -57,8 +58,8 @@ export class EngineLoop {
   /** A path whose records wait for the end of their burst, maybe with those of others. */
   #gathering: WorkerEnd | undefined;
   #isStopped = false;
-  /** When somebody started or commanded this thread: on the clock of `performance.now()`. */
-  #askedAt: Millis = performance.now();
+  /** When somebody started or commanded this thread, or a burst passed: on the clock of `performance.now()`. */
+  #usedAt: Millis = performance.now();
 
   /** @param onWarm called when all of the code has run */
   constructor(port: MessagePort, options: WorkerOptions, onWarm: () => void) {
@@ -107,6 +108,7 @@ export class EngineLoop {
     if (isMainDone && toWorker.isRead) packets.release();
     const wait = this.#patience();
     const moved = packets.serve(this.#hasNews, wait);
+    if (isReal && packets.wasBusy && !this.#warmUp.isOver) this.#usedAt = performance.now();
     if (!moved && wait === IDLE_TIME && isReal && !this.#lookForNews()) this.#warm();
     this.#context.flush();
   }
@@ -115,7 +117,7 @@ export class EngineLoop {
   #patience(): Millis {
     // Not beside a handshake: each of its datagrams would wait for a step.
     if (this.#warmUp.isOver || this.#switch.hasIdlePath) return SLEEP_TIMEOUT;
-    return Math.max(IDLE_TIME, Math.ceil(this.#askedAt + this.#warmUp.quiet - performance.now()));
+    return Math.max(IDLE_TIME, Math.ceil(this.#usedAt + this.#warmUp.quiet - performance.now()));
   }
 
   #warm(): void {
@@ -180,7 +182,7 @@ export class EngineLoop {
   }
 
   #obey(command: Command): void {
-    this.#askedAt = performance.now();
+    this.#usedAt = performance.now();
     this.#endBurst();
     this.#switch.liveDevice?.flush(); // what main gave before
     try {

@@ -7,7 +7,11 @@
  *
  * The sleep is as long as the pass was: then the others who share the processor have had as much of it. A fixed one fits one machine only: 50 to
  * 100 µs are best where a pass takes that long (guide "data plane", section 5), and four times as much where all takes four times as long. After a pass
- * that has left something, the least will do: that is a turn for who is to take what came.
+ * that has left something, the least will do: that is a turn for who is to take what came. And after one that took long runs of a peer like this one, too:
+ * they had gathered already, and what answers them would only wait.
+ *
+ * Few packets that follow a burst at once are of the same stream: the acknowledgements of an upload, each of which would wake the thread, write to the
+ * device and bring the next piece of data. They sleep too, and so more of them come together, and the pieces grow.
  *
  * Short passes would stay short then. That is as it should be for a kernel's device; a stack in main has a thread woken for each of them, which writes to
  * a socket, acknowledges and wakes this thread, which wakes the peer: so there what came is followed by the longest sleep.
@@ -19,6 +23,9 @@ import { LINUX, type Libc } from '../ffi/libc.ts';
 
 /** From this many packets on a pass counts as busy. */
 const BUSY_PACKETS = 4;
+
+/** Packets that pass so soon after a burst are more of it. */
+const STREAM_GAP: Millis = 1;
 
 /** Shorter is not worth a system call. */
 const MIN_SLEEP: Millis = 0.05;
@@ -41,6 +48,8 @@ export class Moderation {
   /** 0: the pass before was not busy. */
   #sleep: Millis = 0;
   #mostlyCame = false;
+  /** When a pass moved {@link BUSY_PACKETS} last. */
+  #burstAt: Millis = Number.NEGATIVE_INFINITY;
 
   /** Of the calling thread. */
   constructor(libc: Libc, arena: Arena, isWanted: boolean) {
@@ -66,16 +75,19 @@ export class Moderation {
   }
 
   /**
-   * A pass that took so long sent and received so many packets.
+   * A pass that took so long sent and received so many packets, at this time.
    *
-   * @param took 0: it is not known, or not all was taken
+   * @param took 0: it is not known, not all was taken, or what came had been gathered by the peer
    * @param wakesMain what came has woken this process's main thread, which pays for each time and not for each packet: if most of them came, the sleep is
    * as long as one may be
    */
-  moved(sent: number, received: number, took: Millis, wakesMain: boolean): void {
+  moved(sent: number, received: number, took: Millis, wakesMain: boolean, now: Millis): void {
+    const moved = sent + received;
+    if (moved >= BUSY_PACKETS) this.#burstAt = now;
+    const isBusy = moved > 0 && now - this.#burstAt < STREAM_GAP;
     this.#mostlyCame = received > sent;
     const least = wakesMain && this.#mostlyCame ? MAX_SLEEP : MIN_SLEEP;
-    this.#sleep = this.#isWanted && sent + received >= BUSY_PACKETS ? Math.min(Math.max(took, least), MAX_SLEEP) : 0;
+    this.#sleep = this.#isWanted && isBusy ? Math.min(Math.max(took, least), MAX_SLEEP) : 0;
   }
 
   /** Sleeps, once. */

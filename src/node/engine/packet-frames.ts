@@ -34,6 +34,12 @@ interface Mark {
   readonly family: number;
 }
 
+/** What stands in front of packets that are sent, with the lengths for one of so many bytes: most are as long as the one before. */
+interface SentHeader {
+  readonly bytes: Uint8Array;
+  packetLength: number;
+}
+
 /** All bytes of an exception, with where they stand. */
 interface Exception {
   readonly family: number;
@@ -48,8 +54,8 @@ export class PacketFrames {
   readonly frameLength: number;
   /** Where in it a part begins that comes again. Its length: none does. */
   readonly repeatedFrom: number;
-  readonly #ipv4: Uint8Array;
-  readonly #ipv6: Uint8Array;
+  readonly #ipv4: SentHeader;
+  readonly #ipv6: SentHeader;
   readonly #hasIpv4: boolean;
   readonly #hasIpv6: boolean;
   /** Those of all that follows the frame header, and those of a part that comes again. */
@@ -62,6 +68,11 @@ export class PacketFrames {
   readonly #marks: readonly Mark[];
   readonly #exceptions: readonly Exception[];
   readonly #cut: CutParts;
+  /** All that is looked at in front of a packet, as it was in the last record that had one; how long that was, and where its packet began. */
+  readonly #lastHead: Uint8Array;
+  #lastLength = -1;
+  #lastOffset = 0;
+  #lastFamily = 0;
   /** The frame that was measured last does not hold whole parts alone: all of it is the machine's. */
   isCut = false;
 
@@ -78,7 +89,7 @@ export class PacketFrames {
     this.#hasIpv6 = sent.ipv6 !== undefined;
     this.#ipv4 = headerOf(frame, sent.ipv4 ?? NOTHING, sent.at);
     this.#ipv6 = headerOf(frame, sent.ipv6 ?? NOTHING, sent.at);
-    this.sentLength = Math.max(this.#ipv4.length, this.#ipv6.length);
+    this.sentLength = Math.max(this.#ipv4.bytes.length, this.#ipv6.bytes.length);
     this.repeatedFrom = repeatedFrom;
     const lengths = frame.lengths.map(lengthOf);
     this.#lengths = lengths.filter(({ offset }) => offset < repeatedFrom);
@@ -87,6 +98,7 @@ export class PacketFrames {
     this.#markOffset = isData.offset;
     this.#marks = isData.values.map(markOf);
     this.#exceptions = exceptions.map(exceptionOf);
+    this.#lastHead = new Uint8Array(Math.max(this.frameLength, ...this.#marks.map(({ bytes }) => this.#markOffset + bytes.length)));
     this.#cut = previous === undefined ? new CutParts(repeatedFrom, frame.bytes.length) : previous.#cut;
   }
 
@@ -96,12 +108,17 @@ export class PacketFrames {
     if (isIpv6 ? !this.#hasIpv6 : !this.#hasIpv4) return false;
     if (this.isException(bytes, packet, packet + length)) return false;
     const header = isIpv6 ? this.#ipv6 : this.#ipv4;
+    if (header.packetLength !== length) this.#setLengths(header, length);
     const at = packet - this.sentLength;
-    for (let i = 0; i < header.length; i++) bytes[at + i] = header[i] ?? 0;
-    const following = header.length - this.frameLength + length;
-    for (const field of this.#lengths) writeLength(bytes, at, field, following);
-    for (const field of this.#partLengths) writeLength(bytes, at, field, following);
+    for (let i = 0; i < header.bytes.length; i++) bytes[at + i] = header.bytes[i] ?? 0;
     return true;
+  }
+
+  #setLengths(header: SentHeader, length: number): void {
+    const following = header.bytes.length - this.frameLength + length;
+    for (const field of this.#lengths) writeLength(header.bytes, field, following);
+    for (const field of this.#partLengths) writeLength(header.bytes, field, following);
+    header.packetLength = length;
   }
 
   /** Length of the whole frame that starts at `at`, if all of it is there and at most `most` follow its header; else one of {@link NOT_A_FRAME}. */
@@ -140,8 +157,28 @@ export class PacketFrames {
 
   /** The same for a record that is one frame, or none. */
   packetOffsetInRecord(bytes: Uint8Array, at: number, end: number): number {
+    if (this.#isLikeLast(bytes, at, end)) return this.isException(bytes, at + this.#lastOffset, end) ? NO_PACKET : this.#lastOffset;
     if (this.frameLength > 0 && this.measure(bytes, at, end - at, end - at) !== end - at) return NO_PACKET;
-    return this.packetOffset(bytes, at, end);
+    const offset = this.packetOffset(bytes, at, end);
+    if (offset !== NO_PACKET) this.#noteLast(bytes, at, end, offset);
+    return offset;
+  }
+
+  /** A record is as long as the last one in which a packet was found, and begins with the same bytes: all but exceptions is known then. */
+  #isLikeLast(bytes: Uint8Array, at: number, end: number): boolean {
+    const head = this.#lastHead;
+    if (end - at !== this.#lastLength || (bytes[at + this.#lastOffset] ?? 0) >>> 4 !== this.#lastFamily) return false;
+    for (let i = 0; i < head.length; i++) if (bytes[at + i] !== head[i]) return false;
+    return true;
+  }
+
+  #noteLast(bytes: Uint8Array, at: number, end: number, offset: number): void {
+    const head = this.#lastHead;
+    if (head.length === 0 || end - at <= head.length || this.#partLengths.length > 0) return; // it is as quick to look, or depends on what came before
+    for (let i = 0; i < head.length; i++) head[i] = bytes[at + i] ?? 0;
+    this.#lastLength = end - at;
+    this.#lastOffset = offset;
+    this.#lastFamily = (bytes[at + offset] ?? 0) >>> 4;
   }
 
   /** Whether the packet from `packet` to `end` is the machine's, though it looks like data. */
@@ -196,10 +233,10 @@ export class PacketFrames {
 }
 
 /** What stands in front of a packet of a family that is sent. */
-function headerOf(frame: FrameHeader, mark: Uint8Array, at: number | undefined): Uint8Array {
-  const header = Uint8Array.from([...frame.bytes, ...(at === undefined ? mark : NOTHING)]);
-  if (at !== undefined) header.set(mark, at);
-  return header;
+function headerOf(frame: FrameHeader, mark: Uint8Array, at: number | undefined): SentHeader {
+  const bytes = Uint8Array.from([...frame.bytes, ...(at === undefined ? mark : NOTHING)]);
+  if (at !== undefined) bytes.set(mark, at);
+  return { bytes, packetLength: -1 };
 }
 
 function lengthOf({ offset, width, add, isLittleEndian }: LengthField): Length {
@@ -229,8 +266,8 @@ function fixedBytes({ frame, sent, isData }: PacketFraming): Uint8Array {
   return isFixed;
 }
 
-function writeLength(bytes: Uint8Array, at: number, { width, add, first, step }: Length, following: number): void {
-  for (let i = 0, left = following + add; i < width; i++, left >>>= 8) bytes[at + first + i * step] = left;
+function writeLength(header: Uint8Array, { width, add, first, step }: Length, following: number): void {
+  for (let i = 0, left = following + add; i < width; i++, left >>>= 8) header[first + i * step] = left;
 }
 
 /** What {@link readLengths} says where they differ, or it cannot be. Negative, as no length of what is whole. */

@@ -71,7 +71,7 @@ export class PacketSwitch {
   /** The device had no more than one packet when it was served last. */
   #isQuiet = true;
   /** More than one packet passed in the last pass. */
-  #wasBusy = false;
+  wasBusy = false;
   #route: PathSlot | undefined;
   /** Whose packets they are by their destination. Undefined: the device is not shared by many, and {@link #route} has all. */
   #destinations: AddressTable<PathSlot> | undefined;
@@ -202,7 +202,7 @@ export class PacketSwitch {
     const isHolding = this.isHolding;
     const ready = isHolding ? this.#doze(hasNews) : this.#wait(hasNews, timeout);
     // A lone packet does not wait for a look at the clock; so how long the first of many passes takes is not known.
-    const start = this.#wasBusy ? performance.now() : undefined;
+    const start = this.wasBusy ? performance.now() : undefined;
     this.#context.beginPass();
     if (isHolding) {
       if (ready > 0) this.#clearEvent();
@@ -222,9 +222,10 @@ export class PacketSwitch {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    const took = start === undefined || this.#context.slots.leavesSome ? 0 : performance.now() - start;
-    this.#moderation.moved(out, back, took, this.#device?.wakesMain === true);
-    this.#wasBusy = out + back > 1;
+    const { leavesSome, hasRuns } = this.#context.slots;
+    const took = start === undefined || leavesSome || hasRuns ? 0 : performance.now() - start;
+    this.#moderation.moved(out, back, took, this.#device?.wakesMain === true, this.#context.now);
+    this.wasBusy = out + back > 1;
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;
   }

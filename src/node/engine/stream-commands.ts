@@ -7,11 +7,12 @@ import { OpenSslTls } from '../ffi/openssl-tls-calls.ts';
 import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
 import { VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import type { FeatureState } from './features.ts';
+import { FrameRun, RUN_ROOM } from './frame-run.ts';
 import type { Command } from './messages.ts';
 import type { PacketSwitch } from './packet-switch.ts';
 import { FIRST_PATH_DESCRIPTOR } from './shared-memory.ts';
 import type { StreamCommands as Commands, StreamReport } from './stream-messages.ts';
-import { FRAME_ROOM, PLAINTEXT_ROOM, type StreamRoom } from './stream-room.ts';
+import { PLAINTEXT_ROOM, type StreamRoom } from './stream-room.ts';
 import type { WorkerContext } from './worker-context.ts';
 import { WorkerStream } from './worker-stream.ts';
 
@@ -50,7 +51,7 @@ export class StreamCommands {
       const tls = OpenSslTls.bind();
       features.turnOn('tls');
       const plaintext = arena.allocate(VIRTIO_HEADER_LENGTH + PLAINTEXT_ROOM) + VIRTIO_HEADER_LENGTH;
-      return { tls, plaintext, frame: arena.allocate(FRAME_ROOM) };
+      return { tls, plaintext, run: new FrameRun(arena.allocate(RUN_ROOM)) };
     } catch (error) {
       if (error instanceof UnsupportedError) features.turnOff('tls', error.message);
       throw error;

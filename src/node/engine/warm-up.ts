@@ -32,7 +32,7 @@ import { WorkerPath } from './worker-path.ts';
 /** What carries the packets. */
 export type WarmUpKind = 'datagrams' | 'streams';
 
-/** What passes, in this order. `quiet`: not before nobody has asked this thread for anything for so long, as main and its scripts need the processor then. */
+/** What passes, in this order. `quiet`: not before nobody has asked this thread for anything for so long, as main and its scripts need the processor then, and no burst has passed. */
 const TURNS: readonly { readonly kind: WarmUpKind | 'used'; readonly packets: number; readonly quiet: Millis }[] = [
   { kind: 'datagrams', packets: 1500, quiet: 100 },
   { kind: 'streams', packets: 1500, quiet: 100 },

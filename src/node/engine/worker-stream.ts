@@ -2,7 +2,7 @@
  * The worker's end of a TLS connection. While it carries traffic, packets go straight between the device and the socket.
  *
  * The story of a packet out: the loop reads it from the device into the arena → {@link WorkerStream.addPacket} puts the frame's header in front and
- * makes it one record → {@link WorkerStream.flush} sends the records of a burst by one call.
+ * it becomes one record (frame-run.ts) → {@link WorkerStream.flush} sends the records of a burst by one call.
  * In: {@link WorkerStream.receive} takes what the socket has → the records open one behind the other → {@link WorkerStream.#cut} finds the frames → data
  * is listed for the device where it lies, and written at the end of the burst; everything else goes to main.
  *
@@ -20,6 +20,7 @@ import { LINUX } from '../ffi/libc.ts';
 import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD, NETWORK_ROOM } from '../ffi/openssl-tls-calls.ts';
 import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
+import type { FrameRun } from './frame-run.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { NOT_A_FRAME } from './packet-frames.ts';
 import { ReturnWait } from './return-wait.ts';
@@ -27,7 +28,7 @@ import { count, PATH } from './shared-memory.ts';
 import { StreamFrames } from './stream-frames.ts';
 import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
 import { StreamOutput } from './stream-output.ts';
-import { HEADER_ROOM, PLAINTEXT_ROOM, type StreamRoom } from './stream-room.ts';
+import { PLAINTEXT_ROOM, type StreamRoom } from './stream-room.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -47,11 +48,10 @@ export class WorkerStream implements WorkerEnd {
   readonly #session: TlsSession;
   readonly #output: StreamOutput;
   readonly #plaintext: number;
-  readonly packetPlace: number;
+  readonly #run: FrameRun;
   readonly #network: number;
   readonly #networkAddress: KeptAddress;
   readonly #readAddress: KeptAddress;
-  readonly #writeAddress: KeptAddress;
   #state: StreamState = 'prepared';
   #frames: StreamFrames | undefined;
   /** The beginning of a frame whose rest has not come. */
@@ -88,11 +88,10 @@ export class WorkerStream implements WorkerEnd {
     this.#session = session;
     this.#output = new StreamOutput(context, fd, session, counters);
     this.#plaintext = room.plaintext;
-    this.packetPlace = room.frame + HEADER_ROOM;
+    this.#run = room.run;
     this.#networkAddress = new KeptAddress(room.tls.arena);
     this.#network = room.tls.network;
     this.#readAddress = new KeptAddress(context.arena);
-    this.#writeAddress = new KeptAddress(context.arena);
   }
 
   get pollEvents(): number {
@@ -163,6 +162,11 @@ export class WorkerStream implements WorkerEnd {
     }
   }
 
+  /** Where the next packet of a burst is to lie, behind room for its frame's header. */
+  get packetPlace(): number {
+    return this.#run.placeFor(this.#output) + (this.#frames?.headerLength ?? 0);
+  }
+
   addPacket(length: number): boolean {
     const frames = this.#frames;
     if (frames === undefined || this.#state !== 'open' || this.#output.errno !== undefined) {
@@ -170,16 +174,18 @@ export class WorkerStream implements WorkerEnd {
       return true;
     }
     if (!frames.writeHeader(this.#context.arena.bytes, this.packetPlace, length)) return false;
-    this.#write(this.packetPlace - frames.headerLength, frames.headerLength + length);
+    this.#run.add(frames.headerLength + length);
     countSentPacket(this.#counters, length);
     this.#output.hasPackets = true;
     return true;
   }
 
   sendDatagram(source: Buffer, start: number, end: number): void {
-    source.copy(this.#context.arena.bytes, this.packetPlace, start, end);
+    this.#run.flush(this.#output);
+    const place = this.#run.placeFor(this.#output);
+    source.copy(this.#context.arena.bytes, place, start, end);
     this.#committed += end - start;
-    if (this.#state === 'open') this.#write(this.packetPlace, end - start);
+    if (this.#state === 'open') this.#output.writeFrames(place, end - start, end - start, 1);
     else count(this.#counters, PATH.notSealed);
   }
 
@@ -357,30 +363,16 @@ export class WorkerStream implements WorkerEnd {
     this.#over({ type: 'broken', reason: 'the packet engine had no room for a frame' });
   }
 
-  #write(start: number, length: number): void {
-    if (this.#output.errno !== undefined) {
-      count(this.#counters, PATH.notSealed);
-      return;
-    }
-    this.#output.hasUnsent = true;
-    if (!this.#session.write(this.#writeAddress.of(start), length)) {
-      count(this.#counters, PATH.notSealed);
-      this.#over({ type: 'broken', reason: this.#session.failure });
-      return;
-    }
-    count(this.#counters, PATH.sent);
-    count(this.#counters, PATH.sentBytes, length);
-  }
-
   /** Sends what waits, as far as the socket takes it. */
   flush(): void {
     if (this.#state === 'over') return;
-    if (!this.#output.flush()) {
-      const { errno, isPeerGone } = this.#output;
-      // What a peer has said before it left is read first.
-      if (errno !== undefined && !(isPeerGone && this.#state === 'open')) this.fail(errno);
-      return;
-    }
+    this.#run.flush(this.#output);
+    const hasLeft = this.#output.flush();
+    const { errno, isPeerGone, failure } = this.#output;
+    if (failure !== undefined) this.#over({ type: 'broken', reason: failure });
+    // What a peer has said before it left is read first.
+    else if (errno !== undefined && !(isPeerGone && this.#state === 'open')) this.fail(errno);
+    if (!hasLeft || failure !== undefined) return;
     if (this.#committed >= LEFT_STEP || (this.#committed > 0 && this.#state === 'ended')) {
       this.#report({ type: 'left', bytes: this.#committed });
       this.#committed = 0;

@@ -7,7 +7,7 @@
  * Read first: OpenSSL manual, ssl(7), BIO_s_mem(3) and SSL_get_error(3).
  */
 import { MisuseError } from '../../core/errors.ts';
-import { NETWORK_ROOM, type OpenSslTls, SCRATCH_ROOM } from './openssl-tls-calls.ts';
+import { MAX_RECORD, NETWORK_ROOM, type OpenSslTls, SCRATCH_ROOM } from './openssl-tls-calls.ts';
 import { TlsContext, type TlsSettings } from './openssl-tls-context.ts';
 
 /** BIO_CTRL_INFO: a memory BIO's length as the result, and where its bytes lie. */
@@ -26,6 +26,12 @@ const SSL_MODE_AUTO_RETRY = 4;
  */
 const MAX_CONTROLS = 128;
 const RECORDS_OF_CONTROL = 1024;
+
+/** SSL_CTRL_SET_MAX_SEND_FRAGMENT and SSL_CTRL_SET_SPLIT_SEND_FRAGMENT: the most plaintext of a record, and where a longer write is cut. */
+const SSL_CTRL_MAX_FRAGMENT = 52;
+const SSL_CTRL_SPLIT_FRAGMENT = 125;
+/** The least that OpenSSL cuts at. */
+export const MIN_FRAGMENT = 512;
 
 /** SSL_KEY_UPDATE_REQUESTED: the peer is to renew its key too. */
 const KEY_UPDATE_REQUESTED = 1;
@@ -93,6 +99,8 @@ export class TlsSession {
   /** Address of an SSL; undefined after {@link close}. */
   #ssl: number | undefined = undefined;
   #failure = '';
+  /** Where OpenSSL cuts what is written. */
+  #fragment = MAX_RECORD;
   /** Reads with data, and those that ended without. */
   #records = 0;
   #controls = 0;
@@ -139,6 +147,7 @@ export class TlsSession {
   /** Gives the connection up, for another thread: whoever has the handle must adopt it, and free it then. */
   detach(): TlsHandle {
     const { ssl, input, output } = this.#live;
+    this.#cutAt(ssl, MAX_RECORD); // as a new owner expects it
     this.#ssl = undefined;
     const { call } = this.#tls;
     const isEmpty = [input, output].every((bio) => call.controlBio(bio, BIO_CTRL_PENDING, 0, 0) === 0);
@@ -200,14 +209,29 @@ export class TlsSession {
     }
   }
 
-  /** Makes one record of up to 16384 bytes at an address. False: the connection is over. */
-  write(address: number, length: number): boolean {
+  /**
+   * Makes records of what lies at an address: one, or several of `recordLength` bytes each, of which the last may be shorter.
+   *
+   * @param recordLength up to 16384; of several at least {@link MIN_FRAGMENT}
+   * @returns false: the connection is over
+   */
+  write(address: number, length: number, recordLength: number = length): boolean {
     const ssl = this.#ssl;
     if (ssl === undefined) return false;
+    if (length > recordLength) this.#cutAt(ssl, recordLength);
+    else if (length > this.#fragment) this.#cutAt(ssl, MAX_RECORD);
     const written = this.#tls.call.write(ssl, address, length);
     if (written === length) return true;
     this.#whyNot(ssl, written);
     return false;
+  }
+
+  #cutAt(ssl: number, fragment: number): void {
+    if (fragment === this.#fragment) return;
+    const { call } = this.#tls;
+    this.#fragment = fragment;
+    call.sessionControl(ssl, SSL_CTRL_MAX_FRAGMENT, fragment, 0);
+    call.sessionControl(ssl, SSL_CTRL_SPLIT_FRAGMENT, fragment, 0);
   }
 
   /** How many bytes wait for the network; {@link unsentAddress} says where they lie until the next call of this object. */

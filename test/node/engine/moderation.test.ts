@@ -13,10 +13,12 @@ interface Pass {
   /** Milliseconds. */
   readonly took: number;
   readonly wakesMain?: boolean;
+  /** When it was over, in milliseconds. */
+  readonly at?: number;
 }
 
-/** Milliseconds of sleep after it; 0: none is due. */
-function sleepAfter({ sent, received, took, wakesMain = false }: Pass): number {
+/** Milliseconds of sleep after the last of them; 0: none is due. */
+function sleepAfter(...passes: readonly Pass[]): number {
   const arena = new Arena(4_096);
   let slept = 0;
   const libc = {
@@ -27,11 +29,14 @@ function sleepAfter({ sent, received, took, wakesMain = false }: Pass): number {
     },
   };
   const moderation = new Moderation(libc as unknown as Libc, arena, true);
-  moderation.moved(sent, received, took, wakesMain);
-  if (!moderation.isDue) return 0;
-  assert.equal(moderation.comesFirst, received > sent);
-  moderation.sleep();
-  assert.equal(moderation.isDue, false, 'once');
+  for (const { sent, received, took, wakesMain = false, at = 0 } of passes) {
+    slept = 0;
+    moderation.moved(sent, received, took, wakesMain, at);
+    if (!moderation.isDue) continue;
+    assert.equal(moderation.comesFirst, received > sent);
+    moderation.sleep();
+    assert.equal(moderation.isDue, false, 'once');
+  }
   return slept;
 }
 
@@ -52,5 +57,13 @@ describe('the sleep after a busy pass', { skip }, () => {
 
   it('is none after few packets', () => {
     assert.equal(sleepAfter({ sent: 1, received: 2, took: 0.2, wakesMain: true }), 0);
+  });
+
+  it('follows few packets too where a burst has just passed, and none where nothing has', () => {
+    const burst = { sent: 46, received: 0, took: 0.3, at: 10 };
+    const ack = { sent: 0, received: 1, took: 0 };
+    assert.equal(sleepAfter(burst, { ...ack, at: 10.9 }), 0.05);
+    assert.equal(sleepAfter(burst, { ...ack, at: 10.5 }, { ...ack, at: 11.1 }), 0, 'few packets are no burst that others follow');
+    assert.equal(sleepAfter(burst, { sent: 0, received: 0, took: 0.2, at: 10.1 }), 0, 'main has woken it');
   });
 });

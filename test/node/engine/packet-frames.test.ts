@@ -115,6 +115,52 @@ describe('frames in a datagram', () => {
     assert.equal(frames.packetOffsetInRecord(record, 0, record.length - 1), NO_PACKET);
     assert.equal(frames.packetOffsetInRecord(new Uint8Array(record.length + 1), 0, record.length + 1), NO_PACKET);
   });
+
+  it('have their packets where they would have them alone, whatever came before', () => {
+    const framings: readonly PacketFraming[] = [
+      ...[f5Encapsulation, fortinetEncapsulation].map((encapsulation) => pairUp(encapsulation).left.handOver()?.framing ?? assert.fail()),
+      {
+        frame: { bytes: new Uint8Array(0), lengths: [] },
+        sent: { ipv4: Uint8Array.of(0x21), ipv6: Uint8Array.of(0x21) },
+        isData: {
+          offset: 0,
+          values: [
+            { bytes: Uint8Array.of(0x21), family: 4 },
+            { bytes: Uint8Array.of(0x21), family: 6 },
+          ],
+        },
+        exceptions: [{ family: 4, bytes: [{ offset: 9, value: Uint8Array.of(0xfe) }] }],
+      },
+    ];
+    // Few lengths and few changes: most records are like one that came before, or differ from it by a byte that counts.
+    const wishes = fc.array(
+      fc.tuple(fc.constantFrom(4, 6), fc.constantFrom(40, 41), fc.nat(24), fc.constantFrom(0, 1, 0x21, 0x45, 0x57, 0xfe)),
+      {
+        minLength: 2,
+        maxLength: 30,
+      },
+    );
+    for (const framing of framings) {
+      fc.assert(
+        fc.property(wishes, (series) => {
+          const frames = new PacketFrames(framing);
+          for (const [family, length, at, byte] of series) {
+            const bytes = new Uint8Array(ROOM + length).fill(family === 4 ? 0x45 : 0x60, ROOM);
+            const alone = new PacketFrames(framing);
+            frames.writeHeader(bytes, ROOM, length);
+            const other = bytes.slice();
+            alone.writeHeader(other, ROOM, length);
+            assert.deepEqual(bytes, other);
+            const start = ROOM - frames.sentLength;
+            if (byte !== 0) bytes[start + at] = byte;
+            const offset = alone.packetOffsetInRecord(bytes, start, bytes.length);
+            assert.equal(frames.packetOffsetInRecord(bytes, start, bytes.length), offset);
+          }
+        }),
+        { numRuns: 300 },
+      );
+    }
+  });
 });
 
 describe('a framing that cannot be', () => {

@@ -13,6 +13,7 @@ import type { TlsSettings } from '../../../src/node/ffi/openssl-tls-context.ts';
 import { type PresentedCertificate, presentedBy } from '../../../src/node/trust/verify-certificate.ts';
 import { type Issued, Pki } from '../../support/pki.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const SETTINGS: TlsSettings = {
   minVersion: 'TLSv1.2',
@@ -21,7 +22,7 @@ const SETTINGS: TlsSettings = {
   serverName: 'vpn.example',
 };
 
-describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_000 }, () => {
+describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let server: Issued;
   before(() => {
@@ -126,11 +127,12 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
       const { arena, network } = c.openssl;
       const peer = await c.peer();
       const sizes = [1, 1400, 16_384];
+      const around = 5 + (version === 'TLSv1.3' ? 1 + 16 : 8 + 16); // header; type or explicit nonce; tag
       let sealed = 0;
       for (const size of sizes) {
         arena.bytes.fill(size, network, network + size);
         assert.ok(c.session.write(arena.address(network), size));
-        sealed += size + 5 + (version === 'TLSv1.3' ? 1 + 16 : 8 + 16); // header; type or explicit nonce; tag
+        sealed += size + around;
       }
       assert.equal(c.flush(), sealed);
       let received = 0;
@@ -147,6 +149,32 @@ describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_0
       assert.equal(arena.bytes.toString('latin1', network, network + length), 'and back');
     });
   }
+
+  it('makes records of one length of a write where it is told to, and a whole one of the next', async () => {
+    await using c = await connect({ maxVersion: 'TLSv1.3' });
+    const { arena, network } = c.openssl;
+    const peer = await c.peer();
+    const pieces = [
+      { length: 46 * 1408 + 70, recordLength: 1408, records: 47 },
+      { length: 1408, recordLength: 1408, records: 1 },
+      { length: 16_384, recordLength: 16_384, records: 1 },
+      { length: 2 * 512, recordLength: 512, records: 2 },
+      { length: 3000, recordLength: 1500, records: 2 },
+    ];
+    const sent = pieces.map(({ length, recordLength, records }, i) => {
+      arena.bytes.fill(i + 1, network, network + length);
+      assert.ok(c.session.write(arena.address(network), length, recordLength));
+      assert.equal(c.flush(), length + records * (5 + 1 + 16));
+      return Buffer.alloc(length, i + 1);
+    });
+    const expected = Buffer.concat(sent);
+    const received: Buffer[] = [];
+    for await (const chunk of peer.iterator({ destroyOnReturn: false })) {
+      received.push(chunk as Buffer);
+      if (Buffer.concat(received).length >= expected.length) break;
+    }
+    assert.ok(Buffer.concat(received).equals(expected));
+  });
 
   it('renews the keys of TLS 1.3 in the middle of a connection', async () => {
     await using c = await connect();

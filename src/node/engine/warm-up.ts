@@ -7,8 +7,9 @@
  *   far end ──► device ──► path 0: seals ──► path 1: opens ──► device ──► far end        all of them socket pairs of this process
  *
  * With paths that carry datagrams, and with TLS connections: see stream-warm-up.ts. First so much of both that the quick compiler has taken an interest in
- * all of it; and when the tunnel has been up for a while, so much of what it uses that the thorough one has. A lone packet finds little in the processor's caches, and what
- * that one makes of a pass is in fewer places: of the engine's 200 µs or so for a ping and its answer it takes a third.
+ * all of it; and when the tunnel has been up for a while, so much of what it uses that the thorough one has, which counts slowly: after 4,000 packets it has made
+ * little of what runs once for each (seen with --trace-opt), after 10,000 nearly all. A lone packet finds little in the processor's caches, and what that compiler
+ * makes is in fewer places: docs/performance.md, "Ping time", says what that is worth.
  *
  * It shall leave nothing that a real packet is the first to do (`--trace-deopt` shows it): what was compiled before is thrown away then.
  */
@@ -35,7 +36,7 @@ export type WarmUpKind = 'datagrams' | 'streams';
 const TURNS: readonly { readonly kind: WarmUpKind | 'used'; readonly packets: number; readonly quiet: Millis }[] = [
   { kind: 'datagrams', packets: 1500, quiet: 100 },
   { kind: 'streams', packets: 1500, quiet: 100 },
-  { kind: 'used', packets: 4000, quiet: 1000 },
+  { kind: 'used', packets: 10_000, quiet: 1000 },
 ];
 
 /** With so many of them all of the code has run. */

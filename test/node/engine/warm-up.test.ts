@@ -50,7 +50,7 @@ it('the warm-up leaves nothing behind: no counts, no descriptors, nothing for ma
   whole.used = 'streams';
   while (!whole.isOver) steps.push(whole.step());
   const turn = (packets: number) => Array.from({ length: packets / 50 }, (_, i) => (i < 4 ? 56 : 50));
-  assert.deepEqual(steps, [1500, 1500, 4000].flatMap(turn), 'over UDP, over TLS, and over what is used');
+  assert.deepEqual(steps, [1500, 1500, 10_000].flatMap(turn), 'over UDP, over TLS, and over what is used');
   assert.equal(descriptors(), before);
   assert.ok(memory.descriptors.every((held) => held === 0));
   assert.ok(memory.deviceCounters.every((value) => value === 0));

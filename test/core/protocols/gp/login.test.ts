@@ -1,7 +1,13 @@
 /** A log-in at GlobalProtect portals and gateways, played: what is sent is what the specification has seen on the wire. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { NetworkError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
+import {
+  CERTIFICATE_NOT_TRUSTED,
+  NetworkError,
+  PeerMisbehavedError,
+  PeerRefusedError,
+  UnsupportedError,
+} from '../../../../src/core/errors.ts';
 import { renderCallback } from '../../../../src/core/protocols/gp/browser-login.ts';
 import { login } from '../../../../src/core/protocols/gp/login.ts';
 import { renderAdmission } from '../../../../src/core/protocols/gp/login-answer.ts';
@@ -169,7 +175,7 @@ describe("GlobalProtect's log-in", () => {
 
     it('never goes on where the words are refused, or a certificate is not trusted', async () => {
       await assert.rejects(play([...atPortal, prelogin(), post(reply(513), cookie, 'a.example')], '/'), /certificate/);
-      const untrusted = new NetworkError('Not trusted.', { code: 'ERR_CERTIFICATE_NOT_TRUSTED' });
+      const untrusted = new NetworkError('Not trusted.', { code: CERTIFICATE_NOT_TRUSTED });
       await assert.rejects(play([...atPortal, { ...unreachable, answer: untrusted }], '/'), untrusted);
     });
 

@@ -14,6 +14,8 @@ Where Sallyport's time goes, of 133 ms seen with time stamps in the code, over D
 loaded 30, TCP and TLS 20, log-in 13, CONNECT 12, DTLS 19, the network script and the device 14. No part stands out: it is code that runs once, before any
 compiler has seen it. The main thread works for 95 to 105 ms of it, the engine's for 52, 35 of which Node needs to start any thread, V8's own for 13.
 The processors of this machine slow each other down, so what counts is the sum; and until the cookie is there, what is waited for is the engine's thread.
+That is the floor here: of 170 ms of processor time Node alone needs 28 for the process and 35 for the thread, the gateway's and the script's come on top,
+and what is taken out of one thread's way is waited for in the other. To be at 80 ms above openconnect some 20 ms of the rest would have to go.
 
 Brought down first by: the tunnel's connection opened during the log-in, the engine's thread before the rest of the command, its warm-up after the tunnel is
 up, two files instead of thirteen, and Node's modules for files, processes and TLS, one-time codes, key formats and profiles not before they are needed.
@@ -23,9 +25,18 @@ start; no node:crypto in the engine's thread (4 ms), and the thread started befo
 TLS, and the tunnel's while the engine starts; the script's \`pre-init\` during DTLS; a look for leftovers without promises (5 to 10 ms of turns); and
 no list of authorities where a fingerprint was given (Mozilla's takes Node 10 ms, so the command's file has a line for the shell that turns it off).
 
+Since then three things start sooner: the log-in's connection 7 ms, as node:crypto loads, and the key that the log-in announces is made, while it opens; the
+DTLS handshake 3 ms, in the turn that the configuration came in rather than behind a timer and the start of \`pre-init\`; and the engine's thread, for which a
+third less code is loaded. A gateway that is farther away is given that time. Here both processors are busy all the while: in turns of 7 to 15, 132 ms became
+134, 134 became 131 and 157 became 144 (medians; openconnect 34), which is within what single rounds differ by.
+
 Tried and not kept, as nothing was gained: larger young generations of V8's heap, fewer of its threads, one for its garbage collection; the engine's thread
 with other options of Node's (environment, descriptors, limits); one file for all code, less or more of it in the cache of compiled code; without V8's quick
-compilers the main thread works 26 ms longer. A start-up snapshot of V8's heap with the command in it gains nothing either: reading it costs 11 ms, or 3
+compilers the main thread works 26 ms longer, as Node throws its own cache of compiled modules away with any option of V8's that changes code (--no-sparkplug,
+--no-opt, --max-lazy: TLS then takes 14 ms to load, not 6); the others, and Node's (require, detection of modules, addons, signals), change nothing. The
+log-in on a connection of the engine's, which then becomes the tunnel's: one TLS handshake and 9 ms of the main thread's work less, but all of it waits for
+the engine's thread, and the tunnel is up 8 ms later. That thread's word that it is ready before its tables are made: nothing. One shell fewer around the
+script: 0.8 ms a run, but a command with traps of its own could then be cut off by Ctrl-C. A start-up snapshot of V8's heap with the command in it gains nothing either: reading it costs 11 ms, or 3
 without the compiled code of Node's own modules, which then cost far more; node:tls cannot be in it, nor node:crypto where a thread loads it
 too (Node ends); and with all of the command compiled in it the sum was what the cache of compiled code gives (274 and 277 ms, on a busy machine).`,
   },
@@ -114,7 +125,12 @@ and the ratio falls to half.`,
   fortinet: {
     title: 'Fortinet: throughput and CPU',
     how: `Both clients with \`--protocol=fortinet\` on Sallyport's gateway, as there is no other for this protocol: PPP frames with a header of six bytes, in DTLS that
-is agreed on by certificate, or in TLS. The transfers and the client's CPU are those of "Throughput and CPU".`,
+is agreed on by certificate, or in TLS. The transfers and the client's CPU are those of "Throughput and CPU".
+
+Of an engine's CPU in an upload over DTLS a third is the kernel's, a quarter the cipher itself, a seventh calls by koffi, a quarter JavaScript and the byte
+kernels. Tried and not kept: an end that took long runs of datagrams rests no longer than 50 µs (\`moderation.ts\`), since what answers them waits
+meanwhile. In nine turns on a busy machine an upload had 0.8 to 2.1 times the rate (median 1.1), but in two a download had 0.9 times, at a fifth more
+of the gateway's CPU.`,
   },
   f5: {
     title: 'F5: throughput and CPU',

@@ -1,10 +1,10 @@
 /** Who sets up the network for a connection, and for which device, as {@link ConnectOptions} say. */
 import { MisuseError, SallyportError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import type { PacketDevice } from '../node/devices/packet-device.ts';
 import { mayConfigureNetwork } from '../node/network/privileges.ts';
 import type { ConnectOptions, OpenedInterface } from './connect-options.ts';
 import { type NetworkSetup, noNetworkSetup } from './network-setup.ts';
+import { isOwnDevice } from './own-device.ts';
 import { ScriptNetwork } from './script-network.ts';
 
 export type NetworkChoice = NonNullable<ConnectOptions['network']>;
@@ -29,11 +29,6 @@ export function otherNetwork(choice: NetworkChoice, device: NonNullable<ConnectO
   if (typeof choice === 'string') return noNetworkSetup;
   const wantedDevice = typeof device === 'string' ? undefined : device.name;
   return new ScriptNetwork({ command: choice.script, logLevel: 1, log, ...(wantedDevice !== undefined && { wantedDevice }) });
-}
-
-/** Whether the device is the caller's own, and not an interface that is made. */
-export function isOwnDevice(device: NonNullable<ConnectOptions['device']>): device is PacketDevice {
-  return typeof device === 'object' && 'start' in device;
 }
 
 /** Whether the device is an interface that another process has opened. */

@@ -2,7 +2,7 @@
 import type { Logger } from '../core/log.ts';
 import { PacketEngine } from '../node/engine/packet-engine.ts';
 import type { ConnectOptions } from './connect-options.ts';
-import { isOwnDevice } from './network-choice.ts';
+import { isOwnDevice } from './own-device.ts';
 
 /** A rejection is told by whoever waits for the engine: without koffi there is no device. */
 export function startEngine(): Promise<PacketEngine> {

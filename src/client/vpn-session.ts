@@ -315,7 +315,9 @@ export class VpnSession extends EventEmitter<SessionEvents> {
   }
 
   async #runPreInit(): Promise<void> {
-    await setImmediate(); // what the tunnel wants goes first
+    // What the tunnel wants goes first: to start a script takes this thread milliseconds, in which UDP's first flight is answered.
+    await setImmediate();
+    await this.#driver?.opening;
     if (!this.#cancel.signal.aborted) await this.#parts.network.preInit(this.#knownConfig(), this.#facts());
   }
 

@@ -41,8 +41,9 @@ import { ConfiguredNetwork, type UnderlayChange } from './configured-network.ts'
 import type { ConnectOptions, LoginOptions } from './connect-options.ts';
 import { formAnswers } from './form-answers.ts';
 import { recoverLeftovers } from './leftovers.ts';
-import { isOpened, isOwnDevice, type NetworkChoice, networkChoice, otherNetwork } from './network-choice.ts';
+import { isOpened, type NetworkChoice, networkChoice, otherNetwork } from './network-choice.ts';
 import { errorOf } from './outcome-error.ts';
+import { isOwnDevice } from './own-device.ts';
 import { RateMeter } from './rate-meter.ts';
 import { engineFor, startEngine } from './start-engine.ts';
 import { respondToUnderlay } from './underlay-response.ts';

@@ -6,11 +6,11 @@ import type { Figure } from '../../bench/figures.ts';
 import { measurePairPing } from '../../bench/ping-time.ts';
 import { measurePackets, measurePortable, measurePortableProxy, measureProxy, measureVendor } from '../../bench/throughput.ts';
 import { missing } from '../support/requirements.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 
 const skip = missing('root', 'netns', 'tun', 'ocserv', 'openconnect', 'ping', 'iperf3', 'openssl');
 
-const OPTIONS = { skip, timeout: 90_000 };
+const OPTIONS = { skip, timeout: HANG_LIMIT };
 
 const SIZE = { rounds: 1, seconds: 1 };
 

@@ -52,7 +52,7 @@ describe('the drop-in', () => {
     const file = path.join(folder, 'seen');
     const { error } = spawnSync('sh', ['-c', command, node, folder, script, ...args], {
       env: { ...process.env, WITNESS_FILE: file },
-      timeout: 30_000,
+      timeout: 60_000,
     });
     if (error !== undefined) throw error;
     return JSON.parse(readFileSync(file, 'utf8'));
@@ -79,7 +79,7 @@ describe('the drop-in', () => {
         PATH: `${path.dirname(process.execPath)}:${process.env.PATH}`,
         NODE_OPTIONS: `--require ${folder}/arguments.cjs`,
       },
-      timeout: 30_000,
+      timeout: 60_000,
     });
     assert.equal(status, 1);
     assert.match(stderr, /^\["--use-openssl-ca"\] \["--nosuch","a b"\]\nopenconnect: unrecognized option '--nosuch'$/m);

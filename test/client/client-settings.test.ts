@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { clientSettings } from '../../src/client/client-settings.ts';
 import type { ConnectOptions } from '../../src/client/connect-options.ts';
-import { isOwnDevice, networkChoice } from '../../src/client/network-choice.ts';
+import { networkChoice } from '../../src/client/network-choice.ts';
+import { isOwnDevice } from '../../src/client/own-device.ts';
 import { MisuseError } from '../../src/core/errors.ts';
 import { MemoryDevice } from '../../src/node/devices/memory-device.ts';
 

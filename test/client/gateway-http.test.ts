@@ -13,6 +13,7 @@ import { RecordedLog } from '../support/forms.ts';
 import { startHttpServer } from '../support/http-server.ts';
 import { type Issued, Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 
 type Answer = { readonly bytes: Uint8Array; readonly closes?: boolean };
 
@@ -23,7 +24,7 @@ const textOf = ({ body }: HttpResponse) => Buffer.from(body).toString();
 /** The connection ends without a byte. */
 const NOTHING: Answer = { bytes: new Uint8Array(0), closes: true };
 
-describe('HTTP to a gateway', { skip: missing('openssl'), timeout: 30_000 }, () => {
+describe('HTTP to a gateway', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let certificate: Issued;
   before(() => {
@@ -78,6 +79,26 @@ describe('HTTP to a gateway', { skip: missing('openssl'), timeout: 30_000 }, () 
       assert.deepEqual([response.status, textOf(response)], [200, path]);
     }
     assert.equal(gateway.connections(), 1);
+  });
+
+  it('asks for the headers of a request when there is a connection', async () => {
+    let isOpen = false;
+    await using gateway = await open(() => ok('yes'), {
+      dial: async (to) => {
+        const connection = await dial(to, new AbortController().signal);
+        isOpen = true;
+        return connection;
+      },
+    });
+    const { target } = gateway;
+    const request: LoginRequest = {
+      ...{ method: 'GET', target },
+      get headers() {
+        assert.ok(isOpen);
+        return [['Host', target.host]] as const;
+      },
+    };
+    assert.equal(textOf(await gateway.http.request(request)), 'yes');
   });
 
   it('opens another where it is told to, where the server says so, and for another server', async () => {

@@ -14,6 +14,7 @@ import { echoPackets } from '../support/fake-tunnel.ts';
 import { RecordedLog } from '../support/forms.ts';
 import { success } from '../support/login-script.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 
 const TUNNEL: HttpResponse = {
   version: '1.1',
@@ -71,7 +72,7 @@ async function up(session: VpnSession): Promise<void> {
   await Promise.race([reached, ended]);
 }
 
-describe('a session', { skip: missing('openssl'), timeout: 30_000 }, () => {
+describe('a session', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   it('opens its tunnel on the connection that the log-in kept', async () => {
     await using gateway = await gatewayWith(() => ({ response: TUNNEL, run: echoPackets }));
     const session = await sessionWith(gateway);

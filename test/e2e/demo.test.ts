@@ -8,7 +8,7 @@ import { assertBuilt } from '../support/drop-in.ts';
 import { OUR_GATEWAY } from '../support/gateway-program.ts';
 import { type Finished, type Program, startProgram } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { AS_NOBODY } from './proxy-scene.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -55,7 +55,7 @@ function assertWorked({ code, stdout, stderr }: Finished): void {
   }
 }
 
-describe('the demo', { timeout: 120_000, concurrency: sized(2, 1) }, () => {
+describe('the demo', { timeout: HANG_LIMIT, concurrency: sized(2, 1) }, () => {
   const folders: string[] = [];
   const newFolder = () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'demo-test-'));

@@ -11,7 +11,7 @@ import { DROP_IN } from '../support/drop-in.ts';
 import { ALICE } from '../support/ocserv.ts';
 import { VPNC_SCRIPT } from '../support/openconnect.ts';
 import { missing } from '../support/requirements.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { INSIDE, skip as skipTunnel, TunnelScene } from './tunnel-scene.ts';
 
 const skip = skipTunnel || missing('script', 'bash', 'sed');
@@ -32,7 +32,7 @@ function processOf({ client }: TunnelScene): number {
   return found.pid;
 }
 
-describe('a drop-in whose output nobody reads', { skip, concurrency: 2, timeout: sized(60_000, 180_000) }, () => {
+describe('a drop-in whose output nobody reads', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   for (const [what, readers] of [
     ['standard output', "| sed '/^Configured/q'"],
     ['standard error', "3>&1 2> >(sed '/^script connect/q' >&3)"],

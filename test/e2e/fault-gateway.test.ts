@@ -5,13 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { cipherOfDatagrams, INSIDE, logIn, skip, TunnelScene } from './tunnel-scene.ts';
 
 /** Seconds that a try to connect may take: it is refused at once. */
 const BUSY = 5;
 
-describe('when the gateway', { skip, concurrency: 2, timeout: sized(60_000, 180_000) }, () => {
+describe('when the gateway', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   it('ends the session, the client ends with code 1 and does not come back', async () => {
     await using scene = await TunnelScene.open({ settings: { dns: [INSIDE.ipv4] } });
     const client = await scene.connect();
@@ -76,7 +76,7 @@ describe('when the gateway', { skip, concurrency: 2, timeout: sized(60_000, 180_
     await scene.relay.resetTcp();
     await client.program.waitFor(/script attempt-reconnect ended with 0/, { after: mark });
     await client.program.waitFor(/script reconnect ended with 0/, { after: mark });
-    assert.ok(performance.now() - start < 3_000, 'at once');
+    assert.ok(performance.now() - start < 8_000, 'at once, and not after 10 seconds');
     await cipherOfDatagrams(client, mark);
     await transfer;
     const [user, ...others] = await scene.ocserv.control.users();
@@ -96,7 +96,7 @@ describe('when the gateway', { skip, concurrency: 2, timeout: sized(60_000, 180_
     const start = performance.now();
     await client.program.waitFor(/script reconnect ended with 0/, { after: mark });
     const waited = performance.now() - start;
-    assert.ok(waited > 8_000 && waited < 15_000, `${waited} ms`);
+    assert.ok(waited > 5_000 && waited < 20_000, `${waited} ms`); // the wait after that takes 20 seconds
     assert.deepEqual(client.program.output.slice(mark).match(/script \S+ ended/g), [
       'script attempt-reconnect ended',
       'script attempt-reconnect ended',
@@ -171,7 +171,7 @@ describe('when the gateway', { skip, concurrency: 2, timeout: sized(60_000, 180_
     const start = performance.now();
     await client.program.waitFor(/script attempt-reconnect ended/, { after: mark });
     const noticed = performance.now() - start;
-    assert.ok(noticed < 7_000, `${noticed} ms`);
+    assert.ok(noticed < 20_000, `${noticed} ms`); // the gateway would have it ask after 90 seconds
     await scene.faults.clear();
     await client.program.waitFor(/script reconnect ended with 0/, { after: mark });
     await cipherOfDatagrams(client, mark);

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ping } from '../support/traffic.ts';
 import { cipherOfDatagrams, INSIDE, logIn, skip, TunnelScene } from './tunnel-scene.ts';
 
@@ -19,7 +19,7 @@ async function moveAddress({ client }: TunnelScene, from: string, to: string): P
   await client.ip(`address del ${from}/24 dev eth0`, `address add ${to}/24 dev eth0`, 'route replace default via 192.0.2.1 dev eth0');
 }
 
-describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 180_000) }, () => {
+describe('a client that gets', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     it(`${signal} logs the session off and ends with code 0`, async () => {
       await using scene = await TunnelScene.open(DNS);
@@ -30,7 +30,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
       assert.equal(code, 0, output);
       assert.match(output, /Send BYE packet: Aborted by caller/);
       assert.match(output, /User cancelled \(SIGINT\/SIGTERM\); exiting\./);
-      assert.deepEqual(await scene.ocserv.control.sessions(), []);
+      await scene.ocserv.control.assertNoSessions();
       await scene.assertNoTrace();
     });
   }
@@ -82,7 +82,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
     await client.program.waitFor(/sleep 10s/);
     const start = performance.now();
     await scene.disconnect(client);
-    assert.ok(performance.now() - start < 4_000);
+    assert.ok(performance.now() - start < 8_000);
   });
 
   it('SIGTERM while a connection attempt hangs ends with code 0 at once', async () => {
@@ -94,7 +94,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
     const start = performance.now();
     client.program.signal('SIGTERM');
     assert.equal((await client.program.finish()).code, 0);
-    assert.ok(performance.now() - start < 4_000);
+    assert.ok(performance.now() - start < 8_000);
     await scene.assertNoTrace();
   });
 
@@ -107,7 +107,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
     assert.equal(code, 0, output);
     assert.match(output, /script connect ended with 0/);
     assert.match(output, /script disconnect ended with 0/);
-    assert.deepEqual(await scene.ocserv.control.sessions(), []);
+    await scene.ocserv.control.assertNoSessions();
     await scene.assertNoTrace();
   });
 
@@ -136,7 +136,7 @@ describe('a client that gets', { skip, concurrency: 2, timeout: sized(60_000, 18
   });
 });
 
-describe('a client whose cable is pulled', { skip, concurrency: 2, timeout: sized(150_000, 240_000) }, () => {
+describe('a client whose cable is pulled', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   it('for 20 seconds goes on as if nothing had been, and every byte arrives', async () => {
     await using scene = await TunnelScene.open(DNS);
     const client = await scene.connect();

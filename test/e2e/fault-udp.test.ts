@@ -6,18 +6,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Capture, checksumFault } from '../support/capture.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { cipherOfDatagrams, INSIDE, skip, TunnelScene } from './tunnel-scene.ts';
 
 /** Asked after so many seconds of silence, a peer is dead after twice as many and one more. */
 const DPD_SECONDS = 2;
 const DEAD_AFTER = (2 * DPD_SECONDS + 1) * 1000;
+/** A busy machine has its moments. */
+const BUSY = 10_000;
 const FORCE_DPD = ['--force-dpd', String(DPD_SECONDS)];
 
 /** A transfer that takes seconds. */
 const LONG_TRANSFER = { up: sized(80e6, 200e6), down: sized(80e6, 200e6) };
 
-describe('with a UDP that', { skip, concurrency: 2, timeout: sized(60_000, 300_000) }, () => {
+describe('with a UDP that', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   it('is dropped from the start, packets go by TLS at once, and by DTLS when it is back', async () => {
     await using scene = await TunnelScene.open();
     await scene.faults.block({ protocol: 'udp' });
@@ -55,7 +57,7 @@ describe('with a UDP that', { skip, concurrency: 2, timeout: sized(60_000, 300_0
     const start = performance.now();
     await client.program.waitFor(/datagram down/, { after: mark });
     const waited = performance.now() - start;
-    assert.ok(waited < DEAD_AFTER + 1_500, `noticed after ${waited} ms`);
+    assert.ok(waited < DEAD_AFTER + BUSY, `noticed after ${waited} ms`); // the gateway would have it ask after 90 seconds
     await scene.carried('tun0', 2e6);
     await scene.faults.clear();
     await cipherOfDatagrams(client, mark);

@@ -11,7 +11,7 @@ import { ALICE, type OcservOptions } from '../support/ocserv.ts';
 import { type Issued, Pki } from '../support/pki.ts';
 import type { Finished } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { makeClientCertificate } from '../support/throwaway-certificates.ts';
 import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
@@ -55,7 +55,7 @@ async function refused(variants: readonly KeyVariant[], logIn: (variant: KeyVari
   return failures;
 }
 
-describe('log-in with a certificate', { skip, timeout: 120_000 }, () => {
+describe('log-in with a certificate', { skip, timeout: HANG_LIMIT }, () => {
   for (const keyType of ['rsa', 'ec'] as const) {
     it(`takes every format of a certificate and its ${keyType.toUpperCase()} key, encrypted or not`, async () => {
       await using login = await byCertificate();
@@ -227,7 +227,7 @@ describe('log-in with a certificate', { skip, timeout: 120_000 }, () => {
   });
 });
 
-describe('log-in with a certificate and a password', { skip, timeout: 60_000 }, () => {
+describe('log-in with a certificate and a password', { skip, timeout: HANG_LIMIT }, () => {
   it('needs both', async () => {
     // Observed: ocserv 1.1.6 wants the certificate's group in the password file too.
     await using login = await byCertificate({ login: 'certificate-and-password', users: [{ ...ALICE, groups: ['staff'] }] });

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { OcservOptions } from '../support/ocserv.ts';
 import type { OcservSettings } from '../support/ocserv-config.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { LoginLab } from './login-lab.ts';
 
 const skip = missing('root', 'netns', 'ocserv', 'openssl');
@@ -23,7 +24,7 @@ function groupsSent(login: LoginLab): (string | undefined)[] {
   return login.requests().map(({ body = '' }) => /<group-select>(.*?)<|group_list=([^&]*)/.exec(body)?.slice(1).find(Boolean));
 }
 
-describe('log-in to a group', { skip, timeout: 60_000 }, () => {
+describe('log-in to a group', { skip, timeout: HANG_LIMIT }, () => {
   const answers: readonly (readonly [why: string, authgroup: string, value: string])[] = [
     ['the label', 'Staff people', 'staff'],
     ['the label in another case', 'STAFF PEOPLE', 'staff'],

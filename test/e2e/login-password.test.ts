@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { OcservUser } from '../support/ocserv.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
 const skip = missing('root', 'netns', 'ocserv', 'openssl');
 
 const COOKIE = /^openconnect_strapkey=[A-Za-z0-9+/]+=*; webvpn=[A-Za-z0-9+/]+=*\n$/;
 
-describe('log-in with a password', { skip, timeout: 60_000 }, () => {
+describe('log-in with a password', { skip, timeout: HANG_LIMIT }, () => {
   it('takes the password from a line of standard input, with and without --passwd-on-stdin', async () => {
     await using login = await LoginLab.open();
     for (const options of [[], ['--passwd-on-stdin'], ['--passwd-on-stdin', '--non-inter']]) {
@@ -56,7 +57,7 @@ describe('log-in with a password', { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe('log-in that is refused', { skip, timeout: 60_000 }, () => {
+describe('log-in that is refused', { skip, timeout: HANG_LIMIT }, () => {
   it('ends with 1 after a wrong password and no other', async () => {
     await using login = await LoginLab.open();
     login.secrets.add('a guess');

@@ -6,6 +6,7 @@ import { SERVER_NAME } from '../support/lab.ts';
 import { ALICE } from '../support/ocserv.ts';
 import type { Program } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import type { ProxyOptions } from '../support/test-proxies.ts';
 import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
@@ -30,7 +31,7 @@ async function withProxy(options: ProxyOptions): Promise<{ login: LoginLab; prox
 /** What the proxy was asked. */
 const linesOf = (proxy: Program): string[] => proxy.stdout.trim().split('\n').slice(1);
 
-describe('log-in through a proxy', { skip, timeout: 60_000 }, () => {
+describe('log-in through a proxy', { skip, timeout: HANG_LIMIT }, () => {
   const target = `${SERVER_NAME}:443`;
   const asked = `${target} by nothing: refused`;
   const cases: readonly {
@@ -152,7 +153,7 @@ describe('log-in through a proxy', { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe('tunnel through a proxy', { skip, timeout: 60_000 }, () => {
+describe('tunnel through a proxy', { skip, timeout: HANG_LIMIT }, () => {
   for (const kind of ['http', 'socks5'] as const) {
     it(`goes through it too (${kind}), and does not try UDP beside it`, async () => {
       const { login, proxy, address } = await withProxy({ kind });

@@ -9,6 +9,7 @@ import { SERVER_NAME } from '../support/lab.ts';
 import { ALICE } from '../support/ocserv.ts';
 import type { Program } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
 const skip = missing('root', 'netns', 'tun', 'ocserv', 'openssl');
@@ -31,7 +32,7 @@ async function useTunnel(program: Program, how: NodeJS.Signals = 'SIGINT'): Prom
   return (await program.finish()).code;
 }
 
-describe('result of a log-in', { skip, timeout: 60_000 }, () => {
+describe('result of a log-in', { skip, timeout: HANG_LIMIT }, () => {
   it('is five assignments on standard output with --authenticate, and everything else is on standard error', async () => {
     await using login = await LoginLab.open();
     const run = await login.run(['--authenticate', ...BY_PASSWORD, ...login.pinned], { input: ALICES_LINE });
@@ -96,7 +97,7 @@ describe('result of a log-in', { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe('cookie in another process', { skip, timeout: 60_000 }, () => {
+describe('cookie in another process', { skip, timeout: HANG_LIMIT }, () => {
   it('opens the tunnel, from an argument and from standard input, with its key and without', async () => {
     await using login = await LoginLab.open();
     const cookie = await cookieOf(login);
@@ -150,7 +151,7 @@ describe('cookie in another process', { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe('recipes that people have in their scripts', { skip, timeout: 60_000 }, () => {
+describe('recipes that people have in their scripts', { skip, timeout: HANG_LIMIT }, () => {
   /** A folder with `openconnect`, and a `sudo` that has nothing to do. */
   function commandsOf(login: LoginLab): string {
     const folder = path.join(login.lab.folder, 'commands');

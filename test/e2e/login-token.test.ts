@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { HOTP, Secret, TOTP } from 'otpauth';
 import { ALICE, type OcservOtp } from '../support/ocserv.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
 const skip = missing('root', 'netns', 'ocserv', 'openssl');
@@ -26,7 +27,7 @@ const BY_PASSWORD = ['--cookieonly', '--user', ALICE.name, '--passwd-on-stdin'];
 const codesSent = (login: LoginLab): string[] =>
   login.requests().flatMap(({ body = '' }) => /<password>(\d{6})<\/password>/.exec(body)?.[1] ?? []);
 
-describe('log-in with a one-time code', { skip, timeout: 60_000 }, () => {
+describe('log-in with a one-time code', { skip, timeout: HANG_LIMIT }, () => {
   it('fills the second round of ocserv, and counts in the file of a HOTP secret', async () => {
     await using login = await withCodes('HOTP');
     const file = path.join(login.lab.folder, 'token');

@@ -7,6 +7,7 @@ import { ALICE } from '../support/ocserv.ts';
 import { type Issued, Pki, type ServerOptions } from '../support/pki.ts';
 import type { Finished } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ALICES_LINE, LoginLab } from './login-lab.ts';
 
 const skip = missing('root', 'netns', 'ocserv', 'openssl');
@@ -49,7 +50,7 @@ function assertRefused({ code, stdout, stderr }: Finished, host: string, reason:
   assert.match(stderr, /\nFailed to open HTTPS connection to \S+\n.*\nFailed to complete authentication\n$/);
 }
 
-describe('certificate of the gateway', { skip, timeout: 60_000 }, () => {
+describe('certificate of the gateway', { skip, timeout: HANG_LIMIT }, () => {
   it('is good by its authority, under each of its names and addresses', async () => {
     const { ipv4, ipv6 } = { ipv4: '198.51.100.2', ipv6: '2001:db8:3::2' };
     const { login } = await withCertificate({ names: [SERVER_NAME], addresses: [ipv4, ipv6] });
@@ -107,7 +108,7 @@ describe('certificate of the gateway', { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe('pin', { skip, timeout: 60_000 }, () => {
+describe('pin', { skip, timeout: HANG_LIMIT }, () => {
   it('is taken in every form, and as a beginning of at least four characters', async () => {
     const { login, server, pin } = await withCertificate({});
     await using _ = login;
@@ -161,7 +162,7 @@ describe('pin', { skip, timeout: 60_000 }, () => {
   });
 });
 
-describe('question about the certificate, at a terminal', { skip: skip || missing('script'), timeout: 60_000 }, () => {
+describe('question about the certificate, at a terminal', { skip: skip || missing('script'), timeout: HANG_LIMIT }, () => {
   const QUESTION = /Enter 'yes' to accept, 'no' to abort; anything else to view: $/;
   const args = ['--cookieonly', '--user', ALICE.name];
 

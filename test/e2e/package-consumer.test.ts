@@ -14,7 +14,7 @@ import { FETCH_LIMIT, fetchNode, npm } from '../support/fetched-node.ts';
 import { Lab } from '../support/lab.ts';
 import { ALICE, Ocserv } from '../support/ocserv.ts';
 import { OpenConnect } from '../support/openconnect.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { makeAuthority, makeServerCertificate } from '../support/throwaway-certificates.ts';
 import { skip as skipTunnel, TunnelScene } from './tunnel-scene.ts';
 
@@ -52,7 +52,7 @@ const TSCONFIG = {
 
 const skip = sized<string | false>('a long test: it fetches packages', false) || skipTunnel;
 
-describe('the package in a clean project', { skip, timeout: 2 * FETCH_LIMIT + 300_000 }, () => {
+describe('the package in a clean project', { skip, timeout: HANG_LIMIT * FETCH_LIMIT + 300_000 }, () => {
   let folder = '';
   let obstacle = '';
   let unpackedSize = 0;

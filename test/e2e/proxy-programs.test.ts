@@ -165,7 +165,7 @@ describe('sallyport exec', { skip: skip || missing('setpriv', 'curl'), concurren
     assert.equal(code, 0, output);
     assert.equal(stdout, 'inside');
     assert.deepEqual(await watch.strangers(), []);
-    assert.deepEqual(await scene.tunnel.ocserv.control.sessions(), []);
+    await scene.tunnel.ocserv.control.assertNoSessions();
     await scene.tunnel.assertNoTrace();
   });
 
@@ -197,6 +197,6 @@ describe('sallyport exec', { skip: skip || missing('setpriv', 'curl'), concurren
     program.signal('SIGTERM');
     const { code, stdout, output } = await program.finish();
     assert.deepEqual([code, stdout], [5, 'running\ncaught\n'], output);
-    assert.deepEqual(await scene.tunnel.ocserv.control.sessions(), []);
+    await scene.tunnel.ocserv.control.assertNoSessions();
   });
 });

@@ -138,7 +138,7 @@ export class ProxyE2e implements AsyncDisposable {
     program.signal(signal);
     const { code, output } = await program.finish();
     assert.equal(code, 0, output);
-    assert.deepEqual(await this.tunnel.ocserv.control.sessions(), []);
+    await this.tunnel.ocserv.control.assertNoSessions();
     await this.tunnel.assertNoTrace();
   }
 

@@ -4,14 +4,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { missing } from '../support/requirements.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ProxyE2e } from './proxy-scene.ts';
 import { INSIDE, skip } from './tunnel-scene.ts';
 
 const WEB = 'http://web.corp.test:8080/';
 const PROXY = '127.0.0.1:1080';
 
-describe('sallyport proxy', { skip: skip || missing('setpriv', 'curl'), concurrency: 2, timeout: sized(90_000, 180_000) }, () => {
+describe('sallyport proxy', { skip: skip || missing('setpriv', 'curl'), concurrency: 2, timeout: HANG_LIMIT }, () => {
   for (const transport of ['tls', 'dtls']) {
     it(`takes curl inside by SOCKS and HTTP, over ${transport}, with no rights at all, and changes nothing on the machine`, async () => {
       await using scene = await ProxyE2e.open();

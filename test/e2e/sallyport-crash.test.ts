@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { NAMES, SallyportRun, sallyport } from './sallyport-scene.ts';
 import { skip, TunnelScene } from './tunnel-scene.ts';
 
@@ -18,7 +18,7 @@ async function killed(scene: TunnelScene, args: readonly string[] = []): Promise
   assert.match(readFileSync(scene.client.file('/etc/resolv.conf'), 'utf8'), /10\.77\.0\.1/, 'its DNS is still there');
 }
 
-describe('after kill -9 of sallyport connect', { skip, concurrency: 2, timeout: sized(60_000, 180_000) }, () => {
+describe('after kill -9 of sallyport connect', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   it('status says that something is left, and recover puts it back', async () => {
     await using scene = await TunnelScene.open(NAMES);
     await killed(scene);

@@ -6,10 +6,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import type { Millis } from '../../src/core/tunnel/packet.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ping } from '../support/traffic.ts';
 import { cipherOfDatagrams, INSIDE, skip, TunnelScene } from './tunnel-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 60_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: HANG_LIMIT };
+
+const MTU_DEADLINE: Millis = 20_000;
 
 /** AES-GCM: 20 + 8 of headers, 37 of the record, 1 of the type. */
 const DTLS_OVERHEAD_IPV4 = 66;
@@ -29,6 +34,23 @@ async function narrow({ lab }: TunnelScene, mtu: number, tells: boolean): Promis
     (rule) => `add rule inet mute output ${rule}`,
   );
   await lab.router.run('nft', ['-f', '-'], { input: `${['add table inet mute', chain, ...rules].join('\n')}\n` });
+}
+
+/**
+ * The same, and neither end knows: TCP has room by the router's doing. Observed: sooner or later ocserv gives its device no more than its own link carries,
+ * and where that is less than 1280 bytes the kernel takes IPv6 from it for good.
+ */
+async function narrowUnknown({ lab }: TunnelScene, mtu: number): Promise<void> {
+  await lab.router.ip(`link set eth1 mtu ${mtu}`);
+  const rules = [
+    'add table inet mute',
+    'add chain inet mute output { type filter hook output priority 0; }',
+    'add chain inet mute forward { type filter hook forward priority 0; }',
+    'add rule inet mute output icmp type destination-unreachable drop',
+    'add rule inet mute output icmpv6 type packet-too-big drop',
+    `add rule inet mute forward tcp flags syn tcp option maxseg size set ${mtu - 60}`,
+  ];
+  await lab.router.run('nft', ['-f', '-'], { input: `${rules.join('\n')}\n` });
 }
 
 /** What the tests of this file need of a network script. */
@@ -66,7 +88,10 @@ describe('the MTU of a tunnel', OPTIONS, () => {
         // Observed: "ip -6 route flush cache" of Debian's script never ends where the kernel has learnt a path's MTU, whoever runs it.
         const client = await scene.connect(family === 6 && tells ? { script: SCRIPT_OF_ADDRESSES } : {});
         await cipherOfDatagrams(client);
-        assert.equal(mtuOf(scene), 1400 - overhead);
+        // Where DTLS is there only after the tunnel, as on a busy machine, the device hears of it later.
+        for (const deadline = performance.now() + MTU_DEADLINE; mtuOf(scene) !== 1400 - overhead; await setTimeout(5)) {
+          assert.ok(performance.now() < deadline, `${mtuOf(scene)} bytes`);
+        }
         await assertCarries(scene);
         await scene.transfer(INSIDE.ipv4, { up: 4e6, down: 4e6 });
         await scene.disconnect(client);
@@ -115,7 +140,7 @@ describe('the MTU of a tunnel', OPTIONS, () => {
 
   it('stays at 1280 with IPv6, and packets go by TLS where the way carries less', async () => {
     await using scene = await TunnelScene.open();
-    await narrow(scene, 1300, false);
+    await narrowUnknown(scene, 1300);
     const client = await scene.connect();
     await scene.assertAnswers(INSIDE.ipv6, { size: 1280 - 48, isWhole: true });
     await scene.transfer(INSIDE.ipv6, { up: 2e6, down: 2e6 });

@@ -8,11 +8,11 @@ import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { Capture, type CapturedPacket } from '../support/capture.ts';
 import type { OcservSettings } from '../support/ocserv-config.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import type { DatagramReport } from '../support/traffic-program.ts';
 import { cipherOfDatagrams, INSIDE, logIn, skip, TunnelScene } from './tunnel-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: sized(90_000, 300_000) };
+const OPTIONS = { skip, concurrency: 2, timeout: HANG_LIMIT };
 
 /** A little more than one a millisecond, both ways at once. */
 async function datagramsBothWays(scene: TunnelScene, own: string | undefined, count: number): Promise<readonly DatagramReport[]> {

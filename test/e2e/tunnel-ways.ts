@@ -8,12 +8,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { DROP_IN } from '../support/drop-in.ts';
 import type { OcservSettings } from '../support/ocserv-config.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { cipherOfDatagrams, INSIDE, type SceneOptions, TunnelScene } from './tunnel-scene.ts';
 
 /** Each way, over each kind of address: long, 200 MB each way through each tunnel. */
 const BYTES = sized(4e6, 100e6);
-export const DEADLINE = sized(120_000, 900_000);
+export const DEADLINE = sized(HANG_LIMIT, 900_000);
 
 export interface Way {
   readonly name: string;

@@ -22,6 +22,7 @@ import {
   threadsOf,
 } from '../support/process-view.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { ping } from '../support/traffic.ts';
 import type { Outcomes, ProbeService, Targets } from './processes/worker-probe.ts';
 
@@ -145,7 +146,7 @@ describe("inside a worker's fence", { skip: missing('root') }, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('everything is refused that needs files, programs, processes or new sockets', { timeout: 30_000 }, async () => {
+  it('everything is refused that needs files, programs, processes or new sockets', { timeout: HANG_LIMIT }, async () => {
     const outcomes = await probe(targets, undefined);
     assert.equal(existsSync(targets.newFile), false);
     assert.deepEqual(outcomes, {
@@ -158,7 +159,7 @@ describe("inside a worker's fence", { skip: missing('root') }, () => {
   });
 
   it('one that dials out, without an interface, makes sockets to other hosts and has no more than others of the rest', {
-    timeout: 30_000,
+    timeout: HANG_LIMIT,
   }, async () => {
     assert.deepEqual(await probe(targets, undefined, { dialsOut: true }), {
       ...REFUSED,
@@ -170,7 +171,7 @@ describe("inside a worker's fence", { skip: missing('root') }, () => {
     });
   });
 
-  it('a root folder of its own leaves nothing to read', { timeout: 30_000 }, async () => {
+  it('a root folder of its own leaves nothing to read', { timeout: HANG_LIMIT }, async () => {
     const chroot = path.join(folder, 'root');
     mkdirSync(chroot, { recursive: true });
     const outcomes = await probe(targets, chroot);

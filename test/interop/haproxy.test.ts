@@ -13,6 +13,7 @@ import { FrontServer } from '../support/front-server.ts';
 import { PlayedVisitor } from '../support/gateway-visitor.ts';
 import { startProgram } from '../support/program.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
 
 /** A port that was free a moment ago. */
@@ -37,7 +38,7 @@ defaults
 ${[...frontends, ...backends].join('\n')}
 `;
 
-describe('Our gateway behind HAProxy', { skip: missing('haproxy', 'openssl'), timeout: 60_000 }, () => {
+describe('Our gateway behind HAProxy', { skip: missing('haproxy', 'openssl'), timeout: HANG_LIMIT }, () => {
   let folder = '';
   let certificate: ThrowawayCertificate;
   before(() => {

@@ -17,6 +17,7 @@ import { setImmediate } from 'node:timers/promises';
 import { DROP_IN } from '../support/drop-in.ts';
 import { printed, runOpenconnect } from '../support/openconnect-run.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
 
 const WELCOME = '/dana-na/auth/url_default/welcome.cgi?p=preauth';
@@ -47,7 +48,7 @@ for (const { name, command, needs } of [
   { name: 'openconnect 9.01', command: ['openconnect'], needs: ['openconnect', 'openssl'] },
   { name: 'our drop-in', command: DROP_IN, needs: ['openssl'] },
 ] as const) {
-  describe(`${name} at a gateway with a host check`, { skip: missing(...needs), timeout: 60_000 }, () => {
+  describe(`${name} at a gateway with a host check`, { skip: missing(...needs), timeout: HANG_LIMIT }, () => {
     it('lets the user’s program do it, and logs in with what that brings', async () => {
       const folder = await mkdtemp(path.join(tmpdir(), 'sallyport-'));
       const certificate = throwawayCertificate();

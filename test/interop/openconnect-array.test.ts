@@ -7,9 +7,10 @@ import type { VisitorOptions } from '../support/gateway-visitor.ts';
 import { openFront, PEOPLE } from '../support/openconnect-front.ts';
 import { type OpenconnectOptions, printed } from '../support/openconnect-run.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
 
-describe("openconnect 9.01 at our gateway's Array front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
+describe("openconnect 9.01 at our gateway's Array front", { skip: missing('openconnect', 'openssl'), timeout: HANG_LIMIT }, () => {
   let certificate: ThrowawayCertificate;
   before(() => {
     certificate = throwawayCertificate();

@@ -7,6 +7,7 @@ import { PlayedVisitor, type VisitorOptions } from '../support/gateway-visitor.t
 import { type OpenconnectOptions, type OpenconnectRun, printed, runOpenconnect } from '../support/openconnect-run.ts';
 import { Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
 
 const USERS = { alice: { password: 'right-one' }, bob: { password: 'right-one', code: '123456' } };
@@ -15,7 +16,7 @@ const GROUPS = [
   { value: 'ga', label: 'Group A' },
 ];
 
-describe('openconnect 9.01 at our gateway', { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
+describe('openconnect 9.01 at our gateway', { skip: missing('openconnect', 'openssl'), timeout: HANG_LIMIT }, () => {
   let certificate: ThrowawayCertificate;
   let pki: Pki;
   before(() => {

@@ -11,12 +11,13 @@ import type { PlayedVisitor, VisitorOptions } from '../support/gateway-visitor.t
 import { openFront, PEOPLE } from '../support/openconnect-front.ts';
 import { type OpenconnectRun, printed } from '../support/openconnect-run.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
 
 const PORTAL: PortalPage = { name: 'Corp', gateways: [], regions: [], reportInterval: 3_600_000, asksBy: 'xml' };
 const LOOPBACK = { family: 4, bytes: Uint8Array.of(127, 0, 0, 0) } as const;
 
-describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
+describe("openconnect 9.01 at our gateway's GlobalProtect front", { skip: missing('openconnect', 'openssl'), timeout: HANG_LIMIT }, () => {
   let certificate: ThrowawayCertificate;
   before(() => {
     certificate = throwawayCertificate();

@@ -9,10 +9,10 @@ import { openFront, PEOPLE } from '../support/openconnect-front.ts';
 import { type OpenconnectRun, printed } from '../support/openconnect-run.ts';
 import { Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { type ThrowawayCertificate, throwawayCertificate } from '../support/throwaway-certificate.ts';
 
-describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openconnect', 'openssl'), timeout: 60_000 }, () => {
+describe("openconnect 9.01 at our gateway's Pulse front", { skip: missing('openconnect', 'openssl'), timeout: HANG_LIMIT }, () => {
   let certificate: ThrowawayCertificate;
   before(() => {
     certificate = throwawayCertificate();

@@ -7,11 +7,12 @@ import { after, before, describe, it } from 'node:test';
 import { connect } from '../../src/client/index.ts';
 import { type Issued, Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 
 const SCRIPT = path.join(import.meta.dirname, 'pulse-transcript.mjs');
-const LIMIT = 20_000;
+const LIMIT = 60_000;
 
-describe('a Pulse gateway of a few lines', { skip: missing('openssl'), timeout: 60_000 }, () => {
+describe('a Pulse gateway of a few lines', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let server: Issued;
   let client: Issued;

@@ -10,15 +10,16 @@ import { promisify } from 'node:util';
 import { connect } from '../../src/client/index.ts';
 import { FakeGateway } from '../../src/gateway/fake/fake-gateway.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { throwawayCertificate } from '../support/throwaway-certificate.ts';
 
 /** Vendors with a script `NAME-transcript.mjs`. */
 const PROTOCOLS = ['fortinet', 'f5', 'gp', 'nc', 'array', 'pulse'] as const;
 
-const LIMIT = 20_000;
+const LIMIT = 60_000;
 
 for (const protocol of PROTOCOLS) {
-  describe(`the transcript of ${protocol}`, { timeout: 60_000 }, () => {
+  describe(`the transcript of ${protocol}`, { timeout: HANG_LIMIT }, () => {
     const scriptFile = path.join(import.meta.dirname, `${protocol}-transcript.mjs`);
 
     it('is what our gateway says to the client of it', async () => {

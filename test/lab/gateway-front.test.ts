@@ -7,7 +7,9 @@ import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { Secret } from '../../src/core/secret.ts';
+import type { Millis } from '../../src/core/tunnel/packet.ts';
 import type { SessionTerms } from '../../src/core/tunnel/session-terms.ts';
 import { parseCidr, parseIp } from '../../src/core/wire/ip-address.ts';
 import { FrontServer } from '../support/front-server.ts';
@@ -19,6 +21,7 @@ import { type RawAnswers, talkRaw } from '../support/raw-exchange.ts';
 import type { RawExchangeCalls } from '../support/raw-exchange-program.ts';
 import { RemoteProgram } from '../support/remote-calls.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { makeAuthority, makeServerCertificate } from '../support/throwaway-certificates.ts';
 
 const PROGRAM = path.resolve(import.meta.dirname, '../support/raw-exchange-program.ts');
@@ -65,10 +68,15 @@ async function compare({ ocserv: options = {}, ours = {} }: Setting, talks: Read
   );
   let visitor: PlayedVisitor | undefined;
   for (const [name, connections] of Object.entries(talks)) {
-    const theirs = await converse(connections, (requests, cookies) =>
-      program.call('talkRaw', { host: ocserv.gateway, port: 443, requests, cookies }),
-    );
-    const own = await converse(connections, (requests, cookies) => talkRaw({ host: '127.0.0.1', port: server.port, requests, cookies }));
+    const both = async (patience: { readonly endPatience?: Millis }) => [
+      await converse(connections, (requests, cookies) =>
+        program.call('talkRaw', { host: ocserv.gateway, port: 443, requests, cookies, ...patience }),
+      ),
+      await converse(connections, (requests, cookies) => talkRaw({ host: '127.0.0.1', port: server.port, requests, cookies, ...patience })),
+    ];
+    let [theirs, own] = await both({});
+    // On a busy machine one of them may have ended a connection late.
+    if (!isDeepStrictEqual(own, theirs)) [theirs, own] = await both({ endPatience: 5_000 });
     assert.deepEqual(own, theirs, name);
   }
 }
@@ -92,12 +100,12 @@ function masked(text: string): string {
     .replace(/X-CSTP-Split-DNS: .*\r\n/g, hasIpv4 ? '$&' : '')
     .replace(/(webvpn(?:context)?=)[\w+/]{43}=/g, '$1COOKIE')
     .replace(/(Rekey-Time|App-ID|Session-ID): .*/g, '$1: *')
-    .replace(/(Timeout-Remaining): 86(?:400|399)/g, '$1: *')
+    .replace(/(Timeout-Remaining): 86(?:400|3[4-9]\d)/g, '$1: *')
     .replace(/(X-CSTP-Address: 10\.77\.0\.)\d+/, '$1*')
     .replace(/fd77::[\da-f:]+/g, 'fd77::*');
 }
 
-describe('Our front beside ocserv 1.1.6', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openssl'), timeout: 120_000 }, () => {
+describe('Our front beside ocserv 1.1.6', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openssl'), timeout: HANG_LIMIT }, () => {
   it('answers log-ins alike: documents, forms, cookies, refusals', async () => {
     await compare(
       {},

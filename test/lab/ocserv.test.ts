@@ -7,6 +7,7 @@ import { ALICE, Ocserv, type OcservOptions, type OcservUser } from '../support/o
 import type { OcservSettings } from '../support/ocserv-config.ts';
 import { OpenConnect, type OpenConnectOptions } from '../support/openconnect.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { makeAuthority, makeClientCertificate } from '../support/throwaway-certificates.ts';
 
 const skip = missing('root', 'netns', 'tun', 'ocserv', 'openconnect', 'openssl');
@@ -33,7 +34,7 @@ function hotp(secret: Uint8Array, counter: number): string {
   return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, '0');
 }
 
-describe('ocserv lets in', { skip, timeout: 30_000 }, () => {
+describe('ocserv lets in', { skip, timeout: HANG_LIMIT }, () => {
   const users: readonly OcservUser[] = [
     { name: 'ü ser"<&>\'', password: 'pä"ss <&> \'$`\\x' },
     { name: 'empty', password: '' },
@@ -128,7 +129,7 @@ describe('ocserv lets in', { skip, timeout: 30_000 }, () => {
   });
 });
 
-describe('ocserv offers', { skip, timeout: 30_000 }, () => {
+describe('ocserv offers', { skip, timeout: HANG_LIMIT }, () => {
   it('what its configuration says to clients, header by header', async () => {
     await using lab = await Lab.open();
     const { output } = await connect(lab, {

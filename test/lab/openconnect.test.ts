@@ -12,7 +12,7 @@ import { ALICE, Ocserv } from '../support/ocserv.ts';
 import { OpenConnect, type OpenConnectOptions } from '../support/openconnect.ts';
 import { Relay } from '../support/relay.ts';
 import { missing } from '../support/requirements.ts';
-import { sized } from '../support/size.ts';
+import { HANG_LIMIT, sized } from '../support/size.ts';
 import { assertUnchanged, differences, takeSnapshot } from '../support/snapshot.ts';
 import { assertAnswers, ping, TrafficPeer, type TrafficTarget } from '../support/traffic.ts';
 
@@ -40,7 +40,7 @@ async function traffic(lab: Lab): Promise<{ client: TrafficPeer; server: Traffic
   return { client, server, ipv4: await server.listen(INSIDE.ipv4), ipv6: await server.listen(INSIDE.ipv6) };
 }
 
-describe('openconnect and ocserv', { skip, timeout: sized(60_000, 300_000) }, () => {
+describe('openconnect and ocserv', { skip, timeout: HANG_LIMIT }, () => {
   it('carry every byte and every packet in order over DTLS, and leave no trace', async () => {
     await using lab = await Lab.open();
     const ocserv = await Ocserv.start(lab, { settings: { route: ROUTES, dns: [INSIDE.ipv4], banner: 'Welcome inside' } });

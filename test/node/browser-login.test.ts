@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { CancelledError, NetworkError, PeerRefusedError, UnsupportedError } from '../../src/core/errors.ts';
 import { browseWith } from '../../src/node/browser-login.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 
 const read = (target: string) => /^\/\?id=([0-9a-z-]+)$/.exec(target)?.[1];
 const never = new AbortController().signal;
@@ -17,7 +18,7 @@ async function freePort(): Promise<number> {
   return address !== null && typeof address === 'object' ? address.port : assert.fail();
 }
 
-describe('a log-in by browser', { timeout: 20_000 }, () => {
+describe('a log-in by browser', { timeout: HANG_LIMIT }, () => {
   it('takes what the browser brings, and nothing else that comes', async () => {
     const port = await freePort();
     const request = { kind: 'returns' as const, url: 'https://vpn.example/remote/saml/start', port, read, timeout: 10_000 };

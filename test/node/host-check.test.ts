@@ -8,6 +8,7 @@ import type { HostCheckRequest } from '../../src/core/auth/login-io.ts';
 import { CancelledError, UnsupportedError } from '../../src/core/errors.ts';
 import { checkHost } from '../../src/node/host-check.ts';
 import { RecordedLog } from '../support/forms.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { SOMEBODY, withoutRights } from '../support/without-rights.ts';
 
 const REQUEST: HostCheckRequest = {
@@ -15,7 +16,7 @@ const REQUEST: HostCheckRequest = {
   environment: { CSD_SHA256: 'abc=', CSD_TOKEN: 'token', CSD_HOSTNAME: 'vpn.example' },
 };
 
-describe('host check', { skip: process.platform === 'win32' && 'it has no such programs', timeout: 20_000 }, () => {
+describe('host check', { skip: process.platform === 'win32' && 'it has no such programs', timeout: HANG_LIMIT }, () => {
   let folder = '';
   before(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'sallyport-check-'));

@@ -9,13 +9,14 @@ import { readCheckResult, renderStart } from '../../src/core/protocols/nc/host-c
 import { fromUtf8, utf8 } from '../../src/core/wire/text.ts';
 import { startHostHelper } from '../../src/node/host-helper.ts';
 import { RecordedLog } from '../support/forms.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { SOMEBODY, withoutRights } from '../support/without-rights.ts';
 
 const REQUEST = { arguments: ['vpn.example'], environment: { TNCC_SHA256: 'abc=', TNCC_HOSTNAME: 'laptop' } };
 
 describe('a host checker that goes on speaking', {
   skip: process.platform === 'win32' && 'it has no such programs',
-  timeout: 20_000,
+  timeout: HANG_LIMIT,
 }, () => {
   let folder = '';
   before(() => {

@@ -6,11 +6,12 @@ import { after, before, describe, it } from 'node:test';
 import { CancelledError } from '../../src/core/errors.ts';
 import { hostFacts, reportOnHost } from '../../src/node/host-report.ts';
 import { RecordedLog } from '../support/forms.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { SOMEBODY, withoutRights } from '../support/without-rights.ts';
 
 const REQUEST = { arguments: ['--cookie', 'user=alice', '--md5', 'ab'], environment: { APP_VERSION: '6.3.3' } };
 
-describe('host report', { skip: process.platform === 'win32' && 'it has no such programs', timeout: 20_000 }, () => {
+describe('host report', { skip: process.platform === 'win32' && 'it has no such programs', timeout: HANG_LIMIT }, () => {
   let folder = '';
   before(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'sallyport-report-'));

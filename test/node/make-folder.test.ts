@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { SallyportError } from '../../src/core/errors.ts';
 import { makeFolder } from '../../src/node/make-folder.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 
 const here = mkdtempSync(path.join(tmpdir(), 'sallyport-folder-'));
 after(() => rmSync(here, { recursive: true }));
@@ -18,7 +19,7 @@ describe('a folder', () => {
     assert.equal(statSync(folder).mode & 0o777, 0o700, 'what is there stays as it is');
   });
 
-  it('that cannot be made is named, with the reason; below /proc too, where Node would go on for ever', { timeout: 10_000 }, () => {
+  it('that cannot be made is named, with the reason; below /proc too, where Node would go on for ever', { timeout: HANG_LIMIT }, () => {
     writeFileSync(path.join(here, 'file'), '');
     for (const [folder, reason] of [
       [path.join(here, 'file'), 'File already exists'],

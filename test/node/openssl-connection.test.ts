@@ -12,6 +12,7 @@ import type { AcceptedStream } from '../../src/node/tls-acceptor.ts';
 import type { TlsStream } from '../../src/node/tls-stream.ts';
 import { missing } from '../support/requirements.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { throwawayCertificate } from '../support/throwaway-certificate.ts';
 
 const LABEL = 'EXPORTER-test';
@@ -38,7 +39,7 @@ class Inbox {
   }
 }
 
-describe('A connection of OpenSSL’s functions', { skip: missing('openssl'), timeout: 60_000 }, () => {
+describe('A connection of OpenSSL’s functions', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   const { keyPem, certificatePem } = throwawayCertificate();
   let engine: PacketEngine;
   before(async () => {

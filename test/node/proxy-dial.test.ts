@@ -8,6 +8,7 @@ import { NodeCrypto } from '../../src/node/crypto/node-crypto.ts';
 import { dialThroughProxy, type ProxySettings } from '../../src/node/proxy-dial.ts';
 import { UnreachableError } from '../../src/node/tcp-dial.ts';
 import { RecordedLog } from '../support/forms.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { type ProxyOptions, startProxy } from '../support/test-proxies.ts';
 
 const CREDENTIALS = { user: 'alice', password: 'open sesame' };
@@ -82,7 +83,7 @@ async function reaches(options: ProxyOptions, settings: Partial<ProxySettings>):
   return lines;
 }
 
-describe('a connection through a proxy', { timeout: 20_000 }, () => {
+describe('a connection through a proxy', { timeout: HANG_LIMIT }, () => {
   it('is a stream to the host, whose name the proxy resolves', async () => {
     assert.deepEqual(await reaches({ kind: 'http' }, {}), ['localhost:PORT: connected']);
     assert.deepEqual(await reaches({ kind: 'socks5' }, {}), ['localhost:PORT: connected']);

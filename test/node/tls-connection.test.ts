@@ -7,9 +7,10 @@ import { CancelledError, NetworkError } from '../../src/core/errors.ts';
 import { type TlsOptions as ClientOptions, TlsConnection } from '../../src/node/tls-connection.ts';
 import { type Issued, Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { RecordCounter } from '../support/tls-records.ts';
 
-describe('TLS connection', { skip: missing('openssl'), timeout: 30_000 }, () => {
+describe('TLS connection', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let certificate: Issued;
   before(() => {

@@ -12,11 +12,12 @@ import type { AcceptedTls, TlsIdentity } from '../../src/node/tls-acceptor.ts';
 import { TlsServer } from '../../src/node/tls-server.ts';
 import { type Issued, Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 
 const run = promisify(execFile);
 
 for (const [by, Server] of Object.entries({ 'node:tls': TlsServer, OpenSSL: OpenSslServer })) {
-  describe(`TLS resumption by ${by}`, { skip: missing('openssl'), timeout: 60_000 }, () => {
+  describe(`TLS resumption by ${by}`, { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
     let pki: Pki;
     let otherPki: Pki;
     let certificate: Issued;
@@ -59,7 +60,7 @@ for (const [by, Server] of Object.entries({ 'node:tls': TlsServer, OpenSSL: Open
         const address = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
         const name = host === undefined ? ['-noservername'] : ['-servername', host];
         // It fails where the server refuses it: what the server thinks is looked at.
-        const running = run('openssl', ['s_client', '-connect', address, `-${version}`, '-ign_eof', ...name, ...args], { timeout: 10_000 });
+        const running = run('openssl', ['s_client', '-connect', address, `-${version}`, '-ign_eof', ...name, ...args], { timeout: 60_000 });
         running.child.stdin?.end();
         return (await running.catch((error: { stdout: string }) => error)).stdout;
       };

@@ -9,12 +9,13 @@ import type { AcceptedTls, TlsIdentity } from '../../src/node/tls-acceptor.ts';
 import { TlsServer } from '../../src/node/tls-server.ts';
 import { type Issued, Pki } from '../support/pki.ts';
 import { missing } from '../support/requirements.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { RecordCounter } from '../support/tls-records.ts';
 
 const LABEL = 'EXPORTER-openconnect-psk';
 
 for (const [by, Server] of Object.entries({ 'node:tls': TlsServer, OpenSSL: OpenSslServer })) {
-  describe(`TLS server by ${by}`, { skip: missing('openssl'), timeout: 60_000 }, () => {
+  describe(`TLS server by ${by}`, { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
     let pki: Pki;
     let ec: Issued;
     let rsa: Issued;

@@ -10,6 +10,7 @@ import type { DatagramPath, DatagramProblem } from '../../src/node/datagram-path
 import { PacketEngine } from '../../src/node/engine/packet-engine.ts';
 import { interfaceMtu, interfaceOf } from '../../src/node/interface-mtu.ts';
 import { openDatagramPath, PortableUdpSocket } from '../../src/node/udp-socket.ts';
+import { HANG_LIMIT } from '../support/size.ts';
 import { Arrivals, endpoint, TrafficPeer } from '../support/traffic-peer.ts';
 
 const isLinux = process.platform === 'linux';
@@ -25,7 +26,7 @@ function listen(path: DatagramPath) {
 }
 
 for (const kind of isLinux ? (['node:dgram', 'the engine'] as const) : (['node:dgram'] as const)) {
-  describe(`UDP path of ${kind}`, { timeout: 30_000 }, () => {
+  describe(`UDP path of ${kind}`, { timeout: HANG_LIMIT }, () => {
     const withEngine = async (body: (engine: PacketEngine | undefined) => Promise<void>) => {
       if (kind === 'node:dgram') return body(undefined);
       await using engine = await PacketEngine.start();
@@ -138,7 +139,7 @@ describe('UDP path of node:dgram', () => {
   });
 });
 
-describe('a UDP socket that came from another process', { timeout: 10_000 }, () => {
+describe('a UDP socket that came from another process', { timeout: HANG_LIMIT }, () => {
   for (const address of ['127.0.0.1', '::1']) {
     it(`is connected to its peer at ${address} and speaks to it`, async () => {
       const type = address === '::1' ? 'udp6' : 'udp4';

@@ -6,12 +6,12 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { missing } from './requirements.ts';
-import { sized } from './size.ts';
+import { HANG_LIMIT, sized } from './size.ts';
 
 const MARK = 'SALLYPORT_TEST_NAMESPACE';
 
 /** For the whole file, both runs. */
-const FILE_TIMEOUT = sized(120_000, 900_000);
+const FILE_TIMEOUT = sized(HANG_LIMIT, 900_000);
 
 /** Registers the tests of `body` inside the namespace, where loopback is up; outside one test that runs them there. `programs`: what they need besides. */
 export function inNamespace(name: string, file: string, body: () => void, programs: readonly string[] = []): void {

@@ -160,7 +160,7 @@ export interface LinkEnd {
   readonly addresses: readonly string[];
 }
 
-const CARRIER_DEADLINE: Millis = 5_000;
+const CARRIER_DEADLINE: Millis = 30_000;
 const CARRIER_POLL: Millis = 20;
 
 /** A cable between two namespaces. */

@@ -1,4 +1,6 @@
 /** ocserv's control tool: who is connected, and ending a session from the gateway's side. Read first: spec "Gateway contract", section 4. */
+import assert from 'node:assert/strict';
+import type { Millis } from '../../src/core/tunnel/packet.ts';
 import type { Namespace } from './namespaces.ts';
 import type { Command } from './openconnect.ts';
 import type { Finished } from './program.ts';
@@ -26,6 +28,9 @@ export interface OcctlUser {
   readonly 'DTLS compression'?: string;
   readonly [key: string]: unknown;
 }
+
+/** A gateway learns of a log-off a moment after the client has ended; on a busy machine it is a long one. */
+const LOG_OFF_LIMIT: Millis = 30_000;
 
 export class Occtl {
   readonly #namespace: Namespace;
@@ -61,11 +66,28 @@ export class Occtl {
     return (await this.show('sessions', 'valid')) as readonly Readonly<Record<string, unknown>>[];
   }
 
+  /** Waits until no session can be used any more. Throws after {@link LOG_OFF_LIMIT}. */
+  assertNoSessions(): Promise<void> {
+    return untilEmpty(() => this.sessions());
+  }
+
+  /** Waits until nobody of that name is connected. Throws after {@link LOG_OFF_LIMIT}. */
+  assertNoUser(name: string): Promise<void> {
+    return untilEmpty(async () => (await this.users()).filter(({ Username }) => Username === name));
+  }
+
   /** Ends all sessions of a user; their cookies die with them. Rejects if there is none. */
   async disconnectUser(name: string): Promise<void> {
     const { code, stdout, stderr } = await this.run('disconnect', 'user', name);
     if (code !== 0) throw new Error(`occtl could not disconnect ${name}: ${stderr || stdout}`);
   }
+}
+
+async function untilEmpty(look: () => Promise<readonly unknown[]>): Promise<void> {
+  const deadline = performance.now() + LOG_OFF_LIMIT;
+  let left = await look();
+  while (left.length > 0 && performance.now() < deadline) left = await look();
+  assert.deepEqual(left, []);
 }
 
 /** Reads what occtl 1.1.6 calls JSON: it leaves a comma behind the last member of a session (spec "Gateway contract", section 4). */

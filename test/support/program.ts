@@ -33,7 +33,7 @@ export interface Finished extends Exit {
   readonly output: string;
 }
 
-const DEFAULT_DEADLINE: Millis = 20_000;
+const DEFAULT_DEADLINE: Millis = 60_000;
 
 /** After the program's end, for the rest of its output: a daemon that it left behind may keep its output open for ever. */
 const OUTPUT_GRACE: Millis = 300;

@@ -5,6 +5,7 @@
  */
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
+import type { Millis } from '../../src/core/tunnel/packet.ts';
 
 export interface RawTalk {
   readonly host: string;
@@ -18,6 +19,8 @@ export interface RawTalk {
   readonly requests: readonly string[];
   /** Cookies from before. */
   readonly cookies?: Readonly<Record<string, string>>;
+  /** For the end of the connection, after a whole answer. Default 300: on a busy machine an end may come later, and be taken for none. */
+  readonly endPatience?: Millis;
 }
 
 export interface RawAnswers {
@@ -30,11 +33,8 @@ export interface RawAnswers {
 
 /** A gateway that neither answers nor closes for so long does neither. */
 const PATIENCE_MS = 10_000;
-/** After a whole answer, for the end of the connection if there is to be one. */
-const END_PATIENCE_MS = 300;
-
 export async function talkRaw(talk: RawTalk): Promise<RawAnswers> {
-  const { host, port, name, certificate, maxVersion } = talk;
+  const { host, port, name, certificate, maxVersion, endPatience = 300 } = talk;
   const socket = connect({
     host,
     port,
@@ -55,7 +55,7 @@ export async function talkRaw(talk: RawTalk): Promise<RawAnswers> {
       answers.push(answer);
       for (const [, key = '', value = ''] of answer.matchAll(/^Set-Cookie: (\w+)=([^;\r]*)/gim)) cookies[key] = value;
     }
-    await Promise.race([reader.ended, new Promise((resolve) => setTimeout(resolve, END_PATIENCE_MS))]);
+    await Promise.race([reader.ended, new Promise((resolve) => setTimeout(resolve, endPatience))]);
     return { answers, end: reader.end, cookies };
   } finally {
     socket.destroy();

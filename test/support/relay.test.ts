@@ -9,6 +9,7 @@ import { eventually } from './eventually.ts';
 import { PERFECT_LINK } from './link-model.ts';
 import { PERFECT_CONDITIONS, type RelayConditions } from './relay-options.ts';
 import { SeededRandom } from './seeded-random.ts';
+import { HANG_LIMIT } from './size.ts';
 import { TcpRelay } from './tcp-relay.ts';
 import { UdpRelay } from './udp-relay.ts';
 
@@ -20,7 +21,7 @@ const both = (changes: Partial<RelayConditions['up']>): RelayConditions => ({
   down: { ...PERFECT_LINK, ...changes },
 });
 
-describe('UdpRelay', { timeout: 10_000 }, () => {
+describe('UdpRelay', { timeout: HANG_LIMIT }, () => {
   const open: { close(): void }[] = [];
   after(() => {
     for (const socket of open) socket.close();
@@ -102,7 +103,7 @@ describe('UdpRelay', { timeout: 10_000 }, () => {
   });
 });
 
-describe('TcpRelay', { timeout: 10_000 }, () => {
+describe('TcpRelay', { timeout: HANG_LIMIT }, () => {
   const open: { close(): void }[] = [];
   after(() => {
     for (const one of open) one.close();

@@ -201,7 +201,7 @@ class FlowRecord {
   }
 }
 
-const ADDRESS_DEADLINE: Millis = 5_000;
+const ADDRESS_DEADLINE: Millis = 30_000;
 const ADDRESS_POLL: Millis = 20;
 
 const flows = new Map<number, FlowRecord>();

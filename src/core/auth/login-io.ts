@@ -23,7 +23,7 @@ export interface Target {
 export interface LoginRequest {
   readonly method: 'GET' | 'POST';
   readonly target: Target;
-  /** In the order they are sent. `Host` is the caller's business too: vendors differ in where it stands. */
+  /** In the order they are sent, read when there is a connection. `Host` is the caller's business too: vendors differ in where it stands. */
   readonly headers: HttpHeaders;
   readonly body?: Uint8Array;
   /** The body's text as logs may show it: without passwords. */

@@ -17,7 +17,7 @@ export interface CryptoProvider {
   aead(cipher: AeadCipher, key: Uint8Array): Aead;
   cbc(cipher: CbcCipher, key: Uint8Array): Cbc;
   /** P-256 keys for STRAP. */
-  generateP256(): Promise<P256KeyPair>;
+  generateP256(): P256KeyPair;
   /** Reads a private key in SEC1 or PKCS#8 DER. Throws {@link SallyportError} if it is neither or not on P-256. */
   importP256(der: Uint8Array): P256KeyPair;
   /** Whether a signature as {@link P256KeyPair.sign} makes it is that of this public key's owner. False, too, for what is no key or signature. */

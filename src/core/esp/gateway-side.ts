@@ -11,6 +11,7 @@
 import type { SallyportError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Path, PathFacts, PathNotice, PathStatus, TunnelSink } from '../tunnel/machine.ts';
+import { type Flow, MovingFlow } from '../tunnel/moving-flow.ts';
 import type { Millis, Packet } from '../tunnel/packet.ts';
 import type { EspKeyPair } from './associations.ts';
 import { EspChannel, type EspChannelOptions, goesByEsp } from './channel.ts';
@@ -26,21 +27,15 @@ export interface EspGatewayTerms extends Omit<EspChannelOptions, 'firstProbes' |
   readonly cipherSuite: string;
 }
 
-interface Flow {
-  readonly path: Path;
-  /** The engine can carry it. */
-  readonly engine: boolean;
-}
-
 export class EspGatewaySide {
   readonly #log: Logger;
   readonly #silence: Millis;
   #terms: EspGatewayTerms | undefined;
   #channel: EspChannel | undefined;
-  #arriving: (Flow & { readonly held: Uint8Array[] }) | undefined;
+  readonly #flows = new MovingFlow<undefined>();
+  /** Of the arriving flow. */
+  #held: Uint8Array[] = [];
   #current: Flow | undefined;
-  /** Where the engine is asked to move to. */
-  #moving: Flow | undefined;
   /** Whose numbers were lost with the flow that the engine carried: they need other keys. */
   readonly #lost = new Set<keyof EspKeyPair>();
   #isActive = false;
@@ -61,8 +56,8 @@ export class EspGatewaySide {
     if (this.#isStopped) return;
     this.#terms = terms;
     this.#channel = newChannel(terms, now);
-    const { path, held } = this.#arriving ?? { path: undefined, held: [] };
-    if (path !== undefined) for (const bytes of held) this.receive(path, bytes, now, out);
+    const path = this.#flows.arriving;
+    if (path !== undefined) for (const bytes of this.#held.splice(0)) this.receive(path, bytes, now, out);
   }
 
   /** Other keys, from now on. The client may use those before for a while, but for such whose numbers were lost. */
@@ -88,20 +83,19 @@ export class EspGatewaySide {
       out.event({ type: 'drop', path });
       return;
     }
-    if (this.#arriving !== undefined) out.event({ type: 'drop', path: this.#arriving.path });
-    this.#arriving = { path, engine, held: [] };
+    this.#flows.opened({ path, engine }, out);
+    this.#held = [];
   }
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
-    const arriving = this.#arriving;
     if (path === this.#current?.path) {
       if (this.#channel?.receive(bytes, now, out.on(path)) === true) this.#heard(now);
-    } else if (path === this.#moving?.path) {
-      // The engine has opened it: it has moved already, and the notice of that follows. A client that says nothing else may wait for an answer.
+    } else if (path === this.#flows.moving) {
+      // A client that says nothing else may wait for an answer.
       this.#channel?.receive(bytes, now, out.on(path));
-    } else if (path === arriving?.path) {
-      if (this.#channel !== undefined) this.#arrived(arriving, this.#channel, bytes, now, out);
-      else if (arriving.held.length < MAX_HELD) arriving.held.push(Uint8Array.from(bytes));
+    } else if (path === this.#flows.arriving) {
+      if (this.#channel !== undefined) this.#arrived(path, this.#channel, bytes, now, out);
+      else if (this.#held.length < MAX_HELD) this.#held.push(Uint8Array.from(bytes));
     }
   }
 
@@ -120,8 +114,7 @@ export class EspGatewaySide {
   }
 
   lost(path: Path, why: SallyportError): void {
-    if (path === this.#arriving?.path) this.#arriving = undefined;
-    if (path === this.#moving?.path) this.#moving = undefined;
+    this.#flows.lost(path);
     if (path !== this.#current?.path) return;
     this.#current = undefined;
     if (this.#channel?.isHandedOver === true) for (const direction of ['inbound', 'outbound'] as const) this.#lost.add(direction);
@@ -129,10 +122,9 @@ export class EspGatewaySide {
   }
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
-    if (notice.type === 'moved' && path === this.#moving?.path) {
-      const flow = this.#moving;
-      this.#moving = undefined;
-      this.#follow(flow, now, out);
+    if (notice.type === 'moved') {
+      const moved = this.#flows.moved(path);
+      if (moved !== undefined) this.#follow(moved.flow, now, out);
     } else if (notice.type === 'carried' && path === this.#current?.path) {
       this.#channel?.notice(notice);
       if (notice.heardAt > this.#heardAt) this.#heard(notice.heardAt, now);
@@ -172,10 +164,10 @@ export class EspGatewaySide {
 
   /** For good. */
   stop(out: TunnelSink): void {
-    for (const flow of [this.#arriving, this.#current, this.#moving]) if (flow !== undefined) out.event({ type: 'drop', path: flow.path });
-    this.#arriving = undefined;
+    if (this.#current !== undefined) out.event({ type: 'drop', path: this.#current.path });
+    this.#flows.drop(out);
+    this.#held = [];
     this.#current = undefined;
-    this.#moving = undefined;
     this.#isActive = false;
     this.#isStopped = true;
     this.#channel = undefined;
@@ -189,21 +181,13 @@ export class EspGatewaySide {
   }
 
   /** What opens under the client's keys is the client's, wherever it comes from: perhaps a NAT has changed the port. */
-  #arrived(arriving: Flow, channel: EspChannel, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
-    const { path, engine } = arriving;
-    this.#arriving = undefined;
-    if (!channel.isHandedOver) {
-      if (channel.receive(bytes, now, out.on(path))) this.#follow(arriving, now, out);
-      else out.event({ type: 'drop', path });
-      return;
-    }
-    // Only the engine can tell whether it opens: it has the keys, and the numbers that were seen.
-    if (!engine || this.#moving !== undefined || this.#current === undefined) {
-      out.event({ type: 'drop', path });
-      return;
-    }
-    this.#moving = arriving;
-    out.event({ type: 'move', from: this.#current.path, to: path, datagram: bytes });
+  #arrived(path: Path, channel: EspChannel, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
+    const flow = this.#flows.take(path);
+    if (flow === undefined) return;
+    const { isHandedOver } = channel;
+    const receive = () => channel.receive(bytes, now, out.on(path));
+    const of = { owner: undefined, path: this.#current?.path, isHandedOver, receive };
+    if (this.#flows.admit(flow, bytes, of, out)) this.#follow(flow, now, out);
   }
 
   #follow(flow: Flow, now: Millis, out: TunnelSink): void {

@@ -166,8 +166,8 @@ export class Doors {
   greeted(worker: number, id: number, greetingId: Uint8Array, dtls: MovedAssociation): boolean {
     const { table, pool } = this.#options;
     const { remote } = table.connectionOf(worker, id);
-    const [tunnel] = this.#greetings.get(toHex(greetingId)) ?? [];
-    if (tunnel === undefined || remote === undefined || !mayComeFrom(tunnel, remote.address)) return false;
+    const tunnel = remote && chosenOf([...(this.#greetings.get(toHex(greetingId)) ?? [])], remote.address);
+    if (tunnel === undefined || remote === undefined) return false;
     this.#udp?.flowTo(remote, (flow) => pool().greeted(tunnel.connection.worker, tunnel.id, flow, dtls));
     return true;
   }
@@ -253,8 +253,10 @@ export class Doors {
 }
 
 /** As with its cookie (`deny-roaming`). */
-function mayComeFrom({ policy, connection }: Tunnel, remote: IpAddress): boolean {
-  return !policy.denyRoaming || (connection.remote !== undefined && sameIp(connection.remote.address, remote));
+/** Of tunnels with one name, which their clients have chosen: the one that has come from this address, or else the first that may roam. */
+function chosenOf(tunnels: readonly Tunnel[], remote: IpAddress): Tunnel | undefined {
+  const isThere = ({ connection }: Tunnel) => connection.remote !== undefined && sameIp(connection.remote.address, remote);
+  return tunnels.find(isThere) ?? tunnels.find(({ policy }) => !policy.denyRoaming);
 }
 
 /** Throws {@link SallyportError} for a namespace that is not there, and for ports that are taken in it. */

@@ -4,7 +4,7 @@
  *   10.77.0.0/24          .0 the network   .1 our own end   .2 … .254 for clients   .255 broadcast
  *   fd77::/48, units /64  fd77::/64 has our own end   fd77:0:0:1::/64 … for clients, each with all its addresses
  */
-import { type Cidr, formatCidr, type IpAddress, networkOf } from '../../core/wire/ip-address.ts';
+import { type Cidr, type IpAddress, isInNetwork, networkOf } from '../../core/wire/ip-address.ts';
 
 export class AddressPool {
   readonly family: 4 | 6;
@@ -36,7 +36,7 @@ export class AddressPool {
   }
 
   contains(address: IpAddress): boolean {
-    return address.family === this.family && formatCidr(networkOf({ address, prefix: this.network.prefix })) === formatCidr(this.network);
+    return isInNetwork(address, this.network);
   }
 
   /** The pool's address that has these bytes where the network leaves room: `bytes` are as many as an address has. */

@@ -69,7 +69,7 @@ export class NodeCrypto implements CryptoProvider {
     return new NodeCbc(cipher, cipherKey(cipher, key));
   }
 
-  async generateP256(): Promise<P256KeyPair> {
+  generateP256(): P256KeyPair {
     return generateP256();
   }
 

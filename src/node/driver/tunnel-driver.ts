@@ -39,6 +39,7 @@ export class TunnelDriver {
   readonly #cancel = new AbortController();
   /** What is under way: the tunnel is gone when all of it has settled. */
   readonly #pending = new Set<Promise<void>>();
+  #opening: Promise<void> = Promise.resolve();
   readonly #over = Promise.withResolvers<void>();
   readonly #sink: TunnelSink;
   #device: TunnelDevice | undefined;
@@ -92,6 +93,11 @@ export class TunnelDriver {
     this.#heedBackPressure();
   }
 
+  /** Resolves when the path that the machine has asked for last is there and was spoken on first, or cannot be. */
+  get opening(): Promise<void> {
+    return this.#opening;
+  }
+
   /** Ends the tunnel. Resolves when its paths are closed, which takes as long as the rest of what was committed needs, at most seconds. */
   async close(reason: CloseReason): Promise<void> {
     this.#turn((now) => this.#machine.close(reason, now, this.#sink));
@@ -134,7 +140,8 @@ export class TunnelDriver {
   #perform(event: TunnelEvent): void {
     switch (event.type) {
       case 'open':
-        this.#track(this.#open(event.plan));
+        this.#opening = this.#open(event.plan);
+        this.#track(this.#opening);
         break;
       case 'drop':
         this.#drop(event.path as StreamEnd | DatagramEnd);

@@ -16,6 +16,7 @@ import { type Occtl, parseOcctlJson } from '../../support/occtl.ts';
 import { ALICE, Ocserv } from '../../support/ocserv.ts';
 import { OpenConnect } from '../../support/openconnect.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const skip = missing('root', 'netns', 'tun', 'ocserv', 'occtl', 'openconnect', 'openssl');
 
@@ -216,7 +217,7 @@ function withoutOurs(text: string): string {
   return text.replace(/^ *maintenance .*\n/gm, '');
 }
 
-describe('reports of the real occtl are ours', { skip, timeout: 60_000 }, () => {
+describe('reports of the real occtl are ours', { skip, timeout: HANG_LIMIT }, () => {
   const bob = { name: 'bob', password: 'secret', groups: ['staff', 'admins'] };
   const alice = { ...ALICE, groups: ['staff'] };
 

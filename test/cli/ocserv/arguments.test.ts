@@ -53,7 +53,7 @@ describe('the command line, compared with ocserv', { skip: missing('ocserv') }, 
   function theirs(argv: readonly string[]): { said: string; stdout: string; status: number | null } {
     const { stderr, stdout, status } = spawnSync('ocserv', ['-c', NO_CONFIG, ...argv], {
       encoding: 'utf8',
-      timeout: 10_000,
+      timeout: 60_000,
       env: { PATH: `${process.env.PATH}:/usr/sbin`, LC_ALL: 'C.UTF-8' },
     });
     return { said: stderr, stdout, status };

@@ -17,7 +17,7 @@ after(() => folder[Symbol.dispose]());
 function theirTest(file: string): { status: number | null; text: string } {
   const { stderr, stdout, status } = spawnSync('ocserv', ['--test-config', '--config', file], {
     encoding: 'utf8',
-    timeout: 10_000,
+    timeout: 60_000,
     env: { PATH: `${process.env.PATH}:/usr/sbin`, LC_ALL: 'C.UTF-8' },
   });
   assert.equal(stdout, '');

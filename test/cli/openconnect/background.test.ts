@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { type Program, startProgram } from '../../support/program.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const PROGRAM = path.join(import.meta.dirname, 'background-program.ts');
 
@@ -18,7 +19,7 @@ async function outcomeOf(program: Program) {
   return { outcome: JSON.parse(outcome), pid: Number(/^child (\d+)/m.exec(stdout)?.[1]), stdout };
 }
 
-describe('a command in the background', { skip: process.platform === 'win32' && 'Windows has none', timeout: 30_000 }, () => {
+describe('a command in the background', { skip: process.platform === 'win32' && 'Windows has none', timeout: HANG_LIMIT }, () => {
   it('lets its parent leave when it is up, and is told by its process id', async () => {
     const { outcome, pid } = await outcomeOf(await start('up'));
     assert.deepEqual(outcome, { type: 'up', pid });

@@ -11,6 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import { shellQuoted } from '../../../src/cli/openconnect/authenticate-output.ts';
 import { assertBuilt, DROP_IN } from '../../support/drop-in.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const NOWHERE = '127.0.0.1:1';
 const TIMEOUT_MS = 20_000;
@@ -72,7 +73,7 @@ const LINES: readonly { readonly argv: readonly string[]; readonly input?: strin
   { argv: ['--servercert', 'pin-sha256:AAAA', '--resolve', 'vpn.example:127.0.0.1', 'vpn.example:1'] },
 ];
 
-describe('the command, compared with openconnect', { skip: missing('openconnect'), timeout: 120_000 }, () => {
+describe('the command, compared with openconnect', { skip: missing('openconnect'), timeout: HANG_LIMIT }, () => {
   let command: readonly string[] = [];
 
   before(() => {

@@ -11,7 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { OPTIONS, optionSyntax } from '../../../src/cli/openconnect/options.ts';
 import { missing } from '../../support/requirements.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { type CommandResult, type FakeWorldOptions, run } from './fake-world.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -96,7 +96,7 @@ describe('command line, compared with openconnect', { skip: missing('openconnect
     for (const { name, takesArgument } of COMMON) await assertSame(takesArgument ? [`--${name}`] : [`--${name}=x`]);
   });
 
-  it('agrees about every option with many values', { timeout: 120_000 }, async () => {
+  it('agrees about every option with many values', { timeout: HANG_LIMIT }, async () => {
     const values = sized(['', '0', '100', 'x'], VALUES);
     for (const { name } of COMMON.filter(({ takesArgument, name }) => takesArgument && !['protocol', 'config'].includes(name))) {
       // The peer takes an empty user for root; and a server alone is one to connect to.
@@ -227,7 +227,7 @@ describe('command line, compared with openconnect', { skip: missing('openconnect
     }
   });
 
-  it('agrees about any mixture', { timeout: sized(120_000, 900_000) }, async () => {
+  it('agrees about any mixture', { timeout: sized(HANG_LIMIT, 900_000) }, async () => {
     const value = fc.constantFrom(...VALUES);
     const option = fc
       .tuple(

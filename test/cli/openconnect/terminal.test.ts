@@ -13,6 +13,7 @@ import type { AuthField } from '../../../src/core/auth/form.ts';
 import { CancelledError, MisuseError } from '../../../src/core/errors.ts';
 import { revealed, Secret } from '../../../src/core/secret.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 /** Standard input that holds just this, in pieces. */
 function inputOf(...pieces: readonly (string | Uint8Array)[]): PassThrough {
@@ -364,7 +365,7 @@ describe('a terminal', () => {
 
   it('is a real one', {
     skip: process.platform === 'linux' ? missing('script') : 'script(1) has other options here',
-    timeout: 30_000,
+    timeout: HANG_LIMIT,
   }, async () => {
     const program = path.join(import.meta.dirname, 'prompt-program.ts');
     const shell = spawn('script', ['-qec', `'${process.execPath}' '${program}'`, '/dev/null']);

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { SallyportError } from '../../../src/core/errors.ts';
 import { secureContextOptions, type TlsPolicy, type TlsWishes, tlsPolicy } from '../../../src/node/tls-policy/tls-policy.ts';
 import { missing } from '../../support/requirements.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { type ClientHello, captureClientHello } from './client-hello.ts';
 import { run, settingsFor } from './fake-world.ts';
 
@@ -234,7 +234,7 @@ describe('--gnutls-priority, compared with openconnect', { skip: missing('openco
   async function theirHello(priority: string): Promise<ClientHello | undefined> {
     return captureClientHello(async (port) => {
       const argv = ['--gnutls-priority', priority, '--non-inter', `127.0.0.1:${port}`];
-      await once(spawn('openconnect', argv, { stdio: 'ignore', timeout: 10_000 }), 'exit');
+      await once(spawn('openconnect', argv, { stdio: 'ignore', timeout: 60_000 }), 'exit');
     });
   }
 
@@ -262,7 +262,7 @@ describe('--gnutls-priority, compared with openconnect', { skip: missing('openco
     }
   }
 
-  it('never offers more, for the keywords and what people write', { timeout: 60_000 }, async () => {
+  it('never offers more, for the keywords and what people write', { timeout: HANG_LIMIT }, async () => {
     const keywords = ['NORMAL', 'PERFORMANCE', 'SECURE128', 'SECURE192', 'SECURE256', 'PFS', 'LEGACY', 'NONE'];
     const common = [
       'NORMAL:-VERS-ALL:+VERS-TLS1.2',
@@ -285,7 +285,7 @@ describe('--gnutls-priority, compared with openconnect', { skip: missing('openco
     );
   });
 
-  it('never offers more, for any mixture', { timeout: sized(120_000, 900_000) }, async () => {
+  it('never offers more, for any mixture', { timeout: sized(HANG_LIMIT, 900_000) }, async () => {
     const priority = fc
       .tuple(
         fc.constantFrom('NORMAL', 'SECURE128', 'SECURE256', 'PFS'),

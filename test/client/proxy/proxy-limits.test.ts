@@ -11,9 +11,10 @@ import { RouteRules } from '../../../src/client/proxy/route-rules.ts';
 import { MisuseError } from '../../../src/core/errors.ts';
 import { encodeRequest } from '../../../src/core/socks/socks5.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { bytes, HELLO5, LOGIN, latin1, NO_NETWORKS, OPEN, over, ProxyScene } from './proxy-scene.ts';
 
-describe('the proxy', { timeout: 60_000 }, () => {
+describe('the proxy', { timeout: HANG_LIMIT }, () => {
   it('does not listen where others reach it, unless there is a password or the user says so', async () => {
     const outward = systemOutward();
     await assert.rejects(ProxyServer.listen({ outward, address: '0.0.0.0', port: 0 }), MisuseError);

@@ -8,12 +8,13 @@ import { parseUserRule } from '../../../src/client/proxy/route-rules.ts';
 import { encodeSocks4Request } from '../../../src/core/socks/socks4.ts';
 import { encodeGreeting, encodePassword, encodeRequest } from '../../../src/core/socks/socks5.ts';
 import { utf8 } from '../../../src/core/wire/text.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { bytes, collected, HELLO5, LOGIN, latin1, OPEN, ProxyScene } from './proxy-scene.ts';
 
 /** What a SOCKS 5 client that was refused has read. */
 const refused5 = (reply: number) => latin1(5, 0, 5, reply, 0, 1, 0, 0, 0, 0, 0, 0);
 
-describe('SOCKS 5 through the proxy', { timeout: 20_000 }, () => {
+describe('SOCKS 5 through the proxy', { timeout: HANG_LIMIT }, () => {
   it('connects to a name, which is looked up inside', async () => {
     await using scene = await ProxyScene.open();
     const port = await scene.echo();
@@ -93,7 +94,7 @@ describe('SOCKS 5 through the proxy', { timeout: 20_000 }, () => {
   });
 });
 
-describe('SOCKS 4 through the proxy', { timeout: 20_000 }, () => {
+describe('SOCKS 4 through the proxy', { timeout: HANG_LIMIT }, () => {
   it('connects to an address, and to a name by 4A', async () => {
     await using scene = await ProxyScene.open();
     const port = await scene.echo();
@@ -114,7 +115,7 @@ describe('SOCKS 4 through the proxy', { timeout: 20_000 }, () => {
   });
 });
 
-describe('HTTP through the proxy', { timeout: 20_000 }, () => {
+describe('HTTP through the proxy', { timeout: HANG_LIMIT }, () => {
   it('connects by CONNECT, and passes on what came with the request', async () => {
     await using scene = await ProxyScene.open();
     const port = await scene.echo();
@@ -226,7 +227,7 @@ describe('HTTP through the proxy', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a connection through the proxy', { timeout: 20_000 }, () => {
+describe('a connection through the proxy', { timeout: HANG_LIMIT }, () => {
   it('is half-closed by each side alone', async () => {
     await using scene = await ProxyScene.open();
     // Answers when the client has ended, then ends.

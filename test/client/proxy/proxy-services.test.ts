@@ -21,6 +21,7 @@ import { parseCidr } from '../../../src/core/wire/ip-address.ts';
 import { utf8 } from '../../../src/core/wire/text.ts';
 import type { IpNetwork } from '../../../src/node/ip/ip-network.ts';
 import { status } from '../../cli/sallyport/statuses.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { LoopbackNetwork } from './loopback-network.ts';
 import { bytes, collected, HELLO5, NO_NETWORKS, over, ProxyScene } from './proxy-scene.ts';
 
@@ -37,7 +38,7 @@ async function udp(): Promise<UdpSocket> {
   return socket;
 }
 
-describe('UDP by SOCKS 5', { timeout: 20_000 }, () => {
+describe('UDP by SOCKS 5', { timeout: HANG_LIMIT }, () => {
   async function associate(scene: ProxyScene): Promise<{ readonly control: Socket; readonly port: number }> {
     const control = await scene.dial();
     control.write(bytes(HELLO5, encodeRequest('udp-associate', { host: '0.0.0.0', port: 0 })));
@@ -118,7 +119,7 @@ describe('UDP by SOCKS 5', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a forwarded port', { timeout: 20_000 }, () => {
+describe('a forwarded port', { timeout: HANG_LIMIT }, () => {
   it('is written as ssh writes it', () => {
     assert.deepEqual(parsePortForward('8080:web:80'), { bind: undefined, port: 8080, to: { host: 'web', port: 80 } });
     assert.deepEqual(parsePortForward('*:0:10.0.0.1:22'), { bind: '0.0.0.0', port: 0, to: { host: '10.0.0.1', port: 22 } });
@@ -161,7 +162,7 @@ describe('a forwarded port', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a port inside the VPN', { timeout: 20_000 }, () => {
+describe('a port inside the VPN', { timeout: HANG_LIMIT }, () => {
   /** Inside is loopback: of the network only servers are asked for, and the system's take these options too. */
   function inside(): { readonly network: IpNetwork; readonly port: () => number } {
     let server = createServer();
@@ -199,7 +200,7 @@ describe('a port inside the VPN', { timeout: 20_000 }, () => {
   });
 });
 
-describe('the forwarder of names', { timeout: 30_000 }, () => {
+describe('the forwarder of names', { timeout: HANG_LIMIT }, () => {
   const question = (name: string): Packet => ({ type: 'query', id: 4711, flags: 0x100, questions: [{ type: 'A', name, class: 'IN' }] });
 
   function answerTo(query: Buffer): Buffer {

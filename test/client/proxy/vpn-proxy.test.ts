@@ -11,6 +11,7 @@ import { StackDevice } from '../../../src/node/devices/stack-device.ts';
 import type { IpServer } from '../../../src/node/ip/ip-network.ts';
 import { status } from '../../cli/sallyport/statuses.ts';
 import { ipOf } from '../../core/ip/stack-pair.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { collected } from './proxy-scene.ts';
 
 const HERE = '10.9.0.2';
@@ -51,7 +52,7 @@ async function holdPort(vpn: FakeVpn, port: number): Promise<IpServer> {
   return server;
 }
 
-describe('ports inside that lead here', { timeout: 20_000 }, () => {
+describe('ports inside that lead here', { timeout: HANG_LIMIT }, () => {
   it('open at the next time the connection is up where one was refused before, and stay open where none was', async () => {
     const vpn = new FakeVpn();
     const here = createServer((socket) => socket.on('error', () => undefined).end('from here')).listen(0, '127.0.0.1');

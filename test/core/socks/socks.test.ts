@@ -20,6 +20,7 @@ import {
 import { ByteReader } from '../../../src/core/wire/byte-reader.ts';
 import { formatIp } from '../../../src/core/wire/ip-address.ts';
 import { fromHex, toHex, utf8 } from '../../../src/core/wire/text.ts';
+import { processorTime } from '../../support/processor-time.ts';
 
 const read = (hex: string) => new ByteReader(fromHex(hex));
 
@@ -178,9 +179,9 @@ describe('a host name', () => {
   });
 
   it('is judged at once, however it is made', () => {
-    const start = performance.now();
+    const start = processorTime();
     isHostName(`${'a-'.repeat(120)}!`);
     isHostName(`${'a.'.repeat(120)}!`);
-    assert.ok(performance.now() - start < 100);
+    assert.ok(processorTime() - start < 100);
   });
 });

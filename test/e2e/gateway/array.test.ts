@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DROP_IN } from '../../support/drop-in.ts';
 import { OPENCONNECT } from '../../support/openconnect.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { INSIDE, skip } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
@@ -25,7 +25,7 @@ for (const { name, command, ways } of [
   { name: 'openconnect', command: OPENCONNECT, ways: ['TLS', 'DTLS'] },
   { name: 'our client', command: DROP_IN, ways: sized(['DTLS'], ['TLS', 'DTLS']) },
 ]) {
-  describe(`${name} with --protocol=array at our gateway`, { skip, concurrency: 2, timeout: sized(240_000, 1_800_000) }, () => {
+  describe(`${name} with --protocol=array at our gateway`, { skip, concurrency: 2, timeout: sized(HANG_LIMIT, 1_800_000) }, () => {
     for (const way of ways) {
       it(`has a tunnel over ${way} by which every byte passes, also after a reconnect, beside AnyConnect, until it logs out`, async () => {
         await using scene = await openGateway({ settings: SETTINGS });

@@ -9,11 +9,12 @@ import { Lab } from '../../support/lab.ts';
 import { Ocserv } from '../../support/ocserv.ts';
 import { gatewayPids } from '../../support/process-view.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 /** As the lab configures it. */
 const PORT = 443;
 
-describe('our gateway as a daemon', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openssl'), timeout: 120_000 }, () => {
+describe('our gateway as a daemon', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openssl'), timeout: HANG_LIMIT }, () => {
   let lab: Lab;
   let foreground: Ocserv;
   let pidFile: string;

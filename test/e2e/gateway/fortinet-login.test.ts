@@ -7,11 +7,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { HOTP, Secret } from 'otpauth';
 import { ALICE } from '../../support/ocserv.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { ALICES_LINE, type LoginLab } from '../login-lab.ts';
 import { skip } from '../tunnel-scene.ts';
 import { openLogin } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 120_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: HANG_LIMIT };
 
 const PROTOCOLS = { 'vpn-protocols': 'fortinet anyconnect' };
 const COOKIE = /^SVPNCOOKIE=\S{40,}\n$/;

@@ -8,13 +8,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { HOTP, Secret } from 'otpauth';
 import { ALICE } from '../../support/ocserv.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { ALICES_LINE } from '../login-lab.ts';
 import { skip } from '../tunnel-scene.ts';
 import { openLogin } from './gateway-scene.ts';
 
 const KEY = Buffer.from('12345678901234567890'); // RFC 4226, appendix D
 
-describe('a log-in at our gateway’s portal', { skip, concurrency: 2, timeout: 120_000 }, () => {
+describe('a log-in at our gateway’s portal', { skip, concurrency: 2, timeout: HANG_LIMIT }, () => {
   for (const who of ['openconnect', 'our client'] as const) {
     it(`${who} --protocol=gp gives a password and a code to the portal, and neither to the gateway`, async () => {
       await using login = await openLogin({

@@ -5,12 +5,13 @@ import { Lab } from '../../support/lab.ts';
 import { ALICE, Ocserv } from '../../support/ocserv.ts';
 import { OpenConnect } from '../../support/openconnect.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const EXAMPLE = path.resolve(import.meta.dirname, '../../../examples/gateway/gateway.mjs');
 
 const skip = missing('root', 'netns', 'tun', 'openconnect', 'openssl', 'ping');
 
-describe('the gateway of the library', { skip, timeout: 60_000 }, () => {
+describe('the gateway of the library', { skip, timeout: HANG_LIMIT }, () => {
   it('serves openconnect from a program of one’s own, as the example has it', async () => {
     await using lab = await Lab.open();
     // Started with ocserv's arguments, of which the configuration is the fifth and the example's only one.

@@ -17,11 +17,12 @@ import { OPENCONNECT } from '../../support/openconnect.ts';
 import { type Issued, Pki } from '../../support/pki.ts';
 import type { Finished } from '../../support/program.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { ALICES_LINE, type LoginLab } from '../login-lab.ts';
 import { skip } from '../tunnel-scene.ts';
 import { openLogin } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 120_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: HANG_LIMIT };
 
 describe('log-in to our gateway with a certificate', OPTIONS, () => {
   let pki: Pki;

@@ -10,11 +10,12 @@ import { describe, it } from 'node:test';
 import { HOTP, Secret, TOTP } from 'otpauth';
 import { ALICE, type OcservUser } from '../../support/ocserv.ts';
 import type { OcservSettings } from '../../support/ocserv-config.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { ALICES_LINE, type LoginLab } from '../login-lab.ts';
 import { skip } from '../tunnel-scene.ts';
 import { openLogin } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 120_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: HANG_LIMIT };
 
 /** What openconnect prints of a session: its cookie. */
 const COOKIE = /^(?:openconnect_strapkey=\S+; )?webvpn=[A-Za-z0-9+/]{43}=\n$/;

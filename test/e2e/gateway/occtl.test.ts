@@ -9,6 +9,7 @@ import { ALICE, type OcservUser } from '../../support/ocserv.ts';
 import type { OcservSettings } from '../../support/ocserv-config.ts';
 import { OPENCONNECT } from '../../support/openconnect.ts';
 import type { Finished } from '../../support/program.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { cipherOfDatagrams, skip, TunnelScene } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
@@ -54,7 +55,7 @@ function layout(text: string): string {
   return lines.join('\n');
 }
 
-describe('occtl at our gateway', { skip, timeout: 120_000 }, () => {
+describe('occtl at our gateway', { skip, timeout: HANG_LIMIT }, () => {
   const COMMANDS = [
     ['show', 'users'],
     ['show', 'user', 'alice'],

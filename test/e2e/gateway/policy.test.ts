@@ -11,12 +11,12 @@ import type { OcservUser } from '../../support/ocserv.ts';
 import { ALICE } from '../../support/ocserv.ts';
 import type { OpenConnect } from '../../support/openconnect.ts';
 import { missing } from '../../support/requirements.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { assertAnswers, ping } from '../../support/traffic.ts';
 import { cipherOfDatagrams, INSIDE, logIn, skip, type TunnelScene } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: sized(240_000, 900_000) };
+const OPTIONS = { skip, concurrency: 2, timeout: sized(HANG_LIMIT, 900_000) };
 
 const STAFF: readonly OcservUser[] = [
   { ...ALICE, groups: ['staff'] },

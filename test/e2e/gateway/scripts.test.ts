@@ -7,10 +7,11 @@ import { describe, it } from 'node:test';
 import { ALICE } from '../../support/ocserv.ts';
 import type { OcservSettings } from '../../support/ocserv-config.ts';
 import { OPENCONNECT } from '../../support/openconnect.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { type SceneOptions, skip, TunnelScene } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: 120_000 };
+const OPTIONS = { skip, concurrency: 2, timeout: HANG_LIMIT };
 
 /** Of the contract: everything else is the gateway's own environment. */
 const VARIABLES =
@@ -68,7 +69,7 @@ describe('the scripts of our gateway', OPTIONS, () => {
     const { code, output } = await client.program.finish();
     assert.equal(code, 2, output);
     assert.match(output, /401 Cookie is not acceptable/);
-    assert.match(scene.ocserv.log, /asked for alice/);
+    await scene.ocserv.program.waitFor(/asked for alice/);
     assert.deepEqual(
       (await scene.ocserv.control.users()).filter(({ State }) => State === 'connected'),
       [],

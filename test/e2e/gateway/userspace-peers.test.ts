@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { ALICE } from '../../support/ocserv.ts';
 import { missing } from '../../support/requirements.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { OUTSIDE, UserspaceScene } from './userspace-scene.ts';
 
 const PEERS = path.join(import.meta.dirname, 'nat-peers-program.ts');
@@ -23,7 +23,7 @@ function outcomes(stdout: string): Record<string, unknown> {
   );
 }
 
-describe('clients of a gateway without root', { skip: needed, concurrency: 2, timeout: sized(120_000, 240_000) }, () => {
+describe('clients of a gateway without root', { skip: needed, concurrency: 2, timeout: HANG_LIMIT }, () => {
   for (const { workers, hasEngine } of [
     { workers: 1, hasEngine: true },
     { workers: 2, hasEngine: true },

@@ -9,7 +9,7 @@ import { OpenConnect } from '../../support/openconnect.ts';
 import { statusOf } from '../../support/process-view.ts';
 import type { Program } from '../../support/program.ts';
 import { missing } from '../../support/requirements.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { assertUnchanged, takeSnapshot } from '../../support/snapshot.ts';
 import { assertAnswers } from '../../support/traffic.ts';
 import { OUTSIDE, UserspaceScene } from './userspace-scene.ts';
@@ -59,7 +59,7 @@ async function assertCounted(scene: UserspaceScene): Promise<void> {
 
 const needed = missing('root', 'netns', 'tun', 'openconnect', 'openssl', 'setpriv', 'ping', 'ocpasswd');
 
-describe('a gateway without root', { skip: needed, concurrency: 2, timeout: sized(120_000, 240_000) }, () => {
+describe('a gateway without root', { skip: needed, concurrency: 2, timeout: HANG_LIMIT }, () => {
   it('brings openconnect’s TCP, UDP and names to what it can reach, and says of the rest why not', async () => {
     await using scene = await UserspaceScene.open();
     const { lab } = scene;

@@ -8,11 +8,11 @@ import { describe, it } from 'node:test';
 import { DROP_IN } from '../../support/drop-in.ts';
 import { OPENCONNECT } from '../../support/openconnect.ts';
 import { Pki } from '../../support/pki.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { INSIDE, skip } from '../tunnel-scene.ts';
 import { openGateway } from './gateway-scene.ts';
 
-const OPTIONS = { skip, concurrency: 2, timeout: sized(240_000, 1_800_000) };
+const OPTIONS = { skip, concurrency: 2, timeout: sized(HANG_LIMIT, 1_800_000) };
 
 const BOTH = { inside: [INSIDE.ipv4, INSIDE.ipv6], hasDatagrams: true } as const;
 

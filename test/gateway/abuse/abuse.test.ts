@@ -13,7 +13,7 @@ import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
 import { Capture } from '../../support/capture.ts';
 import type { Lab } from '../../support/lab.ts';
 import { missing } from '../../support/requirements.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { AbuseScene } from './abuse-scene.ts';
 
 const skip = missing('root', 'netns', 'tun', 'ocserv', 'openconnect', 'openssl', 'ping', 'tcpdump');
@@ -209,7 +209,7 @@ describe('a gateway under attack', { skip, timeout: GUESSING_TIMEOUT + 180_000 }
   });
 });
 
-describe('a gateway that bans', { skip, timeout: 120_000 }, () => {
+describe('a gateway that bans', { skip, timeout: HANG_LIMIT }, () => {
   it('refuses whoever guesses passwords, keeps their tunnel, and takes them back when they are unbanned', async () => {
     await using scene = await AbuseScene.open({
       'max-ban-score': 50,
@@ -229,7 +229,7 @@ describe('a gateway that bans', { skip, timeout: 120_000 }, () => {
   });
 });
 
-describe('a gateway behind a proxy', { skip, timeout: 120_000 }, () => {
+describe('a gateway behind a proxy', { skip, timeout: HANG_LIMIT }, () => {
   it('hangs up on whoever lies in the header or does not end it, and serves those who come by the proxy', async () => {
     const settings = { 'listen-proxy-proto': true, 'tcp-port': PROXIED_PORT };
     await using scene = await AbuseScene.open(settings, startProxy);

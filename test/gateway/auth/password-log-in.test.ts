@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { AuthMethod } from '../../../src/gateway/config/gateway-config.ts';
+import { processorTime } from '../../support/processor-time.ts';
 import { type HostWishes, sampleConfig, sampleHost } from '../config-samples.ts';
 import { AuthScene, cookieOf, formOf, ip } from './auth-scene.ts';
 
@@ -78,15 +79,15 @@ describe('log-in by password', () => {
   it('takes about as long for an unknown user as for a wrong password', async () => {
     await using auth = await scene();
     const time = async (user: string) => {
-      const began = process.hrtime.bigint();
+      const began = processorTime();
       await auth.logInAs(user, 'wrong', 'wrong');
-      return Number(process.hrtime.bigint() - began);
+      return processorTime() - began;
     };
     await time('alice'); // the library is loaded
     const samples: [number, number][] = [];
     for (let i = 0; i < 5; i++) samples.push([await time('alice'), await time('nobody')]);
     const least = (of: 0 | 1) => Math.min(...samples.map((sample) => sample[of]));
-    assert.ok(least(1) > least(0) / 3, `unknown ${least(1)} ns, known ${least(0)} ns: no hash was made for the unknown one`);
+    assert.ok(least(1) > least(0) / 3, `unknown ${least(1)} ms, known ${least(0)} ms: no hash was made for the unknown one`);
   });
 
   it('asks for a name again that no user can have', async () => {

@@ -157,7 +157,7 @@ describe('the same files, given to ocserv', { skip: missing('ocserv') }, () => {
       const file = folder.vector(name);
       const { status, stderr } = spawnSync('ocserv', ['--test-config', '--config', file], {
         encoding: 'utf8',
-        timeout: 10_000,
+        timeout: 60_000,
         env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin`, LC_ALL: 'C.UTF-8' },
       });
       assert.equal(status, 0, stderr);

@@ -13,6 +13,7 @@ import { parseTlsPriorities } from '../../../src/gateway/config/tls-priorities.t
 import { Lab } from '../../support/lab.ts';
 import { Ocserv } from '../../support/ocserv.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import type { CertificateFiles } from '../../support/throwaway-certificates.ts';
 import { takenOffers } from './tls-offers.ts';
 
@@ -101,7 +102,7 @@ describe('tls-priorities, compared with ocserv', { skip: missing('root', 'netns'
     'PERFORMANCE:-VERS-ALL:+VERS-TLS1.2:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:-GROUP-ALL:+GROUP-X25519',
     'NORMAL:+VERS-TLS1.0:+VERS-TLS1.1:-AES-256-GCM',
   ]) {
-    it(`takes no client that ocserv would not: ${priorities}`, { timeout: 60_000 }, async (test) => {
+    it(`takes no client that ocserv would not: ${priorities}`, { timeout: HANG_LIMIT }, async (test) => {
       await using lab = await Lab.open({ router: false });
       const ocserv = await Ocserv.start(lab, { certificate, settings: { 'tls-priorities': priorities } });
       const program = path.resolve(import.meta.dirname, 'tls-offers.ts');

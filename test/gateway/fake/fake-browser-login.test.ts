@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { authenticate, connect } from '../../../src/client/index.ts';
 import { MisuseError, PeerRefusedError, UnsupportedError } from '../../../src/core/errors.ts';
 import { FakeGateway, INSIDE } from '../../../src/gateway/fake/fake-gateway.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const USERS = [{ name: 'bob', password: 'secret', questions: [{ prompt: 'Please enter your code.', answer: '123456' }] }];
 
@@ -43,7 +44,7 @@ async function logIn(url: string, password: string, take: (lastPage: string) => 
   await fetch(opened.url, { method: 'POST', body: new URLSearchParams({ copied: take(last) }) });
 }
 
-describe('a log-in with a browser at the fake gateway', { timeout: 60_000 }, () => {
+describe('a log-in with a browser at the fake gateway', { timeout: HANG_LIMIT }, () => {
   for (const browserLogin of ['redirect', 'post'] as const) {
     it(`goes by the ${browserLogin === 'post' ? 'gateway’s page' : 'address'} that clients are told, and back by a link or the page’s source`, async () => {
       await using gateway = await FakeGateway.start({ protocol: 'gp', users: USERS, browserLogin });

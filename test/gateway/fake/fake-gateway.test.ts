@@ -8,6 +8,7 @@ import { MisuseError, PeerRefusedError } from '../../../src/core/errors.ts';
 import { FakeGateway, INSIDE } from '../../../src/gateway/fake/fake-gateway.ts';
 import { Pki } from '../../support/pki.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const USERS = [
   { name: 'alice', password: 'secret' },
@@ -32,7 +33,7 @@ for (const protocol of PROTOCOL_IDS) {
   const lacks = LACKS[protocol] ?? {};
   // Array's group is written, and a site with one takes none.
   const group = protocol === 'array' ? { group: '' } : {};
-  describe(`the fake gateway of ${protocol}`, { timeout: 60_000 }, () => {
+  describe(`the fake gateway of ${protocol}`, { timeout: HANG_LIMIT }, () => {
     it('is recognised, asks what it was told to ask, and lets programs in by their own sockets', async () => {
       await using gateway = await FakeGateway.start({ protocol, users: USERS });
       const found = await recognise(gateway.url, { pins: [gateway.pin] });

@@ -22,6 +22,7 @@ import { dialTcp } from '../../../src/node/tcp-dial.ts';
 import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
 import { PSK_CAPTURE } from '../../core/dtls/captures.ts';
 import { RecordedLog } from '../../support/forms.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const LOOPBACK: IpAddress = parseIp('127.0.0.1') ?? assert.fail();
 
@@ -50,7 +51,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-describe('the door for TCP', { timeout: 10_000 }, () => {
+describe('the door for TCP', { timeout: HANG_LIMIT }, () => {
   it('hands on connections of which nothing was read, with their addresses', async () => {
     const { promise, resolve } = Promise.withResolvers<Knock>();
     const door = keptDoor(await TcpDoor.open({ host: '127.0.0.1', tcpPort: await freePort() }, resolve));
@@ -119,7 +120,7 @@ describe('the door for TCP', { timeout: 10_000 }, () => {
 /** Where a ClientHello in one datagram has its session id. */
 const SESSION_ID = { start: 60, end: 92 };
 
-describe('the door for UDP', { timeout: 10_000 }, () => {
+describe('the door for UDP', { timeout: HANG_LIMIT }, () => {
   const hello = PSK_CAPTURE.clientHello;
 
   async function scene(now = () => 0) {
@@ -269,7 +270,7 @@ describe('the door for UDP', { timeout: 10_000 }, () => {
 
 const open = async (options: DoorsOptions) => keptDoor(await Doors.make(options));
 
-describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
+describe('the doors of a gateway that starts', { timeout: HANG_LIMIT }, () => {
   it('let a client wait that comes too early, and ask nothing of parts that are not there yet', async () => {
     const handed: number[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -352,8 +353,8 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     const remote = { address: LOOPBACK, port: 40_000 };
     const elsewhere = { address: parseIp('127.0.0.2') ?? assert.fail(), port: 40_000 };
     const greetingId = new Uint8Array(32).fill(1);
-    const tunnelOn = (worker: number, denyRoaming: boolean) => {
-      const connection = table.connect(worker, remote, undefined, 0);
+    const tunnelOn = (worker: number, denyRoaming: boolean, at = remote) => {
+      const connection = table.connect(worker, at, undefined, 0);
       return { id: connection.id, connection, session: { user: 'alice' }, policy: { denyRoaming }, greetingId } as unknown as Tunnel;
     };
     const [older, newer] = [tunnelOn(3, false), tunnelOn(4, true)];
@@ -370,9 +371,18 @@ describe('the doors of a gateway that starts', { timeout: 10_000 }, () => {
     assert.equal(doors.greeted(5, far.id, greetingId, dtls), false, 'it may not roam');
     assert.equal(doors.greeted(5, stranger.id, greetingId, dtls), true);
     await told.promise;
+    // The one at that address, though another came first and may roam.
+    told = Promise.withResolvers();
+    const there = tunnelOn(6, false, elsewhere);
+    doors.admit(older);
+    doors.admit(there);
+    assert.equal(doors.greeted(5, far.id, greetingId, dtls), true);
+    await told.promise;
+    for (const tunnel of [older, there]) doors.dismiss(tunnel);
     assert.deepEqual(given, [
       [3, older.id, 40_000],
       [4, newer.id, 40_000],
+      [6, there.id, 40_000],
     ]);
     assert.throws(() => doors.greeted(4, stranger.id, greetingId, dtls), MisuseError, 'not its connection');
     doors.dismiss(newer);

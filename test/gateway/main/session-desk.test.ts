@@ -14,6 +14,7 @@ import { SessionNetwork } from '../../../src/gateway/network/session-network.ts'
 import { SessionScripts } from '../../../src/gateway/network/session-scripts.ts';
 import type { AuthService } from '../../../src/gateway/processes/auth-service.ts';
 import { NodeCrypto } from '../../../src/node/crypto/node-crypto.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { sampleConfig, sampleHost } from '../config-samples.ts';
 import { cidr, ip } from '../network/lease-requests.ts';
 
@@ -97,7 +98,7 @@ async function waits({ waiting }: Desk, count: number): Promise<void> {
   while (waiting.length < count) await new Promise((resolve) => setImmediate(resolve));
 }
 
-describe('the desk of the sessions', { timeout: 10_000 }, () => {
+describe('the desk of the sessions', { timeout: HANG_LIMIT }, () => {
   it('gives a session one tunnel when its cookie comes twice at once: the later one', async () => {
     const scene = makeDesk();
     const [first, second] = [scene.connect('s'), scene.connect('s')];

@@ -7,9 +7,10 @@ import { Lab } from '../../support/lab.ts';
 import { Ocserv } from '../../support/ocserv.ts';
 import { OpenConnect } from '../../support/openconnect.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { request, words } from './lease-requests.ts';
 
-describe('leases beside ocserv', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openconnect'), timeout: 120_000 }, () => {
+describe('leases beside ocserv', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openconnect'), timeout: HANG_LIMIT }, () => {
   for (const pools of [
     { ipv4: '10.0.0.0/8', ipv6: 'fd77::/16', ipv6SubnetPrefix: 128 },
     { ipv4: '10.77.0.0/24', ipv6: 'fd77::/48', ipv6SubnetPrefix: 64 },

@@ -11,6 +11,7 @@ import { Ocserv } from '../../support/ocserv.ts';
 import type { OcservSettings } from '../../support/ocserv-config.ts';
 import { OpenConnect } from '../../support/openconnect.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { cidr, ip } from './lease-requests.ts';
 import { termsFacts } from './session-policies.ts';
 
@@ -128,7 +129,7 @@ const CASES: readonly Case[] = [
 const USER = { name: 'alice', password: 'pw', groups: ['staff'] };
 const NOW = 1_000_000;
 
-describe('terms beside ocserv’s', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openconnect'), timeout: 120_000 }, () => {
+describe('terms beside ocserv’s', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openconnect'), timeout: HANG_LIMIT }, () => {
   for (const { name, settings, perUser, policy, facts, args } of CASES) {
     it(`are the same: ${name}`, async () => {
       await using lab = await Lab.open();

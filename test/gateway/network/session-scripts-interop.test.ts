@@ -12,6 +12,7 @@ import { Ocserv } from '../../support/ocserv.ts';
 import type { OcservSettings } from '../../support/ocserv-config.ts';
 import { OpenConnect } from '../../support/openconnect.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { ALICES_SESSION, variablesOf } from './session-facts.ts';
 
 const USER = { name: 'alice', password: 'pw', groups: ['staff'] };
@@ -49,7 +50,7 @@ const CASES: readonly {
   },
 ];
 
-describe('scripts beside ocserv’s', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openconnect'), timeout: 120_000 }, () => {
+describe('scripts beside ocserv’s', { skip: missing('root', 'netns', 'tun', 'ocserv', 'openconnect'), timeout: HANG_LIMIT }, () => {
   for (const { name, settings, policy, hasIpv6 } of CASES) {
     it(`are told the same: ${name}`, async () => {
       await using lab = await Lab.open();

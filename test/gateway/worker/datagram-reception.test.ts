@@ -22,13 +22,14 @@ import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
 import { RecordedLog } from '../../support/forms.ts';
 import { PLAIN_TERMS, PlayedVisitor } from '../../support/gateway-visitor.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { throwawayCertificate } from '../../support/throwaway-certificate.ts';
 
 const KNOWN = 'k'.repeat(43);
 const crypto = new NodeCrypto();
 const now = () => performance.now();
 
-describe('a client that comes by UDP alone', { skip: missing('openssl'), timeout: 30_000 }, () => {
+describe('a client that comes by UDP alone', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   const certificate = throwawayCertificate();
   const log = new RecordedLog();
   const fronts = [datagramFront, arrayGateway.datagrams ?? assert.fail()];

@@ -12,10 +12,11 @@ import { PlayedVisitor } from '../../support/gateway-visitor.ts';
 import { type Issued, Pki } from '../../support/pki.ts';
 import { talkRaw } from '../../support/raw-exchange.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const POLICY: HostMaterial['policy'] = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', prefersServerOrder: true };
 
-describe('The hosts’ TLS', { skip: missing('openssl'), timeout: 60_000 }, () => {
+describe('The hosts’ TLS', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let first: Issued;
   let second: Issued;

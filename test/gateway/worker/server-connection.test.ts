@@ -11,12 +11,13 @@ import { PlayedVisitor } from '../../support/gateway-visitor.ts';
 import { Pki } from '../../support/pki.ts';
 import { talkRaw } from '../../support/raw-exchange.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const STUB = 'GET /logout HTTP/1.1\r\nHost: h\r\n\r\n';
 const CONNECT = (cookie: string) =>
   `CONNECT /CSCOSSLC/tunnel HTTP/1.1\r\nCookie: webvpn=${cookie}\r\nX-DTLS-Master-Secret: ${'01'.repeat(48)}\r\nX-DTLS-CipherSuite: PSK-NEGOTIATE\r\n\r\n`;
 
-describe('A client’s connection', { skip: missing('openssl'), timeout: 60_000 }, () => {
+describe('A client’s connection', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let certificate: CertificateMaterial;
   before(() => {

@@ -13,7 +13,7 @@ const isSignedBy = (publicKey: Uint8Array, data: Uint8Array, signature: Uint8Arr
 
 describe('P-256 keys', () => {
   it('sign with ECDSA and SHA-256 what their public key verifies', async () => {
-    const pair = await crypto.generateP256();
+    const pair = crypto.generateP256();
     const data = utf8('verify_data and key');
     assert.equal(isSignedBy(pair.publicKey, data, pair.sign(data)), true);
     assert.equal(isSignedBy(pair.publicKey, utf8('other data'), pair.sign(data)), false);
@@ -21,7 +21,7 @@ describe('P-256 keys', () => {
   });
 
   it('verify what their private key has signed, and nothing else', async () => {
-    const [pair, other] = await Promise.all([crypto.generateP256(), crypto.generateP256()]);
+    const [pair, other] = [crypto.generateP256(), crypto.generateP256()];
     const data = utf8('verify_data and key');
     assert.equal(crypto.verifyP256(pair.publicKey, data, pair.sign(data)), true);
     assert.equal(crypto.verifyP256(other.publicKey, data, pair.sign(data)), false);
@@ -38,7 +38,7 @@ describe('P-256 keys', () => {
   });
 
   it('are the same key after export as SEC1 and import', async () => {
-    const pair = await crypto.generateP256();
+    const pair = crypto.generateP256();
     const again = crypto.importP256(pair.exportSec1());
     assert.deepEqual(again.publicKey, pair.publicKey);
     assert.deepEqual(again.exportSec1(), pair.exportSec1());

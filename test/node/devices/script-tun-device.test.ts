@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { packetBytes, packetOf } from '../../../src/core/tunnel/packet.ts';
 import { ScriptTunDevice } from '../../../src/node/devices/script-tun-device.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { Arrivals } from '../../support/traffic-peer.ts';
 
 const skip = process.platform === 'linux' ? false : 'the packet engine runs on Linux only';
@@ -30,7 +31,7 @@ async function openEcho(engine: PacketEngine, name: string, mode = '') {
   return { device, arrived, notes: () => readFileSync(file, 'latin1').split('\n') };
 }
 
-describe('script device', { skip, timeout: 60_000 }, () => {
+describe('script device', { skip, timeout: HANG_LIMIT }, () => {
   it('gives the program one packet a datagram and the environment it was told, and hangs up when it is closed', async () => {
     process.env.LEAKED = 'yes';
     await using engine = await PacketEngine.start();
@@ -64,7 +65,7 @@ describe('script device', { skip, timeout: 60_000 }, () => {
   it('hangs up on the program when the process ends without closing it', async () => {
     const file = path.join(folder, 'left');
     const command = `exec '${process.execPath}' '${PROGRAM}' '${file}'`;
-    await promisify(execFile)(process.execPath, [path.join(import.meta.dirname, 'script-user.ts'), command], { timeout: 20_000 });
+    await promisify(execFile)(process.execPath, [path.join(import.meta.dirname, 'script-user.ts'), command], { timeout: 60_000 });
     // Its output ended with the last process that had it: the program.
     assert.match(readFileSync(file, 'latin1'), /\nSIGHUP\n$/);
   });

@@ -10,6 +10,7 @@ import type { DriverWorld } from '../../../src/node/driver/driver-world.ts';
 import { TunnelDriver } from '../../../src/node/driver/tunnel-driver.ts';
 import { TlsConnection } from '../../../src/node/tls-connection.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { throwawayCertificate } from '../../support/throwaway-certificate.ts';
 
 /** A machine that answers whatever comes with one full record, and is closed when it has lost its path. */
@@ -98,7 +99,7 @@ async function driven(machine: TunnelMachine) {
   };
 }
 
-describe('tunnel driver', { skip: missing('openssl'), timeout: 30_000 }, () => {
+describe('tunnel driver', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   it('gives up a gateway that demands answers and does not read them, before they fill the memory', async () => {
     await using t = await driven(new Answerer());
     t.peer.pause();

@@ -14,6 +14,7 @@ import { openReference } from '../../reference/dtls-record.ts';
 import { checksumFault } from '../../support/capture.ts';
 import { FLAGS, type PacketFields, PLAIN, packetFrom, TCP, UDP } from '../../support/inner-packets.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { Arrivals, DATA, TrafficPeer } from '../../support/traffic-peer.ts';
 
 const MTU = 1400;
@@ -22,7 +23,7 @@ const FAR = { 4: '10.9.0.2', 6: 'fd00::2' } as const;
 type Version = 4 | 6;
 
 /** Far more than a test here takes on a busy machine: one that hangs says which it is. */
-const BOUNDED = { timeout: 30_000 };
+const BOUNDED = { timeout: HANG_LIMIT };
 
 /** One at a time, all, and none switched off. */
 const WITHOUT: readonly (readonly EngineFeature[])[] = [[], ...ENGINE_FEATURES.map((name) => [name]), ENGINE_FEATURES];
@@ -171,7 +172,7 @@ inNamespace('bursts of a carried path', import.meta.filename, () => {
   for (const without of WITHOUT) {
     const name = without.length === 0 ? 'with everything' : without.length === 1 ? `without ${without[0]}` : 'without anything';
 
-    it(`takes a TCP stream to the peer in right packets, ${name}`, { timeout: 60_000 }, async () => {
+    it(`takes a TCP stream to the peer in right packets, ${name}`, { timeout: HANG_LIMIT }, async () => {
       await using t = await tunnel(without, { hasIpv6: true });
       for (const version of [4, 6] as const) {
         const farEnd = new TcpFarEnd(t.peer);
@@ -200,7 +201,7 @@ inNamespace('bursts of a carried path', import.meta.filename, () => {
       assert.deepEqual([sendTooBig, sendFailed], [0, 0]);
     });
 
-    it(`takes a run of datagrams to the peer as they are, and back, ${name}`, { timeout: 60_000 }, async () => {
+    it(`takes a run of datagrams to the peer as they are, and back, ${name}`, { timeout: HANG_LIMIT }, async () => {
       await using t = await tunnel(without, { hasIpv6: true });
       for (const version of [4, 6] as const) {
         const packets = new Arrivals<Buffer>();

@@ -10,7 +10,7 @@ import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import type { AeadCipher } from '../../../src/core/tunnel/traffic.ts';
 import { eventually } from '../../support/eventually.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { ALERT, DATA, echoReply, ipv4Udp, TrafficPeer } from '../../support/traffic-peer.ts';
 import { FAR, HOST, icmpTooBig, isUdp, nextPacket, outerTos, settled, toInner, tunnel } from './carry-scene.ts';
 
@@ -19,7 +19,7 @@ const CIPHERS: readonly AeadCipher[] = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-
 
 inNamespace('a carried path', import.meta.filename, () => {
   for (const [cipher, portableCrypto] of [...CIPHERS.map((each) => [each, false] as const), ['aes-256-gcm', true] as const]) {
-    describe(`with ${cipher} by ${portableCrypto ? 'node:crypto' : 'OpenSSL'}`, { timeout: 60_000 }, () => {
+    describe(`with ${cipher} by ${portableCrypto ? 'node:crypto' : 'OpenSSL'}`, { timeout: HANG_LIMIT }, () => {
       it('takes packets of the kernel to the peer and back, past main', async () => {
         await using t = await tunnel(cipher, { portableCrypto });
         assert.equal(t.engine.crypto, portableCrypto ? 'node' : 'openssl');
@@ -329,7 +329,7 @@ inNamespace('a carried path', import.meta.filename, () => {
     assert.equal(outer(), 0);
   });
 
-  it('accounts for every packet of many, and keeps its memory', { timeout: sized(120_000, 600_000) }, async () => {
+  it('accounts for every packet of many, and keeps its memory', { timeout: sized(HANG_LIMIT, 600_000) }, async () => {
     await using t = await tunnel('aes-256-gcm');
     t.peer.onDatagram = (datagram) => {
       const { plaintext } = t.peer.open(datagram);

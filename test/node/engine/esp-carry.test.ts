@@ -13,12 +13,12 @@ import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
 import { openEspReference, type ReferencePacket, sealEspReference } from '../../reference/esp-packet.ts';
 import { newKeys } from '../../support/esp-ends.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { Arrivals, endpoint, ipv4Udp } from '../../support/traffic-peer.ts';
 import { FAR, HOST } from './carry-scene.ts';
 
 const COUNT = sized(100, 5000);
-const OPTIONS = { timeout: sized(60_000, 300_000) };
+const OPTIONS = { timeout: HANG_LIMIT };
 const UDP = 17;
 const [HOST6, FAR6] = ['fd09::1', 'fd09::2'];
 const NEXT_HEADER = { 4: 4, 6: 41 } as const;

@@ -16,7 +16,7 @@ import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
 import { WORD } from '../../../src/node/engine/shared-memory.ts';
 import { PortableUdpSocket } from '../../../src/node/udp-socket.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { Arrivals, endpoint, TrafficPeer } from '../../support/traffic-peer.ts';
 
 const run = promisify(execFile);
@@ -46,7 +46,7 @@ async function assertEndsAtOnce(how: string, expected: number): Promise<void> {
 /** How a program that uses the engine ends: its status, how long that took after its last word, and what it printed. */
 async function runFixture(how: string): Promise<{ status: number; millis: number; output: string }> {
   const fixture = path.join(import.meta.dirname, 'engine-user.ts');
-  const { status, output } = await run(process.execPath, [fixture, how], { timeout: 20_000 }).then(
+  const { status, output } = await run(process.execPath, [fixture, how], { timeout: 60_000 }).then(
     ({ stdout }) => ({ status: 0, output: stdout }),
     (error: { code: number; stdout: string }) => ({ status: error.code, output: error.stdout }),
   );
@@ -66,7 +66,7 @@ inNamespace('packet engine', import.meta.filename, () => {
     const udp = await engine.openUdp({ remote: peer.endpoint });
     await udp.carry(peer.description());
     await engine.route(udp);
-    const socket = createSocket('udp4');
+    const socket = createSocket('udp4').unref(); // where a check fails
     await new Promise<void>((resolve) => socket.connect(7, '10.9.0.2', resolve));
     let isFlooding = true;
     const flood = () => {
@@ -170,7 +170,7 @@ inNamespace('packet engine', import.meta.filename, () => {
     assert.match(output, /closed/);
   });
 
-  it('has thousands of paths, each of which hears its own peer and nobody else', { timeout: 60_000 }, async () => {
+  it('has thousands of paths, each of which hears its own peer and nobody else', { timeout: HANG_LIMIT }, async () => {
     await using engine = await PacketEngine.start();
     const peer = await TrafficPeer.listen('aes-256-gcm');
     const count = sized(1500, 8000);

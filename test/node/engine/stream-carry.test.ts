@@ -9,14 +9,14 @@ import { streamTraffic } from '../../../src/core/protocols/anyconnect/stream-cha
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
 import { inNamespace } from '../../support/namespace.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { ipv4Udp } from '../../support/traffic-peer.ts';
 import { FAR, HOST, isUdp, toInner } from './carry-scene.ts';
 import { certificate, control, frame, type PeerFrame, streamTunnel } from './stream-scene.ts';
 
 type Scene = Awaited<ReturnType<typeof streamTunnel>>;
 const NOTHING = new Uint8Array(0);
-const OPTIONS = { timeout: 60_000 };
+const OPTIONS = { timeout: HANG_LIMIT };
 
 async function carried(options: Parameters<typeof streamTunnel>[0] = {}): Promise<Scene> {
   const t = await streamTunnel(options);

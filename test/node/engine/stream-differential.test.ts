@@ -9,13 +9,13 @@ import { packetOf } from '../../../src/core/tunnel/packet.ts';
 import { CollectingSink } from '../../support/collecting-sink.ts';
 import { inNamespace } from '../../support/namespace.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { Arrivals } from '../../support/traffic-peer.ts';
 import { FAR, isUdp, toInner } from './carry-scene.ts';
 import { STREAM_KINDS } from './stream-kinds.ts';
 import { frame, streamTunnel } from './stream-scene.ts';
 
-const OPTIONS = { timeout: sized(60_000, 300_000) };
+const OPTIONS = { timeout: HANG_LIMIT };
 const COUNT = sized(500, 20_000);
 /** As many at once as the buffer of the socket behind the tunnel has room for. */
 const ROUND = 500;

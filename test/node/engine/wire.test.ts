@@ -29,7 +29,7 @@ import {
 } from '../../support/inner-packets.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
-import { sized } from '../../support/size.ts';
+import { HANG_LIMIT, sized } from '../../support/size.ts';
 import { DATA, TrafficPeer } from '../../support/traffic-peer.ts';
 
 const MTU = 1400;
@@ -252,7 +252,7 @@ inNamespace('on the wire', import.meta.filename, () => {
     ['joined', [THINNING], true],
     ['one by one', ENGINE_FEATURES, false],
   ] as const) {
-    it(`each packet for the host is what the peer sent, ${name}`, { timeout: 100_000 }, async () => {
+    it(`each packet for the host is what the peer sent, ${name}`, { timeout: HANG_LIMIT }, async () => {
       const random = new SeededRandom(21);
       await using t = await router(without, true);
       let joined = 0;
@@ -287,7 +287,7 @@ inNamespace('on the wire', import.meta.filename, () => {
     });
   }
 
-  it('each packet to the peer is what the kernel makes without us', { timeout: 100_000 }, async () => {
+  it('each packet to the peer is what the kernel makes without us', { timeout: HANG_LIMIT }, async () => {
     const seen: Buffer[][][] = [];
     for (const without of [[], ['udp-tun-offload'], ENGINE_FEATURES] as const) {
       const random = new SeededRandom(22);

@@ -18,6 +18,7 @@ import { MAX_RECORD, NETWORK_ROOM } from '../../../src/node/ffi/openssl-tls-call
 import type { TlsSettings } from '../../../src/node/ffi/openssl-tls-context.ts';
 import { openSocketPair } from '../../../src/node/ffi/sockets.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { throwawayCertificate } from '../../support/throwaway-certificate.ts';
 import { control } from './stream-scene.ts';
 
@@ -87,7 +88,7 @@ function scene() {
 
 const reads = ({ pollEvents }: WorkerStream) => (pollEvents & LINUX.POLLIN) !== 0;
 
-describe("the worker's end of a TLS connection", { skip, timeout: 60_000 }, () => {
+describe("the worker's end of a TLS connection", { skip, timeout: HANG_LIMIT }, () => {
   it('ends when its peer demands key updates and nothing else, also where it does not read the answers', () => {
     using t = scene();
     const record = Buffer.alloc(MAX_RECORD);

@@ -24,7 +24,7 @@ describe('without koffi', () => {
   it('the packet engine does not start, and says the same', () => {
     const preload = pathToFileURL(path.join(import.meta.dirname, 'hide-koffi.ts')).href;
     const program = path.join(import.meta.dirname, '../devices/open-tun.ts');
-    const output = execFileSync(process.execPath, ['--import', preload, program, 'tun0'], { encoding: 'utf8', timeout: 20_000 });
+    const output = execFileSync(process.execPath, ['--import', preload, program, 'tun0'], { encoding: 'utf8', timeout: 60_000 });
     const { code, message } = JSON.parse(output) as { code: string; message: string };
     assert.equal(code, 'ERR_UNSUPPORTED');
     assert.match(message, /^The packet engine needs the package koffi/);

@@ -13,6 +13,7 @@ import type { TlsSettings } from '../../../src/node/ffi/openssl-tls-context.ts';
 import { type PresentedCertificate, presentedBy } from '../../../src/node/trust/verify-certificate.ts';
 import { type Issued, Pki } from '../../support/pki.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const SETTINGS: TlsSettings = {
   minVersion: 'TLSv1.2',
@@ -21,7 +22,7 @@ const SETTINGS: TlsSettings = {
   serverName: 'vpn.example',
 };
 
-describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: 30_000 }, () => {
+describe("TLS by OpenSSL's functions", { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let server: Issued;
   before(() => {

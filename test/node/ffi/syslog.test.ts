@@ -13,7 +13,7 @@ it('writes lines to the system log, with % as it is and without what a C string 
   const script = `mount --bind ${dev} /dev && exec "${process.execPath}" "${fixture}"`;
   let lines: string[];
   try {
-    lines = JSON.parse(execFileSync('unshare', ['--mount', '/bin/sh', '-c', script], { encoding: 'utf8', timeout: 20_000 }));
+    lines = JSON.parse(execFileSync('unshare', ['--mount', '/bin/sh', '-c', script], { encoding: 'utf8', timeout: 60_000 }));
   } finally {
     rmSync(dev, { recursive: true });
   }

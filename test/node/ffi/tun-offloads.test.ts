@@ -8,6 +8,7 @@ import { LINUX, libc } from '../../../src/node/ffi/libc.ts';
 import { closeTun, openTun, resetTun } from '../../../src/node/ffi/tun.ts';
 import { checksumFault } from '../../support/capture.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const NAME = 'tunk';
 
@@ -47,7 +48,9 @@ inNamespace('a TUN that outlives its programs', import.meta.filename, () => {
     }
   }
 
-  it('gives the next program packets as they are on a wire, after a recovery or if that program is ours', { timeout: 30_000 }, async () => {
+  it('gives the next program packets as they are on a wire, after a recovery or if that program is ours', {
+    timeout: HANG_LIMIT,
+  }, async () => {
     ip(`tuntap add ${NAME} mode tun`);
     ip(`addr add 10.9.0.1/24 dev ${NAME}`);
     ip(`link set ${NAME} up`);

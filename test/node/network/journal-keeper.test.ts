@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { JournalKeeper } from '../../../src/node/network/journal-keeper.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'sallyport-keeper-'));
 after(() => rmSync(directory, { recursive: true }));
@@ -17,7 +18,7 @@ const MODULE = path.resolve(import.meta.dirname, '../../../src/node/network/jour
 /** What a process does that starts a keeper and has nothing else to wait for. */
 const PROGRAM = `const { JournalKeeper } = await import(${JSON.stringify(MODULE)}); new JournalKeeper(process.argv[1]);`;
 
-describe('the keeper of a journal', { skip: process.platform !== 'linux' && 'reads /proc', timeout: 10_000 }, () => {
+describe('the keeper of a journal', { skip: process.platform !== 'linux' && 'reads /proc', timeout: HANG_LIMIT }, () => {
   it('removes it when all is undone, whatever its name', async () => {
     await new JournalKeeper(file).remove();
     assert.equal(existsSync(file), false);

@@ -6,11 +6,12 @@ import { TunDevice } from '../../../src/node/devices/tun-device.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
 import { ProgramNamespace } from '../../../src/node/network/program-namespace.ts';
 import { missing } from '../../support/requirements.ts';
+import { HANG_LIMIT } from '../../support/size.ts';
 import { cidr, ip, tunnel } from './samples.ts';
 
 const HOLDER = [process.execPath, path.join(import.meta.dirname, 'hold-namespace-program.ts')];
 
-describe('a network for one program', { skip: missing('netns', 'tun', 'unshare', 'nsenter'), timeout: 30_000 }, () => {
+describe('a network for one program', { skip: missing('netns', 'tun', 'unshare', 'nsenter'), timeout: HANG_LIMIT }, () => {
   it('has the interface, routes and names of the tunnel, and nothing else', async () => {
     using namespace = await ProgramNamespace.open(HOLDER);
     const { name, descriptor, offloads, setMtu } = namespace.interface;

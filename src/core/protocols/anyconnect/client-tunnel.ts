@@ -237,6 +237,7 @@ export class AnyConnectTunnel implements TunnelMachine {
       log.log('info', 'datagram disabled', { reason: response.datagramProblem });
     }
     out.event({ type: 'config', config: state.config });
+    state.datagram.handleTimeout(now, out); // the first attempt is due: a timer would be a millisecond late, and behind what the configuration starts
     this.#follow(state, now, out);
   }
 

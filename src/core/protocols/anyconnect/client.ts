@@ -33,7 +33,7 @@ export class AnyConnectClient implements ClientProtocol {
 
   async login(io: LoginIo, target: Target): Promise<Credential> {
     const { crypto, client, usesXml, httpAuth, bearerToken } = this.#settings;
-    this.#strap = await Strap.generate(crypto);
+    this.#strap = Strap.generate(crypto);
     this.#rotatesKey = true;
     const options = { client, usesXml, strap: this.#strap, httpAuth, ...(bearerToken !== undefined && { bearerToken }) };
     return login(io, target, options);
@@ -43,7 +43,7 @@ export class AnyConnectClient implements ClientProtocol {
     const { crypto, log, client, compression, wantsIpv6, mtu, baseMtu, dpd } = this.#settings;
     const { session, strapKey } = parseSessionCookie(credential.cookie);
     if (this.#strap === undefined && strapKey !== undefined) this.#strap = Strap.restore(crypto, strapKey);
-    else if (this.#rotatesKey) await this.#strap?.rotate();
+    else if (this.#rotatesKey) this.#strap?.rotate();
     this.#rotatesKey = true;
     const strap = this.#strap;
     const encodings = ENCODINGS[compression];

@@ -17,6 +17,7 @@ import { associationId, readFirstHello } from '../../dtls/first-hello.ts';
 import type { SallyportError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Path, PathNotice, PathStatus, TunnelSink } from '../../tunnel/machine.ts';
+import { type Flow, MovingFlow } from '../../tunnel/moving-flow.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import type { DatagramParameters } from './connect-response.ts';
 import { LINGER_PERIOD } from './datagram-association.ts';
@@ -35,12 +36,6 @@ export interface GatewayDatagramSideOptions
   readonly switchToStreamAfter?: Millis;
 }
 
-interface Arriving {
-  readonly path: Path;
-  /** The engine can carry it. */
-  readonly engine: boolean;
-}
-
 interface Association {
   path: Path;
   readonly channel: GatewayDatagramChannel;
@@ -49,9 +44,7 @@ interface Association {
 
 export class GatewayDatagramSide {
   readonly #options: GatewayDatagramSideOptions;
-  #arriving: Arriving | undefined;
-  /** What the engine is asked to move, and where to. */
-  #moving: { readonly association: Association; readonly to: Path } | undefined;
+  readonly #flows = new MovingFlow<Association>();
   #next: Association | undefined;
   #current: Association | undefined;
   #previous: Association | undefined;
@@ -73,14 +66,14 @@ export class GatewayDatagramSide {
 
   /** A new flow, of which nothing is known but that it may be this client's. */
   opened(path: Path, engine: boolean, out: TunnelSink): void {
-    if (this.#arriving !== undefined) out.event({ type: 'drop', path: this.#arriving.path });
-    this.#arriving = { path, engine };
+    this.#flows.opened({ path, engine }, out);
   }
 
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const association = this.#of(path);
     if (association === undefined) {
-      if (path === this.#arriving?.path) this.#arrived(this.#arriving, bytes, now, out);
+      const arriving = this.#flows.take(path);
+      if (arriving !== undefined) this.#arrived(arriving, bytes, now, out);
     } else if (association.channel.receive(bytes, now, out.on(path))) {
       this.#heard(now);
     }
@@ -105,8 +98,7 @@ export class GatewayDatagramSide {
   }
 
   lost(path: Path, why: SallyportError): void {
-    if (path === this.#arriving?.path) this.#arriving = undefined;
-    if (path === this.#moving?.to) this.#moving = undefined;
+    this.#flows.lost(path);
     if (path === this.#previous?.path) this.#previous = undefined;
     if (path === this.#next?.path) this.#next = undefined;
     if (path !== this.#current?.path) return;
@@ -165,8 +157,7 @@ export class GatewayDatagramSide {
     this.#previous = undefined;
     this.#current = undefined;
     this.#next = undefined;
-    this.#arriving = undefined;
-    this.#moving = undefined;
+    this.#flows.drop(out);
     this.#options.exportedKey.fill(0);
     this.#options.masterSecret.fill(0);
   }
@@ -188,10 +179,9 @@ export class GatewayDatagramSide {
   }
 
   /** The first datagram of a new flow says what it is. */
-  #arrived(arriving: Arriving, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
-    this.#arriving = undefined;
-    const isAccepted = this.#isOurHello(bytes) ? this.#begin(arriving, bytes, now, out) : this.#move(arriving, bytes, now, out);
-    if (!isAccepted) out.event({ type: 'drop', path: arriving.path });
+  #arrived(arriving: Flow, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
+    if (!this.#isOurHello(bytes)) this.#move(arriving, bytes, now, out);
+    else if (!this.#begin(arriving, bytes, now, out)) out.event({ type: 'drop', path: arriving.path });
   }
 
   #isOurHello(bytes: Uint8Array): boolean {
@@ -202,7 +192,7 @@ export class GatewayDatagramSide {
   }
 
   /** A second association beside the first, which works on until this one is ready. */
-  #begin({ path, engine }: Arriving, hello: Uint8Array, now: Millis, out: TunnelSink): boolean {
+  #begin({ path, engine }: Flow, hello: Uint8Array, now: Millis, out: TunnelSink): boolean {
     if (this.#next !== undefined && now < this.#next.since + HELLO_INTERVAL) return false;
     this.#dropNext(now, out);
     const { parameters, compressor, ...options } = this.#options;
@@ -214,28 +204,22 @@ export class GatewayDatagramSide {
   }
 
   /** The client's address has changed, or a NAT's idea of it: what opens under the keys in use is the client's. */
-  #move({ path, engine }: Arriving, bytes: Uint8Array, now: Millis, out: TunnelSink): boolean {
+  #move(arriving: Flow, bytes: Uint8Array, now: Millis, out: TunnelSink): void {
     const current = this.#current;
-    if (current === undefined) return false;
-    if (current.channel.isHandedOver) {
-      // Only the engine can tell whether it opens: it has the keys, and the numbers that were seen.
-      if (!engine || this.#moving !== undefined) return false;
-      this.#moving = { association: current, to: path };
-      out.event({ type: 'move', from: current.path, to: path, datagram: bytes });
-      return true;
-    }
-    if (!current.channel.receive(bytes, now, out.on(path))) return false;
-    this.#follow(current, path, now, out);
-    return true;
+    const { path } = arriving;
+    const of = current && {
+      ...{ owner: current, path: current.path, isHandedOver: current.channel.isHandedOver },
+      receive: () => current.channel.receive(bytes, now, out.on(path)),
+    };
+    if (this.#flows.admit(arriving, bytes, of, out) && current !== undefined) this.#follow(current, path, now, out);
   }
 
   /** The engine has found that it does. */
   #moved(path: Path, now: Millis, out: TunnelSink): void {
-    const moving = this.#moving;
-    if (path !== moving?.to) return;
-    this.#moving = undefined;
+    const { owner } = this.#flows.moved(path) ?? {};
+    if (owner === undefined) return;
     // Meanwhile a new one may have taken its place, which it then lingers behind.
-    if (moving.association === this.#current || moving.association === this.#previous) this.#follow(moving.association, path, now, out);
+    if (owner === this.#current || owner === this.#previous) this.#follow(owner, path, now, out);
     else out.event({ type: 'drop', path });
   }
 

@@ -113,8 +113,16 @@ export class LoginHttp {
     const bytes = body && utf8(body.text);
     for (let isFresh = how.fresh === true; ; isFresh = false) {
       if (!this.#wasKept || isFresh) this.#authenticator.connectionOpened();
-      const headers = this.#headers(method, place, bytes?.length);
-      const request = { method, target: place, headers, ...(bytes !== undefined && { body: bytes, shownBody: body?.shown ?? '' }) };
+      const make = () => this.#headers(method, place, bytes?.length);
+      let made: HttpHeaders | undefined;
+      const request = {
+        ...{ method, target: place, ...(bytes !== undefined && { body: bytes, shownBody: body?.shown ?? '' }) },
+        /** Made when there is a connection to send them on: the key that they announce comes while it opens. */
+        get headers(): HttpHeaders {
+          made ??= make();
+          return made;
+        },
+      };
       const response = await this.#io.http(request, { fresh: isFresh });
       this.#wasKept = this.#io.connection().isKept;
       this.jar.store(response.headers);

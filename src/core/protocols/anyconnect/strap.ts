@@ -12,19 +12,19 @@ import type { StrapProof } from './tunnel-options.ts';
 
 export class Strap {
   readonly #crypto: CryptoProvider;
-  /** What the gateway knows. */
-  #known: P256KeyPair;
-  /** What the next CONNECT announces. */
-  #announced: P256KeyPair;
+  /** What the gateway knows, or will from the first request on; undefined: nobody has asked for it yet. */
+  #known: P256KeyPair | undefined;
+  /** What the next CONNECT announces, if it is another one. */
+  #announced: P256KeyPair | undefined;
 
-  private constructor(crypto: CryptoProvider, key: P256KeyPair) {
+  private constructor(crypto: CryptoProvider, key?: P256KeyPair) {
     this.#crypto = crypto;
     this.#known = key;
-    this.#announced = key;
   }
 
-  static async generate(crypto: CryptoProvider): Promise<Strap> {
-    return new Strap(crypto, await crypto.generateP256());
+  /** A new key, which is made when it is first needed: the connection that it is announced on can be opened without. */
+  static generate(crypto: CryptoProvider): Strap {
+    return new Strap(crypto);
   }
 
   /** From a saved cookie. Its first CONNECT announces the key that signs it. */
@@ -34,25 +34,31 @@ export class Strap {
 
   /** For the header `X-AnyConnect-STRAP-Pubkey` of log-in requests. */
   get publicKey(): string {
-    return toBase64(this.#known.publicKey);
+    return toBase64(this.#key.publicKey);
   }
 
   /** For the cookie. */
   exportKey(): Uint8Array {
-    return this.#known.exportSec1();
+    return this.#key.exportSec1();
   }
 
   /** The next CONNECT is to announce a new key, signed by the known one. */
-  async rotate(): Promise<void> {
-    this.#announced = await this.#crypto.generateP256();
+  rotate(): void {
+    this.#announced = this.#crypto.generateP256();
   }
 
   /** The headers of a CONNECT; the gateway knows the announced key from then on. */
   prove(finished: Uint8Array): StrapProof {
-    const { publicKey } = this.#announced;
-    const proof = { verify: toBase64(this.#known.sign(signedData(finished, publicKey))), publicKey: toBase64(publicKey) };
-    this.#known = this.#announced;
+    const announced = this.#announced ?? this.#key;
+    const { publicKey } = announced;
+    const proof = { verify: toBase64(this.#key.sign(signedData(finished, publicKey))), publicKey: toBase64(publicKey) };
+    this.#known = announced;
     return proof;
+  }
+
+  get #key(): P256KeyPair {
+    this.#known ??= this.#crypto.generateP256();
+    return this.#known;
   }
 }
 

@@ -10,6 +10,7 @@
 import type { SallyportError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Path, PathFacts, PathNotice, PathStatus, TunnelSink } from '../../tunnel/machine.ts';
+import { type Flow, MovingFlow } from '../../tunnel/moving-flow.ts';
 import type { Millis, Packet } from '../../tunnel/packet.ts';
 import { SourceFilter } from '../../tunnel/source-filter.ts';
 import type { Cidr } from '../../wire/ip-address.ts';
@@ -25,12 +26,6 @@ export interface GatewayDatagramsOptions {
   readonly switchToStreamAfter?: Millis;
 }
 
-interface Flow {
-  readonly path: Path;
-  /** The engine can carry it. */
-  readonly engine: boolean;
-}
-
 interface Association {
   readonly channel: DatagramChannel;
   flow: Flow;
@@ -39,10 +34,8 @@ interface Association {
 export class GatewayDatagrams {
   readonly #options: GatewayDatagramsOptions;
   #current: Association | undefined;
-  /** Has not said anything yet. */
-  #arriving: Flow | undefined;
-  /** Where the engine is asked to move {@link #current} to. */
-  #moving: Flow | undefined;
+  /** They may be {@link #current}'s. */
+  readonly #flows = new MovingFlow<undefined>();
   #heardAt: Millis = 0;
   /** Packets leave by it. */
   #isActive = false;
@@ -62,8 +55,7 @@ export class GatewayDatagrams {
     const { dtls, remote, engine, pathMtu = linkMtu } = facts;
     const filter = new SourceFilter(innerSources);
     if (dtls === undefined) {
-      if (this.#arriving !== undefined) out.event({ type: 'drop', path: this.#arriving.path });
-      this.#arriving = { path, engine };
+      this.#flows.opened({ path, engine }, out);
       return;
     }
     if (this.#current !== undefined) log.log('info', 'datagram replaced');
@@ -83,10 +75,10 @@ export class GatewayDatagrams {
 
   /** True if it came from the client. */
   receive(path: Path, bytes: Uint8Array, now: Millis, out: TunnelSink): boolean {
-    const [current, arriving] = [this.#current, this.#arriving];
-    if (path === arriving?.path) return this.#arrived(arriving, bytes, now, out);
-    // Where the engine has opened it on the other flow it has moved already, and the notice of that follows.
-    const isOurs = path === current?.flow.path || path === this.#moving?.path;
+    const current = this.#current;
+    const arriving = this.#flows.take(path);
+    if (arriving !== undefined) return this.#arrived(arriving, bytes, now, out);
+    const isOurs = path === current?.flow.path || path === this.#flows.moving;
     return isOurs && current !== undefined && this.#receive(current, path, bytes, now, out);
   }
 
@@ -97,8 +89,7 @@ export class GatewayDatagrams {
   }
 
   lost(path: Path, why: SallyportError, out: TunnelSink): void {
-    if (path === this.#arriving?.path) this.#arriving = undefined;
-    if (path === this.#moving?.path) this.#moving = undefined;
+    this.#flows.lost(path);
     if (path !== this.#current?.flow.path) return;
     this.#current = undefined;
     this.#forget(out); // where it was to move to, too
@@ -106,11 +97,9 @@ export class GatewayDatagrams {
   }
 
   notice(path: Path, notice: PathNotice, now: Millis, out: TunnelSink): void {
-    const [current, moving] = [this.#current, this.#moving];
-    if (notice.type === 'moved' && current !== undefined && path === moving?.path) {
-      this.#moving = undefined;
-      this.#follow(current, moving, now, out);
-    }
+    const current = this.#current;
+    const moved = notice.type === 'moved' ? this.#flows.moved(path) : undefined;
+    if (current !== undefined && moved !== undefined) this.#follow(current, moved.flow, now, out);
     if (path !== current?.flow.path) return;
     current.channel.notice(notice);
     if (notice.type === 'carried' && notice.heardAt > this.#heardAt) this.#heard(notice.heardAt);
@@ -155,18 +144,16 @@ export class GatewayDatagrams {
   /** The first datagram of a flow: it is the client's, or nobody's. */
   #arrived(arriving: Flow, bytes: Uint8Array, now: Millis, out: TunnelSink): boolean {
     const current = this.#current;
-    const { path, engine } = arriving;
-    this.#arriving = undefined;
-    if (current?.channel.isHandedOver === true && engine && this.#moving === undefined) {
-      // Only the engine can tell whether it opens: it has the keys, and the numbers that were seen.
-      this.#moving = arriving;
-      out.event({ type: 'move', from: current.flow.path, to: path, datagram: bytes });
-      return false;
-    }
-    const isTold = current !== undefined && !current.channel.isHandedOver && this.#receive(current, path, bytes, now, out);
-    if (isTold && this.#current === current) this.#follow(current, arriving, now, out);
-    else out.event({ type: 'drop', path });
-    return isTold;
+    const { path } = arriving;
+    const of = current && {
+      ...{ owner: undefined, path: current.flow.path, isHandedOver: current.channel.isHandedOver },
+      receive: () => this.#receive(current, path, bytes, now, out),
+    };
+    const isTold = this.#flows.admit(arriving, bytes, of, out);
+    if (!isTold || current === undefined) return false;
+    if (this.#current === current) this.#follow(current, arriving, now, out);
+    else out.event({ type: 'drop', path }); // it has said that it is over
+    return true;
   }
 
   /** True if it came from the client. */
@@ -188,9 +175,9 @@ export class GatewayDatagrams {
   }
 
   #forget(out: TunnelSink): void {
-    for (const flow of [this.#current?.flow, this.#moving]) if (flow !== undefined) out.event({ type: 'drop', path: flow.path });
+    if (this.#current !== undefined) out.event({ type: 'drop', path: this.#current.flow.path });
+    this.#flows.dropMoving(out);
     this.#current = undefined;
-    this.#moving = undefined;
     this.#isActive = false;
   }
 }

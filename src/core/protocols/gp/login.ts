@@ -293,14 +293,15 @@ class GpLogin {
         ['computer', client.localHostname],
       ] as const),
     ] as const;
+    const cookies = (at === 'gateway' && this.#policy?.cookies) || [];
+    // A field stands once: what the portal has given for its gateways, rather than what a browser has brought for the portal.
+    const isGiven = cookies.some(([name]) => name === field);
     const body = encodeForm([
       ...plain,
-      ...((at === 'gateway' && this.#policy?.cookies) || []),
+      ...cookies,
       ...(challenge === undefined ? [] : [['inputStr', challenge.state] as const]),
-      ...([
-        ['user', user],
-        [field, secret],
-      ] as const),
+      ['user', user] as const,
+      ...(isGiven ? [] : [[field, secret] as const]),
     ]);
     const path = at === 'portal' ? PATHS.portalConfiguration : PATHS.login;
     const answer = await this.#http.post(path, body, `${encodeForm(plain)}&…`);

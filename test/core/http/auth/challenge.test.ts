@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { PeerMisbehavedError } from '../../../../src/core/errors.ts';
 import { type Challenge, parseChallenges } from '../../../../src/core/http/auth/challenge.ts';
+import { processorTime } from '../../../support/processor-time.ts';
 
 /** As plain values: [scheme, token or parameters]. */
 const plain = (...headers: readonly string[]) =>
@@ -77,9 +78,9 @@ describe('challenges', () => {
       `x a${'='.repeat(size)}b`,
       ' '.repeat(size),
     ]) {
-      const started = process.hrtime.bigint();
+      const started = processorTime();
       parseChallenges([header]);
-      assert.ok(process.hrtime.bigint() - started < 500_000_000n, `${header.slice(0, 5)}… took too long`);
+      assert.ok(processorTime() - started < 500, `${header.slice(0, 5)}… took too long`);
     }
   });
 

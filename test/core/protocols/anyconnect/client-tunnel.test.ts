@@ -42,6 +42,12 @@ describe('The answer to CONNECT', () => {
     assert.match(client.closed?.message ?? '', /503 Service Unavailable \(Server error\)/);
   });
 
+  it('begins with DTLS in the turn that it comes in', () => {
+    const pair = new TunnelPair();
+    pair.clock.runUntil(() => pair.client.events.some(({ type }) => type === 'config'), seconds(1));
+    assert.ok(pair.client.events.some((event) => event.type === 'open' && event.plan.to === 'udp'));
+  });
+
   it('may be long in coming, but not for ever', () => {
     const pair = ended({ answer: () => undefined });
     assert.equal(pair.client.closed?.kind, 'path-lost');

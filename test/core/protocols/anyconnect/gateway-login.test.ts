@@ -285,7 +285,7 @@ describe('AnyConnect’s log-in at our gateway', () => {
   });
 
   it('binds the session to the key that came with the log-in, and to nothing that is no key', async () => {
-    const strap = await Strap.generate(testCrypto());
+    const strap = Strap.generate(testCrypto());
     const visitor = new PlayedVisitor(ALICE);
     const door = new Door(visitor);
     const headers: HttpHeaders = [UA, ['X-AnyConnect-STRAP-Pubkey', strap.publicKey]];

@@ -21,7 +21,7 @@ const USER_ANSWER = '<auth><username>user</username></auth>';
 describe('request of an AnyConnect log-in', () => {
   // Captured from openconnect 9.01, which has one more key in its headers and one more capability.
   it('has the bytes of the reference client', async () => {
-    const strap = await Strap.generate(testCrypto());
+    const strap = Strap.generate(testCrypto());
     const { io } = await logIn(
       [
         on(init('/', { host: '10.99.0.2' }), documentOf(formOf(USERNAME), { headers: [['Set-Cookie', 'webvpncontext=C']] })),

@@ -73,7 +73,7 @@ describe('AnyConnect log-in', () => {
   });
 
   it('hands out where to connect, with which key, and the cookie with the key that it is bound to', async () => {
-    const strap = await Strap.generate(testCrypto());
+    const strap = Strap.generate(testCrypto());
     const { credential } = await logIn(
       [
         on(init('/grp'), redirect('https://other.example:8443/x')),

@@ -8,7 +8,7 @@ import {
   PeerRefusedError,
   UnsupportedError,
 } from '../../../../src/core/errors.ts';
-import { renderCallback } from '../../../../src/core/protocols/gp/browser-login.ts';
+import { renderCallback, tagsOf } from '../../../../src/core/protocols/gp/browser-login.ts';
 import { login } from '../../../../src/core/protocols/gp/login.ts';
 import { renderAdmission } from '../../../../src/core/protocols/gp/login-answer.ts';
 import { renderPrelogin } from '../../../../src/core/protocols/gp/prelogin.ts';
@@ -264,6 +264,20 @@ describe("GlobalProtect's log-in", () => {
       io.assertFinished(['FIRST1', 'SECOND2']);
       assert.deepEqual(wanted, [isLinkAtPortal, isLinkAtGateway], `${prelogin} ${policy}`);
     }
+  });
+
+  it('says the portal’s cookie once at the gateway, the one that the portal has given for that', async () => {
+    const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
+    const io = new PlayedIo(
+      [
+        { sent: `POST /global-protect/prelogin.esp?${QUERY}&default-browser=4&cas-support=yes `, answer: saml },
+        post(policyOf(['vpn.example']), '&user=alice&portal-userauthcookie=BROUGHT', 'vpn.example', PORTAL),
+        post(IN, '&portal-userauthcookie=TOKEN&user=alice'),
+      ],
+      async () => tagsOf('alice', new Secret('BROUGHT')).replaceAll('prelogin-cookie', 'portal-userauthcookie'),
+    );
+    await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
+    io.assertFinished(['BROUGHT', 'TOKEN']);
   });
 
   it('ends where a browser has logged in somebody else than was named, before the gateway hears of it', async () => {

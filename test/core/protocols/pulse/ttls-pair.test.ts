@@ -20,6 +20,7 @@ import { NoTls } from '../../../support/no-tls.ts';
 import { type Issued, Pki } from '../../../support/pki.ts';
 import { PlayedIo, type PlayedStep } from '../../../support/played-io.ts';
 import { missing } from '../../../support/requirements.ts';
+import { HANG_LIMIT } from '../../../support/size.ts';
 
 const TARGET = { host: 'vpn.example', port: 443, path: '/' };
 const OPTIONS = { userAgent: 'test', hostname: 'box' };
@@ -58,7 +59,7 @@ class Wire {
   }
 }
 
-describe('a log-in by EAP-TTLS in memory', { skip: missing('openssl'), timeout: 60_000 }, () => {
+describe('a log-in by EAP-TTLS in memory', { skip: missing('openssl'), timeout: HANG_LIMIT }, () => {
   let pki: Pki;
   let [server, client]: Issued[] = [];
   before(() => {

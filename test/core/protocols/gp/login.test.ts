@@ -272,12 +272,30 @@ describe("GlobalProtect's log-in", () => {
       [
         { sent: `POST /global-protect/prelogin.esp?${QUERY}&default-browser=4&cas-support=yes `, answer: saml },
         post(policyOf(['vpn.example']), '&user=alice&portal-userauthcookie=BROUGHT', 'vpn.example', PORTAL),
-        post(IN, '&portal-userauthcookie=TOKEN&user=alice'),
+        post(IN, '&user=alice&portal-userauthcookie=TOKEN'),
       ],
       async () => tagsOf('alice', new Secret('BROUGHT')).replaceAll('prelogin-cookie', 'portal-userauthcookie'),
     );
     await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
     io.assertFinished(['BROUGHT', 'TOKEN']);
+  });
+
+  it('says at the gateway what a browser has brought there, where the portal’s cookie of that name was refused', async () => {
+    const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
+    const asked = (path: string, browser: number) => `POST /${path}/prelogin.esp?${QUERY}&default-browser=${browser}&cas-support=yes `;
+    const brought = ['BROUGHT-1', 'BROUGHT-2'];
+    const io = new PlayedIo(
+      [
+        { sent: asked('global-protect', 4), answer: saml },
+        post(policyOf(['vpn.example']), '&user=alice&portal-userauthcookie=BROUGHT-1', 'vpn.example', PORTAL),
+        post(reply(512, ''), '&user=alice&portal-userauthcookie=TOKEN'),
+        { sent: asked('ssl-vpn', 0), answer: saml },
+        post(IN, '&user=alice&portal-userauthcookie=BROUGHT-2'),
+      ],
+      async () => tagsOf('alice', new Secret(brought.shift() ?? '')).replaceAll('prelogin-cookie', 'portal-userauthcookie'),
+    );
+    await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
+    io.assertFinished(['BROUGHT-1', 'BROUGHT-2', 'TOKEN']);
   });
 
   it('ends where a browser has logged in somebody else than was named, before the gateway hears of it', async () => {

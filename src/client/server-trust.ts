@@ -3,7 +3,7 @@
  *
  * Read first: spec "Client command line", sections 3.3 and 6.
  */
-import { NetworkError } from '../core/errors.ts';
+import { CERTIFICATE_NOT_TRUSTED, NetworkError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { chainFault } from '../node/ffi/openssl-chain.ts';
 import { pinOf } from '../node/trust/fingerprints.ts';
@@ -32,7 +32,7 @@ export class CertificateNotTrustedError extends NetworkError {
 
   constructor({ host, pin, fault }: { readonly host: string; readonly pin: string; readonly fault?: string }) {
     const why = fault ?? 'its key is none of those that are expected';
-    super(`The certificate of ${host} is not trusted: ${why}. Its key is ${pin}.`, { code: 'ERR_CERTIFICATE_NOT_TRUSTED' });
+    super(`The certificate of ${host} is not trusted: ${why}. Its key is ${pin}.`, { code: CERTIFICATE_NOT_TRUSTED });
     this.host = host;
     this.pin = pin;
     this.fault = fault;

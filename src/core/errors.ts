@@ -56,6 +56,9 @@ export class NetworkError extends SallyportError {
   }
 }
 
+/** Code of a {@link NetworkError}: nobody vouches for the peer's certificate, or it has another key than was expected. */
+export const CERTIFICATE_NOT_TRUSTED = 'ERR_CERTIFICATE_NOT_TRUSTED';
+
 /** Someone asked us to stop: an aborted signal, a person who closed the prompt. */
 export class CancelledError extends SallyportError {
   constructor(message = 'Cancelled.', options?: ErrorOptions) {

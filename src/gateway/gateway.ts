@@ -88,6 +88,7 @@ export class Gateway {
   readonly #hasStopped: (why: SallyportError | undefined) => void;
   readonly #tidy: NodeJS.Timeout;
   #state: GatewayStatus['state'] = 'online';
+  #hasOpened = false;
   #stopping: Promise<void> | undefined;
   #reloading: Promise<void> = Promise.resolve();
 
@@ -130,7 +131,9 @@ export class Gateway {
   #open(): void {
     if (this.#stopping !== undefined) return; // the process with the secrets has died meanwhile
     const { doors, config, options } = this.#parts;
+    this.#hasOpened = true;
     doors.open();
+    if (this.#state === 'maintenance') doors.shut();
     const { host } = config.listen;
     options.log.log('info', 'listening', { ...(host !== undefined && { host }), tcp: doors.tcpPort, udp: doors.udpPort });
   }
@@ -161,6 +164,7 @@ export class Gateway {
   maintain(isOn: boolean): void {
     if (this.#state === 'stopping') return;
     this.#state = isOn ? 'maintenance' : 'online';
+    if (!this.#hasOpened) return;
     if (isOn) this.#parts.doors.shut();
     else this.#parts.doors.open();
   }

@@ -80,6 +80,8 @@ export class CarriedTraffic {
   readonly #frames: PacketFrames;
   readonly #sealer: Sealer;
   readonly #openers: readonly Opener[];
+  /** Whether any of them is better off so; else nobody need look. */
+  readonly #makesMacs: boolean;
   /** Who made the last MACs. */
   #macsOf: Opener | undefined;
 
@@ -115,6 +117,7 @@ export class CarriedTraffic {
         keptOpeners.find((opener) => opener.identity.is(key)) ??
         new Opener(makeCipher(record, 'open', key), key, description.replayWindow, keyLimits),
     );
+    this.#makesMacs = this.#openers.some(({ cipher }) => cipher.makeMacs !== undefined);
     previous?.close(this);
   }
 
@@ -155,6 +158,7 @@ export class CarriedTraffic {
    * @returns of how many, from the first one on, which are to be opened next, in turn
    */
   makeMacs(first: number, length: number, count: number): number {
+    if (!this.#makesMacs) return 0;
     const opener = count > 1 && this.#form.readHeader(this.#arena.view, first, length) ? this.#openerOf(this.#form.id) : undefined;
     this.#macsOf = opener;
     return opener?.cipher.makeMacs?.(first, length, count) ?? 0;

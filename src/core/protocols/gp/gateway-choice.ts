@@ -4,14 +4,12 @@
  * Read first: spec "GlobalProtect", sections 5.4 and 5.5.
  */
 import type { LoginIo } from '../../auth/login-io.ts';
-import { CancelledError, NetworkError, PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
+import { CancelledError, CERTIFICATE_NOT_TRUSTED, NetworkError, PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import { hostHeader } from '../../http/url.ts';
 import { revealed } from '../../secret.ts';
 import type { PortalGateway } from './portal-policy.ts';
 
 const GATEWAY_FORM_ID = '_portal';
-
-const NOT_TRUSTED = 'ERR_CERTIFICATE_NOT_TRUSTED';
 
 /** Those to be tried, in their order: one alone if it was chosen. `gateways`: the best first. */
 export async function chooseGateways(io: LoginIo, gateways: readonly PortalGateway[]): Promise<readonly PortalGateway[]> {
@@ -62,6 +60,6 @@ export async function firstThatAnswers<T>(
 
 /** Not for a certificate that nobody vouches for, or that a person has said no to: that is never passed by. */
 function isPassedOver(error: unknown): error is Error {
-  if (error instanceof NetworkError && error.code === NOT_TRUSTED) return false;
+  if (error instanceof NetworkError && error.code === CERTIFICATE_NOT_TRUSTED) return false;
   return [NetworkError, PeerRefusedError, PeerMisbehavedError].some((kind) => error instanceof kind);
 }

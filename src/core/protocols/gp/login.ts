@@ -134,10 +134,12 @@ class GpLogin {
     };
   }
 
-  /** Spec 5.4. What a browser has brought is for one interface alone. */
+  /** Spec 5.4. What a browser has brought is for one interface alone: of the same name the portal has given another one for its gateways. */
   get #wordsAgain(): Words | undefined {
-    const isForBoth = this.#words?.field === 'passwd' || (this.#policy?.cookies.length ?? 0) > 0;
-    return isForBoth ? this.#words : undefined;
+    const words = this.#words;
+    const cookies = this.#policy?.cookies ?? [];
+    if (words === undefined || (words.field !== 'passwd' && cookies.length === 0)) return undefined;
+    return { ...words, secret: new Map(cookies).get(words.field) ?? words.secret };
   }
 
   /** The gateways to try. Undefined: there is no portal here, and nobody has said that there is. */
@@ -294,14 +296,14 @@ class GpLogin {
       ] as const),
     ] as const;
     const cookies = (at === 'gateway' && this.#policy?.cookies) || [];
-    // A field stands once: what the portal has given for its gateways, rather than what a browser has brought for the portal.
-    const isGiven = cookies.some(([name]) => name === field);
     const body = encodeForm([
       ...plain,
-      ...cookies,
+      ...cookies.filter(([name]) => name !== field), // a field stands once
       ...(challenge === undefined ? [] : [['inputStr', challenge.state] as const]),
-      ['user', user] as const,
-      ...(isGiven ? [] : [[field, secret] as const]),
+      ...([
+        ['user', user],
+        [field, secret],
+      ] as const),
     ]);
     const path = at === 'portal' ? PATHS.portalConfiguration : PATHS.login;
     const answer = await this.#http.post(path, body, `${encodeForm(plain)}&…`);

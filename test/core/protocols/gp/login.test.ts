@@ -1,7 +1,13 @@
 /** A log-in at GlobalProtect portals and gateways, played: what is sent is what the specification has seen on the wire. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { NetworkError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../../../../src/core/errors.ts';
+import {
+  CERTIFICATE_NOT_TRUSTED,
+  NetworkError,
+  PeerMisbehavedError,
+  PeerRefusedError,
+  UnsupportedError,
+} from '../../../../src/core/errors.ts';
 import { renderCallback, tagsOf } from '../../../../src/core/protocols/gp/browser-login.ts';
 import { login } from '../../../../src/core/protocols/gp/login.ts';
 import { renderAdmission } from '../../../../src/core/protocols/gp/login-answer.ts';
@@ -169,7 +175,7 @@ describe("GlobalProtect's log-in", () => {
 
     it('never goes on where the words are refused, or a certificate is not trusted', async () => {
       await assert.rejects(play([...atPortal, prelogin(), post(reply(513), cookie, 'a.example')], '/'), /certificate/);
-      const untrusted = new NetworkError('Not trusted.', { code: 'ERR_CERTIFICATE_NOT_TRUSTED' });
+      const untrusted = new NetworkError('Not trusted.', { code: CERTIFICATE_NOT_TRUSTED });
       await assert.rejects(play([...atPortal, { ...unreachable, answer: untrusted }], '/'), untrusted);
     });
 
@@ -266,12 +272,30 @@ describe("GlobalProtect's log-in", () => {
       [
         { sent: `POST /global-protect/prelogin.esp?${QUERY}&default-browser=4&cas-support=yes `, answer: saml },
         post(policyOf(['vpn.example']), '&user=alice&portal-userauthcookie=BROUGHT', 'vpn.example', PORTAL),
-        post(IN, '&portal-userauthcookie=TOKEN&user=alice'),
+        post(IN, '&user=alice&portal-userauthcookie=TOKEN'),
       ],
       async () => tagsOf('alice', new Secret('BROUGHT')).replaceAll('prelogin-cookie', 'portal-userauthcookie'),
     );
     await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
     io.assertFinished(['BROUGHT', 'TOKEN']);
+  });
+
+  it('says at the gateway what a browser has brought there, where the portal’s cookie of that name was refused', async () => {
+    const saml = reply(200, renderPrelogin({ ...FORM, browser: { html: '<form>' } }));
+    const asked = (path: string, browser: number) => `POST /${path}/prelogin.esp?${QUERY}&default-browser=${browser}&cas-support=yes `;
+    const brought = ['BROUGHT-1', 'BROUGHT-2'];
+    const io = new PlayedIo(
+      [
+        { sent: asked('global-protect', 4), answer: saml },
+        post(policyOf(['vpn.example']), '&user=alice&portal-userauthcookie=BROUGHT-1', 'vpn.example', PORTAL),
+        post(reply(512, ''), '&user=alice&portal-userauthcookie=TOKEN'),
+        { sent: asked('ssl-vpn', 0), answer: saml },
+        post(IN, '&user=alice&portal-userauthcookie=BROUGHT-2'),
+      ],
+      async () => tagsOf('alice', new Secret(brought.shift() ?? '')).replaceAll('prelogin-cookie', 'portal-userauthcookie'),
+    );
+    await login(io, { host: 'vpn.example', port: 443, path: '/portal' }, { client: CLIENT, wantsIpv6: true });
+    io.assertFinished(['BROUGHT-1', 'BROUGHT-2', 'TOKEN']);
   });
 
   it('ends where a browser has logged in somebody else than was named, before the gateway hears of it', async () => {

@@ -1,5 +1,6 @@
 /** `sallyport doctor engine`: which parts of the packet engine run on this machine, and why not the others. */
 import { SallyportError } from '../../core/errors.ts';
+import type { TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { TunDevice } from '../../node/devices/tun-device.ts';
 import type { EngineFeature, FeatureState } from '../../node/engine/features.ts';
 import { PacketEngine } from '../../node/engine/packet-engine.ts';
@@ -21,11 +22,24 @@ const MEANINGS: Readonly<Record<EngineFeature, string>> = {
   'udp-join': 'UDP datagrams joined for the host',
   'ack-thinning': 'needless acknowledgements left out',
   moderation: 'a short sleep after a busy moment',
+  'multi-block': 'eight packets of ESP encrypted and hashed at once',
   tls: "TLS by OpenSSL's functions inside Node",
 };
 
 /** A flow that nobody answers: only its socket is of interest. */
 const NOWHERE = { address: { family: 4, bytes: Uint8Array.of(127, 0, 0, 1) }, port: 9 } as const;
+
+/** What a flow of ESP carries: for that, CBC is tried. */
+const ESP_KEY = { id: 256, key: new Uint8Array(16), iv: new Uint8Array(0), mac: new Uint8Array(20), nextSequence: 0 };
+const ESP: TrafficDescription = {
+  record: { kind: 'esp', cipher: 'aes-128-cbc', mac: 'sha1' },
+  ...{ seal: ESP_KEY, open: [ESP_KEY], replayWindow: 64, tunnelMtu: 1400 },
+  framing: {
+    frame: { bytes: new Uint8Array(0), lengths: [] },
+    sent: { ipv4: Uint8Array.of(4) },
+    isData: { offset: 0, values: [{ bytes: Uint8Array.of(4) }] },
+  },
+};
 
 interface EngineReport {
   /** Why there is no engine; absent: there is one. */
@@ -47,12 +61,17 @@ export async function runDoctor({ json }: DoctorArguments): Promise<ExitCode> {
 async function examine(): Promise<EngineReport> {
   try {
     await using engine = await PacketEngine.start();
-    const attempts = await Promise.allSettled([TunDevice.open(engine), engine.openUdp({ remote: NOWHERE })]);
+    const attempts = await Promise.allSettled([TunDevice.open(engine), tryEsp(engine)]);
     const problems = attempts.flatMap((attempt) => (attempt.status === 'rejected' ? [messageOf(attempt.reason)] : []));
     return { crypto: engine.crypto, problems, features: await engine.features() };
   } catch (error) {
     return { why: messageOf(error), problems: [], features: [] };
   }
+}
+
+async function tryEsp(engine: PacketEngine): Promise<void> {
+  const path = await engine.openUdp({ remote: NOWHERE });
+  await path.carry(ESP);
 }
 
 function messageOf(error: unknown): string {

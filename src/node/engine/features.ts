@@ -22,6 +22,8 @@ export const ENGINE_FEATURES = [
   'ack-thinning',
   /** After a pass with many packets: a moment's sleep, so that the next pass has many too. */
   'moderation',
+  /** Eight packets with CBC are encrypted, and hashed, at once. */
+  'multi-block',
   /** TLS by OpenSSL's own functions: connections of the engine's, and a gateway's that may become so. */
   'tls',
 ] as const;

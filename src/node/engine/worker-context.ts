@@ -74,9 +74,13 @@ export class WorkerContext {
     this.zeroHeader = this.arena.allocate(VIRTIO_HEADER_LENGTH);
     this.singlePieces = this.arena.allocate(POINTER_PAIRS_LENGTH);
     this.pieceAddresses = new KeptAddresses(this.arena);
-    const openssl = options.portableCrypto ? undefined : OpenSsl.bind(this.arena);
+    const openssl = options.portableCrypto ? undefined : OpenSsl.bind(this.arena, this.features.allows('multi-block'));
     this.crypto = openssl === undefined ? 'node' : 'openssl';
-    this.makeCipher = (layout, direction, key) => makeRecordCipher(openssl, this.arena, layout, direction, key, lanes);
+    this.makeCipher = (layout, direction, key) => {
+      const cipher = makeRecordCipher(openssl, this.arena, layout, direction, key, lanes);
+      if (layout.kind !== 'dtls-aead') noteMultiBlock(this.features, openssl);
+      return cipher;
+    };
   }
 
   /** The system's monotonic clock as of the current pass: read when it is first asked for, which is after the first packet has left. */
@@ -130,4 +134,9 @@ export class WorkerContext {
     this.memory.toMain.publish();
     this.#port.postMessage(message);
   }
+}
+
+function noteMultiBlock(features: FeatureSet, openssl: OpenSsl | undefined): void {
+  if (openssl?.cbcMac?.many !== undefined) features.turnOn('multi-block');
+  else features.turnOff('multi-block', "this processor has no AES instructions, or Node's OpenSSL no such functions");
 }

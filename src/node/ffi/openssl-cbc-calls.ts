@@ -15,7 +15,7 @@ export class CbcMacCalls {
   /** Undefined: one message after the other. */
   readonly many: MultiBlockHmacRoom | undefined;
 
-  constructor(arena: Arena) {
+  constructor(arena: Arena, usesMultiBlock: boolean) {
     const library = nativeLibrary('The packet engine');
     this.setPadding = library.func('int EVP_CIPHER_CTX_set_padding(uintptr_t, int)');
     this.cbc = {
@@ -27,7 +27,7 @@ export class CbcMacCalls {
       'aes-256-cbc': library.func('uintptr_t EVP_aes_256_ecb()'),
     };
     this.hmac = new HmacCalls(arena, library);
-    const multiBlock = bindMultiBlock(arena, library);
+    const multiBlock = usesMultiBlock ? bindMultiBlock(arena, library) : undefined;
     this.many = multiBlock && new MultiBlockHmacRoom(multiBlock, HASH_LENGTHS);
   }
 }

@@ -56,13 +56,18 @@ export class OpenSsl {
   readonly cipher: NativeFunction;
   readonly clearErrors: NativeFunction;
   readonly algorithm: Readonly<Record<AeadCipher, NativeFunction>>;
+  readonly #usesMultiBlock: boolean;
   #cbcMac: CbcMacCalls | 'missing' | undefined;
 
-  /** Undefined where this executable does not export OpenSSL 3: callers use node:crypto. */
-  static bind(arena: Arena): OpenSsl | undefined {
+  /**
+   * Undefined where this executable does not export OpenSSL 3: callers use node:crypto.
+   *
+   * @param usesMultiBlock several messages of CBC at once, where that is possible
+   */
+  static bind(arena: Arena, usesMultiBlock = true): OpenSsl | undefined {
     const library = nativeLibrary('The packet engine');
     try {
-      return new OpenSsl(library, arena);
+      return new OpenSsl(library, arena, usesMultiBlock);
     } catch {
       return undefined; // a symbol is missing
     }
@@ -74,14 +79,15 @@ export class OpenSsl {
    */
   get cbcMac(): CbcMacCalls | undefined {
     try {
-      this.#cbcMac ??= new CbcMacCalls(this.arena);
+      this.#cbcMac ??= new CbcMacCalls(this.arena, this.#usesMultiBlock);
     } catch {
       this.#cbcMac = 'missing';
     }
     return this.#cbcMac === 'missing' ? undefined : this.#cbcMac;
   }
 
-  private constructor(library: NativeLibrary, arena: Arena) {
+  private constructor(library: NativeLibrary, arena: Arena, usesMultiBlock: boolean) {
+    this.#usesMultiBlock = usesMultiBlock;
     this.newContext = library.func('uintptr_t EVP_CIPHER_CTX_new()');
     this.freeContext = library.func('void EVP_CIPHER_CTX_free(uintptr_t)');
     this.init = library.func('int EVP_CipherInit_ex(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int)');

@@ -52,7 +52,7 @@ const TSCONFIG = {
 
 const skip = sized<string | false>('a long test: it fetches packages', false) || skipTunnel;
 
-describe('the package in a clean project', { skip, timeout: HANG_LIMIT * FETCH_LIMIT + 300_000 }, () => {
+describe('the package in a clean project', { skip, timeout: 2 * FETCH_LIMIT + HANG_LIMIT }, () => {
   let folder = '';
   let obstacle = '';
   let unpackedSize = 0;

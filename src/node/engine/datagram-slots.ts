@@ -25,6 +25,9 @@ export const FIRST_SLOTS = 1;
 /** Up to this length a datagram is small. What is longer is a stream's mostly, whose sockets hold more. */
 const SMALL = 512;
 
+/** So many datagrams are a long run: a sender that makes such ones has nothing to gain by being waited for. */
+const LONG_RUN = 16;
+
 /**
  * From one slot to the next. Not a power of two: slots whose starts fall into the same sets of the processor's cache would throw each other out, and
  * single datagrams use nothing but the starts.
@@ -42,6 +45,8 @@ export class DatagramSlots {
   most: number = FIRST_SLOTS;
   /** A call since it was last set to false has stopped at its limit: more waits, very likely. */
   leavesSome = false;
+  /** A call since then has brought long runs of what is not small: their sender has gathered them. */
+  hasRuns = false;
 
   constructor(libc: Libc, arena: Arena, receivesBursts: boolean) {
     this.#libc = libc;
@@ -68,7 +73,10 @@ export class DatagramSlots {
     let datagrams = 0;
     for (let slot = 0; slot < filled; slot++) {
       const size = this.datagramLength(slot);
-      if (size > SMALL) return SLOTS;
+      if (size > SMALL) {
+        this.hasRuns ||= this.length(slot) >= LONG_RUN * size;
+        return SLOTS;
+      }
       datagrams += Math.ceil(this.length(slot) / Math.max(size, 1));
     }
     if (datagrams > MAX_SMALL) return Math.max(Math.floor((filled * MAX_SMALL) / datagrams), 1);

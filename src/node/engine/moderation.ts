@@ -7,7 +7,8 @@
  *
  * The sleep is as long as the pass was: then the others who share the processor have had as much of it. A fixed one fits one machine only: 50 to
  * 100 µs are best where a pass takes that long (guide "data plane", section 5), and four times as much where all takes four times as long. After a pass
- * that has left something, the least will do: that is a turn for who is to take what came.
+ * that has left something, the least will do: that is a turn for who is to take what came. And at a gateway after one that took long runs of a peer like
+ * this one, too: they had gathered already, and what answers them, the acknowledgements of an upload, would only wait.
  *
  * Few packets that follow a burst at once are of the same stream: the acknowledgements of an upload, each of which would wake the thread, write to the
  * device and bring the next piece of data. They sleep too, and so more of them come together, and the pieces grow.
@@ -76,7 +77,7 @@ export class Moderation {
   /**
    * A pass that took so long sent and received so many packets, at this time.
    *
-   * @param took 0: it is not known, or not all was taken
+   * @param took 0: it is not known, not all was taken, or what came had been gathered by the peer
    * @param wakesMain what came has woken this process's main thread, which pays for each time and not for each packet: if most of them came, the sleep is
    * as long as one may be
    */

@@ -222,7 +222,9 @@ export class PacketSwitch {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    const took = start === undefined || this.#context.slots.leavesSome ? 0 : performance.now() - start;
+    const { leavesSome, hasRuns } = this.#context.slots;
+    const isGathered = leavesSome || (hasRuns && this.#destinations !== undefined);
+    const took = start === undefined || isGathered ? 0 : performance.now() - start;
     this.#moderation.moved(out, back, took, this.#device?.wakesMain === true, this.#context.now);
     this.wasBusy = out + back > 1;
     this.#answerWait.passed(out, back, this.#now);

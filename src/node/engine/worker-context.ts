@@ -93,6 +93,7 @@ export class WorkerContext {
   beginPass(): void {
     this.#now = undefined;
     this.slots.leavesSome = false;
+    this.slots.hasRuns = false;
   }
 
   /** Puts bytes of the arena into the ring to main; {@link flush} shows them. False if it is full: the caller counts. */

@@ -87,4 +87,14 @@ describe('what one call for datagrams may bring', () => {
     }
     assert.deepEqual(said, [true, true, true, false]);
   });
+
+  it('are long runs where a sender has gathered large ones, and says so', () => {
+    const says = (size: number, count: number): boolean => {
+      const socket = new Socket();
+      socket.wait(3, size, count);
+      socket.fill();
+      return socket.slots.hasRuns;
+    };
+    assert.deepEqual([says(1400, 46), says(1400, 16), says(1400, 15), says(1400, 1), says(100, 64)], [true, true, false, false, false]);
+  });
 });

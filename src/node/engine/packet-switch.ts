@@ -129,6 +129,11 @@ export class PacketSwitch {
     return this.#paths.hasIdlePath;
   }
 
+  /** The device is one session's, which carries its packets: a client's, while its tunnel is up. */
+  get isOfOne(): boolean {
+    return this.#destinations === undefined && this.#route?.carrier !== undefined;
+  }
+
   /** Puts a device in its place, or takes it away and closes it. */
   setDevice(device: WorkerDevice | undefined): void {
     this.#unwatchDevice();

@@ -56,6 +56,14 @@ export class DatagramSlots {
     for (let i = 0; i < SLOTS; i++) this.#table?.set(i, this.offset(i), MAX_PACKET_LENGTH);
   }
 
+  /**
+   * Whether the pass is to be followed by no more rest than need be: more waits; or, where many share the device, a peer like this one has sent, and what
+   * answers it would only wait.
+   */
+  wantsBriefRest(isShared: boolean): boolean {
+    return this.leavesSome || (isShared && this.hasRuns);
+  }
+
   /** Takes what has arrived, up to so many slots. How many are filled; -1: none, see errno. */
   receive(fd: number, most: number): number {
     if (this.#table !== undefined) {

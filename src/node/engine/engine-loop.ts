@@ -115,10 +115,7 @@ export class EngineLoop {
 
   /** How long to be idle, in whole milliseconds; {@link IDLE_TIME}: then the warm-up goes on. */
   #patience(): Millis {
-    // Not beside a handshake: each of its datagrams would wait for a step.
-    if (this.#warmUp.isOver || this.#switch.hasIdlePath) return SLEEP_TIMEOUT;
-    // What makes lone packets quick is for who waits for them: it would cost each of a gateway's threads half a second, beside what others carry.
-    if (this.#warmUp.hasRunAll && !this.#switch.isOfOne) return SLEEP_TIMEOUT;
+    if (this.#warmUp.isOver || !this.#switch.mayWarmUp(this.#warmUp.hasRunAll)) return SLEEP_TIMEOUT;
     return Math.max(IDLE_TIME, Math.ceil(this.#usedAt + this.#warmUp.quiet - performance.now()));
   }
 

@@ -124,14 +124,10 @@ export class PacketSwitch {
     return slot?.end;
   }
 
-  /** A path is open that carries nothing yet. */
-  get hasIdlePath(): boolean {
-    return this.#paths.hasIdlePath;
-  }
-
-  /** The device is one session's, which carries its packets: a client's, while its tunnel is up. */
-  get isOfOne(): boolean {
-    return this.#destinations === undefined && this.#route?.carrier !== undefined;
+  /** Not beside a handshake, whose datagrams would wait. Thoroughly (half a second) for who waits for lone packets alone: a client, while its tunnel is up. */
+  mayWarmUp(isThorough: boolean): boolean {
+    const isClient = this.#destinations === undefined && this.#route?.carrier !== undefined;
+    return !this.#paths.hasIdlePath && (isClient || !isThorough);
   }
 
   /** Puts a device in its place, or takes it away and closes it. */
@@ -219,17 +215,15 @@ export class PacketSwitch {
       if (token === EVENT_TOKEN) this.#clearEvent();
       else if (token === DEVICE_TOKEN) ofDevice = this.#events.events(i);
     }
-    let out = 0;
-    let back = 0;
+    let [out, back] = [0, 0];
     if (this.#device !== undefined && (ofDevice !== 0 || this.#device.hasPending))
       out = this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
     for (let i = 0; i < ready; i++) {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    const { leavesSome, hasRuns } = this.#context.slots;
-    const isGathered = leavesSome || (hasRuns && this.#destinations !== undefined);
-    const took = start === undefined || isGathered ? 0 : performance.now() - start;
+    const isBrief = this.#context.slots.wantsBriefRest(this.#destinations !== undefined);
+    const took = start === undefined || isBrief ? 0 : performance.now() - start;
     this.#moderation.moved(out, back, took, this.#device?.wakesMain === true, this.#context.now);
     this.wasBusy = out + back > 1;
     this.#answerWait.passed(out, back, this.#now);
@@ -353,7 +347,12 @@ export class PacketSwitch {
       if (this.#destinations !== undefined && carrier?.isFull === true)
         count(this.#context.memory.deviceCounters, DEVICE.readDropped, segments);
       else if (segments === 1) this.#passOn(place, length, carrier);
-      else for (let i = 0; i < segments; i++) this.#passSegment(device, i, carrier);
+      else {
+        for (let i = 0; i < segments; i++) {
+          const next = this.#placeFor(carrier);
+          this.#passOn(next, device.segment(i, next), carrier);
+        }
+      }
       packets += segments;
       reads++;
       bytes += length;
@@ -379,11 +378,6 @@ export class PacketSwitch {
   /** Where the next packet is to lie on its way to the path or to main. */
   #placeFor(carrier: WorkerEnd | undefined): number {
     return carrier?.packetPlace ?? this.#context.slots.offset(0);
-  }
-
-  #passSegment(device: WorkerDevice, index: number, carrier: WorkerEnd | undefined): void {
-    const place = this.#placeFor(carrier);
-    this.#passOn(place, device.segment(index, place), carrier);
   }
 
   /** One packet of what was read, to the path or to main. */

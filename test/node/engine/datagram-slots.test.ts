@@ -88,13 +88,20 @@ describe('what one call for datagrams may bring', () => {
     assert.deepEqual(said, [true, true, true, false]);
   });
 
-  it('are long runs where a sender has gathered large ones, and says so', () => {
-    const says = (size: number, count: number): boolean => {
+  it('are long runs where a sender has gathered large ones: who waits for the answer is not to rest long where many share the device', () => {
+    const says = (size: number, count: number): boolean[] => {
       const socket = new Socket();
       socket.wait(3, size, count);
       socket.fill();
-      return socket.slots.hasRuns;
+      socket.slots.leavesSome = false;
+      return [socket.slots.hasRuns, socket.slots.wantsBriefRest(true), socket.slots.wantsBriefRest(false)];
     };
-    assert.deepEqual([says(1400, 46), says(1400, 16), says(1400, 15), says(1400, 1), says(100, 64)], [true, true, false, false, false]);
+    for (const count of [46, 16]) assert.deepEqual(says(1400, count), [true, true, false]);
+    for (const [size, count] of [
+      [1400, 15],
+      [1400, 1],
+      [100, 64],
+    ] as const)
+      assert.deepEqual(says(size, count), [false, false, false]);
   });
 });

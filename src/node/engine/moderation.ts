@@ -14,7 +14,9 @@
  * device and bring the next piece of data. They sleep too, and so more of them come together, and the pieces grow.
  *
  * Short passes would stay short then. That is as it should be for a kernel's device; a stack in main has a thread woken for each of them, which writes to
- * a socket, acknowledges and wakes this thread, which wakes the peer: so there what came is followed by the longest sleep.
+ * a socket, acknowledges and wakes this thread, which wakes the peer: so there what came is followed by the longest sleep. And where many sessions share
+ * the device each is a part of what passes move, and the packets of none come close enough to fill one: as long as passes move few, the sleep is the
+ * longest. A session that is alone fills its window while the thread sleeps, and then waits; so for one fewer packets are enough.
  */
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Arena } from '../ffi/arena.ts';
@@ -36,6 +38,12 @@ const MAX_SLEEP: Millis = 0.4;
 /** Two of the system's words: seconds, nanoseconds. */
 const TIMESPEC_LENGTH = 16;
 
+/** What passes are to move on average: see {@link packetsToGather}. */
+const GATHER = { any: 0, ofOne: 8, ofSeveral: 16, ofMain: Number.POSITIVE_INFINITY };
+
+/** The part that the newest pass has in the average. */
+const AVERAGE_SHARE = 1 / 8;
+
 /** The kernel may round a thread's sleeps up by this; its own idea is a thousand times as much as our sleep's. */
 const TIMER_SLACK_NANOSECONDS = 1;
 
@@ -48,6 +56,8 @@ export class Moderation {
   /** 0: the pass before was not busy. */
   #sleep: Millis = 0;
   #mostlyCame = false;
+  /** Packets that passes moved, of those that moved some. */
+  #average = 0;
   /** When a pass moved {@link BUSY_PACKETS} last. */
   #burstAt: Millis = Number.NEGATIVE_INFINITY;
 
@@ -78,15 +88,16 @@ export class Moderation {
    * A pass that took so long sent and received so many packets, at this time.
    *
    * @param took 0: it is not known, not all was taken, or what came had been gathered by the peer
-   * @param wakesMain what came has woken this process's main thread, which pays for each time and not for each packet: if most of them came, the sleep is
-   * as long as one may be
+   * @param wanted {@link packetsToGather}
    */
-  moved(sent: number, received: number, took: Millis, wakesMain: boolean, now: Millis): void {
+  moved(sent: number, received: number, took: Millis, wanted: number, now: Millis): void {
     const moved = sent + received;
     if (moved >= BUSY_PACKETS) this.#burstAt = now;
     const isBusy = moved > 0 && now - this.#burstAt < STREAM_GAP;
     this.#mostlyCame = received > sent;
-    const least = wakesMain && this.#mostlyCame ? MAX_SLEEP : MIN_SLEEP;
+    if (moved > 0) this.#average += (moved - this.#average) * AVERAGE_SHARE;
+    const areFew = wanted === GATHER.ofMain ? this.#mostlyCame : this.#average < wanted;
+    const least = areFew ? MAX_SLEEP : MIN_SLEEP;
     this.#sleep = this.#isWanted && isBusy ? Math.min(Math.max(took, least), MAX_SLEEP) : 0;
   }
 
@@ -96,4 +107,17 @@ export class Moderation {
     this.#sleep = 0;
     this.#libc.nanosleep(this.#address.of(this.#timespec), 0);
   }
+}
+
+/**
+ * How many packets passes are to move on average: while they move fewer, each sleep is as long as one may be.
+ *
+ * @param wakesMain what comes wakes this process's main thread, which pays for each time and not for each packet: passes that mostly receive never move enough
+ * @param isShared by many sessions, and none of them gathers for itself
+ * @param areSeveral sessions with traffic
+ */
+export function packetsToGather(wakesMain: boolean | undefined, isShared: boolean, areSeveral: boolean): number {
+  if (wakesMain === true) return GATHER.ofMain;
+  if (!isShared) return GATHER.any;
+  return areSeveral ? GATHER.ofSeveral : GATHER.ofOne;
 }

@@ -20,7 +20,7 @@ import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
 import { AnswerWait, LOOK_OUT, YIELDED } from './answer-wait.ts';
 import { ENTRY, entryTag } from './messages.ts';
-import { Moderation } from './moderation.ts';
+import { Moderation, packetsToGather } from './moderation.ts';
 import { type PathSlot, PathTable } from './path-table.ts';
 import { count, DATAGRAM_RESERVE, DEVICE, MAX_PACKET_LENGTH, WORD } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -224,7 +224,8 @@ export class PacketSwitch {
     }
     const isBrief = this.#context.slots.wantsBriefRest(this.#destinations !== undefined);
     const took = start === undefined || isBrief ? 0 : performance.now() - start;
-    this.#moderation.moved(out, back, took, this.#device?.wakesMain === true, this.#context.now);
+    const wanted = packetsToGather(this.#device?.wakesMain, this.#destinations !== undefined && !isBrief, this.#paths.areSeveral);
+    this.#moderation.moved(out, back, took, wanted, this.#context.now);
     this.wasBusy = out + back > 1;
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;

@@ -12,6 +12,9 @@ import type { WorkerEnd } from './worker-end.ts';
 /** A client's. To look through more in each pass would cost more than is gained by it. */
 const FEW_PATHS = 8;
 
+/** A path that was used so often in a row has the traffic to itself. */
+const USES_OF_ONE = 8;
+
 /** A path's place. Who keeps one finds out that the path is closed, even if its number is another's by then. */
 export class PathSlot {
   readonly id: number;
@@ -41,6 +44,9 @@ export class PathTable {
   /** The first {@link #attendedCount} of them: an array that is made shorter and longer again would be allocated anew. */
   readonly #attended: (PathSlot | undefined)[] = [];
   #attendedCount = 0;
+  #lastUsed: PathSlot | undefined;
+  /** Of that one, in a row; no more than {@link USES_OF_ONE}. */
+  #uses = USES_OF_ONE;
 
   /** @param firstToken of the path with number 0 among the tokens of `events`; the others follow */
   constructor(events: EventPoll, firstToken: number) {
@@ -68,10 +74,18 @@ export class PathTable {
 
   /** It is about to be used. */
   attend(slot: PathSlot): void {
+    if (slot !== this.#lastUsed) this.#uses = 0;
+    else if (this.#uses < USES_OF_ONE) this.#uses++;
+    this.#lastUsed = slot;
     if (slot.isAttended) return;
     slot.isAttended = true;
     this.#attended[this.#attendedCount] = slot;
     this.#attendedCount++;
+  }
+
+  /** Several have been used in turns just now. */
+  get areSeveral(): boolean {
+    return this.#uses < USES_OF_ONE;
   }
 
   /** Before the thread sleeps. True if a path that waits for main need not any more. */

@@ -75,7 +75,7 @@ export class WorkerDevice {
     return false;
   }
 
-  /** Packets that are written to it wake main: see {@link Moderation.moved}. */
+  /** Packets that are written to it wake main: see {@link packetsToGather}. */
   get wakesMain(): boolean {
     return false;
   }

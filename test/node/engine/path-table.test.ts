@@ -1,7 +1,7 @@
 /** The table of paths over epoll itself: what is watched, and who has a look taken at it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { PathTable } from '../../../src/node/engine/path-table.ts';
+import { type PathSlot, PathTable } from '../../../src/node/engine/path-table.ts';
 import type { WorkerEnd } from '../../../src/node/engine/worker-end.ts';
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import { EventPoll } from '../../../src/node/ffi/event-poll.ts';
@@ -121,6 +121,23 @@ describe('the table of paths', { skip }, () => {
     s.table.proceed(undefined);
     assert.deepEqual(waiting.end.done, ['proceed', 'flush']);
     assert.deepEqual(idle.end.done, []);
+  });
+
+  it('knows whether one has the traffic to itself', () => {
+    using s = scene();
+    const [one, other] = [s.open(1), s.open(2)];
+    assert.ok(one.slot !== undefined && other.slot !== undefined);
+    const use = (slot: PathSlot, times: number) => {
+      for (let i = 0; i < times; i++) s.table.attend(slot);
+    };
+    use(one.slot, 20);
+    assert.equal(s.table.areSeveral, false);
+    use(other.slot, 1);
+    assert.equal(s.table.areSeveral, true);
+    use(one.slot, 5);
+    assert.equal(s.table.areSeveral, true, 'others may be used again soon');
+    use(one.slot, 20);
+    assert.equal(s.table.areSeveral, false);
   });
 
   it('closes a path that is replaced or taken away, and watches it no more', () => {

@@ -9,8 +9,7 @@
  * The story of a burst: {@link DatagramBurst.next} says where a record goes → it is made there → {@link DatagramBurst.add} →
  * {@link DatagramBurst.flush} groups, sends, and tells each socket what became of its records. A record that is alone is one plain send.
  *
- * What a kernel or a route does not take as a run is sent record by record; if that works, the socket remembers. (EIO: the device cannot compute
- * checksums, or IPsec is on the way. EINVAL: it can no runs. EMSGSIZE: it wants shorter ones.)
+ * What a kernel or a route does not take as a run is sent record by record; if that works, the socket remembers.
  */
 import type { Arena } from '../ffi/arena.ts';
 import { ERRNO } from '../ffi/errno.ts';
@@ -31,6 +30,12 @@ export const NO_RECORD = -1;
 /** Of a run: the kernel's UDP_MAX_SEGMENTS, when it was least, and what one UDP datagram can hold. */
 const MAX_RUN_RECORDS = 64;
 const MAX_RUN_BYTES = 65_000;
+
+/**
+ * Words about a run, and not about what an earlier datagram met. EIO: the device cannot compute checksums, or IPsec is on the way. EINVAL: it can no runs.
+ * EMSGSIZE: it wants shorter ones.
+ */
+const ABOUT_RUNS: ReadonlySet<number> = new Set([ERRNO.EIO, ERRNO.EINVAL, ERRNO.EMSGSIZE]);
 
 /** The most bytes of a burst. */
 const MAX_BURST_BYTES = MAX_RUNS * MAX_RUN_BYTES;
@@ -201,7 +206,9 @@ export class DatagramBurst {
     const first = this.#firstRecord(message);
     const end = this.#firstRecord(message + 1);
     const allSent = this.#sendEach(socket, first, end);
-    if (allSent && end - first > 1) socket.refusesRuns(errno);
+    if (!allSent || end - first === 1) return;
+    if (ABOUT_RUNS.has(errno)) socket.refusesRuns(errno);
+    else socket.heard(errno);
   }
 
   /** True if all of them left. */

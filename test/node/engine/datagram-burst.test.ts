@@ -7,7 +7,7 @@ import { type BurstSocket, DatagramBurst, NO_RECORD } from '../../../src/node/en
 import { Arena } from '../../../src/node/ffi/arena.ts';
 import type { Libc } from '../../../src/node/ffi/libc.ts';
 
-const { EIO, EINVAL, EMSGSIZE, EAGAIN, ECONNREFUSED } = constants.errno;
+const { EIO, EINVAL, EMSGSIZE, EAGAIN, ECONNREFUSED, EHOSTUNREACH } = constants.errno;
 const MAX_RECORD = 66_000;
 
 interface Message {
@@ -324,6 +324,20 @@ describe('a burst of records', () => {
       );
     });
   }
+
+  it('keeps its runs when it hears twice what earlier datagrams met', () => {
+    const script = new Script();
+    const heard = [ECONNREFUSED, EHOSTUNREACH];
+    script.answer = (messages) => -(heard[script.calls.length - 1] ?? -messages.length);
+    const records = Array.from({ length: 3 }, (_, i) => record(100, i));
+    for (const each of records) script.add(each);
+    script.flush();
+    assert.deepEqual(script.left, records);
+    assert.deepEqual(script.words, [['heard', EHOSTUNREACH]]);
+    for (const each of records) script.add(each);
+    script.flush();
+    assert.deepEqual(script.calls.at(-1), [{ bytes: Buffer.concat(records), size: 100 }]);
+  });
 
   it('keeps its runs when it is the datagrams that are too long', () => {
     const script = new Script();

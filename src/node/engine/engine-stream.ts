@@ -63,6 +63,9 @@ export class EngineStream implements TlsStream, StreamCarrier {
   #facts: SecuredFacts | undefined;
   #peerCertificate: Uint8Array = new Uint8Array(0);
   #isCarried = false;
+  /** The answer to a description that the worker may not know yet; and how often {@link carry} was called. */
+  #described: Promise<unknown> | undefined;
+  #wishes = 0;
   #hasGivenBack = false;
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
@@ -221,9 +224,21 @@ export class EngineStream implements TlsStream, StreamCarrier {
   }
 
   async carry(traffic: StreamTraffic | undefined): Promise<void> {
+    const wish = ++this.#wishes;
+    if (traffic === undefined && this.#described !== undefined) {
+      // Not before: what was delivered before the worker knew is given back, all of it, and comes again behind what the machine has handed over.
+      await this.#described.catch(() => undefined);
+      if (wish !== this.#wishes) return; // carried again meanwhile
+    }
     // At once, not with the answer: what comes from now on was delivered before the worker knew, and is given back.
     this.#isCarried = traffic !== undefined;
-    await this.#link.call('carry', { path: this.#id, traffic });
+    const answer = this.#link.call('carry', { path: this.#id, traffic });
+    if (traffic !== undefined) this.#described = answer;
+    try {
+      await answer;
+    } finally {
+      if (this.#described === answer) this.#described = undefined;
+    }
   }
 
   get updatesKeys(): boolean {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { MisuseError, NetworkError } from '../../../src/core/errors.ts';
-import { CSTP_TYPES } from '../../../src/core/protocols/anyconnect/cstp-frame.ts';
+import { CSTP_TYPES, CstpDeframer } from '../../../src/core/protocols/anyconnect/cstp-frame.ts';
 import { streamTraffic } from '../../../src/core/protocols/anyconnect/stream-channel.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
 import { inNamespace } from '../../support/namespace.ts';
@@ -129,6 +129,48 @@ inNamespace('a carried TLS stream', import.meta.filename, () => {
         Array.from({ length: count }, (_, i) => i),
       );
     }
+  });
+
+  it('loses nothing, and keeps the order, however often and soon it is withdrawn and described again', OPTIONS, async () => {
+    const random = new SeededRandom(23);
+    const count = sized(3000, 30_000);
+    await using t = await streamTunnel();
+    // As a machine has it: what it has of a frame goes with the description, and comes again when that is withdrawn.
+    const deframer = new CstpDeframer();
+    const numbers: number[] = [];
+    const turns: Promise<void>[] = [];
+    let isCarried = false;
+    const turn = () => {
+      isCarried = !isCarried;
+      turns.push(t.stream.carry(isCarried ? streamTraffic(deframer.takePartial()) : undefined));
+    };
+    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+    t.stream.onData((bytes) => {
+      try {
+        deframer.push(Buffer.from(bytes));
+        while (deframer.next()) numbers.push(Buffer.from(deframer.bytes).readUInt16BE(deframer.start));
+        if (random.uint32() % 4 === 0) turn();
+        // News of another path, in the same turn of main.
+        if (random.uint32() % 8 === 0) turn();
+        if (numbers.length >= count) resolve();
+      } catch (error) {
+        reject(error as Error);
+      }
+    });
+    const all = Buffer.concat(Array.from({ length: count }, (_, i) => control(i)));
+    for (let at = 0; at < all.length; ) {
+      const length = 1 + (random.uint32() % 60);
+      t.peer.write(all.subarray(at, at + length));
+      at += length;
+      if (random.uint32() % 10 === 0) await setImmediate();
+      if (random.uint32() % 50 === 0) turn();
+    }
+    await done;
+    await Promise.all(turns);
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: count }, (_, i) => i),
+    );
   });
 
   it('leaves packets in the kernel while the peer does not read, and loses none that it took', OPTIONS, async () => {

@@ -59,7 +59,7 @@ export class WorkerStream implements WorkerEnd {
   /** After bytes that were no frame: main, which gets all from there on, knows what that means. */
   #isGarbage = false;
   #returnWait: ReturnWait | undefined;
-  /** What main has given back and was not cut yet, a record's length each at most; no more than a ring holds. */
+  /** What main has given back and was not cut yet, a record's length each at most but for the beginning of a frame; no more than a ring holds. */
   readonly #returned: Uint8Array[] = [];
   /** Plaintext waits, here or in OpenSSL, for room in the ring to main. */
   #waitsForRoom = false;
@@ -158,7 +158,8 @@ export class WorkerStream implements WorkerEnd {
       this.#partial = Uint8Array.from(traffic.received);
       this.#returnWait = new ReturnWait(this.#context.memory);
     } else if (traffic === undefined && this.#partial.length > 0) {
-      this.#cutAll(this.#restorePartial(), undefined); // it is main's to go on with
+      this.#returnPartial(); // it is main's to go on with
+      this.#waitsForRoom ||= !this.#takeReturned(undefined);
     }
   }
 
@@ -228,10 +229,16 @@ export class WorkerStream implements WorkerEnd {
     if (this.#returnWait?.isOver) {
       this.#returnWait = undefined;
       this.#waitsForRoom = true; // OpenSSL may have more than was delivered
-      if (this.#partial.length > 0 && this.#returned.length === 0) this.#cutAll(this.#restorePartial(), device);
+      if (this.#returned.length === 0) this.#returnPartial();
     }
-    if (this.#waitsForRoom && this.#state === 'open' && this.#takeReturned(device)) this.#readRecords(device);
+    if (this.#waitsForRoom && this.#takeReturned(device) && this.#state === 'open') this.#readRecords(device);
     this.flush();
+  }
+
+  /** What was cut short is cut anew, in front of all else, when there is room. */
+  #returnPartial(): void {
+    if (this.#partial.length > 0) this.#returned.unshift(this.#partial);
+    this.#partial = NOTHING;
   }
 
   /** Cuts what main has given back, as far as there is room. False: not all of it. */

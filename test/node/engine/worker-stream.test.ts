@@ -23,6 +23,7 @@ import { throwawayCertificate } from '../../support/throwaway-certificate.ts';
 import { control } from './stream-scene.ts';
 
 const SETTINGS: TlsSettings = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3', ciphers: 'TLS_AES_256_GCM_SHA384' };
+const NOTHING = new Uint8Array(0);
 const skip = process.platform === 'linux' ? missing('openssl') : 'the packet engine runs on Linux only';
 
 /** A stream that has shaken hands with `peer` over a pair of sockets; `memory` as main has it. */
@@ -141,5 +142,41 @@ describe("the worker's end of a TLS connection", { skip, timeout: HANG_LIMIT }, 
     assert.ok(t.reports.every(({ type }) => type === 'secured'));
     assert.equal(numbers.length, count + 1);
     assert.ok(numbers.every((number, i) => number === i));
+  });
+
+  it('lets what it has of a frame wait for room, when that is main’s again, and keeps it in front of the rest', () => {
+    using t = scene();
+    const { arena } = t.context;
+    const send = (bytes: Uint8Array) => {
+      arena.bytes.set(bytes);
+      assert.ok(t.peer.write(arena.address(0), bytes.length));
+      while (t.peerSends());
+    };
+    const taken: Buffer[] = [];
+    const take = () => {
+      t.context.flush();
+      const { toMain } = t.memory;
+      for (; toMain.next(); taken.push(Buffer.from(toMain.data.subarray(toMain.start, toMain.end)))) {
+        if (toMain.tag !== entryTag(ENTRY.datagram, 0)) return assert.fail(`tag ${toMain.tag}`);
+      }
+      toMain.release();
+    };
+    const whole = control(7);
+    for (const isBegunByMain of [false, true]) {
+      t.stream.carry(streamTraffic(isBegunByMain ? whole.subarray(0, 5) : NOTHING));
+      t.stream.proceed(undefined); // main has nothing to give back
+      if (!isBegunByMain) send(whole.subarray(0, 5));
+      t.stream.receive(undefined);
+      while (t.context.deliver(entryTag(ENTRY.datagram, 0), 0, 0)); // of others: main has not taken it yet
+      t.stream.carry(undefined);
+      send(whole.subarray(5));
+      t.stream.receive(undefined);
+      take();
+      t.stream.proceed(undefined);
+      if (reads(t.stream)) t.stream.receive(undefined);
+      take();
+    }
+    assert.deepEqual(Buffer.concat(taken), Buffer.concat([whole, whole]));
+    assert.ok(t.reports.every(({ type }) => type === 'secured'));
   });
 });

@@ -38,6 +38,21 @@ export interface EngineOptions {
 interface Place {
   readonly id: number;
   readonly free: () => void;
+  /** From now on it is this path's. */
+  readonly take: (path: EnginePath) => void;
+}
+
+/** A path that the worker may have already. What it delivers before its answer has come waits for the path's object: no more than a ring holds. */
+class OpeningPath {
+  readonly #entries: { readonly kind: number; readonly bytes: Buffer }[] = [];
+
+  receive(kind: number, data: Buffer, start: number, end: number): void {
+    this.#entries.push({ kind, bytes: Buffer.from(data.subarray(start, end)) });
+  }
+
+  giveTo(path: EnginePath): void {
+    for (const { kind, bytes } of this.#entries.splice(0)) path.receive(kind, bytes, 0, bytes.length);
+  }
 }
 
 /** Main's end of the engine's one device: see {@link EngineDevice}. */
@@ -49,7 +64,7 @@ export interface DeviceEnd {
 
 export class PacketEngine {
   readonly #link: EngineLink;
-  readonly #paths: (EnginePath | EngineStream | 'opening' | undefined)[] = [];
+  readonly #paths: (EnginePath | EngineStream | OpeningPath | undefined)[] = [];
   /** Numbers of paths that are closed. */
   readonly #free: number[] = [];
   readonly #failed = Promise.withResolvers<SallyportError>();
@@ -83,10 +98,10 @@ export class PacketEngine {
 
   /** A connected UDP flow whose traffic the engine can carry. Rejects with NetworkError if there is no route. */
   async openUdp(options: DatagramPathOptions): Promise<DatagramPath> {
-    const { id, free } = this.#place();
+    const { id, free, take } = this.#place();
     try {
       const path = await EnginePath.open(this.#link, id, options, free);
-      this.#paths[id] = path;
+      take(path);
       return path;
     } catch (error) {
       free();
@@ -103,7 +118,7 @@ export class PacketEngine {
       place = this.#place();
       if (fd === undefined) throw new UnsupportedError('this Node does not tell the descriptor of a UDP socket');
       const path = await EnginePath.adopt(this.#link, place.id, fd, flow, place.free);
-      this.#paths[place.id] = path;
+      place.take(path);
       return path;
     } catch (error) {
       place?.free();
@@ -155,10 +170,11 @@ export class PacketEngine {
     }
   }
 
-  #place(): { readonly id: number; readonly free: () => void } {
+  #place(): Place {
     const id = this.#free.pop() ?? this.#paths.length;
     if (id >= MAX_PATHS) throw new MisuseError(`the packet engine has ${MAX_PATHS} paths already`);
-    this.#paths[id] = 'opening';
+    const opening = new OpeningPath();
+    this.#paths[id] = opening;
     let isFree = false;
     const free = () => {
       if (isFree) return; // it may be another's by now
@@ -166,7 +182,11 @@ export class PacketEngine {
       this.#paths[id] = undefined;
       this.#free.push(id);
     };
-    return { id, free };
+    const take = (path: EnginePath) => {
+      this.#paths[id] = path;
+      opening.giveTo(path);
+    };
+    return { id, free, take };
   }
 
   /**
@@ -231,8 +251,7 @@ export class PacketEngine {
       this.#device?.receive(data, start, end);
       return;
     }
-    const path = this.#paths[entryPath(tag)];
-    if (isOfEngine(path)) path.receive(kind, data, start, end);
+    this.#paths[entryPath(tag)]?.receive(kind, data, start, end);
   }
 
   #onFailed(error: SallyportError): void {

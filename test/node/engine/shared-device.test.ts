@@ -6,7 +6,9 @@ import { packetBytes } from '../../../src/core/tunnel/packet.ts';
 import { type Cidr, parseCidr } from '../../../src/core/wire/ip-address.ts';
 import type { DatagramPath } from '../../../src/node/datagram-path.ts';
 import { TunDevice } from '../../../src/node/devices/tun-device.ts';
+import type { EngineLink } from '../../../src/node/engine/engine-link.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
+import { FIRST_PATH_DESCRIPTOR, PATH } from '../../../src/node/engine/shared-memory.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
 import { Arrivals, DATA, endpoint, ipv4Udp, TrafficPeer } from '../../support/traffic-peer.ts';
 import { isUdp } from './carry-scene.ts';
@@ -222,6 +224,34 @@ inNamespace('a device that paths share', import.meta.filename, () => {
     );
     assert.equal(await path.takeOver(client.path, undefined), false, 'there is nothing left to take');
     elsewhere.close();
+  });
+
+  it('keeps what comes by an adopted flow before main hears that it is adopted', async () => {
+    await using t = await gateway(1);
+    const { memory } = (t.tun as unknown as { readonly link: EngineLink }).link;
+    const peer = await TrafficPeer.listen('aes-256-gcm');
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const { port } = socket.address();
+    await new Promise<void>((resolve) => peer.socket.connect(port, '127.0.0.1', resolve));
+    const adopting = t.engine.adoptUdp(socket, { remote: peer.endpoint, strayed: () => assert.fail('a stray') });
+    // This thread is busy with something else until the worker has heard the peer.
+    const busy = new Int32Array(new SharedArrayBuffer(4));
+    const until = (holds: () => boolean) => {
+      for (let i = 0; !holds(); i++) {
+        assert.ok(i < 20_000);
+        Atomics.wait(busy, 0, 0, 1);
+      }
+    };
+    until(() => memory.descriptors[FIRST_PATH_DESCRIPTOR + 1] !== 0);
+    for (const text of ['soon', 'after']) peer.socket.send(text);
+    until(() => memory.pathCounters(1)[PATH.received] === 2 && !memory.toMain.isRead);
+    const path = await adopting;
+    const heard = new Arrivals<string>();
+    path.start({ datagram: (bytes) => heard.push(Buffer.from(bytes).toString()), record: () => undefined, problem: () => undefined });
+    peer.socket.send('later');
+    for (const text of ['soon', 'after', 'later']) assert.equal(await heard.next(), text);
+    peer.close();
   });
 
   it('adopts a flow’s bound socket, with what came before, and hands strays back', async () => {

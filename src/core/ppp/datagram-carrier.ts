@@ -179,11 +179,13 @@ export class DatagramCarrier implements PppCarrier {
       // A peer that has said goodbye closes the association itself, and takes one that is closed for it as lost.
       if (link.state.reason.kind !== 'ended-by-peer') dtls.close(now, out);
       this.#end(link.state.reason);
-    } else if (link.state.name === 'up') {
-      if (this.#state.name !== 'up' || this.#state.terms !== link.state.terms) this.#state = { name: 'up', terms: link.state.terms };
+    } else if (link.state.name === 'up' && this.#state.name === 'up' && this.#state.terms === link.state.terms) {
+      return; // as before
     } else if (this.#isHandedOver && !this.#isClosing) {
       // The engine has the keys for good: what has to be agreed on anew is agreed on in a new association.
       this.#end({ kind: 'renew', message: 'PPP begins anew.' });
+    } else if (link.state.name === 'up') {
+      this.#state = { name: 'up', terms: link.state.terms };
     } else if (this.#prologue === undefined && lower.name === 'up') {
       this.#state = { name: 'linking' };
     }

@@ -13,7 +13,8 @@ export class HandOver {
     const given = this.#given;
     if (given !== undefined && carrier?.path === given.path && terms === given.terms) return;
     if (given !== undefined && carrier?.path === given.path) {
-      out.event({ type: 'traffic', path: given.path, traffic: undefined });
+      // Not of a datagram path: the engine has the keys for good, and what was committed without it would leave in the clear.
+      if (given.path.kind === 'stream') out.event({ type: 'traffic', path: given.path, traffic: undefined });
       this.#given = undefined;
     }
     if (carrier === undefined || terms === undefined) return;

@@ -37,6 +37,8 @@ export class EnginePath implements DatagramPath {
   #handler: DatagramHandler | undefined;
   /** What main sends are records to seal, and what the worker delivered unopened goes back to it. */
   #isCarried = false;
+  /** What it carried is carried by another: its keys are there, and what main still sends would leave in the clear. */
+  #hasMoved = false;
   #closed: Promise<void> | undefined;
 
   static async open(link: EngineLink, id: number, options: DatagramPathOptions, onClosed: () => void): Promise<EnginePath> {
@@ -92,7 +94,8 @@ export class EnginePath implements DatagramPath {
   send(bytes: Uint8Array): void {
     if (this.#closed !== undefined) return;
     if (bytes.length > MAX_SEND_LENGTH) throw new MisuseError(`${bytes.length} bytes do not fit in a datagram`);
-    const kind = this.#isCarried ? ENTRY.record : ENTRY.datagram;
+    // The worker seals no record without keys, and counts it.
+    const kind = this.#isCarried || this.#hasMoved ? ENTRY.record : ENTRY.datagram;
     if (this.#link.push(kind, this.#id, bytes, 0, bytes.length)) this.#link.flushSoon();
     else count(this.#counters, PATH.commitDropped);
   }
@@ -123,7 +126,10 @@ export class EnginePath implements DatagramPath {
       this.#isCarried = false;
       throw error;
     }
-    if (this.#isCarried) from.#isCarried = false;
+    if (this.#isCarried) {
+      from.#isCarried = false;
+      from.#hasMoved = true;
+    }
     return this.#isCarried;
   }
 

@@ -206,6 +206,21 @@ inNamespace('a device that paths share', import.meta.filename, () => {
     elsewhere.close();
   });
 
+  it('sends nothing in the clear by a path whose keys have moved to another', async () => {
+    await using t = await gateway(1);
+    const client = t.client(0);
+    await greet(client);
+    const elsewhere = await TrafficPeer.listen('aes-256-gcm');
+    const { path } = await t.open(elsewhere);
+    assert.equal(await path.takeOver(client.path, client.peer.seal(DATA, Buffer.of(4))), true);
+    const before = client.path.counters();
+    client.path.send(Buffer.of(DATA, 0, 0x45)); // of a machine that has not heard of it, or did not want it any more
+    await t.engine.features(); // the worker has done what came before
+    const { sent, notSealed } = client.path.counters();
+    assert.deepEqual([sent, notSealed], [before.sent, before.notSealed + 1]);
+    elsewhere.close();
+  });
+
   it('moves without a datagram as well: this end has opened the other path itself', async () => {
     await using t = await gateway(1);
     const client = t.client(0);

@@ -8,6 +8,7 @@ import type { CryptoProvider } from '../core/crypto/provider.ts';
 import { NetworkError } from '../core/errors.ts';
 import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
 import type { IpAddress } from '../core/wire/ip-address.ts';
 import { innerTlsClient } from '../node/inner-tls.ts';
 import type { ProxySettings } from '../node/proxy-dial.ts';
@@ -30,26 +31,35 @@ export interface GatewayDialerOptions {
   readonly log: Logger;
 }
 
+export interface DialManner {
+  readonly address?: IpAddress | undefined;
+  readonly patience?: Millis;
+}
+
 export class GatewayDialer {
   readonly #options: GatewayDialerOptions;
   #madeContext: SecureContext | undefined;
+  /** Where hosts have answered: a log-in stays at one machine, and no address that is silent is waited for twice. */
+  readonly #answered = new Map<string, IpAddress>();
 
   constructor(options: GatewayDialerOptions) {
     this.#options = options;
   }
 
-  /** `address`: connect there, whatever the name resolves to. */
-  async dial(target: Target, signal: AbortSignal, address?: IpAddress): Promise<TlsConnection> {
+  /** `address`: connect there, whatever the name resolves to. `patience`: how long each step may take, if not as long as ever. */
+  async dial(target: Target, signal: AbortSignal, { address, patience }: DialManner = {}): Promise<TlsConnection> {
     const { proxy, overrides, sni, trust, log } = this.#options;
     const { host, port } = target;
-    const options = { host, port, overrides, signal, log, ...(address !== undefined && proxy === undefined && { address }) };
+    const own = patience === undefined ? {} : { patience };
+    const options = { host, port, overrides, signal, log, ...own, ...(proxy === undefined && this.#wayTo(host, address)) };
     try {
       const opening = proxy === undefined ? dialTcp(options) : this.#dialProxy(proxy, options);
       const context = await this.#contextBeside(opening);
       const socket = await opening;
       log.log('info', 'tls negotiating', { host: hostInUrl(host) });
       const judge = (presented: PresentedCertificate) => trust.judge(presented, port);
-      const connection = await TlsConnection.open(socket, { host, ...(sni !== undefined && { sni }), context, signal, judge });
+      const connection = await TlsConnection.open(socket, { host, ...(sni !== undefined && { sni }), ...own, context, signal, judge });
+      if (proxy === undefined) this.#answered.set(host, connection.remote.address);
       log.log('info', 'tls connected', { host: hostInUrl(host), cipherSuite: connection.cipherSuite });
       return connection;
     } catch (error) {
@@ -62,6 +72,10 @@ export class GatewayDialer {
   inside({ host }: Target, certificate: Uint8Array): InnerTls {
     const { sni = host } = this.#options;
     return innerTlsClient({ context: this.#context(), host: sni, certificate });
+  }
+
+  #wayTo(host: string, address: IpAddress | undefined): Pick<DialOptions, 'address' | 'preferred'> {
+    return address === undefined ? { preferred: this.#answered.get(host) } : { address };
   }
 
   /** While a connection opens, gateway and network have time for what Node does not: it takes some 15 ms to load TLS, and a gateway some to accept. */

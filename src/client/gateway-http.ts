@@ -3,10 +3,11 @@
  *
  * Read first: spec "AnyConnect", section 2.1 "HTTP dialect".
  */
-import type { ConnectionFacts, LoginRequest, Target, UpgradedConnection } from '../core/auth/login-io.ts';
+import type { ConnectionFacts, LoginRequest, RequestManner, Target, UpgradedConnection } from '../core/auth/login-io.ts';
 import type { HttpResponse } from '../core/http/message.ts';
 import { formatUrl, isSameServer } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
 import type { TlsConnection } from '../node/tls-connection.ts';
 import { pinOf } from '../node/trust/fingerprints.ts';
 import { dumpRequest, dumpResponse, shownTarget } from './http-dump.ts';
@@ -14,8 +15,8 @@ import { KeptConnection } from './kept-connection.ts';
 import { UpgradedStream } from './upgraded-stream.ts';
 
 export interface GatewayHttpOptions {
-  /** Opens a TLS connection to a gateway, its certificate judged. */
-  readonly dial: (target: Target) => Promise<TlsConnection>;
+  /** Opens a TLS connection to a gateway, its certificate judged. `patience`: as in {@link RequestManner}. */
+  readonly dial: (target: Target, patience: Millis | undefined) => Promise<TlsConnection>;
   /** A connection that others have left, for the first request to its server. */
   readonly inherited?: () => { readonly target: Target; readonly connection: TlsConnection } | undefined;
   /** False: a new connection for each request. */
@@ -51,7 +52,7 @@ export class GatewayHttp {
   }
 
   /** Sends a request and waits for the whole response. A kept connection that fails before it answers is replaced, once. */
-  async request(request: LoginRequest, how: { readonly fresh?: boolean } = {}): Promise<HttpResponse> {
+  async request(request: LoginRequest, how: RequestManner = {}): Promise<HttpResponse> {
     this.#options.log.log('info', 'http request', { method: request.method, url: formatUrl(shownTarget(request)) });
     this.#inherit();
     const kept = this.#kept;
@@ -59,15 +60,15 @@ export class GatewayHttp {
     if (this.#kept !== undefined) {
       const reused = this.#kept;
       try {
-        return await this.#exchange(reused, request);
+        return await this.#exchange(reused, request, how.patience);
       } catch (error) {
         if (!reused.mayRepeat) throw error;
         this.#options.log.log('debug', 'kept connection was closed');
         await this.close();
       }
     }
-    this.#kept = new KeptConnection(request.target, await this.#options.dial(request.target));
-    return this.#exchange(this.#kept, request);
+    this.#kept = new KeptConnection(request.target, await this.#options.dial(request.target, how.patience));
+    return this.#exchange(this.#kept, request, how.patience);
   }
 
   /** Sends a request on a connection of its own, which has left HTTP if the answer says so. */
@@ -76,7 +77,7 @@ export class GatewayHttp {
     log.log('info', 'http request', { method: request.method, url: formatUrl(shownTarget(request)) });
     this.#inherit();
     await this.close();
-    const kept = new KeptConnection(request.target, await dial(request.target));
+    const kept = new KeptConnection(request.target, await dial(request.target, undefined));
     this.#kept = kept;
     const response = await this.#exchange(kept, request);
     if (response.status !== 101) {
@@ -117,11 +118,11 @@ export class GatewayHttp {
     if (left !== undefined) this.#kept = new KeptConnection(left.target, left.connection);
   }
 
-  async #exchange(kept: KeptConnection, request: LoginRequest): Promise<HttpResponse> {
+  async #exchange(kept: KeptConnection, request: LoginRequest, patience?: Millis): Promise<HttpResponse> {
     const { log, clientCertificate, signal } = this.#options;
     const { connection } = kept;
     dumpRequest(log, request);
-    const { response, isKept } = await kept.exchange(request, signal);
+    const { response, isKept } = await kept.exchange(request, signal, patience);
     dumpResponse(log, response);
     const staysOpen = isKept && this.#options.keepsAlive;
     this.#facts = {

@@ -5,10 +5,11 @@ import type { HttpResponse } from '../core/http/message.ts';
 import type { Received } from '../core/http/message-reader.ts';
 import { renderRequest } from '../core/http/render.ts';
 import { ResponseParser } from '../core/http/response-parser.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
 import type { TlsConnection } from '../node/tls-connection.ts';
 
 /** How long a gateway may take to answer: a second factor may wait for a person with a telephone. */
-const RESPONSE_TIMEOUT_MS = 300_000;
+const RESPONSE_TIMEOUT: Millis = 300_000;
 
 /** Largest piece of a request written at once: what fits one TLS record. */
 const MAX_WRITE = 16_384;
@@ -41,7 +42,7 @@ export class KeptConnection {
   }
 
   /** Sends a request and waits for its response. One at a time. */
-  async exchange(request: LoginRequest, signal: AbortSignal): Promise<Exchange> {
+  async exchange(request: LoginRequest, signal: AbortSignal, patience: Millis = RESPONSE_TIMEOUT): Promise<Exchange> {
     const { host } = request.target;
     if (signal.aborted) throw new CancelledError();
     this.#hasAnswered = false;
@@ -55,8 +56,8 @@ export class KeptConnection {
       waiting.reject(error);
     };
     const cancel = () => giveUp(new CancelledError());
-    const tooLate = () => giveUp(new NetworkError(`${host} did not answer within ${RESPONSE_TIMEOUT_MS / 1000} s.`));
-    const timer = setTimeout(tooLate, RESPONSE_TIMEOUT_MS);
+    const tooLate = () => giveUp(new NetworkError(`${host} did not answer within ${patience / 1000} s.`));
+    const timer = setTimeout(tooLate, patience);
     signal.addEventListener('abort', cancel, { once: true });
     try {
       const { target, method, headers, body = new Uint8Array(0) } = request;

@@ -6,6 +6,7 @@ import type {
   LoginIo,
   LoginRequest,
   ProfileStore,
+  RequestManner,
   Target,
   UserCertificate,
 } from '../core/auth/login-io.ts';
@@ -77,7 +78,7 @@ export class LoginWorld implements LoginIo {
     this.log = log;
     this.#options = options;
     this.#http = new GatewayHttp({
-      dial: (target) => this.#dial(target),
+      dial: (target, patience) => this.#dial(target, patience),
       ...(inherited !== undefined && { inherited }),
       keepsAlive: options.keepsConnections,
       ...(clientCertificate !== undefined && { clientCertificate }),
@@ -86,7 +87,7 @@ export class LoginWorld implements LoginIo {
     });
   }
 
-  async http(request: LoginRequest, how?: { readonly fresh?: boolean }): Promise<HttpResponse> {
+  async http(request: LoginRequest, how?: RequestManner): Promise<HttpResponse> {
     const response = await this.#http.request(request, how);
     const { facts } = this.#http;
     if (facts !== undefined && !isRedirect(response)) this.#options.answered?.(request.target, facts.remote.address);
@@ -145,10 +146,10 @@ export class LoginWorld implements LoginIo {
     return this.#http.close();
   }
 
-  async #dial(target: Target): Promise<TlsConnection> {
+  async #dial(target: Target, patience: Millis | undefined): Promise<TlsConnection> {
     const { dialer, signal, log } = this.#options;
     try {
-      return await dialer.dial(target, signal);
+      return await dialer.dial(target, signal, { ...(patience !== undefined && { patience }) });
     } catch (error) {
       if (!(error instanceof CancelledError)) log.log('error', 'https failed', { host: hostInUrl(target.host) });
       throw error;

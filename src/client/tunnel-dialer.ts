@@ -118,7 +118,7 @@ export class TunnelDialer {
       throw error;
     });
     this.#gaveKept = stream === undefined && kept !== undefined;
-    if (stream === undefined) return kept ?? portable.dial(gateway, signal, address);
+    if (stream === undefined) return kept ?? portable.dial(gateway, signal, { address });
     void kept?.close(CLOSE_LIMIT);
     return stream;
   }

@@ -11,6 +11,7 @@ import type { Received } from '../core/http/message-reader.ts';
 import { renderRequest } from '../core/http/render.ts';
 import { ResponseParser } from '../core/http/response-parser.ts';
 import { authority } from '../core/http/url.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
 import { systemErrorText } from './system-error.ts';
 import { type DialOptions, dialTcp, UnreachableError } from './tcp-dial.ts';
 
@@ -23,18 +24,18 @@ export interface ProxySettings {
   readonly schemes: readonly AuthSchemeName[];
 }
 
-/** How long a proxy may take to connect on. */
-const PROXY_TIMEOUT_MS = 30_000;
+/** How long a proxy may take to connect on, where nobody has less patience. */
+const PROXY_TIMEOUT: Millis = 30_000;
 
 /** Bytes of a proxy's answer that are read: it is only a head, and perhaps a page for people. */
 const MAX_PROXY_BODY = 1024 * 1024;
 
 /** Resolves with a stream to `host:port` as they are: the proxy resolves the name. Rejects with NetworkError, PeerRefusedError or CancelledError. */
 export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvider, options: DialOptions): Promise<Socket> {
-  const { overrides, signal, log } = options;
+  const { overrides, signal, log, patience } = options;
   const dialProxy = async () => {
     try {
-      return await dialTcp({ host: proxy.host, port: proxy.port, overrides, signal, log });
+      return await dialTcp({ host: proxy.host, port: proxy.port, overrides, signal, log, ...(patience !== undefined && { patience }) });
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
       throw new UnreachableError(`The proxy cannot be reached. ${error.message}`, { cause: error });
@@ -44,7 +45,11 @@ export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvi
   return new HttpTunnel(proxy, crypto, options, dialProxy).open();
 }
 
-async function dialSocks(proxy: ProxySettings, socket: Socket, { host, port, signal, log }: DialOptions): Promise<Socket> {
+async function dialSocks(
+  proxy: ProxySettings,
+  socket: Socket,
+  { host, port, signal, log, patience = PROXY_TIMEOUT }: DialOptions,
+): Promise<Socket> {
   log.log('info', 'proxy request', { kind: 'SOCKS', target: authority({ host, port }) });
   const cancel = () => socket.destroy();
   signal.addEventListener('abort', cancel, { once: true });
@@ -60,7 +65,7 @@ async function dialSocks(proxy: ProxySettings, socket: Socket, { host, port, sig
       },
       command: 'connect',
       destination: { host, port },
-      timeout: PROXY_TIMEOUT_MS,
+      timeout: patience,
       existing_socket: socket,
       set_tcp_nodelay: true,
     });
@@ -138,7 +143,7 @@ class HttpTunnel {
   }
 
   #ask(socket: Socket): Promise<Received<HttpResponse>> {
-    const { host, port, signal, log } = this.#options;
+    const { host, port, signal, log, patience = PROXY_TIMEOUT } = this.#options;
     const target = authority({ host, port });
     log.log('info', 'proxy request', { kind: 'HTTP', target });
     const authorization = this.#authenticator.authorization({ method: 'CONNECT', target }, Date.now());
@@ -165,7 +170,7 @@ class HttpTunnel {
     const failed = (error: Error) =>
       reject(new NetworkError(`The connection to the proxy ${this.#proxy.host} failed: ${systemErrorText(error)}.`));
     const cancel = () => reject(new CancelledError());
-    const timer = setTimeout(() => reject(new NetworkError(`The proxy ${this.#proxy.host} does not answer.`)), PROXY_TIMEOUT_MS);
+    const timer = setTimeout(() => reject(new NetworkError(`The proxy ${this.#proxy.host} does not answer.`)), patience);
     socket.on('data', data).once('close', closed).once('error', failed);
     signal.addEventListener('abort', cancel, { once: true });
     parser.expect('CONNECT');

@@ -1,14 +1,16 @@
 /**
  * A TCP connection to a host: resolved by the system, by the user's overrides, or to the one address that an earlier connection settled on.
  *
- * All addresses are tried in the system's order; the error names each attempt.
+ * Read first: RFC 8305, sections 4 and 5. Addresses are tried in the system's order, the two families in turns, and none is waited for before the next is tried
+ * as well: an IPv6 address whose packets nobody answers costs a moment. The error names each attempt.
  */
 import { lookup as systemLookup } from 'node:dns/promises';
 import { connect, type Socket } from 'node:net';
 import { CancelledError, NetworkError } from '../core/errors.ts';
 import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
-import { formatEndpoint, formatIp, type IpAddress, parseIp } from '../core/wire/ip-address.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
+import { formatEndpoint, formatIp, type IpAddress, parseIp, sameIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
 import { systemErrorCode, systemErrorText } from './system-error.ts';
 import { TCP_OPTIONS } from './tcp-options.ts';
@@ -20,8 +22,14 @@ export interface DialOptions {
   readonly address?: IpAddress;
   /** The user's own answers for exact host names: an address (IPv6 with or without brackets), or another name. */
   readonly overrides: ReadonlyMap<string, string>;
+  /** The address that answered the last time: if the name still has it, it is tried first. */
+  readonly preferred?: IpAddress | undefined;
+  /** How long one address may take to answer. Default: half a minute. */
+  readonly patience?: Millis;
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** Asks for the addresses of a name. Default: the system. */
+  readonly resolve?: (name: string) => Promise<readonly IpAddress[]>;
 }
 
 /** A host that has no address, or none that can be connected to. The log has said why. */
@@ -30,29 +38,93 @@ export class UnreachableError extends NetworkError {}
 /** How long one address may take to answer. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
+/** RFC 8305 §5: how long one address is waited for before the next is tried as well. */
+const ATTEMPT_DELAY_MS = 250;
+
 /** How many addresses of a name are tried. */
 const MAX_ADDRESSES = 16;
 
 /** Resolves with a connected socket with {@link TCP_OPTIONS}. Rejects with {@link UnreachableError} or {@link CancelledError}. */
 export async function dialTcp(options: DialOptions): Promise<Socket> {
-  const addresses = await addressesOf(options);
+  const addresses = inTurns(preferredFirst(await addressesOf(options), options.preferred)).slice(0, MAX_ADDRESSES);
   const failures: string[] = [];
-  for (const address of addresses.slice(0, MAX_ADDRESSES)) {
-    const endpoint = formatEndpoint({ address, port: options.port });
-    options.log.log('debug', 'tcp connecting', { endpoint });
-    try {
-      const socket = await connectTo(formatIp(address), options.port, options.signal);
-      options.log.log('info', 'tcp connected', { endpoint });
-      return socket;
-    } catch (error) {
-      if (error instanceof CancelledError) throw error;
-      const reason = systemErrorText(error);
-      options.log.log('error', 'tcp connect failed', { endpoint, reason });
-      failures.push(`${endpoint}: ${reason}`);
-    }
-  }
+  const socket = await firstOf(addresses, options, failures);
+  if (socket !== undefined) return socket;
   options.log.log('error', 'host unreachable', { host: hostInUrl(options.host) });
   throw new UnreachableError(`Cannot connect to ${options.host} port ${options.port} (${failures.join('; ')}).`);
+}
+
+function preferredFirst(addresses: readonly IpAddress[], preferred: IpAddress | undefined): readonly IpAddress[] {
+  const found = preferred && addresses.find((address) => sameIp(address, preferred));
+  return found === undefined ? addresses : [found, ...addresses.filter((address) => address !== found)];
+}
+
+/** RFC 8305 §4: the family of the first address goes first, then one of each, as long as there are. */
+function inTurns(addresses: readonly IpAddress[]): IpAddress[] {
+  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
+  const other = addresses.filter(({ family }) => family !== addresses[0]?.family);
+  return first.flatMap((address, i) => [address, ...other.slice(i, i + 1)]).concat(other.slice(first.length));
+}
+
+/**
+ * The connection to whichever answers first; the others are given up. The next address is tried as soon as one has failed, or has not answered for a moment.
+ * Undefined: none has answered, each for its reason.
+ */
+function firstOf(addresses: readonly IpAddress[], options: DialOptions, failures: string[]): Promise<Socket | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket | undefined>();
+  const late = new AbortController();
+  const signal = AbortSignal.any([options.signal, late.signal]);
+  const waiting = [...addresses];
+  let isOver = false;
+  let underWay = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const end = (settle: () => void) => {
+    isOver = true;
+    clearTimeout(timer);
+    settle();
+    late.abort();
+  };
+  const tryNext = () => {
+    clearTimeout(timer);
+    const address = waiting.shift();
+    if (address === undefined) {
+      if (underWay === 0) end(() => resolve(undefined));
+      return;
+    }
+    underWay++;
+    if (waiting.length > 0) timer = setTimeout(tryNext, ATTEMPT_DELAY_MS);
+    attempt(address, { ...options, signal }).then(
+      (socket) => (isOver ? socket.destroy() : end(() => resolve(socket))),
+      (error: unknown) => {
+        underWay--;
+        if (isOver) return;
+        if (!(error instanceof AttemptError)) return end(() => reject(error));
+        failures.push(error.message);
+        tryNext();
+      },
+    );
+  };
+  tryNext();
+  return promise;
+}
+
+/** Why one address cannot be connected to: with the address. */
+class AttemptError extends NetworkError {}
+
+/** Rejects with {@link AttemptError} or {@link CancelledError}. */
+async function attempt(address: IpAddress, { port, patience = CONNECT_TIMEOUT_MS, signal, log }: DialOptions): Promise<Socket> {
+  const endpoint = formatEndpoint({ address, port });
+  log.log('debug', 'tcp connecting', { endpoint });
+  try {
+    const socket = await connectTo(formatIp(address), { port, patience, signal });
+    log.log('info', 'tcp connected', { endpoint });
+    return socket;
+  } catch (error) {
+    if (error instanceof CancelledError) throw error;
+    const reason = systemErrorText(error);
+    log.log('error', 'tcp connect failed', { endpoint, reason });
+    throw new AttemptError(`${endpoint}: ${reason}`);
+  }
 }
 
 async function addressesOf(options: DialOptions): Promise<readonly IpAddress[]> {
@@ -60,7 +132,8 @@ async function addressesOf(options: DialOptions): Promise<readonly IpAddress[]> 
   const known = options.address ?? parseIp(name.replace(/^\[(.*)\]$/, '$1'));
   if (known !== undefined) return [known];
   try {
-    return await lookUp(name, options.signal);
+    const { resolve = askSystem, signal } = options;
+    return await unlessCancelled(resolve(name), signal); // the system's resolver may take half a minute
   } catch (error) {
     if (error instanceof CancelledError) throw error;
     const reason = lookupReason(error);
@@ -69,18 +142,17 @@ async function addressesOf(options: DialOptions): Promise<readonly IpAddress[]> 
   }
 }
 
-/** The system's resolver may take half a minute. */
-async function lookUp(name: string, signal: AbortSignal): Promise<IpAddress[]> {
-  const answers = await unlessCancelled(systemLookup(name, { all: true }), signal);
+async function askSystem(name: string): Promise<IpAddress[]> {
+  const answers = await systemLookup(name, { all: true });
   const addresses = answers.flatMap(({ address }) => parseIp(address ?? '') ?? []);
   if (addresses.length === 0) throw new NetworkError(NAME_UNKNOWN); // Node finds nothing for an empty name, without an error
   return addresses;
 }
 
-function connectTo(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+function connectTo(host: string, { port, patience, signal }: Required<Pick<DialOptions, 'port' | 'patience' | 'signal'>>): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   if (signal.aborted) return Promise.reject(new CancelledError());
-  const socket = connect({ host, port, ...TCP_OPTIONS, timeout: CONNECT_TIMEOUT_MS });
+  const socket = connect({ host, port, ...TCP_OPTIONS, timeout: patience });
   const cancel = () => fail(new CancelledError());
   const expire = () => fail(new NetworkError('Connection timed out'));
   const fail = (error: Error) => {

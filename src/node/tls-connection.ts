@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, parseIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
 import { endsOf } from './socket-ends.ts';
@@ -23,13 +24,15 @@ export interface TlsOptions {
   readonly context: SecureContext;
   /** Decides about the peer before a byte of application data is sent; rejects to refuse. */
   readonly judge: (presented: PresentedCertificate) => Promise<void>;
+  /** How long the handshake may take. Default: {@link HANDSHAKE_TIMEOUT}. */
+  readonly patience?: Millis;
   readonly signal: AbortSignal;
 }
 
 type ConnectionEvent = 'data' | 'drain' | 'close' | 'end';
 
 /** How long a handshake may take. */
-const HANDSHAKE_TIMEOUT_MS = 60_000;
+const HANDSHAKE_TIMEOUT: Millis = 60_000;
 
 export class TlsConnection implements AcceptedStream {
   readonly local: Endpoint;
@@ -180,7 +183,8 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
   if (parseIp(name) === undefined) settings.servername = name;
   else settings.host = name; // addresses are not for SNI: RFC 6066, section 3
   const socket = connect(settings);
-  const timer = setTimeout(() => fail(new NetworkError(`The TLS handshake with ${options.host} took too long.`)), HANDSHAKE_TIMEOUT_MS);
+  const tooLate = () => fail(new NetworkError(`The TLS handshake with ${options.host} took too long.`));
+  const timer = setTimeout(tooLate, options.patience ?? HANDSHAKE_TIMEOUT);
   const cancel = () => fail(new CancelledError());
   const broken = (error: Error) =>
     fail(new NetworkError(`The TLS handshake with ${options.host} failed: ${reasonOf(error)}.`, { code: TLS_FAILED, cause: error }));

@@ -81,6 +81,19 @@ describe('HTTP to a gateway', { skip: missing('openssl'), timeout: HANG_LIMIT },
     assert.equal(gateway.connections(), 1);
   });
 
+  it('waits for an answer no longer than the request has patience, and tells the dialer of it', async () => {
+    const patiences: (number | undefined)[] = [];
+    await using gateway = await open(() => ({ bytes: new Uint8Array(0) }), {
+      dial: (to, patience) => {
+        patiences.push(patience);
+        return dial(to, new AbortController().signal);
+      },
+    });
+    const asked = gateway.http.request(get(gateway.target), { patience: 20 });
+    await assert.rejects(asked, (error) => error instanceof NetworkError && /did not answer within 0\.02 s/.test(error.message));
+    assert.deepEqual(patiences, [20]);
+  });
+
   it('asks for the headers of a request when there is a connection', async () => {
     let isOpen = false;
     await using gateway = await open(() => ok('yes'), {

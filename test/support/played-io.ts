@@ -1,7 +1,7 @@
 /** The world of a Fortinet log-in, played: exchanges by method, path and body, forms by their fields, each in its order. */
 import assert from 'node:assert/strict';
 import type { AuthForm, FormAnswer } from '../../src/core/auth/form.ts';
-import type { BrowseRequest, ConnectionFacts, LoginIo, LoginRequest } from '../../src/core/auth/login-io.ts';
+import type { BrowseRequest, ConnectionFacts, LoginIo, LoginRequest, RequestManner } from '../../src/core/auth/login-io.ts';
 import { MisuseError } from '../../src/core/errors.ts';
 import type { HttpHeaders, HttpResponse } from '../../src/core/http/message.ts';
 import { revealed, Secret } from '../../src/core/secret.ts';
@@ -29,6 +29,8 @@ export class PlayedIo implements LoginIo {
   readonly hasClientCertificate = false;
   readonly browse?: NonNullable<LoginIo['browse']>;
   readonly requests: LoginRequest[] = [];
+  /** How each of them was made. */
+  readonly manners: RequestManner[] = [];
   readonly forms: AuthForm[] = [];
   readonly #steps: PlayedStep[];
 
@@ -37,8 +39,9 @@ export class PlayedIo implements LoginIo {
     if (browse !== undefined) this.browse = browse;
   }
 
-  async http(request: LoginRequest): Promise<HttpResponse> {
+  async http(request: LoginRequest, how: RequestManner = {}): Promise<HttpResponse> {
     this.requests.push(request);
+    this.manners.push(how);
     const body = request.body === undefined ? '' : ` ${fromUtf8(request.body)}`;
     const sent = `${request.method} ${request.target.path}${body}`;
     const step = this.#steps.shift();

@@ -32,10 +32,18 @@ export interface LoginRequest {
   readonly shownPath?: string;
 }
 
+/** How a request is to be made. */
+export interface RequestManner {
+  /** On a new connection. */
+  readonly fresh?: boolean;
+  /** How long each step may take: a connection, TLS, the answer. Default: half a minute to some minutes; for a gateway that there are others beside. */
+  readonly patience?: Millis;
+}
+
 /** Everything a log-in may ask; CLI, GUI and library hand in the real thing. */
 export interface LoginIo {
   /** One request on the kept connection to its target (a new one if host, port or `fresh` say so). Cookies and redirects are the caller's. */
-  http(request: LoginRequest, how?: { readonly fresh?: boolean }): Promise<HttpResponse>;
+  http(request: LoginRequest, how?: RequestManner): Promise<HttpResponse>;
   /** A request on a new connection of its own by which HTTP is left (RFC 9110 §7.8); without a stream the gateway has not. The caller closes it. */
   upgrade(request: LoginRequest): Promise<{ readonly response: HttpResponse; readonly stream?: UpgradedConnection }>;
   /** The connection of the last response. */

@@ -3,7 +3,7 @@
  *
  * Read first: spec "Fortinet", sections 1.1, 1.2 and 2.1; spec "F5", section 1.1.
  */
-import type { LoginIo, Target } from '../auth/login-io.ts';
+import type { LoginIo, RequestManner, Target } from '../auth/login-io.ts';
 import { PeerMisbehavedError } from '../errors.ts';
 import { CookieJar } from '../http/cookies.ts';
 import { type HttpHeaders, type HttpResponse, headerValue } from '../http/message.ts';
@@ -69,8 +69,8 @@ export class PageHttp {
   }
 
   /** The same with a form. `shown`: it for logs. */
-  post(path: string, body: string, shown: string): Promise<HttpResponse> {
-    return this.#exchange('POST', { ...this.place, path }, { text: body, shown });
+  post(path: string, body: string, shown: string, how: RequestManner = {}): Promise<HttpResponse> {
+    return this.#exchange('POST', { ...this.place, path }, { text: body, shown }, how);
   }
 
   /** What belongs to another server is forgotten. */
@@ -86,7 +86,7 @@ export class PageHttp {
     method: 'GET' | 'POST',
     target: Target,
     body?: { readonly text: string; readonly shown: string },
-    { fresh, shown }: { readonly fresh?: boolean; readonly shown?: string } = {},
+    { shown, ...how }: RequestManner & { readonly shown?: string } = {},
   ): Promise<HttpResponse> {
     const bytes = body && utf8(body.text);
     const headers = [
@@ -99,7 +99,7 @@ export class PageHttp {
       ...(bytes !== undefined && { body: bytes, shownBody: body?.shown ?? '' }),
       ...(shown !== undefined && { shownPath: shown }),
     };
-    const response = await this.#io.http(request, fresh === undefined ? {} : { fresh });
+    const response = await this.#io.http(request, how);
     this.jar.store(response.headers);
     return response;
   }

@@ -7,9 +7,16 @@ import type { LoginIo } from '../../auth/login-io.ts';
 import { CancelledError, CERTIFICATE_NOT_TRUSTED, NetworkError, PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
 import { hostHeader } from '../../http/url.ts';
 import { revealed } from '../../secret.ts';
+import type { Millis } from '../../tunnel/packet.ts';
 import type { PortalGateway } from './portal-policy.ts';
 
 const GATEWAY_FORM_ID = '_portal';
+
+/**
+ * How long a gateway may take for each step of its first answer while there is another to go to. A SYN that was lost is sent again after one second, and after
+ * two more (RFC 6298 §2.1, §5.5); nobody has to think before this answer.
+ */
+const PATIENCE: Millis = 5_000;
 
 /** Those to be tried, in their order: one alone if it was chosen. `gateways`: the best first. */
 export async function chooseGateways(io: LoginIo, gateways: readonly PortalGateway[]): Promise<readonly PortalGateway[]> {
@@ -36,18 +43,19 @@ export async function chooseGateways(io: LoginIo, gateways: readonly PortalGatew
 }
 
 /**
- * What `visit` finds at the first of these where it finds something: the next is tried where one cannot be reached, or is no gateway that lets people log in.
+ * What `visit` finds at the first of these where it finds something: the next is tried where one cannot be reached, does not answer in good time, or is no
+ * gateway that lets people log in. The last has all the time there is, and `patience` is undefined.
  * Rejects with NetworkError, which names them all, where there is none; of a single one, with what was wrong there.
  */
 export async function firstThatAnswers<T>(
   io: LoginIo,
   gateways: readonly PortalGateway[],
-  visit: (gateway: PortalGateway) => Promise<T>,
+  visit: (gateway: PortalGateway, patience: Millis | undefined) => Promise<T>,
 ): Promise<T> {
   const faults: string[] = [];
   for (const gateway of gateways) {
     try {
-      return await visit(gateway);
+      return await visit(gateway, gateway === gateways.at(-1) ? undefined : PATIENCE);
     } catch (error) {
       if (gateways.length === 1 || !isPassedOver(error)) throw error;
       const name = hostHeader(gateway.target);

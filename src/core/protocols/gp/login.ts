@@ -157,14 +157,14 @@ class GpLogin {
 
   /** At the first of several that answers its prelogin; at a single one that is spared, where the portal's words may do (spec 5.4). */
   async #arrive(gateways: readonly PortalGateway[]): Promise<Ready | undefined> {
-    return firstThatAnswers(this.#io, gateways, async ({ target }) => {
+    return firstThatAnswers(this.#io, gateways, async ({ target }, patience) => {
       this.#http.restart({ ...target, path: '/' });
-      return gateways.length === 1 ? undefined : this.#gatewayPrelogin();
+      return gateways.length === 1 ? undefined : this.#gatewayPrelogin(patience);
     });
   }
 
-  async #gatewayPrelogin(): Promise<Ready> {
-    const prelogin = await this.#prelogin('gateway');
+  async #gatewayPrelogin(patience?: Millis): Promise<Ready> {
+    const prelogin = await this.#prelogin('gateway', patience);
     if (prelogin.type === 'refused') throw new PeerRefusedError(`The gateway refuses: ${prelogin.message}`);
     return prelogin;
   }
@@ -180,7 +180,7 @@ class GpLogin {
     return at === 'portal' || this.#policy === undefined || this.#policy.leadsBack;
   }
 
-  async #prelogin(at: Interface): Promise<Prelogin> {
+  async #prelogin(at: Interface, patience?: Millis): Promise<Prelogin> {
     const { clientos } = platformOf(this.#options.client);
     const path = at === 'portal' ? PATHS.portalPrelogin : PATHS.prelogin;
     const query = encodeForm([
@@ -194,7 +194,7 @@ class GpLogin {
             ['cas-support', 'yes'],
           ] as const)),
     ]);
-    const { status, reason, body } = await this.#http.post(`${path}?${query}`, '', '');
+    const { status, reason, body } = await this.#http.post(`${path}?${query}`, '', '', patience === undefined ? {} : { patience });
     if (status !== 200)
       throw new PeerRefusedError(`The server answered ${status} ${printable(reason)}: it is no GlobalProtect portal or gateway.`);
     return parsePrelogin(body);

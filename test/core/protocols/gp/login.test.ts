@@ -160,6 +160,17 @@ describe("GlobalProtect's log-in", () => {
       }
     });
 
+    it('waits for none but the last for longer than a few seconds', async () => {
+      const [first, second, , choice] = atPortal;
+      assert.ok(first !== undefined && second !== undefined && choice !== undefined);
+      const policy = post(policyOf(['a.example', 'b.example', 'c.example']), undefined, 'vpn.example', PORTAL);
+      const { io } = await play([first, second, policy, choice, unreachable, unreachable, prelogin(), post(IN, cookie, 'c.example')], '/');
+      assert.deepEqual(
+        io.manners.map(({ patience }) => patience),
+        [undefined, undefined, 5000, 5000, undefined, undefined],
+      );
+    });
+
     it('asks again at the one that it has come to', async () => {
       const again = [words(), post(IN, cookie, 'b.example')];
       await play([...atPortal, unreachable, prelogin(), post(reply(512), cookie, 'b.example'), ...again], '/');

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
 import { MisuseError, SallyportError } from '../../core/errors.ts';
-import { FakeGateway, INSIDE } from '../../gateway/fake/fake-gateway.ts';
+import { FakeGateway, hasCertificate, INSIDE } from '../../gateway/fake/fake-gateway.ts';
 import type { FakeQuestion, FakeUser } from '../../gateway/fake/fake-visitor.ts';
 import { systemErrorText } from '../../node/system-error.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -30,7 +30,7 @@ export async function runFake(protocol: ProtocolId, { port, user, browser, clien
       ...(port !== undefined && { port }),
       ...(browser !== undefined && { browserLogin: browser }),
       ...(users !== undefined && { users }),
-      ...(clientCa !== undefined && { clientAuthority: readFileSync(clientCa, 'utf8') }),
+      ...(clientCa !== undefined && { clientAuthority: readAuthority(clientCa) }),
       log: { log: (level, event, fields) => say(level, event, fields ?? {}) },
     });
     process.on('SIGUSR1', () => void gateway.kick());
@@ -56,6 +56,22 @@ export function parseFakeUser(text: string): FakeUser {
   if (name === '' || password === undefined)
     throw new MisuseError('A user is written NAME:PASSWORD, or NAME:PASSWORD:CODE where a code is asked as well.');
   return { name, password, questions: answers.map(questionOf) };
+}
+
+/** Throws {@link SallyportError} for a file that cannot be read, or has no certificate. */
+function readAuthority(file: string): string {
+  let content: Buffer;
+  try {
+    content = readFileSync(file);
+  } catch (error) {
+    throw new SallyportError('ERR_CLIENT_CA', `The file of --client-ca, ${file}, cannot be read: ${systemErrorText(error)}.`, {
+      cause: error,
+    });
+  }
+  const pem = content.toString('latin1');
+  if (hasCertificate(pem)) return pem;
+  const advice = `Give the certificate of the authority that has signed those of your clients; one in DER becomes PEM by "openssl x509 -inform DER -in ${file}".`;
+  throw new SallyportError('ERR_CLIENT_CA', `The file of --client-ca, ${file}, has no certificate in PEM. ${advice}`);
 }
 
 function questionOf(text: string): FakeQuestion {

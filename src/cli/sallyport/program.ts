@@ -203,7 +203,10 @@ export function sallyportProgram(options: ProgramOptions, run: (invocation: Invo
         'Have people log in with a browser, as with SAML: tell clients an address, or a page that goes there (GlobalProtect).',
       ).choices(['redirect', 'post']),
     )
-    .option('--client-ca <file>', 'Ask for a client certificate of this authority in the log-in, before the password (Pulse, by EAP-TTLS).')
+    .option(
+      '--client-ca <file>',
+      'Ask for a client certificate of this authority (PEM) in the log-in, before the password, and refuse who has none (Pulse, by EAP-TTLS).',
+    )
     .addOption(json())
     .action((protocol: ProtocolId, given: FakeArguments) => run({ command: 'fake', protocol, given }));
   // Never gets here: main.ts hands these arguments on as they are.

@@ -7,6 +7,7 @@
  *
  * No UDP: tunnels are by TLS.
  */
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { ProtocolId } from '../../core/auth/protocol-id.ts';
@@ -22,6 +23,7 @@ import { StackDevice } from '../../node/devices/stack-device.ts';
 import { TunnelDriver } from '../../node/driver/tunnel-driver.ts';
 import { InnerTlsContexts } from '../../node/inner-tls-server.ts';
 import { StackServer } from '../../node/ip/stack-server.ts';
+import { derBlocks } from '../../node/pem-blocks.ts';
 import { TlsServer } from '../../node/tls-server.ts';
 import { pinOf } from '../../node/trust/fingerprints.ts';
 import { ServerConnection, type TunnelHandOver } from '../worker/server-connection.ts';
@@ -89,6 +91,9 @@ export class FakeGateway implements AsyncDisposable {
     }
     if (options.clientAuthority !== undefined && !asksInside(options.protocol)) {
       throw new MisuseError(`A gateway of ${options.protocol} cannot play a log-in with a certificate.`);
+    }
+    if (options.clientAuthority !== undefined && !hasCertificate(options.clientAuthority)) {
+      throw new MisuseError('The authority of clients is no certificate in PEM.');
     }
     const gateway = new FakeGateway(options, protocol, await selfSigned());
     gateway.#server.listen(options.port ?? 0, LOOPBACK);
@@ -214,6 +219,16 @@ export class FakeGateway implements AsyncDisposable {
     });
     web.listen({ port: WEB_PORT });
     await once(web, 'listening');
+  }
+}
+
+/** Whether a text in PEM has certificates, and nothing among them that is none. */
+export function hasCertificate(pem: string): boolean {
+  try {
+    const found = derBlocks(Buffer.from(pem, 'latin1'), 'CERTIFICATE').map((der) => new X509Certificate(der));
+    return pem.includes('-----BEGIN') && found.length > 0;
+  } catch {
+    return false; // OpenSSL's words for what is no certificate help nobody
   }
 }
 

@@ -23,6 +23,12 @@ describe('a user of the fake gateway', () => {
     assert.equal(await runFake('anyconnect', { user: ['alice'] }), EXIT.usage);
     assert.match(String(written.mock.calls[0]?.arguments[0]), /^A user is written NAME:PASSWORD.*\n$/);
     assert.equal(await runFake('pulse', { clientCa: '/nonexistent' }), EXIT.localSetup);
-    assert.match(String(written.mock.calls[1]?.arguments[0]), /does not run: .*No such file/);
+    const said = () => String(written.mock.calls.at(-1)?.arguments[0]);
+    assert.match(said(), /does not run: The file of --client-ca, \/nonexistent, cannot be read: No such file or directory\.\n$/);
+    assert.equal(await runFake('pulse', { clientCa: import.meta.filename }), EXIT.localSetup);
+    assert.ok(
+      said().includes(`--client-ca, ${import.meta.filename}, has no certificate in PEM. Give the certificate of the authority`),
+      said(),
+    );
   });
 });

@@ -1,5 +1,6 @@
 /** The fake gateway, with the library as its client: log-in, questions, a tunnel of sockets in this process, and the ends of sessions. No root. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { authenticate, connect, recognise } from '../../../src/client/index.ts';
@@ -121,5 +122,14 @@ describe('the fake gateway of pulse that wants a certificate', { skip: missing('
 
   it('is not played for protocols without', async () => {
     await assert.rejects(FakeGateway.start({ protocol: 'gp', clientAuthority: 'anything' }), MisuseError);
+  });
+
+  it('is not played with an authority that is none', async () => {
+    using pki = new Pki();
+    const der = new X509Certificate(pki.root.certificatePem).raw;
+    const torn = pki.root.certificatePem.replace(/\n.{8}/, '\n');
+    for (const clientAuthority of ['', 'anything', torn, pki.root.keyPem, der.toString('latin1')]) {
+      await assert.rejects(FakeGateway.start({ protocol: 'pulse', clientAuthority }), MisuseError);
+    }
   });
 });

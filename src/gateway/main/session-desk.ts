@@ -12,12 +12,11 @@ import type { Logger } from '../../core/log.ts';
 import type { LeaseWishes } from '../../core/protocols/gateway-protocol.ts';
 import type { SessionTerms } from '../../core/tunnel/session-terms.ts';
 import { formatIp } from '../../core/wire/ip-address.ts';
-import type { GatewayConfig, HostConfig, SessionPolicy } from '../config/gateway-config.ts';
+import type { GatewayConfig } from '../config/gateway-config.ts';
 import { resolvePolicy } from '../config/session-policy.ts';
 import { accessRules, isRestricted } from '../network/firewall-rules.ts';
 import type { Lease as AddressLease } from '../network/lease-pool.ts';
 import { sessionTerms } from '../network/policy-terms.ts';
-import type { SessionOpening } from '../network/session-network.ts';
 import {
   type AuthService,
   type DisconnectReason,
@@ -25,9 +24,10 @@ import {
   keepsCookieAfter,
   type SessionUsage,
 } from '../processes/auth-service.ts';
-import type { ClosingManner, Lease, SessionLimits, TunnelEnd } from '../processes/worker-contract.ts';
+import type { ClosingManner, Lease, TunnelEnd } from '../processes/worker-contract.ts';
 import { DEFAULT_LINK_MTU, type GatewayNetwork } from './gateway-network.ts';
 import { eventFacts, type SessionEvents } from './session-events.ts';
+import { hostOf, limitsOf, type Opening, openingOf } from './session-opening.ts';
 import { addressOf, type Connection, knownBy, type SessionTable, type Tunnel } from './session-table.ts';
 import type { Statistics } from './statistics.ts';
 import { StepQueue } from './step-queue.ts';
@@ -345,53 +345,4 @@ export class SessionDesk {
         this.#world.log.log('error', 'the end of a session failed', { reason: error instanceof Error ? error.message : String(error) }),
       );
   }
-}
-
-/** The virtual host of a session; the default host's where it is gone since. */
-function hostOf(config: GatewayConfig, name: string | undefined): HostConfig {
-  const host = config.hosts.find((other) => other.name === name) ?? config.hosts[0];
-  if (host === undefined) throw new MisuseError('the gateway has no host');
-  return host;
-}
-
-/** All that a session is opened with. */
-interface Opening {
-  readonly host: HostConfig;
-  readonly known: KnownSession;
-  readonly policy: SessionPolicy;
-  readonly wishes: LeaseWishes;
-}
-
-function openingOf(connection: Connection, { host, known, policy, wishes }: Opening): SessionOpening {
-  const { remote, local = addressOf(connection) } = connection;
-  const { hostname, userAgent, deviceType, devicePlatform } = wishes;
-  return {
-    policy,
-    request: {
-      ...{ session: known.id, user: known.user, pools: { ...host.pools, ...policy.pools } },
-      ...{ wantsIpv4: wishes.wantsIpv4, wantsIpv6: wishes.wantsIpv6 },
-      ...(policy.explicitIpv4 !== undefined && { explicitIpv4: policy.explicitIpv4 }),
-      ...(policy.explicitIpv6 !== undefined && { explicitIpv6: policy.explicitIpv6 }),
-    },
-    facts: {
-      ...{ id: connection.id, user: known.user, remote: (remote ?? local).address, local: local.address },
-      ...(known.group !== undefined && { group: known.group }),
-      ...(known.host !== undefined && { host: known.host }),
-      client: {
-        userAgent,
-        ...(hostname !== undefined && { hostname }),
-        ...(deviceType !== undefined && { deviceType }),
-        ...(devicePlatform !== undefined && { devicePlatform }),
-      },
-    },
-  };
-}
-
-function limitsOf(policy: SessionPolicy, { config }: SessionTerms, createdAt: number, date: number): SessionLimits {
-  const { sessionTimeout, statisticsInterval } = policy;
-  return {
-    ...(config.idleTimeout !== undefined && { idleTimeout: config.idleTimeout }),
-    ...(sessionTimeout !== undefined && { timeLeft: Math.max(createdAt + sessionTimeout - date, 0) }),
-    ...(statisticsInterval !== undefined && { reportInterval: statisticsInterval }),
-  };
 }

@@ -127,6 +127,10 @@ class LocalAuthService implements AuthService, AsyncDisposable {
     return this.#sessions.find(cookie, remote);
   }
 
+  async has(session: string): Promise<boolean> {
+    return this.#sessions.has(session);
+  }
+
   async rebound(session: string, key: Uint8Array): Promise<void> {
     this.#sessions.rebind(session, key);
   }

@@ -112,6 +112,12 @@ export class SessionTable {
     return known;
   }
 
+  /** Whether it is not over. */
+  has(id: string): boolean {
+    const session = this.#sessions.get(id);
+    return session !== undefined && !this.#hasExpired(session);
+  }
+
   /** The session is bound to another key of its client's. */
   rebind(id: string, key: Uint8Array): void {
     const session = this.#sessions.get(id);

@@ -83,9 +83,9 @@ export class ControlDesk implements ControlTarget {
     await auth.revokePasses(name); // first: nobody is to come back by one
     const tunnels = table.ofUser(name);
     await Promise.all(tunnels.map((tunnel) => desk.disconnect(tunnel)));
-    // And those who could come back.
-    const idle = (await auth.sessions()).filter(({ user, isOpen }) => user === name && !isOpen);
-    await Promise.all(idle.map(({ id }) => desk.endSessionOf(id)));
+    // And those who could come back, or have come meanwhile.
+    const left = (await auth.sessions()).filter(({ user }) => user === name);
+    await Promise.all(left.map(({ id }) => desk.endSessionOf(id)));
     return tunnels.length;
   }
 

@@ -61,6 +61,7 @@ const NOTHING_USED: SessionUsage = { received: 0, sent: 0, duration: 0 };
 const REFUSALS = {
   full: 'The gateway has no room for another session.',
   sameUser: 'This user has too many sessions.',
+  over: 'The session is over.',
 } as const;
 
 export class SessionDesk {
@@ -191,7 +192,9 @@ export class SessionDesk {
   }
 
   async #lease(connection: Connection, known: KnownSession, wishes: LeaseWishes): Promise<Lease> {
-    const { table, network } = this.#world;
+    const { table, network, auth } = this.#world;
+    // It may have been ended since its cookie was shown, and the end of one that is over would end nothing.
+    if (!(await auth.has(known.id))) throw new PeerRefusedError(REFUSALS.over);
     const opening = await this.#openingFor(known, wishes);
     this.#world.unexpect(known.id);
     await this.#takeOver(known.id);
@@ -279,13 +282,19 @@ export class SessionDesk {
 
   /**
    * The session, its tunnel and its cookie, behind all that happens to it now: a tunnel that ends by itself at the same moment leaves a cookie that is good
-   * for another. Not in a step of the session's own, which this waits for.
+   * for another, and one that is being set up may be there by then. Not in a step of the session's own, which this waits for.
    */
   async #endForGood(session: string, reason: DisconnectReason): Promise<void> {
-    const tunnel = this.#world.table.ofSession(session);
-    if (tunnel !== undefined) await this.#world.endTunnel(tunnel, reason);
+    const { table, endTunnel } = this.#world;
+    const tunnel = table.ofSession(session);
+    if (tunnel !== undefined) await endTunnel(tunnel, reason);
     await this.#steps.run(session, async () => {
-      const isForgotten = tunnel !== undefined && this.#forgotten.has(tunnel);
+      const late = table.ofSession(session);
+      if (late !== undefined) {
+        await endTunnel(late, reason);
+        await this.#finish(late);
+      }
+      const isForgotten = [tunnel, late].some((ended) => ended !== undefined && this.#forgotten.has(ended));
       if (!isForgotten) await this.#forgetSession(session, reason);
     });
   }

@@ -19,6 +19,8 @@ export interface AuthService {
   knows(dialogue: string): Promise<boolean>;
   /** Who a cookie belongs to; undefined: nobody, expired, or bound to another address. Its time begins anew. */
   session(cookie: Secret, remote: IpAddress): Promise<KnownSession | undefined>;
+  /** Whether the session is not over. */
+  has(session: string): Promise<boolean>;
   /** The session is bound to another key of its client's from now on: {@link KnownSession.boundKey}. */
   rebound(session: string, key: Uint8Array): Promise<void>;
   /** A tunnel of the session is up: its cookie does not expire meanwhile; accounting starts with the first. */

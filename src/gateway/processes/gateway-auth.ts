@@ -29,6 +29,7 @@ const METHODS: readonly (keyof AuthService)[] = [
   'answer',
   'knows',
   'session',
+  'has',
   'rebound',
   'opened',
   'reported',

@@ -110,6 +110,16 @@ describe('session table', () => {
     assert.deepEqual(scene.table.list(), []);
   });
 
+  it('says whether a session is not over', async () => {
+    const scene = new TableScene();
+    const [lost, ended] = [await scene.idOf(scene.table.admit(ALICE)), await scene.idOf(scene.table.admit(ALICE))];
+    assert.ok(lost !== undefined && ended !== undefined);
+    scene.table.closed(ended, end(false));
+    assert.deepEqual([scene.table.has(lost), scene.table.has(ended), scene.table.has('')], [true, false, false]);
+    scene.now += COOKIE_LIFE;
+    assert.equal(scene.table.has(lost), false);
+  });
+
   it('does not forget a session while a tunnel is open, whichever of two', async () => {
     const scene = new TableScene();
     const cookie = scene.table.admit(ALICE);

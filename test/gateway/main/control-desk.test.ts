@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ControlDesk, type ControlDeskOptions } from '../../../src/gateway/main/control-desk.ts';
 
-/** A desk at which alice has a tunnel and an idle session, and bob a tunnel; and what is done there. */
+/** A desk at which alice has a tunnel, an idle session and one that gets its tunnel now, and bob a tunnel; and what is done there. */
 function makeDesk() {
   const done: string[] = [];
+  const over = new Set<string>();
   const note = (text: string) => async () => void done.push(text);
   const tunnels = [
     { id: 1, session: { id: 'first', user: 'alice' } },
@@ -14,6 +15,7 @@ function makeDesk() {
     { id: 'first', user: 'alice', isOpen: true },
     { id: 'second', user: 'alice', isOpen: false },
     { id: 'third', user: 'bob', isOpen: true },
+    { id: 'fourth', user: 'alice', isOpen: true },
   ];
   const parts = {
     table: {
@@ -22,10 +24,13 @@ function makeDesk() {
     },
     auth: {
       revokePasses: (user: string) => note(`passes of ${user}`)(),
-      sessions: async () => sessions,
+      sessions: async () => sessions.filter(({ id }) => !over.has(id)),
     },
     desk: {
-      disconnect: ({ session }: (typeof tunnels)[number]) => note(`tunnel of ${session.user}`)(),
+      disconnect: ({ session }: (typeof tunnels)[number]) => {
+        over.add(session.id);
+        return note(`tunnel of ${session.user}`)();
+      },
       endSessionOf: (id: string) => note(`session ${id}`)(),
     },
     pool: { service: () => ({ drop: (id: number) => note(`connection ${id}`)() }) },
@@ -34,10 +39,10 @@ function makeDesk() {
 }
 
 describe('what an administrator ends', () => {
-  it('is all that a user has: the passes first, that nobody comes back by one, then tunnels, then sessions without', async () => {
+  it('is all that a user has: the passes first, that nobody comes back by one, then tunnels, then sessions without, or whose tunnel has just come', async () => {
     const { desk, done } = makeDesk();
     assert.equal(await desk.disconnectUser('alice'), 1);
-    assert.deepEqual(done, ['passes of alice', 'tunnel of alice', 'session second']);
+    assert.deepEqual(done, ['passes of alice', 'tunnel of alice', 'session second', 'session fourth']);
   });
 
   it('is a tunnel by its number, and the passes of its user', async () => {

@@ -37,13 +37,18 @@ function makeDesk(policy: Partial<SessionPolicy> = {}, admit: (tunnel: Tunnel) =
   const scripts = new SessionScripts({ scripts: {}, log: silentLogger });
   const sessions = new SessionNetwork({ device, leases, routes, firewall, scripts });
   const closed: string[] = [];
+  const over = new Set<string>();
   const ended: number[] = [];
   const expected = new Set<string>();
   const host = sampleHost({ policy });
   const config = { ...sampleConfig({ ...host, pools: { ...host.pools, ipv4: cidr('10.77.0.0/24') } }) };
-  const auth: Pick<AuthService, 'opened' | 'closed'> = {
+  const auth: Pick<AuthService, 'has' | 'opened' | 'closed'> = {
+    has: async (session) => !over.has(session),
     opened: () => Promise.resolve(),
-    closed: (session) => Promise.resolve(void closed.push(session)),
+    closed: async (session, { keepsCookie }) => {
+      closed.push(session);
+      if (!keepsCookie) over.add(session);
+    },
   };
   const desk: SessionDesk = new SessionDesk({
     ...{ table, log: silentLogger, events: new SessionEvents(), statistics: new Statistics(1_000, NOW), now: () => NOW },
@@ -185,6 +190,25 @@ describe('the desk of the sessions', { timeout: HANG_LIMIT }, () => {
     await scene.desk.disconnectAll(); // what is under way is done then
     assert.equal(scene.leases.leaseOf('s'), undefined);
     assert.deepEqual(scene.closed, ['s']);
+  });
+
+  it('gives no tunnel to a session that was ended after its cookie was shown', async () => {
+    const scene = makeDesk();
+    const { id } = scene.connect('s');
+    await scene.desk.endSessionOf('s');
+    await assert.rejects(through(scene, lease(scene, id, 's')), PeerRefusedError);
+    assert.equal(scene.leases.leaseOf('s'), undefined);
+  });
+
+  it('ends a tunnel as well that was being set up when its session was ended', async () => {
+    const scene = makeDesk();
+    const { id } = scene.connect('s');
+    const opening = lease(scene, id, 's');
+    await waits(scene, 1);
+    await through(scene, Promise.all([opening, scene.desk.endSessionOf('s')]));
+    assert.deepEqual([scene.ended, scene.table.tunnelCount, scene.closed], [[id], 0, ['s']]);
+    await scene.desk.disconnectAll(); // what is under way is done then
+    assert.equal(scene.leases.leaseOf('s'), undefined);
   });
 
   it('ends a session for good whose tunnel ends by itself at the same moment', async () => {

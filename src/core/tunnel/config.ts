@@ -10,6 +10,8 @@ export interface TunnelConfig {
   readonly mtu: number;
   readonly ipv4?: InterfaceAddress;
   readonly ipv6?: InterfaceAddress;
+  /** The gateway's own end inside the tunnel, where it says that. */
+  readonly gatewayIpv4?: IpAddress;
   readonly dns: readonly IpAddress[];
   readonly nbns: readonly IpAddress[];
   readonly searchDomains: readonly string[];

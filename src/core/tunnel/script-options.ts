@@ -12,9 +12,12 @@ export type ScriptOption = readonly [name: string, source: OptionSource];
 export type OptionSource =
   | 'ipv4'
   | 'ipv4Netmask'
+  | 'gatewayIpv4'
   | 'ipv6'
   | 'ipv6Network'
   | 'dns'
+  | 'dnsIpv4'
+  | 'dnsIpv6'
   | 'nbns'
   | 'domains'
   | 'domainsByCommas'
@@ -29,12 +32,15 @@ export type OptionSource =
 const SOURCES: Readonly<Record<OptionSource, (config: TunnelConfig) => readonly string[]>> = {
   ipv4: ({ ipv4 }) => (ipv4 === undefined ? [] : [formatIp(ipv4.address)]),
   ipv4Netmask: ({ ipv4 }) => (ipv4?.prefix === undefined ? [] : [formatIp(netmaskOf(4, ipv4.prefix))]),
+  gatewayIpv4: ({ gatewayIpv4 }) => (gatewayIpv4 === undefined ? [] : [formatIp(gatewayIpv4)]),
   ipv6: ({ ipv6 }) => (ipv6 === undefined ? [] : [formatIp(ipv6.address)]),
   ipv6Network: ({ ipv6 }) => {
     if (ipv6 === undefined) return [];
     return [ipv6.prefix === undefined ? formatIp(ipv6.address) : formatCidr({ address: ipv6.address, prefix: ipv6.prefix })];
   },
   dns: ({ dns }) => dns.map(formatIp),
+  dnsIpv4: ({ dns }) => dns.filter(({ family }) => family === 4).map(formatIp),
+  dnsIpv6: ({ dns }) => dns.filter(({ family }) => family === 6).map(formatIp),
   nbns: ({ nbns }) => nbns.map(formatIp),
   domains: ({ searchDomains }) => (searchDomains.length === 0 ? [] : [searchDomains.join(' ')]),
   domainsByCommas: ({ searchDomains }) => (searchDomains.length === 0 ? [] : [searchDomains.join(',')]),

@@ -23,7 +23,8 @@ const CONFIG: TunnelConfig = {
   mtu: 1400,
   ipv4: { address: ip('10.11.3.50'), prefix: 22 },
   ipv6: { address: ip('fd00:11::9'), prefix: 128 },
-  dns: [ip('10.0.0.53'), ip('10.0.0.54')],
+  gatewayIpv4: ip('10.11.3.1'),
+  dns: [ip('10.0.0.53'), ip('10.0.0.54'), ip('fd00::53')],
   nbns: [ip('10.0.0.60')],
   searchDomains: ['corp.example', 'lab.example'],
   splitDns: [],
@@ -32,7 +33,8 @@ const CONFIG: TunnelConfig = {
   vendorOptions: [],
 };
 
-const DNS = 'DNS=10.0.0.54 DNS=10.0.0.53';
+const DNS_IPV4 = 'DNS=10.0.0.54 DNS=10.0.0.53';
+const DNS = `DNS=fd00::53 ${DNS_IPV4}`;
 const SEARCH = 'search=corp.example_lab.example';
 const BY_NETMASK = 'split-include=192.168.0.0/255.255.0.0 split-include=10.0.0.0/255.0.0.0';
 
@@ -40,12 +42,11 @@ const BY_NETMASK = 'split-include=192.168.0.0/255.255.0.0 split-include=10.0.0.0
 const EXPECTED: Readonly<Record<ProtocolId, string | undefined>> = {
   anyconnect: undefined,
   gp: `split-exclude=10.99.0.0/16 split-include=192.168.0.0/16 split-include=10.0.0.0/8 ${SEARCH} WINS=10.0.0.60 ${DNS} ipaddr6=fd00:11::9 netmask=255.255.252.0 ipaddr=10.11.3.50`,
-  fortinet: `${SEARCH} ipaddr6=fd00:11::9/128 ipaddr=10.11.3.50 ${DNS}`,
+  fortinet: `${SEARCH} ipaddr6=fd00:11::9/128 DNS=fd00::53 ipaddr=10.11.3.50 ${DNS_IPV4}`,
   f5: `ppp_ipv6=fd00:11::9 ppp_ipv4=10.11.3.50 search=corp.example,lab.example ${DNS} split-exclude=10.99.0.0/16 split-include=fd00::/8 split-include=192.168.0.0/16 split-include=10.0.0.0/8`,
-  // Without "ipaddr=" in front, the gateway's address, which openconnect says by the name of the client's.
-  nc: `netmask=255.255.252.0 ipaddr=10.11.3.50 WINS=10.0.0.60 split-exclude=10.99.0.0/255.255.0.0 ${BY_NETMASK} ${SEARCH} ${DNS}`,
-  // Without "gateway=", which we do not keep.
-  pulse: `split-include6=fd00::/8 ip6netmask=fd00:11::9/128 ip6addr=fd00:11::9 netmask=255.255.252.0 ipaddr=10.11.3.50 WINS=10.0.0.60 ${SEARCH} ${DNS} split-exclude=10.99.0.0/255.255.0.0 ${BY_NETMASK}`,
+  // In front the gateway's address, by the name of the client's.
+  nc: `ipaddr=10.11.3.1 netmask=255.255.252.0 ipaddr=10.11.3.50 WINS=10.0.0.60 split-exclude=10.99.0.0/255.255.0.0 ${BY_NETMASK} ${SEARCH} ${DNS}`,
+  pulse: `split-include6=fd00::/8 ip6netmask=fd00:11::9/128 ip6addr=fd00:11::9 gateway=10.11.3.1 netmask=255.255.252.0 ipaddr=10.11.3.50 WINS=10.0.0.60 ${SEARCH} ${DNS} split-exclude=10.99.0.0/255.255.0.0 ${BY_NETMASK}`,
   // Networks that stay outside are not "split-include" here.
   array: `${SEARCH} ${DNS} split-exclude=10.99.0.0/255.255.0.0 ${BY_NETMASK} client_ipv4_mask=255.255.252.0 client_ipv4=10.11.3.50`,
 };
@@ -60,7 +61,7 @@ describe('what a script sees of a vendor’s own options', () => {
   }
 
   it('leaves out what there is not', async () => {
-    const { ipv4: _, ipv6: __, ...others } = CONFIG;
+    const { ipv4: _, ipv6: __, gatewayIpv4: ___, ...others } = CONFIG;
     const bare = { ...others, dns: [], nbns: [], searchDomains: [], include: [], exclude: [] };
     for (const protocol of PROTOCOL_IDS) {
       const { scriptOptions: options = [] } = await loadClientProtocol(protocol, SETTINGS);

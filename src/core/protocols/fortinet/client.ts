@@ -30,8 +30,9 @@ export class FortinetClient implements ClientProtocol {
   readonly scriptOptions: readonly ScriptOption[] = [
     ['search', 'domains'],
     ['ipaddr6', 'ipv6Network'],
+    ['DNS', 'dnsIpv6'], // each family's in its own part of the configuration
     ['ipaddr', 'ipv4'],
-    ['DNS', 'dns'],
+    ['DNS', 'dnsIpv4'],
   ];
   readonly #settings: ProtocolSettings;
   /** Of the session: some gateways let the cookie die when they are asked again (spec 6). */

@@ -18,6 +18,7 @@ export class NcClient implements ClientProtocol {
   readonly title = 'Juniper Network Connect';
   readonly startsOnStream = true;
   readonly scriptOptions: readonly ScriptOption[] = [
+    ['ipaddr', 'gatewayIpv4'], // observed: the gateway's, by the name of the client's
     ['netmask', 'ipv4Netmask'],
     ['ipaddr', 'ipv4'],
     ['WINS', 'nbns'],

@@ -7,7 +7,7 @@ import { PeerMisbehavedError } from '../../errors.ts';
 import { MIN_MTU_IPV4, type TunnelConfig } from '../../tunnel/config.ts';
 import { ConfigReader, type ConfigWarning, MAX_DNS_SERVERS, MAX_NBNS_SERVERS, MAX_SEARCH_DOMAINS } from '../../tunnel/config-values.ts';
 import { ByteWriter } from '../../wire/byte-writer.ts';
-import { type Cidr, formatIp, type IpAddress, netmaskOf } from '../../wire/ip-address.ts';
+import { type Cidr, formatIp, type IpAddress, netmaskOf, parseIp } from '../../wire/ip-address.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
 import { type EspOffer, espOfferIn, espSwitchIn, renderEspOffer } from './esp-terms.ts';
 import { ATTRIBUTES, type KmpAttribute, KmpAttributes, renderKmp } from './kmp-attributes.ts';
@@ -39,6 +39,8 @@ export function parseConfiguration(payload: Uint8Array, previous: TunnelConfig |
     address === undefined
       ? previous?.ipv4
       : reader.interfaceAddress('address', ipText(address), netmask === undefined ? undefined : ipText(netmask));
+  const gateway = attributes.bytes(ATTRIBUTES.gatewayAddress);
+  const gatewayIpv4 = gateway?.length === 4 ? parseIp(ipText(gateway)) : previous?.gatewayIpv4;
   if (ipv4 === undefined) throw new PeerMisbehavedError('The gateway has given no IPv4 address.');
   const networks = (key: number) => attributes.all(key).map((value) => `${ipText(value.subarray(0, 4))}/${ipText(value.subarray(4))}`);
   const include = reader.routes('split include', networks(ATTRIBUTES.include));
@@ -46,6 +48,7 @@ export function parseConfiguration(payload: Uint8Array, previous: TunnelConfig |
   return {
     config: {
       ...{ mtu: mtuIn(attributes), ipv4 },
+      ...(gatewayIpv4 !== undefined && { gatewayIpv4 }),
       dns: reader.addresses('DNS server', attributes.all(ATTRIBUTES.dns).map(ipText), MAX_DNS_SERVERS),
       nbns: reader.addresses('WINS server', attributes.all(ATTRIBUTES.nbns).map(ipText), MAX_NBNS_SERVERS),
       searchDomains: reader.domains('search domain', domains, MAX_SEARCH_DOMAINS),

@@ -21,6 +21,7 @@ export class PulseClient implements ClientProtocol {
     ['split-include6', 'includeIpv6'],
     ['ip6netmask', 'ipv6Network'],
     ['ip6addr', 'ipv6'],
+    ['gateway', 'gatewayIpv4'],
     ['netmask', 'ipv4Netmask'],
     ['ipaddr', 'ipv4'],
     ['WINS', 'nbns'],

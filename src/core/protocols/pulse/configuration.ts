@@ -13,7 +13,7 @@ import { ConfigReader, type ConfigWarning, MAX_DNS_SERVERS, MAX_NBNS_SERVERS, MA
 import type { Millis } from '../../tunnel/packet.ts';
 import { ByteReader } from '../../wire/byte-reader.ts';
 import { ByteWriter } from '../../wire/byte-writer.ts';
-import { type Cidr, formatIp, type IpAddress, netmaskOf } from '../../wire/ip-address.ts';
+import { type Cidr, formatIp, type IpAddress, netmaskOf, parseIp } from '../../wire/ip-address.ts';
 import { fromUtf8, utf8 } from '../../wire/text.ts';
 import { container, readContainer, SIGNATURES } from './container.ts';
 import { IFT_HEADER_LENGTH, MAX_IFT_PACKET } from './ift-packet.ts';
@@ -91,6 +91,8 @@ export function parseConfiguration(payload: Uint8Array): PulseConfiguration {
   };
   const ipv4 = ownIpv4(values, all(ATTRIBUTES.ipv4)[0]?.value, all(ATTRIBUTES.netmask)[0]?.value);
   const ipv6 = ownIpv6(values, all(ATTRIBUTES.ipv6)[0]?.value);
+  const gateway = all(ATTRIBUTES.gatewayIpv4)[0]?.value;
+  const gatewayIpv4 = gateway?.length === 4 ? parseIp(textOf(gateway)) : undefined;
   const mtu = number(ATTRIBUTES.mtu, 4);
   if (mtu === undefined || (ipv4 === undefined && ipv6 === undefined)) {
     throw new UnsupportedError('The gateway’s configuration has no address or no MTU.');
@@ -102,6 +104,7 @@ export function parseConfiguration(payload: Uint8Array): PulseConfiguration {
       mtu: checkedMtu(mtu, ipv6 !== undefined),
       ...(ipv4 !== undefined && { ipv4 }),
       ...(ipv6 !== undefined && { ipv6 }),
+      ...(gatewayIpv4 !== undefined && { gatewayIpv4 }),
       dns: values.addresses('DNS server', addresses(ATTRIBUTES.dns, ATTRIBUTES.dnsIpv6), MAX_DNS_SERVERS),
       nbns: values.addresses('WINS server', addresses(ATTRIBUTES.wins), MAX_NBNS_SERVERS),
       searchDomains: values.domains(

@@ -39,6 +39,7 @@ describe('configuration', () => {
     assert.deepEqual(warnings, []);
     assert.equal(config.mtu, 1400);
     assert.deepEqual(config.ipv4, { address: ipOf('10.99.0.2'), prefix: 24 });
+    assert.deepEqual(config.gatewayIpv4, ipOf('10.99.0.1'));
     assert.deepEqual(config.dns.map(formatIp), ['10.99.0.53', '10.99.0.54']);
     assert.deepEqual(config.searchDomains, ['example.com', 'corp.example']);
     assert.deepEqual(config.include.map(formatCidr), ['10.99.0.0/16']);
@@ -54,7 +55,8 @@ describe('configuration', () => {
   it('may leave the address out when it was said before, and only then', () => {
     const { config } = parseConfiguration(FULL, undefined);
     const mtuOnly = FULL.subarray(0, 16);
-    assert.deepEqual(parseConfiguration(mtuOnly, config).config.ipv4, config.ipv4);
+    const { ipv4, gatewayIpv4 } = parseConfiguration(mtuOnly, config).config;
+    assert.deepEqual({ ipv4, gatewayIpv4 }, { ipv4: config.ipv4, gatewayIpv4: config.gatewayIpv4 });
     assert.throws(() => parseConfiguration(mtuOnly, undefined), PeerMisbehavedError);
   });
 

@@ -256,6 +256,7 @@ describe('a configuration', () => {
     const config = {
       ...BARE,
       ...{ mtu: 1380, ipv4: { address: ip('10.1.2.3'), prefix: 32 }, ipv6: { address: ip('fd00::2'), prefix: 64 } },
+      gatewayIpv4: ip('10.1.0.1'),
       dns: [ip('10.1.0.1'), ip('fd00::53')],
       searchDomains: ['a.example', 'b.example'],
       include: ['10.0.0.0/8', 'fd00:1::/32'].map((text) => parseCidr(text) ?? assert.fail()),

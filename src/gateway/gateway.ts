@@ -275,6 +275,9 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     },
     expect: (session, worker, datagramId) => doors.expect(session, worker, datagramId),
     unexpect: (session) => doors.unexpect(session),
+    forgetFlows: (session, but) => {
+      if (parts.config.network.isUserspace) pool.forget(session, but);
+    },
   });
   const pool: WorkerPool = new WorkerPool({
     ...{ count: workers, queues: network.queues, log },

@@ -35,9 +35,6 @@ export const DIAL_TIMEOUT: Millis = 30_000;
 export const FLOW_DATAGRAM_BYTES: number = 256 * 1024;
 export const DATAGRAM_BYTES: number = 16 * 1024 * 1024;
 
-/** How long the flows of a session wait for its client, which has lost its tunnel. */
-export const REST: Millis = 60_000;
-
 /** Restricted sessions only: who has spoken to them from other clients, and so may be answered. */
 export const PEER_FLOWS = 4_096;
 export const PEER_FLOW_IDLE: Millis = 300_000;

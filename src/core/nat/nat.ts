@@ -20,7 +20,7 @@ import type { Millis } from '../tunnel/packet.ts';
 import type { Cidr, Endpoint } from '../wire/ip-address.ts';
 import { type Destination, type DestinationWorld, destinationOf, type FlowProtocol, type Refusal } from './destination.ts';
 import { FlowTable } from './flow-table.ts';
-import { DNS_IDLE, type NatLimits, REST } from './limits.ts';
+import { DNS_IDLE, type NatLimits } from './limits.ts';
 import { NatCounters } from './nat-counters.ts';
 import type { NatFlow, NatOwner, NatSession, TcpFlow, UdpFlow } from './session.ts';
 import { NatSessions } from './sessions.ts';
@@ -114,10 +114,18 @@ export class Nat {
     }
   }
 
-  /** A session's client has gone, and may come back to its flows within {@link REST}. */
-  rest(networks: readonly Cidr[], now: Millis): void {
+  /**
+   * A session's client has gone, and may come back until then: a NAT must not forget what is still in use (RFC 4787 REQ-5, RFC 5382 REQ-5). Its flows are over
+   * after their own idle times, and sooner where others need the room.
+   */
+  rest(networks: readonly Cidr[], until: Millis): void {
     const session = this.sessions.of(networks);
-    if (session !== undefined) this.#resting.schedule(session, now + REST);
+    if (session !== undefined) this.#resting.schedule(session, until);
+  }
+
+  /** What a session that is over has left, whether or not it rests. */
+  forget(session: string): void {
+    for (const { owner, networks } of [...this.sessions]) if (owner.session === session) this.leave(networks);
   }
 
   /** A session is over, and so are its flows. Safe to call twice. */
@@ -287,7 +295,18 @@ export class Nat {
   }
 
   #mayOpen(session: NatSession, now: Millis): boolean {
-    return this.#flows.size < this.#limits.flows && session.mayOpen(now);
+    if (session.heapPlace >= 0) return false; // its client has gone
+    return (this.#flows.size < this.#limits.flows || this.#evictResting()) && session.mayOpen(now);
+  }
+
+  /** Ends the flows of those who may come back, in the order in which their time is up, until there is room. False: there is none. */
+  #evictResting(): boolean {
+    while (this.#flows.size >= this.#limits.flows) {
+      const next = this.#resting.takeDue(Number.POSITIVE_INFINITY);
+      if (next === undefined) return false;
+      this.leave(next.networks);
+    }
+    return true;
   }
 
   /** Ends the UDP flow of a session that was used the longest ago. False: it has none. */

@@ -50,6 +50,8 @@ export interface DeskWorld {
   /** The session's next tunnel may begin with a datagram of this id, for this worker, or not any more. False: it cannot. */
   readonly expect: (session: string, worker: number, datagramId: Uint8Array) => boolean;
   readonly unexpect: (session: string) => void;
+  /** What the session has left at workers: at all of them, or all but the one that has its tunnel. */
+  readonly forgetFlows: (session: string, but?: number) => void;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -234,15 +236,17 @@ export class SessionDesk {
 
   #opened(connection: Connection, opening: Opening, lease: AddressLease): Lease {
     const { table, network, now } = this.#world;
-    const { known, policy, wishes } = opening;
+    const { host, known, policy, wishes } = opening;
     if (table.find(connection.id) !== connection) throw new PeerRefusedError('The client has left.'); // while the script ran
     const terms = this.#terms(opening, lease);
     table.open({
       ...{ id: connection.id, connection, session: known, policy, lease, terms, wishes, device: network.device },
       ...{ datagramId: undefined, greetingId: undefined, isOpen: false },
     });
+    this.#world.forgetFlows(known.id, connection.worker);
     const owner = { session: known.id, ...(isRestricted(policy) && { rules: accessRules(policy) }) };
-    return { tunnel: connection.id, terms, limits: limitsOf(policy, terms, known.createdAt, now()), owner };
+    const limits = { ...limitsOf(policy, terms, known.createdAt, now()), resumeTime: host.sessions.cookieTimeout };
+    return { tunnel: connection.id, terms, limits, owner };
   }
 
   #terms({ host, known, policy, wishes }: Opening, lease: AddressLease): SessionTerms {
@@ -343,6 +347,7 @@ export class SessionDesk {
 
   #leaveNetwork(session: string): void {
     this.#world.unexpect(session);
+    this.#world.forgetFlows(session);
     this.#world.network.sessions.end(session);
   }
 

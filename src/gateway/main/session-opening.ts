@@ -48,7 +48,12 @@ export function openingOf(connection: Connection, { host, known, policy, wishes 
   };
 }
 
-export function limitsOf(policy: SessionPolicy, { config }: SessionTerms, createdAt: number, date: number): SessionLimits {
+export function limitsOf(
+  policy: SessionPolicy,
+  { config }: SessionTerms,
+  createdAt: number,
+  date: number,
+): Omit<SessionLimits, 'resumeTime'> {
   const { sessionTimeout, statisticsInterval } = policy;
   return {
     ...(config.idleTimeout !== undefined && { idleTimeout: config.idleTimeout }),

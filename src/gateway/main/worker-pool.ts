@@ -133,6 +133,11 @@ export class WorkerPool {
     for (const { number } of this.#members) this.#ready(number)?.child?.rpc.notify('network', [network]);
   }
 
+  /** The flows of a session are in this worker alone, if they are anywhere; undefined: in none. */
+  forget(session: string, but: number | undefined): void {
+    for (const { number } of this.#members) if (number !== but) this.#ready(number)?.child?.rpc.notify('forget', [session]);
+  }
+
   /**
    * Undefined: it is not there, or is about to start and knows of nothing yet. What is told to it then is of the one before, whose tunnels are still being
    * taken down, and would end it.

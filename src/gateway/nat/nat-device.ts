@@ -151,10 +151,17 @@ export class NatDevice {
     this.#arm();
   }
 
-  /** A session's tunnel is gone. @param mayComeBack its flows wait for it a while */
-  leave(networks: readonly Cidr[], mayComeBack: boolean): void {
-    if (mayComeBack) this.nat.rest(networks, this.#stack.now());
+  /** A session's tunnel is gone. @param rest how long its flows wait for it; 0: it does not come back */
+  leave(networks: readonly Cidr[], rest: Millis): void {
+    if (rest > 0) this.nat.rest(networks, this.#stack.now() + rest);
     else this.nat.leave(networks);
+    this.#stack.wake();
+    this.#arm();
+  }
+
+  /** A session is over, or has its tunnel elsewhere. */
+  forget(session: string): void {
+    this.nat.forget(session);
     this.#stack.wake();
     this.#arm();
   }

@@ -67,6 +67,7 @@ function main(): void {
         running().greeted(tunnel, remote, dtls, socket),
       packets: (packets: readonly Uint8Array[]) => running().deliver(packets),
       network: (network: InnerNetwork) => started?.nat?.configure(network),
+      forget: (session: string) => started?.nat?.forget(session),
     },
     onFault: (error) => {
       process.stderr.write(`${error.message}\n`);

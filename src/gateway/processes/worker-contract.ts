@@ -63,6 +63,8 @@ export interface WorkerNotices {
   packets(packets: readonly Uint8Array[]): void;
   /** Without an interface: the network inside is another. */
   network(network: InnerNetwork): void;
+  /** Without an interface: this session is over, or has its tunnel in another worker, and so no flows here. */
+  forget(session: string): void;
 }
 
 /** What there is of a device. */
@@ -152,13 +154,15 @@ export interface Lease {
   readonly owner: NatOwner;
 }
 
-/** When a worker ends a tunnel by itself. */
+/** When a worker ends a tunnel by itself, and what waits for the next one. */
 export interface SessionLimits {
   readonly idleTimeout?: Millis;
   /** From now. */
   readonly timeLeft?: Millis;
   /** Between reports for interim accounting. */
   readonly reportInterval?: Millis;
+  /** How long a client may be without a tunnel: flows that end here wait for it. */
+  readonly resumeTime: Millis;
 }
 
 export interface TunnelEnd extends SessionUsage {

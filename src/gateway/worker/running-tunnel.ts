@@ -31,7 +31,8 @@ export type PacketRouter = Pick<PacketEngine, 'routeNetworks'>;
 /** Who ends clients' flows here, where no interface takes their packets. */
 export interface FlowKeeper {
   enter(networks: readonly Cidr[], owner: NatOwner): void;
-  leave(networks: readonly Cidr[], mayComeBack: boolean): void;
+  /** `rest`: how long they wait for their client. */
+  leave(networks: readonly Cidr[], rest: Millis): void;
 }
 
 export interface RunningTunnelOptions {
@@ -223,8 +224,9 @@ export class RunningTunnel {
   #closed(reason: CloseReason): void {
     clearTimeout(this.#timer);
     const end = disconnectReasonOf(reason, this.#ending);
-    this.#options.device.detach(this.#networks, this.#take);
-    this.#options.flows?.leave(this.#networks, end.keepsCookie);
+    const { device, flows, lease } = this.#options;
+    device.detach(this.#networks, this.#take);
+    flows?.leave(this.#networks, end.keepsCookie ? lease.limits.resumeTime : 0);
     this.#options.onClosed({ ...this.#usage(), ...end });
     this.#gone.resolve();
   }

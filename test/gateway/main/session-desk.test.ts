@@ -40,6 +40,8 @@ function makeDesk(policy: Partial<SessionPolicy> = {}, admit: (tunnel: Tunnel) =
   const over = new Set<string>();
   const ended: number[] = [];
   const expected = new Set<string>();
+  /** Whose flows workers were to forget; and which worker keeps them. */
+  const forgotten: string[] = [];
   const host = sampleHost({ policy });
   const config = { ...sampleConfig({ ...host, pools: { ...host.pools, ipv4: cidr('10.77.0.0/24') } }) };
   const auth: Pick<AuthService, 'has' | 'opened' | 'closed'> = {
@@ -65,6 +67,7 @@ function makeDesk(policy: Partial<SessionPolicy> = {}, admit: (tunnel: Tunnel) =
 
     expect: (session) => expected.add(session) !== undefined,
     unexpect: (session) => void expected.delete(session),
+    forgetFlows: (session, but) => void forgotten.push(but === undefined ? session : `${session} but at ${but}`),
   });
   /** A connection that has shown a session's cookie. */
   const connect = (session: string, user = 'alice') => {
@@ -80,6 +83,7 @@ function makeDesk(policy: Partial<SessionPolicy> = {}, admit: (tunnel: Tunnel) =
     closed,
     ended,
     expected,
+    forgotten,
     waiting,
     passes: () => void waiting.splice(0).forEach((go) => void go()),
   };
@@ -190,6 +194,18 @@ describe('the desk of the sessions', { timeout: HANG_LIMIT }, () => {
     await scene.desk.disconnectAll(); // what is under way is done then
     assert.equal(scene.leases.leaseOf('s'), undefined);
     assert.deepEqual(scene.closed, ['s']);
+  });
+
+  it('has the flows of a session where its tunnel is, as long as its cookie is good, and nowhere when it is over', async () => {
+    const scene = makeDesk();
+    const { id } = scene.connect('s');
+    const { limits } = await through(scene, lease(scene, id, 's'));
+    assert.equal(limits.resumeTime, sampleHost().sessions.cookieTimeout);
+    scene.desk.disconnected(WORKER, id);
+    await scene.desk.disconnectAll();
+    assert.deepEqual(scene.forgotten, [`s but at ${WORKER}`]);
+    await scene.desk.endSessionOf('s');
+    assert.deepEqual(scene.forgotten, [`s but at ${WORKER}`, 's']);
   });
 
   it('gives no tunnel to a session that was ended after its cookie was shown', async () => {

@@ -38,6 +38,8 @@ describe('the workers of a gateway', () => {
       pool.stranger(0, ARRIVAL, flow);
       pool.expected(0, ARRIVAL, new Uint8Array(3), flow);
       pool.packets(0, [new Uint8Array(20)]);
+      pool.forget('s', undefined);
+      pool.forget('s', 0); // that one has them
     };
     const starting = pool.start();
     tell();
@@ -45,6 +47,6 @@ describe('the workers of a gateway', () => {
     started.resolve();
     await starting;
     tell();
-    assert.deepEqual([told, closed, pool.choose()], [['flow', 'greeted', 'stranger', 'expected', 'packets'], 4, 0]);
+    assert.deepEqual([told, closed, pool.choose()], [['flow', 'greeted', 'stranger', 'expected', 'packets', 'forget'], 4, 0]);
   });
 });

@@ -155,7 +155,7 @@ describe('TCP through the NAT’s sockets', () => {
     scene.connect(80);
     await arrived.promise;
     one.resetAndDestroy();
-    scene.device.leave(NETWORKS, false);
+    scene.device.leave(NETWORKS, 0);
     await gone.promise;
     assert.deepEqual(resets, ['ECONNRESET', 'ECONNRESET']);
   });
@@ -301,7 +301,7 @@ describe('UDP through the NAT’s sockets', () => {
     socket.send(Buffer.from('x'), 7, GATEWAY);
     await once(socket, 'message');
     assert.equal(scene.device.nat.flows, 1);
-    scene.device.leave(NETWORKS, false);
+    scene.device.leave(NETWORKS, 0);
     assert.equal(scene.device.nat.flows, 0);
   });
 });

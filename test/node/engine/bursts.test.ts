@@ -204,8 +204,8 @@ inNamespace('bursts of a carried path', import.meta.filename, () => {
     it(`takes a run of datagrams to the peer as they are, and back, ${name}`, { timeout: HANG_LIMIT }, async () => {
       await using t = await tunnel(without, { hasIpv6: true });
       for (const version of [4, 6] as const) {
-        const packets = new Arrivals<Buffer>();
-        onPacket(t.peer, UDP, (packet) => packets.push(packet));
+        const packets = new Arrivals<{ readonly packet: Buffer; readonly sequence: number }>();
+        onPacket(t.peer, UDP, (packet, sequence) => packets.push({ packet, sequence }));
         const socket = await innerSocket(version);
         const back = new Arrivals<Buffer>();
         socket.on('message', (bytes) => back.push(bytes));
@@ -218,14 +218,15 @@ inNamespace('bursts of a carried path', import.meta.filename, () => {
           sendsRuns(socket, size);
           socket.send(bytes);
           const expected = Array.from({ length: count }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
-          const arrived: Buffer[] = [];
-          for (let i = 0; i < count; i++) arrived.push(await packets.next());
+          // Where each leaves by a call of its own, the kernel keeps no order if the caller moves to another processor meanwhile.
+          const records: { readonly packet: Buffer; readonly sequence: number }[] = [];
+          for (let i = 0; i < count; i++) records.push(await packets.next());
+          const arrived = records.toSorted((a, b) => a.sequence - b.sequence).map(({ packet }) => packet);
           assert.deepEqual(arrived.map(payloadOf), expected);
           assert.ok(arrived.every((packet) => checksumFault(packet) === undefined));
           for (const [i, packet] of arrived.entries()) {
             t.peer.send(t.peer.sealPacket(answerTo(packet, { protocol: UDP, identification: i, payload: expected[i] ?? Buffer.of() })));
           }
-          // Each leaves the peer by a call of its own, and the kernel keeps no order where the caller moves to another processor meanwhile.
           const returned: Buffer[] = [];
           for (let i = 0; i < count; i++) returned.push(await back.next());
           assert.deepEqual(returned.toSorted(Buffer.compare), expected.toSorted(Buffer.compare));

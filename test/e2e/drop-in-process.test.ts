@@ -65,6 +65,26 @@ describe('a drop-in in the background', OPTIONS, () => {
     await scene.assertNoTrace();
   });
 
+  it('goes there where a file says so, by whatever name the option goes, also one that can be read once', async () => {
+    await using scene = await TunnelScene.open();
+    const [program, ...leading] = DROP_IN;
+    const command = [program, ...leading, '--servercert', scene.ocserv.pin, '--user', ALICE.name, '--passwd-on-stdin']
+      .map(shellQuoted)
+      .join(' ');
+    const config = `background\npid-file=${pidFile}\ninterface=tun0\nserver=${scene.gateway}\n`;
+    await scene.client.run('sh', ['-c', `printf '%s' ${shellQuoted(config)} >/run/drop-in.conf`]);
+    for (const options of ['--conf=/run/drop-in.conf', '--config <(cat /run/drop-in.conf)']) {
+      const { code, stdout } = await scene.client.finish('bash', ['-c', `${command} ${options}`], { input: `${ALICE.password}\n` });
+      assert.equal(code, 0);
+      const pid = Number(readFileSync(scene.client.file(pidFile), 'latin1'));
+      assert.match(stdout, new RegExp(`^Continuing in background; pid ${pid}$`, 'm'));
+      await scene.assertAnswers();
+      process.kill(pid, 'SIGTERM');
+      await scene.ended(pid);
+    }
+    await scene.assertNoTrace();
+  });
+
   it('has its parent leave with its own status where it does not come up, and leaves no pid file', async () => {
     await using scene = await TunnelScene.open();
     const { code, stderr } = await finish(scene, background, 'wrong');

@@ -34,7 +34,7 @@ export async function main(words: readonly string[] = []): Promise<number> {
   say(text);
   if (options.testsConfig || status !== 0) return status;
   if (background === undefined && !options.foreground) {
-    const outcome = await runInBackground(process.argv.slice(1), 'left');
+    const outcome = await runInBackground(process.argv.slice(1), { terminal: 'left' });
     if (outcome.type === 'up') return 0;
     say(outcome.said === '' ? `error: it has ended before clients could come, with status ${outcome.status}\n` : outcome.said);
     return outcome.status;

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { startEngine } from '../../client/start-engine.ts';
 import type { PacketEngine } from '../../node/engine/packet-engine.ts';
 import { decodeLocale, encodeLocale, localeArguments, localeCharset } from '../../node/locale-text.ts';
-import { backgroundReport, runInBackground } from '../background.ts';
+import { backgroundReport, type ReadAhead, runInBackground } from '../background.ts';
 import { outliveReaders } from '../outlive-readers.ts';
 import { type CommandLine, type CommandLineWorld, readCommandLine } from './command-line.ts';
 import { earlyAnswer } from './early-answer.ts';
@@ -36,10 +36,12 @@ export async function runCommand(words: readonly string[], started: Promise<Pack
   const decode = (bytes: Uint8Array) => decodeLocale(bytes, charset);
   const input = new LineReader(process.stdin);
   const streams = streamsIn(charset);
-  const world = systemWorld({ programName, input, decode, streams });
-  const ahead = background === undefined ? await wantsBackground(argv, world) : undefined;
-  if (ahead !== undefined) return parentOf(ahead, streams, [...words, ...argv]);
+  const system = systemWorld({ programName, input, decode, streams });
+  const readAhead = [...(background?.files ?? [])];
+  const ahead = background === undefined ? await wantsBackground(argv, system, readAhead) : undefined;
+  if (ahead !== undefined) return parentOf(ahead, streams, [...words, ...argv], readAhead);
 
+  const world = { ...system, readFile: readingFirst(readAhead, system) };
   const commandLine = await readCommandLine(argv, world);
   if (commandLine.type !== 'connect') return answerEarly(commandLine, streams, world);
   const { settings } = commandLine;
@@ -53,6 +55,7 @@ export async function runCommand(words: readonly string[], started: Promise<Pack
     decode,
     nonInteractive,
     answersOnStdin: password !== undefined,
+    ...(background !== undefined && { raise: background.raise }),
   });
   return runSession({ settings, programName, output: outputFor(settings, streams), terminal, background, engine });
 }
@@ -72,17 +75,24 @@ function outputFor({ messages, mode }: Settings, streams: Streams): Output {
   return new Output({ messages, mode, ...streams, now: () => new Date() });
 }
 
+/** Prefixes of `--config` are options too: another file may ask for the background. */
+const MAY_ASK_FOR_BACKGROUND = /^-[^-]*b|^--b|^--con/;
+
 /**
- * The settings, if they ask for the background. Standard input is left for the child: a look ahead reads no line of it, says nothing, and
- * reads only files that can be read again.
+ * The settings, if they ask for the background. Standard input is left for the child: a look ahead reads no line of it and says nothing. What it has
+ * read of files that cannot be read again goes into `readAhead`.
  */
-async function wantsBackground(argv: readonly string[], world: CommandLineWorld): Promise<Settings | undefined> {
-  if (!argv.some((argument) => /^-[^-]*b|^--b|^--config/.test(argument))) return undefined;
+async function wantsBackground(argv: readonly string[], world: CommandLineWorld, readAhead: ReadAhead[]): Promise<Settings | undefined> {
+  if (!argv.some((argument) => MAY_ASK_FOR_BACKGROUND.test(argument))) return undefined;
   const quiet: CommandLineWorld = {
     ...world,
     say: () => undefined,
     readLine: () => Promise.resolve('-'),
-    readFile: (file, maxBytes) => (statSync(file).isFile() ? world.readFile(file, maxBytes) : Promise.resolve(new Uint8Array(0))),
+    readFile: async (file, maxBytes) => {
+      const bytes = await world.readFile(file, maxBytes);
+      if (!statSync(file).isFile()) readAhead.push({ file, bytes });
+      return bytes;
+    },
   };
   const commandLine = await readCommandLine(argv, quiet);
   if (commandLine.type !== 'connect') return undefined;
@@ -90,8 +100,17 @@ async function wantsBackground(argv: readonly string[], world: CommandLineWorld)
   return wishes.background && (mode === 'connect' || mode === 'printcookie') ? commandLine.settings : undefined;
 }
 
-async function parentOf(settings: Settings, streams: Streams, argv: readonly string[]): Promise<number> {
-  const outcome = await runInBackground([...process.argv.slice(1, 2), ...argv]);
+/** What was read ahead is what the file holds, once. */
+function readingFirst(readAhead: ReadAhead[], world: CommandLineWorld): CommandLineWorld['readFile'] {
+  return async (file, maxBytes) => {
+    const at = readAhead.findIndex((each) => each.file === file);
+    const [found] = at < 0 ? [] : readAhead.splice(at, 1);
+    return found?.bytes ?? world.readFile(file, maxBytes);
+  };
+}
+
+async function parentOf(settings: Settings, streams: Streams, argv: readonly string[], files: readonly ReadAhead[]): Promise<number> {
+  const outcome = await runInBackground([...process.argv.slice(1, 2), ...argv], { files });
   if (outcome.type === 'ended') return outcome.status;
   outputFor(settings, streams).log('info', 'in background', { pid: outcome.pid });
   return 0;

@@ -143,6 +143,7 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'in background': { level: 1, text: 'Continuing in background; pid {pid}' },
   'user not changed': { level: 0, text: 'Failed to set {what} {id}: {reason}', isBare: true },
   'pid file failed': { level: 0, text: "Failed to open '{file}' for write: {reason}", isBare: true },
+  'pid file not written': { level: 0, text: "Failed to write '{file}': {reason}", isBare: true },
   paused: { level: 1, text: 'Caller paused the connection' },
   'reconnect requested': { level: 1, text: 'User requested reconnect' },
   'reconnect waiting': { level: 1, text: 'sleep {seconds}s, remaining timeout {remaining}s' },

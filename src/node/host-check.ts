@@ -4,10 +4,9 @@
  * Read first: spec "AnyConnect", section 3.16; spec "Client command line", section 9.
  */
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { HostCheckRequest } from '../core/auth/login-io.ts';
-import { CancelledError, UnsupportedError } from '../core/errors.ts';
+import { CancelledError, SallyportError, UnsupportedError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { systemErrorText } from './system-error.ts';
 import { type ProgramUser, startUserProgram } from './user-program.ts';
@@ -24,7 +23,7 @@ export interface HostCheckOptions {
 
 /**
  * Runs the wrapper and waits. Its failure is only a warning, as the gateway decides. Rejects with {@link UnsupportedError} if there is no wrapper,
- * and with CancelledError.
+ * with {@link SallyportError} where the gateway's part of it has no place, and with CancelledError.
  */
 export async function checkHost(request: HostCheckRequest, options: HostCheckOptions): Promise<void> {
   const { wrapper, user, signal, log } = options;
@@ -33,7 +32,7 @@ export async function checkHost(request: HostCheckRequest, options: HostCheckOpt
       'The gateway wants this machine to be checked (CSD host scan). Name a program that does it with --csd-wrapper.',
     );
   }
-  const folder = request.stub === undefined ? undefined : await mkdtemp(path.join(tmpdir(), 'csd-'));
+  const folder = request.stub === undefined ? undefined : await makeFolder();
   try {
     const stub = folder === undefined ? '' : path.join(folder, 'stub');
     if (folder !== undefined && request.stub !== undefined) await writeFile(stub, request.stub, { mode: 0o600 });
@@ -44,6 +43,21 @@ export async function checkHost(request: HostCheckRequest, options: HostCheckOpt
   } finally {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Where the stub goes: a folder of its own, in the first place that there is. Rejects with {@link SallyportError}. */
+async function makeFolder(): Promise<string> {
+  let reason: unknown;
+  for (const place of [process.env.TMPDIR || '/var/tmp', '/var/tmp', '/tmp']) {
+    try {
+      return await mkdtemp(path.join(place, 'csd-'));
+    } catch (error) {
+      reason = error; // not there, full, or closed to us
+    }
+  }
+  throw new SallyportError('ERR_HOST_CHECK', `There is no place for the gateway's host checker: ${systemErrorText(reason)}.`, {
+    cause: reason,
+  });
 }
 
 /** What went wrong, in a few words; undefined if nothing did. */

@@ -1,5 +1,6 @@
 /** Replaces a file as a whole: whoever reads it sees the old content or the new one, never a part. */
-import { open, realpath, rename, rm, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { open, realpath, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { systemErrorCode } from './system-error.ts';
 
 /** Mode of a file that was not there before: the user's own. */
@@ -8,10 +9,26 @@ const NEW_FILE_MODE = 0o600;
 /** So that two replacements at once do not meet. */
 let replacements = 0;
 
-/** Mode and owner stay as they were, and a link stays one. Rejects as Node's file system does; then the old file is as it was. */
+/** The folder is closed to us, or the file is a mount point, as containers have them: the file itself need not be closed. */
+const ONLY_IN_PLACE: readonly (string | undefined)[] = ['EACCES', 'EROFS', 'EBUSY'];
+
+/**
+ * Mode and owner stay as they were, and a link stays one. A file that cannot be replaced is written in place, if there is one. Rejects as Node's file system
+ * does; then the old file is as it was.
+ */
 export async function replaceFile(file: string, content: Uint8Array): Promise<void> {
   const target = await unlessMissing(realpath(file), file);
   const before = await unlessMissing(stat(target), undefined);
+  try {
+    await replace(target, before, content);
+  } catch (error) {
+    if (before === undefined || !ONLY_IN_PLACE.includes(systemErrorCode(error))) throw error;
+    await writeFile(target, content, { flag: 'r+' });
+    await truncate(target, content.length);
+  }
+}
+
+async function replace(target: string, before: Stats | undefined, content: Uint8Array): Promise<void> {
   const temporary = `${target}.${process.pid}.${++replacements}.new`;
   await rm(temporary, { force: true }); // of a process that was killed in the middle, and had the same number
   try {

@@ -54,6 +54,18 @@ describe('host check', { skip: process.platform === 'win32' && 'it has no such p
     assert.ok(!existsSync(path.dirname(written('name').trim())));
   });
 
+  it('finds a place for it where $TMPDIR is none', async (context) => {
+    const { TMPDIR } = process.env;
+    context.after(() => {
+      if (TMPDIR === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = TMPDIR;
+    });
+    process.env.TMPDIR = path.join(folder, 'nowhere');
+    const program = wrapper('looks', `cat "$1" >${folder}/looked`);
+    await checkHost({ ...REQUEST, stub: Buffer.from('stub') }, { wrapper: program, signal, log: new RecordedLog() });
+    assert.equal(written('looked'), 'stub');
+  });
+
   it('goes on where we may not become who is to run the wrapper', async () => {
     const log = new RecordedLog();
     await withoutRights(() => checkHost(REQUEST, { wrapper: wrapper('other', 'exit 0'), user: SOMEBODY, signal, log }));

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -50,6 +51,24 @@ describe('a file that is replaced', { skip: process.platform === 'win32' && 'Win
     chownSync(file, 12_345, 23_456);
     await replaceFile(file, Buffer.from('new'));
     assert.deepEqual([statSync(file).uid, statSync(file).gid], [12_345, 23_456]);
+  });
+
+  it('is written in place where its folder is closed to us', {
+    skip: process.getuid?.() !== 0 && 'only root can become somebody else',
+  }, async () => {
+    const closed = path.join(folder, 'closed');
+    mkdirSync(closed);
+    const file = path.join(closed, 'open');
+    writeFileSync(file, 'the old content', { mode: 0o666 });
+    chmodSync(file, 0o666);
+    for (const each of [folder, closed]) chmodSync(each, 0o755);
+    const program = `
+      const { replaceFile } = await import(${JSON.stringify(path.resolve(import.meta.dirname, '../../src/node/replace-file.ts'))});
+      process.setuid(65534);
+      await replaceFile(${JSON.stringify(file)}, Buffer.from('new'));`;
+    execFileSync(process.execPath, ['--no-warnings', '--input-type=module', '--eval', program]);
+    assert.equal(readFileSync(file, 'utf8'), 'new');
+    assert.deepEqual(readdirSync(closed), ['open']);
   });
 
   it('may be reached by a link, which stays one', async () => {

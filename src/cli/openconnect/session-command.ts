@@ -119,7 +119,7 @@ class SessionCommand {
     const { signal } = this.#cancel;
     const { certificate, userCertificate, login, hostCheck } = settings;
     const { externalBrowser: browser } = login;
-    const token = login.token && (await loadToken(login.token));
+    const token = login.token && (await loadToken(login.token, output));
     const identity = certificate && (await this.#identity(certificate));
     const userIdentity = userCertificate && (await this.#identity(userCertificate));
     return VpnClient.create(

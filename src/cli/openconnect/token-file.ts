@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ParsedTokenSecret } from '../../core/auth/token-secret.ts';
 import { MisuseError, SallyportError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
 import { Secret } from '../../core/secret.ts';
 import { replaceFile } from '../../node/replace-file.ts';
 import { systemErrorText } from '../../node/system-error.ts';
@@ -12,7 +13,7 @@ export type LoadedToken =
   | {
       readonly mode: 'totp' | 'hotp';
       readonly secret: ParsedTokenSecret;
-      /** Keeps the secret with its new counter, where it came from a file. */
+      /** Keeps the secret with its new counter, where it came from a file. What the system refuses is said, and the log-in goes on, as openconnect's does. */
       keep(secret: Secret): Promise<void>;
     };
 
@@ -20,11 +21,18 @@ export type LoadedToken =
 export const TOKEN_REFUSED = 'ERR_TOKEN';
 
 /** `@file` and `/file` name a file; anything else is the secret. Throws {@link SallyportError} ({@link TOKEN_REFUSED}). */
-export async function loadToken({ mode, secret }: TokenSettings): Promise<LoadedToken> {
+export async function loadToken({ mode, secret }: TokenSettings, log: Logger): Promise<LoadedToken> {
   const file = fileOf(secret);
   const text = file === undefined ? secret : await readSecret(file);
   if (mode === 'oidc') return { mode, bearer: new Secret(text.reveal().trim()) };
-  const keep = (next: Secret) => (file === undefined ? Promise.resolve() : replaceFile(file, Buffer.from(next.reveal())));
+  const keep = async (next: Secret) => {
+    if (file === undefined) return;
+    try {
+      await replaceFile(file, Buffer.from(next.reveal()));
+    } catch (error) {
+      log.log('error', 'token not kept', { reason: systemErrorText(error) });
+    }
+  };
   return { mode, secret: await parsed(mode, text), keep };
 }
 

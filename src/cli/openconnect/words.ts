@@ -100,6 +100,7 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'passwords not allowed': { level: 0, text: "Asked for password but '--no-passwd' set" },
   'choice not available': { level: 0, text: 'Auth choice "{choice}" not available' },
   'choice matches several': { level: 0, text: 'Auth choice "{choice}" matches multiple options' },
+  'token not kept': { level: 0, text: 'Failed to open token file for write: {reason}' },
   'login failed': { level: 0, text: 'Failed to complete authentication', isBare: true },
 
   // Tunnel

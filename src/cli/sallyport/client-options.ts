@@ -123,7 +123,14 @@ async function credentialOf(host: string, context: ClientOptionsContext): Promis
 /** The file is written anew when the token's counter advances. */
 async function tokenOf(file: string, mode: TokenOptions['mode']): Promise<TokenOptions> {
   const secret = new Secret((await textOf(file, '--token')).trimEnd());
-  return { mode, secret, keep: (next) => replaceFile(file, Buffer.from(`${next.reveal()}\n`)) };
+  const keep = async (next: Secret) => {
+    try {
+      await replaceFile(file, Buffer.from(`${next.reveal()}\n`));
+    } catch (error) {
+      throw new MisuseError(`The file of --token, ${file}, cannot be written, and has to be: ${systemErrorText(error)}.`, { cause: error });
+    }
+  };
+  return { mode, secret, keep };
 }
 
 async function formEntriesOf(file: string): Promise<FormEntry[]> {

@@ -128,7 +128,7 @@ describe('a group that a person takes', () => {
 
 describe('a software token', () => {
   it('fills the fields for codes, and the password those for passwords', async () => {
-    const token = await loadToken({ mode: 'hotp', secret: new Secret('12345678901234567890') });
+    const token = await loadToken({ mode: 'hotp', secret: new Secret('12345678901234567890') }, new RecordedLog());
     const { answer } = answering({ login: { password: new Secret('open sesame') }, token });
     // RFC 4226, appendix D
     assert.deepEqual(await answer(form([password(), otp()])), submit({ password: 'open sesame', otp: '755224' }));

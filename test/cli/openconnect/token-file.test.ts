@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { loadToken, TOKEN_REFUSED } from '../../../src/cli/openconnect/token-file.ts';
 import { SallyportError } from '../../../src/core/errors.ts';
 import { Secret } from '../../../src/core/secret.ts';
+import { RecordedLog } from '../../support/forms.ts';
 
 /** RFC 4226, appendix D. */
 const KEY = '12345678901234567890';
@@ -23,8 +24,8 @@ const write = (name: string, content: string): string => {
   return file;
 };
 
-async function hotp(secret: string) {
-  const token = await loadToken({ mode: 'hotp', secret: new Secret(secret) });
+async function hotp(secret: string, log = new RecordedLog()) {
+  const token = await loadToken({ mode: 'hotp', secret: new Secret(secret) }, log);
   assert.ok(token.mode !== 'oidc');
   const next = async () => {
     const code = token.secret.token.nextCode().reveal();
@@ -48,6 +49,15 @@ describe('secret of a software token', () => {
     }
   });
 
+  it('that cannot be written back is said, and the log-in goes on', {
+    skip: process.platform !== 'linux' && 'there is no /proc',
+  }, async () => {
+    const log = new RecordedLog();
+    const token = await hotp('@/proc/self/comm', log); // a file with a secret, in a folder that nobody writes to
+    assert.match(await token.next(), /^\d{6}$/);
+    assert.match(log.lines.join('\n'), /^error token not kept reason=\S/);
+  });
+
   it('that was given as it is, is kept nowhere', async () => {
     const token = await hotp(`${KEY},2`);
     assert.equal(await token.next(), CODES[2]);
@@ -55,7 +65,7 @@ describe('secret of a software token', () => {
 
   it('is said to be invalid in the words that tools look for, and is not shown', async () => {
     for (const secret of ['base32:!!!', '0xzz', '', `base32:GEZDGNBVGY3TQOJQ,abc`, write('invalid', 'base32:!!!')]) {
-      await assert.rejects(loadToken({ mode: 'totp', secret: new Secret(secret) }), (error: Error) => {
+      await assert.rejects(loadToken({ mode: 'totp', secret: new Secret(secret) }, new RecordedLog()), (error: Error) => {
         assert.ok(error instanceof SallyportError && error.code === TOKEN_REFUSED);
         assert.equal(error.message, 'Soft token string is invalid');
         return true;
@@ -64,12 +74,12 @@ describe('secret of a software token', () => {
   });
 
   it('names the file that cannot be read', async () => {
-    const loading = loadToken({ mode: 'totp', secret: new Secret('@/nonexistent/token') });
+    const loading = loadToken({ mode: 'totp', secret: new Secret('@/nonexistent/token') }, new RecordedLog());
     await assert.rejects(loading, { code: TOKEN_REFUSED, message: 'Failed to open /nonexistent/token: No such file or directory' });
   });
 
   it('of an OpenID provider is a bearer token, without the line end of its file', async () => {
-    const token = await loadToken({ mode: 'oidc', secret: new Secret(write('bearer', 'abc.def\n')) });
+    const token = await loadToken({ mode: 'oidc', secret: new Secret(write('bearer', 'abc.def\n')) }, new RecordedLog());
     assert.equal(token.mode === 'oidc' && token.bearer.reveal(), 'abc.def');
   });
 });

@@ -1,6 +1,6 @@
 /** A TLS connection that HTTP requests go over, one after the other. */
 import type { LoginRequest, Target } from '../core/auth/login-io.ts';
-import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
+import { CancelledError, NetworkError, type SallyportError, UnansweredError } from '../core/errors.ts';
 import type { HttpResponse } from '../core/http/message.ts';
 import type { Received } from '../core/http/message-reader.ts';
 import { renderRequest } from '../core/http/render.ts';
@@ -47,7 +47,7 @@ export class KeptConnection {
     if (signal.aborted) throw new CancelledError();
     this.#hasAnswered = false;
     this.#mayRepeat = true;
-    if (!this.#isOpen) throw closedError(host);
+    if (!this.#isOpen) throw unanswered(host, undefined);
     this.#parser.expect(request.method);
     const waiting = Promise.withResolvers<Received<HttpResponse>>();
     this.#waiting = waiting;
@@ -89,7 +89,7 @@ export class KeptConnection {
 
   #closed(error: SallyportError | undefined): void {
     this.#isOpen = false;
-    if (!this.#hasAnswered) this.#waiting?.reject(error ?? closedError(this.target.host));
+    if (!this.#hasAnswered) this.#waiting?.reject(unanswered(this.target.host, error));
     else this.#deliver(() => this.#parser.finish());
   }
 
@@ -104,6 +104,7 @@ export class KeptConnection {
   }
 }
 
-function closedError(host: string): NetworkError {
-  return new NetworkError(`${host} closed the connection before it answered.`);
+function unanswered(host: string, cause: SallyportError | undefined): SallyportError {
+  if (cause === undefined) return new UnansweredError(`${host} closed the connection before it answered.`);
+  return cause instanceof NetworkError ? new UnansweredError(cause.message, { cause, code: cause.code }) : cause;
 }

@@ -56,6 +56,9 @@ export class NetworkError extends SallyportError {
   }
 }
 
+/** A connection that was open ended where an answer was to come. */
+export class UnansweredError extends NetworkError {}
+
 /** Code of a {@link NetworkError}: nobody vouches for the peer's certificate, or it has another key than was expected. */
 export const CERTIFICATE_NOT_TRUSTED = 'ERR_CERTIFICATE_NOT_TRUSTED';
 

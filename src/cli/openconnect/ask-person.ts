@@ -7,9 +7,9 @@ import type { ReadOptions } from './line-reader.ts';
 import type { MessageLevel } from './settings.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Shows what a form says before its questions, and what is not asked as there is no choice. `--quiet` (level 0) leaves the error and the latter. */
+/** Shows what a form says before its questions, in openconnect's order, and what is not asked as there is no choice. `--quiet` (level 0) leaves the error and the latter. */
 export function showForm(terminal: Terminal, form: Omit<AuthForm, 'id'>, level: MessageLevel): void {
-  for (const text of [level > 0 && form.banner, level > 0 && form.message, form.error]) {
+  for (const text of [level > 0 && form.banner, form.error, level > 0 && form.message]) {
     if (text) terminal.show(text);
   }
   for (const field of form.fields) {

@@ -19,7 +19,8 @@ export async function askAboutCertificate(terminal: Terminal, server: UntrustedS
     terminal.show(`To trust this server in future, perhaps add this to your command line:\n    --servercert ${server.pin}`);
     if (terminal.isNonInteractive) return false;
     const answer = await terminal.ask("Enter 'yes' to accept, 'no' to abort; anything else to view: ", options);
-    if (answer === 'yes' || answer === 'no') return answer === 'yes';
+    const word = answer.toLowerCase(); // observed
+    if (word === 'yes' || word === 'no') return word === 'yes';
     terminal.show(certificateText(server.certificate));
     terminal.show(`Server key hash: ${server.pin}`);
   }

@@ -6,6 +6,8 @@
  *   [scheme://] host [:port] [/path]     the last colon begins a port only if nothing but digits follows; brackets are for IPv6
  */
 
+import { percentEncode } from '../../core/http/form-urlencoded.ts';
+
 export interface SplitUrl {
   /** As written; undefined if there is none. */
   readonly scheme: string | undefined;
@@ -57,12 +59,17 @@ export function parseServer(text: string): ServerAddress | { readonly error: str
     return { error: `Failed to parse server URL '${text}'` };
   }
   if (url.scheme !== undefined && url.scheme !== 'https') return { error: 'Only https:// permitted for server URL' };
-  return { host: url.host, port: url.port ?? HTTPS_PORT, path: `/${url.path}` };
+  return { host: url.host, port: url.port ?? HTTPS_PORT, path: pathOf(url.path) };
+}
+
+/** As written, but for what cannot stand in a request line: openconnect writes that too, and few servers would take it. */
+function pathOf(text: string): string {
+  return percentEncode(`/${text}`, /[\u0000-\u0020\u007f]+/g);
 }
 
 /** The path of `--usergroup`, where the URL has none. */
 export function withUsergroup(server: ServerAddress, usergroup: string | undefined): ServerAddress {
-  return usergroup === undefined || server.path !== '/' ? server : { ...server, path: `/${usergroup}` };
+  return usergroup === undefined || server.path !== '/' ? server : { ...server, path: pathOf(usergroup) };
 }
 
 /** Observed: a scheme that is known but not allowed has one message, an unknown one another. Case does not matter for being known, only for being allowed. */

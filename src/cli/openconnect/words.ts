@@ -95,6 +95,7 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'http received': { level: 2, isDump: true, text: '< {line}' },
 
   // Log-in
+  'client certificate wanted': { level: 1, text: 'Server requested SSL client certificate; none was configured' },
   'xml post enabled': { level: 1, text: 'XML POST enabled' },
   'login banner': { level: 2, text: '{text}' }, // Observed: openconnect leaves it to the script
   'passwords not allowed': { level: 0, text: "Asked for password but '--no-passwd' set" },

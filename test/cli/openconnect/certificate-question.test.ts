@@ -50,12 +50,14 @@ To trust this server in future, perhaps add this to your command line:
 const QUESTION = "Enter 'yes' to accept, 'no' to abort; anything else to view: ";
 
 describe('question about a certificate', () => {
-  it('is answered with yes or no, and nothing that looks like it', async () => {
+  it('is answered with yes or no in any case, and nothing else that looks like it', async () => {
     const { terminal, seen } = terminalOf('yes\n');
     assert.equal(await askAboutCertificate(terminal, SERVER), true);
     assert.equal(seen(), HINT + QUESTION);
     assert.equal(await askAboutCertificate(terminalOf('no\n').terminal, SERVER), false);
-    assert.equal(await askAboutCertificate(terminalOf('YES\ny\nyes \nno\n').terminal, SERVER), false);
+    assert.equal(await askAboutCertificate(terminalOf('YES\n').terminal, SERVER), true);
+    assert.equal(await askAboutCertificate(terminalOf('No\n').terminal, SERVER), false);
+    assert.equal(await askAboutCertificate(terminalOf('y\nyes \nno\n').terminal, SERVER), false);
   });
 
   it('shows the certificate for any other answer, and is asked again', async () => {

@@ -19,6 +19,12 @@ describe('server', () => {
     assert.deepEqual(parseServer('host//y'), server('host', 443, '//y'));
   });
 
+  it('has in its path no blanks that would end a request line', () => {
+    assert.deepEqual(parseServer('host/a b\t%41?c d'), server('host', 443, '/a%20b%09%41?c%20d'));
+    assert.deepEqual(withUsergroup(server('host'), 'my group'), server('host', 443, '/my%20group'));
+    assert.deepEqual(parseServer('host/Gr\u00fcn'), server('host', 443, '/Gr\u00fcn'));
+  });
+
   it('takes the last colon for a port only if digits follow', () => {
     assert.deepEqual(parseServer('[2001:db8::1]:8443'), server('2001:db8::1', 8443));
     assert.deepEqual(parseServer('[2001:db8::1]'), server('2001:db8::1'));

@@ -249,7 +249,7 @@ describe('what a form says', () => {
   it('comes before its questions', () => {
     const { terminal, seen } = terminalOf('');
     showForm(terminal, form, 1);
-    assert.equal(seen(), 'Welcome\nPlease log in.\nTwice.\nLogin failed.\n');
+    assert.equal(seen(), 'Welcome\nLogin failed.\nPlease log in.\nTwice.\n');
   });
 
   it('is the error only with --quiet', () => {

@@ -9,7 +9,7 @@
  */
 import { type FormValues, valueIn } from '../../auth/form.ts';
 import type { Credential, LoginIo, Target } from '../../auth/login-io.ts';
-import { CancelledError, PeerMisbehavedError, PeerRefusedError } from '../../errors.ts';
+import { CancelledError, PeerMisbehavedError, PeerRefusedError, UnansweredError, UnsupportedError } from '../../errors.ts';
 import { encodeForm } from '../../http/form-urlencoded.ts';
 import type { HttpResponse } from '../../http/message.ts';
 import { formatUrl, isSameServer, resolveLocation } from '../../http/url.ts';
@@ -35,6 +35,9 @@ const MAX_GROUP_CHANGES = 5;
 
 /** Documents that one log-in goes through. */
 const MAX_ROUNDS = 50;
+
+/** What the request of an answer that cannot be read rejects with. */
+const UNREADABLE = [UnansweredError, PeerMisbehavedError, UnsupportedError] as const;
 
 const NO_FIELDS: LoginBody = { text: '', shown: '' };
 
@@ -114,18 +117,34 @@ class Login {
     for (let inits = 0; inits < maxInits; inits++) {
       const body = this.#render({ type: 'init', groupAccess: this.#groupAccess, lacksCertificate }, this.#group);
       // Only a first `init` asks whether this is the right way and server; from the first form on, it is (spec 3.9).
-      const response = this.#hasSeenForm ? await this.#http.follow('POST', body) : await this.#http.post(body, this.#certificateWish);
+      const response = this.#hasSeenForm ? await this.#http.follow('POST', body) : await this.#firstAnswer(body);
+      if (response === undefined) return undefined;
       const document = this.#hasSeenForm ? this.#document(response) : this.#understood(response);
       if (document === 'moved') continue;
       if (document?.userCertificateHashes !== undefined) return this.#proveSecondCertificate(document, response.body);
       if (document?.wantsClientCertificate !== true || document.isCertificateAuthenticated) {
         return document?.auth === undefined ? undefined : document;
       }
+      if (!this.#io.hasClientCertificate) this.#io.log.log('info', 'client certificate wanted');
       // Spec 3.11: with a certificate, once more on a connection that may ask for it; then, or without one, say that there is none.
       lacksCertificate = hasRetried || !this.#io.hasClientCertificate;
       hasRetried = true;
     }
     return undefined;
+  }
+
+  /**
+   * What a first `init` is answered; undefined where that cannot be read, or nothing comes. Observed: openconnect 9.01 then goes on without XML as well, as
+   * it does after an error of HTTP's: there are gateways, and servers in front of them, that hang up on a request that they do not know.
+   */
+  async #firstAnswer(body: LoginBody): Promise<HttpResponse | undefined> {
+    try {
+      return await this.#http.post(body, this.#certificateWish);
+    } catch (error) {
+      if (!UNREADABLE.some((kind) => error instanceof kind)) throw error;
+      this.#io.log.log('debug', 'not a log-in document', { reason: error instanceof Error ? error.message : String(error) });
+      return undefined;
+    }
   }
 
   /** Spec 3.11: some gateways ask for a certificate on a later connection only, so until there is a form each request has its own. */

@@ -182,6 +182,7 @@ class SessionCommand {
     session.on('waiting', (wait, left) => {
       output.log('info', 'reconnect waiting', { seconds: Math.round(wait / 1000), remaining: Math.round(left / 1000) });
     });
+    if (credential !== undefined && settings.mode === 'printcookie') output.result(cookieText(credential));
     if (this.#cancel.signal.aborted) void session.stop();
     session.start(credential);
     const outcome = await session.closed;

@@ -64,6 +64,11 @@ function optional(joint: string, value: LogFields[string]): string {
   return value === undefined || value === '' ? '' : `${joint}${value}`;
 }
 
+/** AnyConnect's has a code in front. */
+function disconnectReason({ code, reason }: LogFields): string {
+  return typeof code === 'number' ? `: ${code.toString(16).padStart(2, '0')} '${reason ?? ''}'` : optional(': ', reason);
+}
+
 const WORDS: Readonly<Record<string, Wording>> = {
   // Connecting
   'http request': { level: 1, text: '{method} {url}' },
@@ -150,8 +155,8 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'reconnect requested': { level: 1, text: 'User requested reconnect' },
   'reconnect waiting': { level: 1, text: 'sleep {seconds}s, remaining timeout {remaining}s' },
   'reconnect failed': { level: 0, text: 'Reconnect failed' },
-  'disconnected by gateway': { level: 0, text: (fields) => `Received server disconnect${optional(': ', fields.reason)}` },
-  'terminated by gateway': { level: 0, text: (fields) => `Received server terminate packet${optional(': ', fields.reason)}` },
+  'disconnected by gateway': { level: 0, text: (fields) => `Received server disconnect${disconnectReason(fields)}` },
+  'terminated by gateway': { level: 0, text: 'received server terminate packet' },
   'bye sent': { level: 1, text: 'Send BYE packet: {reason}' },
   'cookie invalid': { level: 0, text: 'Cookie is no longer valid, ending session' },
 

@@ -9,6 +9,7 @@
  * session, as `sudo` within it must be able to ask for a password at the terminal.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { CancelledError, MisuseError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { identify, type ProcessIdentity } from '../processes/process-identity.ts';
@@ -125,7 +126,7 @@ export function describeScriptOutcome(command: string, outcome: ScriptOutcome): 
     case 'failed':
       return `Script '${command}' returned error ${outcome.status}`;
     case 'killed':
-      return `Script '${command}' exited abnormally (${outcome.signal})`;
+      return `Script '${command}' exited abnormally (${constants.signals[outcome.signal]})`;
     case 'not-executed':
       return outcome.status === undefined
         ? `Script '${command}' could not be started: ${outcome.why ?? 'unknown reason'}`

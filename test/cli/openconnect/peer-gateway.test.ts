@@ -16,6 +16,8 @@ import { HANG_LIMIT } from '../../support/size.ts';
 const TO_LOG_IN = ['--authenticate', '--user', 'alice', '--passwd-on-stdin'];
 const FORM = documentOf(formOf(USERNAME + PASSWORD));
 
+const REFUSED: GatewayReply = { bytes: utf8('HTTP/1.1 401 Cookie is not acceptable\r\n\r\n') };
+
 interface Visit {
   readonly replies: readonly GatewayReply[];
   readonly args?: readonly string[];
@@ -35,14 +37,17 @@ async function visit(command: Command, { replies, args = TO_LOG_IN }: Visit) {
   const plain = (text: string) =>
     text
       .replaceAll(gateway.authority, 'GATEWAY')
-      .replace(/with ciphersuite .*/g, 'with ciphersuite')
+      .replace(ABOUT_CONNECTIONS, '')
       .replace(/openconnect_strapkey=[^;]*; /, '');
   return { exitCode, seen: seen.map(plain), stdout: plain(stdout).replaceAll(gateway.certificate.pin, 'PIN'), stderr: plain(stderr) };
 }
 
+/** Which of them they say of a second connection differs. */
+const ABOUT_CONNECTIONS = /^(?:Connected to|SSL negotiation with|Server certificate verify failed).*\n/gm;
+
 /** Lines in which only one of them says why an answer was of no use to it. */
 const OWN_REASONS =
-  /^(?:Error reading HTTP response|Failed to parse HTTP response|Unknown Transfer-Encoding|Cannot receive HTTP 1\.0 body|Error in chunked|Response body has negative).*\n/gm;
+  /^(?:Error reading HTTP response|Error fetching HTTPS response|Failed to read from TLS\/DTLS socket|Failed to parse HTTP response|Unknown Transfer-Encoding|Cannot receive HTTP 1\.0 body|Error in chunked|Response body has negative).*\n/gm;
 
 describe('the command at an unusual gateway, compared with openconnect', {
   skip: missing('openconnect', 'openssl'),
@@ -66,6 +71,12 @@ describe('the command at an unusual gateway, compared with openconnect', {
     it(`goes on without XML where the first answer ${what}`, () =>
       assertSame({ replies: [reply, { response: FORM }, { response: success() }] }, { exitCode: 0, requests: 3 }));
   }
+
+  it('asks for a tunnel on a second connection where the first ends without an answer', () =>
+    assertSame({ replies: ['hang-up', REFUSED], args: ['--cookie', 'webvpn=COOKIE', '--no-dtls'] }, { exitCode: 2, requests: 2 }));
+
+  it('prints a cookie that was given', () =>
+    assertSame({ replies: [REFUSED], args: ['--printcookie', '--cookie', 'webvpn=COOKIE', '--no-dtls'] }, { exitCode: 2, requests: 1 }));
 
   it('says that a certificate is wanted, and there is none', () =>
     assertSame(

@@ -5,6 +5,7 @@
  *
  *   new ──► connecting ──► asking ──200──► open ──► closed
  *            (TLS)        (CONNECT)   no ──────────►──┘
+ *              ▲ once ── no answer ─┘
  *
  * While open, the stream channel is always there; the datagram channel comes and goes (see DataPath). The first packets wait a moment for it, so
  * that the MTU a script sees is the final one; then they go by the stream, whatever UDP does.
@@ -63,6 +64,8 @@ interface OpenState {
 export class AnyConnectTunnel implements TunnelMachine {
   readonly #options: TunnelOptions;
   #state: TunnelState = { name: 'new' };
+  /** Of the two connections that may ask (spec 4.2), this is the second. */
+  #isSecond = false;
 
   constructor(options: TunnelOptions) {
     this.#options = options;
@@ -95,7 +98,11 @@ export class AnyConnectTunnel implements TunnelMachine {
 
   lost(path: Path, why: SallyportError, now: Millis, out: TunnelSink): void {
     const state = this.#state;
-    if (path.kind === 'stream') {
+    if (state.name === 'asking' && path === state.path && !state.exchange.hasBegun && !this.#isSecond) {
+      this.#isSecond = true;
+      this.#options.log.log('debug', 'connect repeated', { reason: why.message });
+      this.#connect(out);
+    } else if (path.kind === 'stream') {
       const isOurs = state.name === 'connecting' || ((state.name === 'asking' || state.name === 'open') && path === state.path);
       if (isOurs) this.#close({ kind: 'path-lost', message: why.message, error: why }, now, out);
     } else if (state.name === 'open') {
@@ -142,8 +149,7 @@ export class AnyConnectTunnel implements TunnelMachine {
   handleTimeout(now: Millis, out: TunnelSink): void {
     const state = this.#state;
     if (state.name === 'new') {
-      this.#state = { name: 'connecting' };
-      out.event({ type: 'open', plan: { to: 'gateway', exporter: PSK_EXPORTER } });
+      this.#connect(out);
     } else if (state.name === 'asking' && now >= state.since + ANSWER_LIMIT) {
       const error = new NetworkError(`The gateway did not answer the request for a tunnel within ${ANSWER_LIMIT / 1000} seconds.`);
       this.#close({ kind: 'path-lost', message: error.message, error }, now, out);
@@ -174,6 +180,11 @@ export class AnyConnectTunnel implements TunnelMachine {
       },
       datagram: state.datagram.status(),
     };
+  }
+
+  #connect(out: TunnelSink): void {
+    this.#state = { name: 'connecting' };
+    out.event({ type: 'open', plan: { to: 'gateway', exporter: PSK_EXPORTER } });
   }
 
   #ask(path: Path, facts: PathFacts, now: Millis, out: TunnelSink): void {

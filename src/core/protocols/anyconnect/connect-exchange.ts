@@ -44,6 +44,11 @@ export class ConnectExchange {
     this.request = renderRequest(this.#httpRequest(facts));
   }
 
+  /** A byte of the answer has come. */
+  get hasBegun(): boolean {
+    return this.#parser.hasBegun;
+  }
+
   receive(bytes: Uint8Array, now: Millis): ExchangeResult {
     try {
       this.#parser.push(bytes);

@@ -209,7 +209,10 @@ export function streamTraffic(received: Uint8Array): StreamTraffic {
 function endedByGateway(type: number, payload: Uint8Array, log: Logger): CloseReason {
   const isDisconnect = type === CSTP_TYPES.disconnect;
   const reason = isDisconnect ? reasonIn(payload) : '';
-  log.log('warn', isDisconnect ? 'disconnected by gateway' : 'terminated by gateway', { reason });
+  log.log('warn', isDisconnect ? 'disconnected by gateway' : 'terminated by gateway', {
+    reason,
+    ...(reason !== '' && { code: payload[0] }),
+  });
   return { kind: 'ended-by-peer', message: reason === '' ? 'The gateway ended the session.' : `The gateway ended the session: ${reason}` };
 }
 

@@ -69,9 +69,20 @@ describe('The answer to CONNECT', () => {
     assert.equal(pair.request?.headers.find(([name]) => name === 'Cookie')?.[1].length, 'webvpn='.length + 40_000);
   });
 
-  it('is lost with the connection', () => {
+  it('is asked for on a second connection where the first ends without one, and is lost with that', () => {
     const pair = new TunnelPair({ answer: () => undefined });
+    for (const closed of [undefined, 'path-lost']) {
+      pair.request = undefined;
+      pair.clock.runUntil(() => pair.request !== undefined, seconds(1));
+      pair.breakStream();
+      assert.equal(pair.client.closed?.kind, closed);
+    }
+  });
+
+  it('is lost with the connection once a byte of it has come', () => {
+    const pair = new TunnelPair({ answer: () => utf8('HTTP/1.1 2') });
     pair.clock.runUntil(() => pair.request !== undefined, seconds(1));
+    pair.clock.advance(seconds(1));
     pair.breakStream();
     assert.equal(pair.client.closed?.kind, 'path-lost');
   });

@@ -3,7 +3,7 @@
  */
 import type { Socket } from 'node:net';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
-import { CancelledError, NetworkError, PeerRefusedError } from '../core/errors.ts';
+import { CancelledError, MisuseError, NetworkError, PeerRefusedError, SallyportError } from '../core/errors.ts';
 import { HttpAuthenticator } from '../core/http/auth/authenticator.ts';
 import type { AuthSchemeName, Credentials } from '../core/http/auth/scheme.ts';
 import type { HttpResponse } from '../core/http/message.ts';
@@ -27,10 +27,13 @@ export interface ProxySettings {
 /** How long a proxy may take to connect on, where nobody has less patience. */
 const PROXY_TIMEOUT: Millis = 30_000;
 
+/** Bytes of a name or a password: RFC 1929 has one byte for their length. */
+const MAX_SOCKS_CREDENTIAL = 255;
+
 /** Bytes of a proxy's answer that are read: it is only a head, and perhaps a page for people. */
 const MAX_PROXY_BODY = 1024 * 1024;
 
-/** Resolves with a stream to `host:port` as they are: the proxy resolves the name. Rejects with NetworkError, PeerRefusedError or CancelledError. */
+/** Resolves with a stream to `host:port` as they are: the proxy resolves the name. Rejects with NetworkError, PeerRefusedError, MisuseError or CancelledError. */
 export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvider, options: DialOptions): Promise<Socket> {
   const { overrides, signal, log, patience } = options;
   const dialProxy = async () => {
@@ -41,8 +44,18 @@ export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvi
       throw new UnreachableError(`The proxy cannot be reached. ${error.message}`, { cause: error });
     }
   };
-  if (proxy.kind === 'socks5') return dialSocks(proxy, await dialProxy(), options);
+  if (proxy.kind === 'socks5') {
+    checkLengths(proxy);
+    return dialSocks(proxy, await dialProxy(), options);
+  }
   return new HttpTunnel(proxy, crypto, options, dialProxy).open();
+}
+
+/** The package would write no length, and throw where nobody catches it. */
+function checkLengths({ credentials }: ProxySettings): void {
+  const texts = credentials === undefined ? [] : [credentials.username, credentials.password.reveal()];
+  if (texts.some((text) => Buffer.byteLength(text) > MAX_SOCKS_CREDENTIAL))
+    throw new MisuseError(`Username and password for SOCKS authentication have at most ${MAX_SOCKS_CREDENTIAL} bytes each.`);
 }
 
 async function dialSocks(
@@ -142,6 +155,11 @@ class HttpTunnel {
     }
   }
 
+  /** It is the way to the gateway that is wrong, not the gateway. */
+  #unreadable(cause: SallyportError): NetworkError {
+    return new NetworkError(`The proxy ${this.#proxy.host} does not answer as a proxy does: ${cause.message}.`, { cause });
+  }
+
   #ask(socket: Socket): Promise<Received<HttpResponse>> {
     const { host, port, signal, log, patience = PROXY_TIMEOUT } = this.#options;
     const target = authority({ host, port });
@@ -156,7 +174,7 @@ class HttpTunnel {
         const received = next();
         if (received !== undefined) resolve(received);
       } catch (error) {
-        reject(error);
+        reject(error instanceof SallyportError ? this.#unreadable(error) : error);
       }
     };
     const data = (bytes: Uint8Array) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { CancelledError, PeerRefusedError, SallyportError } from '../../src/core/errors.ts';
+import { CancelledError, NetworkError, PeerRefusedError, SallyportError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { NodeCrypto } from '../../src/node/crypto/node-crypto.ts';
 import { dialThroughProxy, type ProxySettings } from '../../src/node/proxy-dial.ts';
@@ -168,6 +168,32 @@ describe('a connection through a proxy', { timeout: HANG_LIMIT }, () => {
       });
     }
   }
+
+  it('fails for what is no proxy, as for a way to the gateway that is not there', async () => {
+    for (const answer of ['', 'hello\r\n\r\n', 'HTTP/1.1 200']) {
+      await using proxy = await startOddProxy((socket) => void socket.once('data', () => socket.end(answer)));
+      await assert.rejects(dial({ proxyPort: proxy.port }), (error: Error) => {
+        assert.ok(
+          error instanceof NetworkError && /^The proxy 127\.0\.0\.1 does not answer as a proxy does: /.test(error.message),
+          error.message,
+        );
+        return true;
+      });
+    }
+  });
+
+  it('refuses what SOCKS has no room for', async () => {
+    const long = 'u'.repeat(256);
+    for (const credentials of [
+      { username: long, password: new Secret('p') },
+      { username: 'u', password: new Secret(long) },
+    ]) {
+      await assert.rejects(dial({ proxyPort: 1, settings: { kind: 'socks5', credentials } }), {
+        name: 'MisuseError',
+        message: /at most 255 bytes/,
+      });
+    }
+  });
 
   it('fails where the proxy is not there', async () => {
     const proxy = await startOddProxy(() => undefined);

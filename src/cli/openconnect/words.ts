@@ -78,7 +78,10 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'host unreachable': { level: 0, text: 'Failed to connect to host {host}' },
   'name lookup failed': { level: 0, text: "getaddrinfo failed for host '{host}': {reason}" },
   'proxy request': { level: 1, text: 'Requesting {kind} proxy connection to {target}' },
-  'proxy login': { level: 1, text: 'Attempting HTTP {method} authentication to proxy' },
+  'proxy login': {
+    level: 1,
+    text: ({ method }) => `Attempting ${method === 'Digest' ? '' : 'HTTP '}${method ?? ''} authentication to proxy`, // observed
+  },
   'proxy refused': { level: 0, text: 'Proxy CONNECT request failed: {status}' },
   'https failed': { level: 0, text: 'Failed to open HTTPS connection to {host}' },
 

@@ -138,6 +138,8 @@ describe('words', () => {
     assert.equal(words('reconnect waiting', { seconds: 10, remaining: 300 }), 'sleep 10s, remaining timeout 300s');
     assert.equal(words('script failed', { script: 'exit 3', status: 3 }), "Script 'exit 3' returned error 3");
     assert.equal(words('bye sent', { reason: 'Aborted by caller' }), 'Send BYE packet: Aborted by caller');
+    assert.equal(words('proxy login', { method: 'Basic' }), 'Attempting HTTP Basic authentication to proxy');
+    assert.equal(words('proxy login', { method: 'Digest' }), 'Attempting Digest authentication to proxy');
     assert.equal(words('disconnected by gateway', {}), 'Received server disconnect');
     assert.equal(words('disconnected by gateway', { reason: 'Idle' }), 'Received server disconnect: Idle');
     assert.equal(words('disconnected by gateway', { reason: 'Idle', code: 4 }), "Received server disconnect: 04 'Idle'");

@@ -4,6 +4,7 @@
  * Read first: `command.ts`.
  */
 import { startEngine } from '../../client/start-engine.ts';
+import { standSomewhere } from '../somewhere.ts';
 import { keepWhenWarm } from '../warm-program.ts';
 
 /** Options after which there is no tunnel, or not in this process, as far as that can be said without reading the command line. */
@@ -16,6 +17,7 @@ const NO_TUNNEL = /^(?:-[A-Za-z]*[Vbh]|--(?:authe|auto|b|co|h|vers))/;
  * @param words what stands in front of our arguments (`sallyport openconnect …`)
  */
 export async function main(keepCode: () => void, words: readonly string[] = []): Promise<number> {
+  standSomewhere();
   const argv = process.argv.slice(2 + words.length);
   const isTunnelLikely = argv.length > 0 && !argv.some((argument) => NO_TUNNEL.test(argument));
   const engine = isTunnelLikely ? startEngine() : undefined;

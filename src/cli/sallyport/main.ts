@@ -2,6 +2,7 @@
 import { backgroundReport, runInBackground } from '../background.ts';
 import { ownVersion } from '../openconnect/version.ts';
 import { outliveReaders } from '../outlive-readers.ts';
+import { standSomewhere } from '../somewhere.ts';
 import { keepWhenWarm } from '../warm-program.ts';
 import { EXIT } from './exit-codes.ts';
 import { HOLD_NAMESPACE } from './hold-namespace.ts';
@@ -12,6 +13,7 @@ export async function main(keepCode: () => void): Promise<number> {
   const args = process.argv.slice(2);
   if (args[0] === 'openconnect') return (await import('../openconnect/main.ts')).main(keepCode, ['openconnect']);
   if (args[0] === HOLD_NAMESPACE) return holdNamespace();
+  standSomewhere();
   outliveReaders();
   keepWhenWarm(keepCode);
   const background = backgroundReport(process.env);

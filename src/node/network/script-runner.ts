@@ -9,6 +9,7 @@
  * session, as `sudo` within it must be able to ask for a password at the terminal.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { CancelledError, MisuseError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
@@ -34,7 +35,7 @@ export interface ScriptRunnerOptions {
   readonly stdout?: 'inherit' | 'ignore' | number;
   readonly stderr?: 'inherit' | 'ignore' | number;
   readonly stdin?: 'inherit' | 'ignore' | number;
-  /** Where it runs; the current folder if absent. */
+  /** Where it runs, or the root where that is gone. Absent: in our own folder, which may be gone as well. */
   readonly cwd?: string;
 }
 
@@ -61,7 +62,7 @@ export class ScriptRunner {
   constructor(options: ScriptRunnerOptions) {
     if (options.command.includes('\0')) throw new MisuseError('The script command contains a NUL character.');
     this.command = options.command;
-    this.cwd = options.cwd ?? process.cwd();
+    this.cwd = options.cwd ?? ownFolder();
     this.#options = options;
   }
 
@@ -72,10 +73,11 @@ export class ScriptRunner {
   async run(environment: ScriptEnvironment, { signal, onStart }: ScriptRunOptions = {}): Promise<ScriptOutcome> {
     const env = mergedEnvironment(process.env, environment);
     if (signal?.aborted) throw new CancelledError();
-    const { stdin = 'inherit', stdout = 'inherit', stderr = 'inherit' } = this.#options;
+    const { cwd, stdin = 'inherit', stdout = 'inherit', stderr = 'inherit' } = this.#options;
+    const place = cwd === undefined ? {} : { cwd: existsSync(cwd) ? cwd : '/' };
     let child: ChildProcess;
     try {
-      child = spawn('/bin/sh', ['-c', IGNORE_TERMINAL_SIGNALS, 'sh', this.command], { stdio: [stdin, stdout, stderr], env, cwd: this.cwd });
+      child = spawn('/bin/sh', ['-c', IGNORE_TERMINAL_SIGNALS, 'sh', this.command], { stdio: [stdin, stdout, stderr], env, ...place });
     } catch (error) {
       return { kind: 'not-executed', why: error instanceof Error ? error.message : String(error) }; // E2BIG: a variable is too long for the kernel
     }
@@ -98,6 +100,15 @@ export class ScriptRunner {
       clearTimeout(killTimer);
       signal?.removeEventListener('abort', onAbort);
     }
+  }
+}
+
+/** A folder may be removed while somebody works in it: then it has no name. */
+function ownFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '/';
   }
 }
 

@@ -97,6 +97,12 @@ describe('the command, compared with openconnect', { skip: missing('openconnect'
     assert.equal(spoken('C', '\\304\\215'), 'Invalid OS identity "?"'); // observed: so says openconnect
   });
 
+  it('runs in a folder that is gone', () => {
+    const nowhere = ['sh', '-c', 'cd "$(mktemp -d)" && rmdir "$PWD" && exec "$@"', 'sh'];
+    const [ours, theirs] = [command, ['openconnect']].map((one) => comparable(runAs([...nowhere, ...one], ['--cookie', 'x', NOWHERE], '')));
+    assert.deepEqual(ours, theirs);
+  });
+
   for (const { argv, input = '' } of LINES) {
     it(`says and does the same for "openconnect ${argv.join(' ')}"`, () => {
       const ours = runAs(command, argv, input);

@@ -8,6 +8,8 @@
  *     └── succeeded ───┤      │ network back: try at once
  *                      └► paused: no network, the budget stands still
  *
+ * A session that is lost again as soon as it is back, time after time, waits before it tries, too: 10 s, 20 s, … 100 s.
+ *
  * The budget is time since the loss, tries included; the last wait is cut to what is left of it. A try that is running is not interrupted:
  * whoever makes it bounds it.
  */
@@ -16,6 +18,10 @@ import type { Millis } from '../tunnel/packet.ts';
 
 const WAIT_GROWTH: Millis = 10_000;
 const MAX_WAIT: Millis = 100_000;
+
+/** A session that is lost so soon after it was back was hardly there: some so in a row are chance, and each further one waits longer. */
+const BRIEF_LIFE: Millis = 500;
+const MAX_BRIEF_LIVES = 3;
 
 /** What openconnect takes without `--reconnect-timeout`. */
 export const DEFAULT_RECONNECT_BUDGET: Millis = 300_000;
@@ -27,7 +33,7 @@ type ReconnectState =
   | { readonly name: 'reconnecting'; readonly isTrying: boolean; readonly tryAt: Millis; readonly wait: Millis; readonly deadline: Millis }
   | { readonly name: 'paused'; readonly isTrying: boolean; readonly left: Millis };
 
-/** What a failed try leads to. `left`: of the budget, before the wait. */
+/** What a loss or a failed try leads to. `wait`: 0 if the next try is due at once. `left`: of the budget, before the wait. */
 export type ReconnectVerdict =
   | { readonly type: 'wait'; readonly wait: Millis; readonly left: Millis }
   | { readonly type: 'paused' }
@@ -36,6 +42,10 @@ export type ReconnectVerdict =
 export class Reconnect {
   readonly #budget: Millis;
   #hasNetwork = true;
+  /** When the session was back last. */
+  #backAt: Millis = Number.NEGATIVE_INFINITY;
+  /** In a row. */
+  #briefLives = 0;
   #state: ReconnectState = { name: 'idle' };
 
   /** `budget`: how long to go on; 0: give up after the first failure. Default {@link DEFAULT_RECONNECT_BUDGET}. */
@@ -53,11 +63,17 @@ export class Reconnect {
     return (state.name === 'reconnecting' || state.name === 'paused') && state.isTrying;
   }
 
-  /** The connection is gone: the first try is due at once. */
-  lost(now: Millis): void {
-    this.#state = this.#hasNetwork
-      ? { name: 'reconnecting', isTrying: false, tryAt: now, wait: WAIT_GROWTH, deadline: now + this.#budget }
-      : { name: 'paused', isTrying: false, left: this.#budget };
+  /** The connection is gone: the first try is due at once, or after a wait if the session was back too briefly too often. */
+  lost(now: Millis): ReconnectVerdict {
+    const left = this.#budget;
+    this.#briefLives = now - this.#backAt < BRIEF_LIFE ? this.#briefLives + 1 : 0;
+    if (!this.#hasNetwork) {
+      this.#state = { name: 'paused', isTrying: false, left };
+      return { type: 'paused' };
+    }
+    const wait = Math.min(Math.max(this.#briefLives - MAX_BRIEF_LIVES, 0) * WAIT_GROWTH, MAX_WAIT);
+    this.#state = { name: 'reconnecting', isTrying: false, tryAt: now + wait, wait: WAIT_GROWTH, deadline: now + left };
+    return { type: 'wait', wait, left };
   }
 
   /** The try that {@link handleTimeout} asked for did not work. Throws {@link MisuseError} if there was none. */
@@ -79,7 +95,8 @@ export class Reconnect {
   }
 
   /** The session is back. */
-  succeeded(): void {
+  succeeded(now: Millis): void {
+    this.#backAt = now;
     this.#state = { name: 'idle' };
   }
 

@@ -16,7 +16,7 @@
 import { PeerRefusedError, type SallyportError } from '../errors.ts';
 import type { CloseReason } from '../tunnel/machine.ts';
 import type { Millis } from '../tunnel/packet.ts';
-import { Reconnect } from './reconnect.ts';
+import { Reconnect, type ReconnectVerdict } from './reconnect.ts';
 
 export type SessionState =
   | { readonly name: 'idle' }
@@ -123,7 +123,7 @@ export class SessionMachine {
       case 'failed':
         return this.#failed(input.error, now);
       case 'tunnel-up':
-        return this.#tunnelUp();
+        return this.#tunnelUp(now);
       case 'tunnel-closed':
         return this.#tunnelClosed(input.reason, now);
       case 'brought-up':
@@ -167,14 +167,14 @@ export class SessionMachine {
     }
   }
 
-  #tunnelUp(): SessionEffect[] {
+  #tunnelUp(now: Millis): SessionEffect[] {
     switch (this.#state.name) {
       case 'opening':
         this.#state = { name: 'bringing-up' };
         return [{ type: 'bring-up' }];
       case 'reconnecting':
         if (!this.#state.isOpening) return [];
-        this.#reconnect.succeeded();
+        this.#reconnect.succeeded(now);
         this.#state = { name: 'up' };
         return [{ type: 'resume' }];
       default:
@@ -202,8 +202,7 @@ export class SessionMachine {
         if (!isWorthAnother(reason)) return this.#end(outcomeOf(reason), 'log-off');
         this.#lastFailure = outcomeOf(reason);
         this.#state = { name: 'reconnecting', isOpening: false };
-        this.#reconnect.lost(now);
-        return this.handleTimeout(now);
+        return this.#waitOrTry(this.#reconnect.lost(now), now);
       case 'reconnecting':
         if (!this.#state.isOpening) return []; // of the tunnel before
         return isWorthAnother(reason) ? this.#tryAgain(outcomeOf(reason), now) : this.#end(outcomeOf(reason), 'log-off');
@@ -217,14 +216,17 @@ export class SessionMachine {
     if (!this.#reconnect.isTrying) return [];
     this.#state = { name: 'reconnecting', isOpening: false };
     this.#lastFailure = outcome;
-    const verdict = this.#reconnect.failed(now);
+    return this.#waitOrTry(this.#reconnect.failed(now), now);
+  }
+
+  #waitOrTry(verdict: ReconnectVerdict, now: Millis): SessionEffect[] {
     switch (verdict.type) {
       case 'give-up':
         return this.#end(this.#lastFailure, 'log-off');
       case 'paused':
         return [];
       case 'wait':
-        return [{ type: 'waiting', wait: verdict.wait, left: verdict.left }];
+        return verdict.wait > 0 ? [{ type: 'waiting', wait: verdict.wait, left: verdict.left }] : this.handleTimeout(now);
     }
   }
 

@@ -69,9 +69,43 @@ describe('Reconnect', () => {
     reconnect.handleTimeout(START);
     reconnect.failed(START);
     reconnect.handleTimeout(START + 10_000);
-    reconnect.succeeded();
+    reconnect.succeeded(START + 10_000);
     assert.equal(reconnect.nextTimeout(), undefined);
     assert.equal(triesOf(reconnect)[1], 10);
+  });
+
+  it('waits, and longer each time, when the session is lost again and again as soon as it is back', () => {
+    const reconnect = new Reconnect(300_000);
+    let now = START;
+    const waits = (lives: number, life: number) =>
+      Array.from({ length: lives }, () => {
+        const verdict = reconnect.lost(now);
+        assert.ok(verdict.type === 'wait' && verdict.left === 300_000);
+        const tryAt = now + verdict.wait;
+        assert.equal(reconnect.nextTimeout(), tryAt);
+        assert.equal(reconnect.handleTimeout(tryAt), 'try');
+        reconnect.succeeded(tryAt);
+        now = tryAt + life;
+        return verdict.wait / 1000;
+      });
+    assert.deepEqual(waits(7, 499), [0, 0, 0, 0, 10, 20, 30]);
+    assert.deepEqual(
+      waits(20, 499).slice(-10),
+      Array.from({ length: 10 }, () => 100),
+      'no longer than others wait',
+    );
+    now += 1;
+    assert.deepEqual(waits(8, 500), [0, 0, 0, 0, 0, 0, 0, 0], 'it was there for a while');
+  });
+
+  it('tries at once for who asks for it, however briefly the session was back', () => {
+    const reconnect = new Reconnect(300_000);
+    for (let i = 0; i < 5; i++) {
+      reconnect.lost(START);
+      reconnect.wokeUp(START);
+      assert.equal(reconnect.handleTimeout(START), 'try');
+      reconnect.succeeded(START);
+    }
   });
 
   it('tries nothing while there is no network, and the budget stands still', () => {

@@ -229,6 +229,22 @@ describe('session machine', () => {
     assert.equal(summary(machine, machine.handle(INPUTS.failed, NOW)), END_FAILED);
   });
 
+  it('says that it waits when the session is lost as soon as it is back, time after time', () => {
+    const machine = machineIn('up');
+    const seen = Array.from({ length: 5 }, () => {
+      const effects = machine.handle(INPUTS['path-lost'], NOW);
+      for (const name of ['prepared', 'tunnel-up'] as const) machine.handle(INPUTS[name], NOW);
+      return effects;
+    });
+    assert.deepEqual(
+      seen.slice(0, 4),
+      Array.from({ length: 4 }, () => [{ type: 'prepare-reconnect' }]),
+    );
+    assert.deepEqual(seen[4], [{ type: 'waiting', wait: 10_000, left: 300_000 }]);
+    assert.equal(machine.nextTimeout(), NOW + 10_000);
+    assert.deepEqual(machine.handle({ type: 'reconnect' }, NOW), [{ type: 'prepare-reconnect' }], 'who asks does not wait');
+  });
+
   it('begins a new budget with each loss', () => {
     const machine = machineIn('reconnecting: waiting');
     machine.handleTimeout(NOW + 10_000);

@@ -39,7 +39,7 @@ export interface DialManner {
 export class GatewayDialer {
   readonly #options: GatewayDialerOptions;
   #madeContext: SecureContext | undefined;
-  /** Where hosts have answered: a log-in stays at one machine, and no address that is silent is waited for twice. */
+  /** Where hosts have answered: a log-in stays at one machine as long as that answers, and no address that is silent is waited for twice. */
   readonly #answered = new Map<string, IpAddress>();
 
   constructor(options: GatewayDialerOptions) {

@@ -22,7 +22,7 @@ export interface DialOptions {
   readonly address?: IpAddress;
   /** The user's own answers for exact host names: an address (IPv6 with or without brackets), or another name. */
   readonly overrides: ReadonlyMap<string, string>;
-  /** The address that answered the last time: if the name still has it, it is tried first. */
+  /** The address that answered the last time: if the name still has it, it is tried first, and has longer than others until the next is tried as well. */
   readonly preferred?: IpAddress | undefined;
   /** How long one address may take to answer. Default: half a minute. */
   readonly patience?: Millis;
@@ -40,6 +40,12 @@ const CONNECT_TIMEOUT_MS = 30_000;
 
 /** RFC 8305 §5: how long one address is waited for before the next is tried as well. */
 const ATTEMPT_DELAY_MS = 250;
+
+/**
+ * The same for the address that answered the last time: what was said there, another machine may not know. A SYN that was lost is sent again after one second,
+ * and after two more (RFC 6298 §2.1, §5.5).
+ */
+const PREFERRED_DELAY_MS = 3_500;
 
 /** How many addresses of a name are tried. */
 const MAX_ADDRESSES = 16;
@@ -92,7 +98,8 @@ function firstOf(addresses: readonly IpAddress[], options: DialOptions, failures
       return;
     }
     underWay++;
-    if (waiting.length > 0) timer = setTimeout(tryNext, ATTEMPT_DELAY_MS);
+    const isPreferred = options.preferred !== undefined && sameIp(address, options.preferred);
+    if (waiting.length > 0) timer = setTimeout(tryNext, isPreferred ? PREFERRED_DELAY_MS : ATTEMPT_DELAY_MS);
     attempt(address, { ...options, signal }).then(
       (socket) => (isOver ? socket.destroy() : end(() => resolve(socket))),
       (error: unknown) => {

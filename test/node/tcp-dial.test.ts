@@ -39,14 +39,24 @@ async function listen(port: number, host = '127.0.0.1') {
   };
 }
 
-const attempts = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPConnectWrap').length;
+/** Until all has happened that needs neither time nor the network. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const attempts = () => process.getActiveResourcesInfo().filter((name) => name === 'ConnectWrap').length;
 
 describe('a connection to a host with several addresses', { timeout: HANG_LIMIT }, () => {
-  it('is made to the next one while the first says nothing, and the first is given up', async () => {
+  it('is made to the next one while the first says nothing, and the first is given up', async (t) => {
     await using silent = await SilentListener.start();
     await using _answering = await listen(silent.port);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    await settled();
     const before = attempts();
     const { log, socket } = dialing(silent.port, [silent.host, '127.0.0.1']);
+    await settled();
+    assert.equal(log.lines.length, 1);
+    t.mock.timers.tick(250);
     const connected = await socket;
     assert.equal(connected.remoteAddress, '127.0.0.1');
     assert.deepEqual(log.lines, [
@@ -54,7 +64,7 @@ describe('a connection to a host with several addresses', { timeout: HANG_LIMIT 
       `debug tcp connecting endpoint=127.0.0.1:${silent.port}`,
       `info tcp connected endpoint=127.0.0.1:${silent.port}`,
     ]);
-    await new Promise((resolve) => setImmediate(resolve));
+    await settled();
     assert.equal(attempts(), before);
     connected.destroy();
   });
@@ -89,19 +99,40 @@ describe('a connection to a host with several addresses', { timeout: HANG_LIMIT 
     }
   });
 
+  it('waits longer for the one that answered the last time: a SYN may have been lost', async (t) => {
+    await using silent = await SilentListener.start();
+    await using _answering = await listen(silent.port);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { log, socket } = dialing(silent.port, ['127.0.0.1', silent.host], { preferred: ip(silent.host) });
+    await settled();
+    t.mock.timers.tick(3_000);
+    assert.deepEqual(log.lines, [`debug tcp connecting endpoint=${silent.host}:${silent.port}`]);
+    t.mock.timers.tick(500);
+    const connected = await socket;
+    assert.equal(connected.remoteAddress, '127.0.0.1');
+    connected.destroy();
+  });
+
   it('is given up after as long as the caller has patience', async () => {
     await using silent = await SilentListener.start();
     const { socket } = dialing(silent.port, [silent.host], { patience: 20 });
     await assert.rejects(socket, (error) => error instanceof UnreachableError && /: Connection timed out\)\.$/.test(error.message));
   });
 
-  it('can be cancelled, and leaves no attempt', async () => {
+  it('can be cancelled, and leaves no attempt', async (t) => {
     await using silent = await SilentListener.start();
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    await settled();
     const before = attempts();
     const controller = new AbortController();
-    const log = { log: (_level: string, event: string) => event === 'tcp connecting' && queueMicrotask(() => controller.abort()) };
-    await assert.rejects(dialing(silent.port, [silent.host, silent.host], { signal: controller.signal, log }).socket, CancelledError);
-    await new Promise((resolve) => setImmediate(resolve));
+    const { socket } = dialing(silent.port, [silent.host, silent.host], { signal: controller.signal });
+    await settled();
+    t.mock.timers.tick(250);
+    await settled();
+    assert.equal(attempts(), before + 2);
+    controller.abort();
+    await assert.rejects(socket, CancelledError);
+    await settled();
     assert.equal(attempts(), before);
   });
 });

@@ -3,7 +3,7 @@
  */
 import type { Socket } from 'node:net';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
-import { CancelledError, MisuseError, NetworkError, PeerRefusedError, SallyportError } from '../core/errors.ts';
+import { CancelledError, MisuseError, NetworkError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../core/errors.ts';
 import { HttpAuthenticator } from '../core/http/auth/authenticator.ts';
 import type { AuthSchemeName, Credentials } from '../core/http/auth/scheme.ts';
 import type { HttpResponse } from '../core/http/message.ts';
@@ -129,7 +129,7 @@ class HttpTunnel {
       }
     } catch (error) {
       socket?.destroy();
-      throw error;
+      throw error instanceof PeerMisbehavedError || error instanceof UnsupportedError ? this.#unreadable(error) : error;
     }
   }
 
@@ -156,7 +156,7 @@ class HttpTunnel {
   }
 
   /** It is the way to the gateway that is wrong, not the gateway. */
-  #unreadable(cause: SallyportError): NetworkError {
+  #unreadable(cause: PeerMisbehavedError | UnsupportedError): NetworkError {
     return new NetworkError(`The proxy ${this.#proxy.host} does not answer as a proxy does: ${cause.message}.`, { cause });
   }
 
@@ -174,7 +174,7 @@ class HttpTunnel {
         const received = next();
         if (received !== undefined) resolve(received);
       } catch (error) {
-        reject(error instanceof SallyportError ? this.#unreadable(error) : error);
+        reject(error);
       }
     };
     const data = (bytes: Uint8Array) => {

@@ -170,7 +170,8 @@ describe('a connection through a proxy', { timeout: HANG_LIMIT }, () => {
   }
 
   it('fails for what is no proxy, as for a way to the gateway that is not there', async () => {
-    for (const answer of ['', 'hello\r\n\r\n', 'HTTP/1.1 200']) {
+    const manyWays = `HTTP/1.1 407 No\r\nProxy-Authenticate: ${'Basic, '.repeat(40)}Basic\r\nContent-Length: 0\r\n\r\n`;
+    for (const answer of ['', 'hello\r\n\r\n', 'HTTP/1.1 200', manyWays]) {
       await using proxy = await startOddProxy((socket) => void socket.once('data', () => socket.end(answer)));
       await assert.rejects(dial({ proxyPort: proxy.port }), (error: Error) => {
         assert.ok(

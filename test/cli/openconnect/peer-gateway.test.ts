@@ -3,11 +3,12 @@
  */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { headerValue } from '../../../src/core/http/message.ts';
 import { fromUtf8, utf8 } from '../../../src/core/wire/text.ts';
 import { assertBuilt, DROP_IN } from '../../support/drop-in.ts';
 import { type GatewayReply, type GatewayRequest, startFakeGateway } from '../../support/fake-gateway.ts';
 import { formOf, PASSWORD, USERNAME } from '../../support/login-flows/flow.ts';
-import { documentOf, success } from '../../support/login-script.ts';
+import { documentOf, redirect, success } from '../../support/login-script.ts';
 import { type Command, OPENCONNECT } from '../../support/openconnect.ts';
 import { runOpenconnect } from '../../support/openconnect-run.ts';
 import { missing } from '../../support/requirements.ts';
@@ -19,7 +20,8 @@ const FORM = documentOf(formOf(USERNAME + PASSWORD));
 const REFUSED: GatewayReply = { bytes: utf8('HTTP/1.1 401 Cookie is not acceptable\r\n\r\n') };
 
 interface Visit {
-  readonly replies: readonly GatewayReply[];
+  /** `elsewhere`: the client is sent to another server, with the same certificate. */
+  readonly replies: readonly (GatewayReply | 'elsewhere')[];
   readonly args?: readonly string[];
 }
 
@@ -29,14 +31,17 @@ async function visit(command: Command, { replies, args = TO_LOG_IN }: Visit) {
   const answer = ({ method, target, headers, body }: GatewayRequest): GatewayReply => {
     const isXml = headers.some(([name]) => name === 'X-Aggregate-Auth');
     const text = fromUtf8(body).replace(/^.*<\/capabilities>/s, '');
-    seen.push(`${method} ${target} ${isXml ? 'XML' : 'form'} ${text.trim()}`);
-    return replies[seen.length - 1] ?? 'hang-up';
+    seen.push(`${headerValue(headers, 'Host')} ${method} ${target} ${isXml ? 'XML' : 'form'} ${text.trim()}`);
+    const reply = replies[seen.length - 1] ?? 'hang-up';
+    return reply === 'elsewhere' ? { response: redirect(`https://${other.authority}/`) } : reply;
   };
   await using gateway = await startFakeGateway(answer);
+  await using other = await startFakeGateway(answer, { certificate: gateway.certificate });
   const { exitCode, stdout, stderr } = await runOpenconnect(gateway, { command, args, stdin: 'secret\n' });
   const plain = (text: string) =>
     text
       .replaceAll(gateway.authority, 'GATEWAY')
+      .replaceAll(other.authority, 'OTHER')
       .replace(ABOUT_CONNECTIONS, '')
       .replace(/openconnect_strapkey=[^;]*; /, '');
   return { exitCode, seen: seen.map(plain), stdout: plain(stdout).replaceAll(gateway.certificate.pin, 'PIN'), stderr: plain(stderr) };
@@ -71,6 +76,9 @@ describe('the command at an unusual gateway, compared with openconnect', {
     it(`goes on without XML where the first answer ${what}`, () =>
       assertSame({ replies: [reply, { response: FORM }, { response: success() }] }, { exitCode: 0, requests: 3 }));
   }
+
+  it('goes on without XML, too, where another server is named, and that says nothing', () =>
+    assertSame({ replies: ['elsewhere', 'hang-up', { response: FORM }, { response: success() }] }, { exitCode: 0, requests: 4 }));
 
   it('asks for a tunnel on a second connection where the first ends without an answer', () =>
     assertSame({ replies: ['hang-up', REFUSED], args: ['--cookie', 'webvpn=COOKIE', '--no-dtls'] }, { exitCode: 2, requests: 2 }));

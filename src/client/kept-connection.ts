@@ -1,6 +1,6 @@
 /** A TLS connection that HTTP requests go over, one after the other. */
 import type { LoginRequest, Target } from '../core/auth/login-io.ts';
-import { CancelledError, NetworkError, type SallyportError, UnansweredError } from '../core/errors.ts';
+import { CancelledError, NetworkError, type SallyportError, TooLateError, UnansweredError } from '../core/errors.ts';
 import type { HttpResponse } from '../core/http/message.ts';
 import type { Received } from '../core/http/message-reader.ts';
 import { renderRequest } from '../core/http/render.ts';
@@ -56,7 +56,7 @@ export class KeptConnection {
       waiting.reject(error);
     };
     const cancel = () => giveUp(new CancelledError());
-    const tooLate = () => giveUp(new NetworkError(`${host} did not answer within ${patience / 1000} s.`));
+    const tooLate = () => giveUp(new TooLateError(`${host} did not answer within ${patience / 1000} s.`));
     const timer = setTimeout(tooLate, patience);
     signal.addEventListener('abort', cancel, { once: true });
     try {

@@ -59,6 +59,9 @@ export class NetworkError extends SallyportError {
 /** A connection that was open ended where an answer was to come. */
 export class UnansweredError extends NetworkError {}
 
+/** Something had not happened when the time for it was over: with more time it might. Often the cause of another error. */
+export class TooLateError extends NetworkError {}
+
 /** Code of a {@link NetworkError}: nobody vouches for the peer's certificate, or it has another key than was expected. */
 export const CERTIFICATE_NOT_TRUSTED = 'ERR_CERTIFICATE_NOT_TRUSTED';
 

@@ -3,7 +3,15 @@
  */
 import type { Socket } from 'node:net';
 import type { CryptoProvider } from '../core/crypto/provider.ts';
-import { CancelledError, MisuseError, NetworkError, PeerMisbehavedError, PeerRefusedError, UnsupportedError } from '../core/errors.ts';
+import {
+  CancelledError,
+  MisuseError,
+  NetworkError,
+  PeerMisbehavedError,
+  PeerRefusedError,
+  TooLateError,
+  UnsupportedError,
+} from '../core/errors.ts';
 import { HttpAuthenticator } from '../core/http/auth/authenticator.ts';
 import type { AuthSchemeName, Credentials } from '../core/http/auth/scheme.ts';
 import type { HttpResponse } from '../core/http/message.ts';
@@ -66,8 +74,14 @@ async function dialSocks(
   log.log('info', 'proxy request', { kind: 'SOCKS', target: authority({ host, port }) });
   const cancel = () => socket.destroy();
   signal.addEventListener('abort', cancel, { once: true });
+  let late: TooLateError | undefined;
+  let timer: NodeJS.Timeout | undefined;
   try {
     const { SocksClient } = await import('socks'); // 16 ms that only its users pay
+    timer = setTimeout(() => {
+      late = new TooLateError('Proxy connection timed out');
+      socket.destroy();
+    }, patience);
     const { credentials } = proxy;
     const connected = await SocksClient.createConnection({
       proxy: {
@@ -78,7 +92,7 @@ async function dialSocks(
       },
       command: 'connect',
       destination: { host, port },
-      timeout: patience,
+      timeout: 2 * patience, // the time that counts is taken above
       existing_socket: socket,
       set_tcp_nodelay: true,
     });
@@ -86,10 +100,10 @@ async function dialSocks(
   } catch (error) {
     socket.destroy();
     if (signal.aborted) throw new CancelledError();
-    throw new NetworkError(`The SOCKS proxy ${proxy.host} does not connect to ${host} port ${port}: ${systemErrorText(error)}.`, {
-      cause: error,
-    });
+    const cause = late ?? error;
+    throw new NetworkError(`The SOCKS proxy ${proxy.host} does not connect to ${host} port ${port}: ${systemErrorText(cause)}.`, { cause });
   } finally {
+    clearTimeout(timer);
     signal.removeEventListener('abort', cancel);
   }
 }
@@ -188,7 +202,7 @@ class HttpTunnel {
     const failed = (error: Error) =>
       reject(new NetworkError(`The connection to the proxy ${this.#proxy.host} failed: ${systemErrorText(error)}.`));
     const cancel = () => reject(new CancelledError());
-    const timer = setTimeout(() => reject(new NetworkError(`The proxy ${this.#proxy.host} does not answer.`)), patience);
+    const timer = setTimeout(() => reject(new TooLateError(`The proxy ${this.#proxy.host} does not answer.`)), patience);
     socket.on('data', data).once('close', closed).once('error', failed);
     signal.addEventListener('abort', cancel, { once: true });
     parser.expect('CONNECT');

@@ -6,7 +6,7 @@
  */
 import { lookup as systemLookup } from 'node:dns/promises';
 import { connect, type Socket } from 'node:net';
-import { CancelledError, NetworkError } from '../core/errors.ts';
+import { CancelledError, NetworkError, TooLateError } from '../core/errors.ts';
 import { hostInUrl } from '../core/http/url.ts';
 import type { Logger } from '../core/log.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
@@ -32,7 +32,7 @@ export interface DialOptions {
   readonly resolve?: (name: string) => Promise<readonly IpAddress[]>;
 }
 
-/** A host that has no address, or none that can be connected to. The log has said why. */
+/** A host that has no address, or none that can be connected to. The log has said why. It has a {@link TooLateError} among its causes if that was one. */
 export class UnreachableError extends NetworkError {}
 
 /** How long one address may take to answer. */
@@ -53,11 +53,13 @@ const MAX_ADDRESSES = 16;
 /** Resolves with a connected socket with {@link TCP_OPTIONS}. Rejects with {@link UnreachableError} or {@link CancelledError}. */
 export async function dialTcp(options: DialOptions): Promise<Socket> {
   const addresses = inTurns(preferredFirst(await addressesOf(options), options.preferred)).slice(0, MAX_ADDRESSES);
-  const failures: string[] = [];
+  const failures: AttemptError[] = [];
   const socket = await firstOf(addresses, options, failures);
   if (socket !== undefined) return socket;
   options.log.log('error', 'host unreachable', { host: hostInUrl(options.host) });
-  throw new UnreachableError(`Cannot connect to ${options.host} port ${options.port} (${failures.join('; ')}).`);
+  const reasons = failures.map(({ message }) => message).join('; ');
+  const late = failures.find(({ cause }) => cause instanceof TooLateError);
+  throw new UnreachableError(`Cannot connect to ${options.host} port ${options.port} (${reasons}).`, late && { cause: late });
 }
 
 function preferredFirst(addresses: readonly IpAddress[], preferred: IpAddress | undefined): readonly IpAddress[] {
@@ -76,7 +78,7 @@ function inTurns(addresses: readonly IpAddress[]): IpAddress[] {
  * The connection to whichever answers first; the others are given up. The next address is tried as soon as one has failed, or has not answered for a moment.
  * Undefined: none has answered, each for its reason.
  */
-function firstOf(addresses: readonly IpAddress[], options: DialOptions, failures: string[]): Promise<Socket | undefined> {
+function firstOf(addresses: readonly IpAddress[], options: DialOptions, failures: AttemptError[]): Promise<Socket | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket | undefined>();
   const late = new AbortController();
   const signal = AbortSignal.any([options.signal, late.signal]);
@@ -106,7 +108,7 @@ function firstOf(addresses: readonly IpAddress[], options: DialOptions, failures
         underWay--;
         if (isOver) return;
         if (!(error instanceof AttemptError)) return end(() => reject(error));
-        failures.push(error.message);
+        failures.push(error);
         tryNext();
       },
     );
@@ -130,7 +132,7 @@ async function attempt(address: IpAddress, { port, patience = CONNECT_TIMEOUT_MS
     if (error instanceof CancelledError) throw error;
     const reason = systemErrorText(error);
     log.log('error', 'tcp connect failed', { endpoint, reason });
-    throw new AttemptError(`${endpoint}: ${reason}`);
+    throw new AttemptError(`${endpoint}: ${reason}`, { cause: error });
   }
 }
 
@@ -161,7 +163,7 @@ function connectTo(host: string, { port, patience, signal }: Required<Pick<DialO
   if (signal.aborted) return Promise.reject(new CancelledError());
   const socket = connect({ host, port, ...TCP_OPTIONS, timeout: patience });
   const cancel = () => fail(new CancelledError());
-  const expire = () => fail(new NetworkError('Connection timed out'));
+  const expire = () => fail(new TooLateError('Connection timed out'));
   const fail = (error: Error) => {
     socket.destroy();
     settle();

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureContext, type TLSSocket } from 'node:tls';
-import { CancelledError, NetworkError, type SallyportError } from '../core/errors.ts';
+import { CancelledError, NetworkError, type SallyportError, TooLateError } from '../core/errors.ts';
 import type { Millis } from '../core/tunnel/packet.ts';
 import { type Endpoint, formatEndpoint, parseIp } from '../core/wire/ip-address.ts';
 import { unlessCancelled } from './cancellation.ts';
@@ -183,7 +183,7 @@ function handshake(raw: Socket, options: TlsOptions): Promise<TLSSocket> {
   if (parseIp(name) === undefined) settings.servername = name;
   else settings.host = name; // addresses are not for SNI: RFC 6066, section 3
   const socket = connect(settings);
-  const tooLate = () => fail(new NetworkError(`The TLS handshake with ${options.host} took too long.`));
+  const tooLate = () => fail(new TooLateError(`The TLS handshake with ${options.host} took too long.`));
   const timer = setTimeout(tooLate, options.patience ?? HANDSHAKE_TIMEOUT);
   const cancel = () => fail(new CancelledError());
   const broken = (error: Error) =>

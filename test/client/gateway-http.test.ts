@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import { GatewayHttp, type GatewayHttpOptions } from '../../src/client/gateway-http.ts';
 import type { LoginRequest, Target } from '../../src/core/auth/login-io.ts';
-import { CancelledError, NetworkError } from '../../src/core/errors.ts';
+import { CancelledError, NetworkError, TooLateError } from '../../src/core/errors.ts';
 import type { HttpRequest, HttpResponse } from '../../src/core/http/message.ts';
 import { TlsConnection } from '../../src/node/tls-connection.ts';
 import { pinOf } from '../../src/node/trust/fingerprints.ts';
@@ -90,7 +90,7 @@ describe('HTTP to a gateway', { skip: missing('openssl'), timeout: HANG_LIMIT },
       },
     });
     const asked = gateway.http.request(get(gateway.target), { patience: 20 });
-    await assert.rejects(asked, (error) => error instanceof NetworkError && /did not answer within 0\.02 s/.test(error.message));
+    await assert.rejects(asked, (error) => error instanceof TooLateError && /did not answer within 0\.02 s/.test(error.message));
     assert.deepEqual(patiences, [20]);
   });
 

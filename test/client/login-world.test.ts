@@ -7,14 +7,12 @@ import tls from 'node:tls';
 import { GatewayDialer } from '../../src/client/gateway-dialer.ts';
 import { LoginWorld } from '../../src/client/login-world.ts';
 import type { ServerTrust } from '../../src/client/server-trust.ts';
-import { NetworkError } from '../../src/core/errors.ts';
+import { TooLateError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/log.ts';
+import type { Millis } from '../../src/core/tunnel/packet.ts';
 import { NodeCrypto } from '../../src/node/crypto/node-crypto.ts';
 import { SilentListener } from '../support/silent-listener.ts';
 import { HANG_LIMIT } from '../support/size.ts';
-
-/** Enough to connect on a busy machine. */
-const PATIENCE = 500;
 
 function worldOf(): LoginWorld {
   const crypto = new NodeCrypto();
@@ -28,10 +26,10 @@ function worldOf(): LoginWorld {
   });
 }
 
-/** One who takes connections and says nothing. */
-async function startMute(server: net.Server) {
+/** One who takes connections, hears and says nothing. */
+async function startMute(heard: () => void) {
   const sockets = new Set<net.Socket>();
-  server.on('connection', (socket: net.Socket) => sockets.add(socket.on('error', () => undefined).resume()));
+  const server = net.createServer((socket) => sockets.add(socket.on('error', () => undefined).once('data', heard)));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
@@ -46,17 +44,20 @@ async function startMute(server: net.Server) {
 }
 
 describe('a gateway that says nothing', { timeout: HANG_LIMIT }, () => {
-  for (const [name, start, says] of [
-    ['to a SYN', () => SilentListener.start('127.0.0.1'), /Connection timed out/],
-    ['to a TLS hello', () => startMute(net.createServer()), /The TLS handshake with 127\.0\.0\.1 took too long/],
-  ] as const) {
-    it(`${name} is waited for as long as the request has patience`, async () => {
-      await using mute = await start();
-      const world = worldOf();
-      const target = { host: mute.host, port: mute.port, path: '/' };
-      const asked = world.http({ method: 'GET', target, headers: [['Host', mute.host]] }, { patience: PATIENCE });
-      await assert.rejects(asked, (error) => error instanceof NetworkError && says.test(error.message));
-      await world.close();
-    });
-  }
+  const ask = (world: LoginWorld, { host, port }: { readonly host: string; readonly port: number }, patience: Millis) =>
+    world.http({ method: 'GET', target: { host, port, path: '/' }, headers: [['Host', host]] }, { patience });
+
+  it('to a SYN is waited for as long as the request has patience', async () => {
+    await using silent = await SilentListener.start('127.0.0.1');
+    await assert.rejects(ask(worldOf(), silent, 20), /Connection timed out/);
+  });
+
+  it('to a TLS hello is waited for as long as the request has patience', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    await using mute = await startMute(() => t.mock.timers.tick(5_000));
+    await assert.rejects(
+      ask(worldOf(), mute, 5_000),
+      (error) => error instanceof TooLateError && /The TLS handshake with 127\.0\.0\.1 took too long/.test(error.message),
+    );
+  });
 });

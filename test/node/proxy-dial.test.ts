@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { CancelledError, NetworkError, PeerRefusedError, SallyportError } from '../../src/core/errors.ts';
+import { CancelledError, NetworkError, PeerRefusedError, SallyportError, TooLateError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { NodeCrypto } from '../../src/node/crypto/node-crypto.ts';
 import { dialThroughProxy, type ProxySettings } from '../../src/node/proxy-dial.ts';
@@ -48,6 +48,7 @@ interface Dial {
   readonly settings?: Partial<ProxySettings>;
   readonly signal?: AbortSignal;
   readonly log?: RecordedLog;
+  readonly patience?: number;
 }
 
 function dial({
@@ -57,9 +58,13 @@ function dial({
   settings = {},
   signal = new AbortController().signal,
   log = new RecordedLog(),
+  patience,
 }: Dial) {
   const proxy: ProxySettings = { kind: 'http', host: '127.0.0.1', port: proxyPort, schemes: ['digest', 'basic'], ...settings };
-  return dialThroughProxy(proxy, new NodeCrypto(), { host, port, overrides: new Map(), signal, log });
+  return dialThroughProxy(proxy, new NodeCrypto(), {
+    ...{ host, port, overrides: new Map(), signal, log },
+    ...(patience !== undefined && { patience }),
+  });
 }
 
 /** Dials the echo through the proxy, and hears it. */
@@ -205,6 +210,17 @@ describe('a connection through a proxy', { timeout: HANG_LIMIT }, () => {
         dial({ proxyPort: proxy.port, settings: { kind } }),
         (error) => error instanceof UnreachableError && says.test(error.message),
       );
+    }
+  });
+
+  it('is given up after as long as the caller has patience, and then it was too late', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    for (const kind of ['http', 'socks5'] as const) {
+      await using proxy = await startOddProxy((socket) => socket.once('data', () => t.mock.timers.tick(5_000)));
+      await assert.rejects(dial({ proxyPort: proxy.port, settings: { kind }, patience: 5_000 }), (error: Error) => {
+        assert.ok(error instanceof TooLateError || error.cause instanceof TooLateError, error.message);
+        return /does not answer\.$|: Proxy connection timed out\.$/.test(error.message);
+      });
     }
   });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
 import { describe, it } from 'node:test';
-import { CancelledError } from '../../src/core/errors.ts';
+import { CancelledError, TooLateError } from '../../src/core/errors.ts';
 import { type IpAddress, parseIp } from '../../src/core/wire/ip-address.ts';
 import { type DialOptions, dialTcp, UnreachableError } from '../../src/node/tcp-dial.ts';
 import { RecordedLog } from '../support/forms.ts';
@@ -116,7 +116,10 @@ describe('a connection to a host with several addresses', { timeout: HANG_LIMIT 
   it('is given up after as long as the caller has patience', async () => {
     await using silent = await SilentListener.start();
     const { socket } = dialing(silent.port, [silent.host], { patience: 20 });
-    await assert.rejects(socket, (error) => error instanceof UnreachableError && /: Connection timed out\)\.$/.test(error.message));
+    await assert.rejects(socket, (error: Error) => {
+      assert.ok(error instanceof UnreachableError && error.cause instanceof Error && error.cause.cause instanceof TooLateError);
+      return /: Connection timed out\)\.$/.test(error.message);
+    });
   });
 
   it('can be cancelled, and leaves no attempt', async (t) => {

@@ -6,6 +6,7 @@ import {
   NetworkError,
   PeerMisbehavedError,
   PeerRefusedError,
+  TooLateError,
   UnsupportedError,
 } from '../../../../src/core/errors.ts';
 import { renderCallback, tagsOf } from '../../../../src/core/protocols/gp/browser-login.ts';
@@ -171,6 +172,19 @@ describe("GlobalProtect's log-in", () => {
       );
     });
 
+    it('comes back to those that were only too slow where no other is of use, and waits for them then', async () => {
+      const [first, second, , choice] = atPortal;
+      assert.ok(first !== undefined && second !== undefined && choice !== undefined);
+      const policy = post(policyOf(['a.example', 'b.example', 'c.example', 'd.example']), undefined, 'vpn.example', PORTAL);
+      const slow = { ...unreachable, answer: new NetworkError('Slow.', { cause: new TooLateError('Connection timed out') }) };
+      const round = [slow, unreachable, { ...unreachable, answer: new TooLateError('Slow, too.') }, unreachable];
+      const { io } = await play([first, second, policy, choice, ...round, slow, prelogin(), post(IN, cookie, 'c.example')], '/');
+      assert.deepEqual(
+        io.manners.map(({ patience }) => patience),
+        [undefined, undefined, 5000, 5000, 5000, undefined, undefined, undefined, undefined],
+      );
+    });
+
     it('asks again at the one that it has come to', async () => {
       const again = [words(), post(IN, cookie, 'b.example')];
       await play([...atPortal, unreachable, prelogin(), post(reply(512), cookie, 'b.example'), ...again], '/');
@@ -182,6 +196,11 @@ describe("GlobalProtect's log-in", () => {
         play([...atPortal, unreachable, prelogin(closed)], '/'),
         (error) => error instanceof NetworkError && none.test(error.message),
       );
+    });
+
+    it('comes back once, and names each once', async () => {
+      const slow = { ...unreachable, answer: new TooLateError('Slow.') };
+      await assert.rejects(play([...atPortal, slow, slow, slow], '/'), /gateways can be used\. a\.example: Slow\. b\.example: Slow\.$/);
     });
 
     it('never goes on where the words are refused, or a certificate is not trusted', async () => {

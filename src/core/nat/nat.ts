@@ -237,7 +237,8 @@ export class Nat {
     if (
       session.dials >= this.#limits.dialsPerSession ||
       session.flows.size >= this.#limits.flowsPerSession ||
-      !this.#mayOpen(session, now)
+      !session.mayOpen(now) ||
+      !this.#hasRoom()
     ) {
       this.counters.limited++; // it is sent again
       return;
@@ -265,8 +266,7 @@ export class Nat {
       this.#stack.refuseDatagram(from, to, REFUSAL_ANSWERS[destination.refused].udp, now);
       return undefined;
     }
-    if (session.flows.size >= this.#limits.flowsPerSession && !this.#makeRoom(session)) return undefined;
-    if (!this.#mayOpen(session, now)) {
+    if (!session.mayOpen(now) || !this.#hasRoomIn(session) || !this.#hasRoom()) {
       this.counters.limited++;
       return undefined;
     }
@@ -294,13 +294,8 @@ export class Nat {
     return destination;
   }
 
-  #mayOpen(session: NatSession, now: Millis): boolean {
-    if (session.heapPlace >= 0) return false; // its client has gone
-    return (this.#flows.size < this.#limits.flows || this.#evictResting()) && session.mayOpen(now);
-  }
-
   /** Ends the flows of those who may come back, in the order in which their time is up, until there is room. False: there is none. */
-  #evictResting(): boolean {
+  #hasRoom(): boolean {
     while (this.#flows.size >= this.#limits.flows) {
       const next = this.#resting.takeDue(Number.POSITIVE_INFINITY);
       if (next === undefined) return false;
@@ -309,13 +304,13 @@ export class Nat {
     return true;
   }
 
-  /** Ends the UDP flow of a session that was used the longest ago. False: it has none. */
-  #makeRoom(session: NatSession): boolean {
+  /** The same within a session: its UDP flow that was used the longest ago. */
+  #hasRoomIn(session: NatSession): boolean {
+    if (session.flows.size < this.#limits.flowsPerSession) return true;
     for (const oldest of session.udp) {
       this.#close(oldest);
       return true;
     }
-    this.counters.limited++;
     return false;
   }
 

@@ -24,7 +24,7 @@ export class NatSession {
   readonly udp: Set<UdpFlow> = new Set();
   /** Of its flows: those whose connection is being made. */
   dials = 0;
-  // For the heap of those that rest: their client has gone, and may come back.
+  // For the heap of those that rest.
   wakeAt: Millis = 0;
   heapPlace = -1;
   readonly #rate: TokenBucket;
@@ -36,9 +36,14 @@ export class NatSession {
     this.#rate = new TokenBucket(newFlowsPerSecond, { burst: 2 * newFlowsPerSecond, maxDelay: 0 });
   }
 
-  /** Whether it may have another flow now, by its rate. */
+  /** Its client has gone, and may come back. */
+  get isResting(): boolean {
+    return this.heapPlace >= 0;
+  }
+
+  /** Whether it may open another flow now: its client is here, and within its rate, of which this is counted. To be asked before any flow makes room. */
   mayOpen(now: Millis): boolean {
-    return this.#rate.delayOf(1, now) === 0;
+    return !this.isResting && this.#rate.delayOf(1, now) === 0;
   }
 }
 

@@ -214,6 +214,13 @@ describe('UDP through the NAT', () => {
     );
   });
 
+  it('ends none for a flow that may not be opened now', () => {
+    const pair = new NatPair({ limits: { flowsPerSession: 2, newFlowsPerSecond: 1 } });
+    const { send } = udp(pair);
+    for (const port of [1, 2, 3]) send('192.0.2.1', port, 'x');
+    assert.deepEqual([pair.nat.flows, pair.outside.closed.length, pair.nat.counters.limited], [2, 0, 1]);
+  });
+
   it('carries datagrams of any size, in fragments where they do not fit', () => {
     const pair = new NatPair();
     const { socket, send } = udp(pair);

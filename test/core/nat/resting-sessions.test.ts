@@ -83,6 +83,22 @@ describe('the flows of a client that may come back', () => {
     pair.connect('2001:db8::80', 81);
     assert.deepEqual([pair.outside.dials.length, pair.outside.closed.length, pair.nat.flows], [4, 3, 1]);
   });
+
+  it('stay where the one who would get their room may open nothing now', () => {
+    const pair = new NatPair({ limits: { flows: 3, newFlowsPerSecond: 1 } });
+    pair.nat.leave(NETWORKS);
+    const [four, six] = [[cidrOf('10.77.0.2/32')], [cidrOf('fd77::2/128')]];
+    pair.nat.enter(four, { session: 'one' });
+    pair.nat.enter(six, { session: 'two' });
+    pair.connect('192.0.2.80', 80);
+    for (let port = 1; port <= 2; port++) pair.connect('2001:db8::80', port);
+    pair.nat.rest(four, pair.clock.now + RESUME_TIME);
+    pair.connect('2001:db8::80', 3);
+    assert.deepEqual([pair.outside.dials.length, pair.outside.closed.length, pair.nat.counters.limited], [3, 0, 1]);
+    pair.advance(1_000);
+    pair.connect('2001:db8::80', 4);
+    assert.deepEqual([pair.outside.dials.length, pair.outside.closed.length], [4, 1]);
+  });
 });
 
 describe('a session that gets an address which another had', () => {

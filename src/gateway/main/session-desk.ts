@@ -94,6 +94,7 @@ export class SessionDesk {
   preview(worker: number, id: number, session: string, wishes: LeaseWishes): Promise<SessionTerms> {
     const { connection, known } = knownBy(this.#world.table, worker, id, session);
     return this.#steps.run(session, async () => {
+      await this.#requireGood(known);
       const opening = await this.#openingFor(known, wishes);
       const { lease, displaced } = await this.#world.network.sessions.reserve(openingOf(connection, opening).request);
       for (const other of displaced) this.#track(other, () => this.#endSession(other, 'unspecified'));
@@ -105,6 +106,7 @@ export class SessionDesk {
   expects(worker: number, id: number, session: string, datagramId: Uint8Array): Promise<boolean> {
     knownBy(this.#world.table, worker, id, session);
     return this.#steps.run(session, async () => {
+      if (!(await this.#world.auth.has(session))) return false;
       if (this.#world.table.ofSession(session)?.datagramId !== undefined) await this.#takeOver(session);
       return this.#world.expect(session, worker, datagramId);
     });
@@ -194,9 +196,8 @@ export class SessionDesk {
   }
 
   async #lease(connection: Connection, known: KnownSession, wishes: LeaseWishes): Promise<Lease> {
-    const { table, network, auth } = this.#world;
-    // It may have been ended since its cookie was shown, and the end of one that is over would end nothing.
-    if (!(await auth.has(known.id))) throw new PeerRefusedError(REFUSALS.over);
+    const { table, network } = this.#world;
+    await this.#requireGood(known);
     const opening = await this.#openingFor(known, wishes);
     this.#world.unexpect(known.id);
     await this.#takeOver(known.id);
@@ -209,6 +210,11 @@ export class SessionDesk {
     } finally {
       giveBack();
     }
+  }
+
+  /** A session may have been ended since its cookie was shown, and nobody takes back what one that is over has got. */
+  async #requireGood({ id }: KnownSession): Promise<void> {
+    if (!(await this.#world.auth.has(id))) throw new PeerRefusedError(REFUSALS.over);
   }
 
   /** Policy of host, group and user, as the files are now. */

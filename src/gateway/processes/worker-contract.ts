@@ -112,7 +112,7 @@ export interface DeskService {
   lease(connection: number, session: string, wishes: LeaseWishes): Promise<Lease>;
   /**
    * The session's next tunnel may begin with a datagram of this id, which is to come to this worker; one that has begun so ends. False: there is no UDP,
-   * or the id is another's.
+   * the id is another's, or the session is over.
    */
   expects(connection: number, session: string, datagramId: Uint8Array): Promise<boolean>;
   /** The session is bound to another key of its client's. */

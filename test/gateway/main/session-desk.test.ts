@@ -208,12 +208,15 @@ describe('the desk of the sessions', { timeout: HANG_LIMIT }, () => {
     assert.deepEqual(scene.forgotten, [`s but at ${WORKER}`, 's']);
   });
 
-  it('gives no tunnel to a session that was ended after its cookie was shown', async () => {
+  it('gives nothing to a session that was ended after its cookie was shown: no tunnel, no address, no place by UDP', async () => {
     const scene = makeDesk();
     const { id } = scene.connect('s');
     await scene.desk.endSessionOf('s');
     await assert.rejects(through(scene, lease(scene, id, 's')), PeerRefusedError);
+    await assert.rejects(through(scene, scene.desk.preview(WORKER, id, 's', WISHES)), PeerRefusedError);
+    assert.equal(await scene.desk.expects(WORKER, id, 's', Uint8Array.of(1)), false);
     assert.equal(scene.leases.leaseOf('s'), undefined);
+    assert.equal(scene.expected.size, 0);
   });
 
   it('ends a tunnel as well that was being set up when its session was ended', async () => {

@@ -3,7 +3,7 @@
  *
  * Read first: spec "CLI", section 3.5.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import { systemErrorText } from '../../node/system-error.ts';
@@ -18,20 +18,23 @@ export const PID_FILE_FAILED = 'ERR_PID_FILE';
  */
 export class PidFile {
   readonly #file: string;
-  readonly #descriptor: number;
   readonly #log: Logger;
-  readonly #line = `${process.pid}\n`;
+  #descriptor: number;
+  /** What the file holds while it is ours; undefined: it is not. */
+  #ours: string | undefined;
 
-  private constructor(file: string, descriptor: number, log: Logger) {
+  private constructor(file: string, descriptor: number, isNew: boolean, log: Logger) {
     this.#file = file;
     this.#descriptor = descriptor;
+    this.#ours = isNew ? '' : undefined;
     this.#log = log;
   }
 
   /** Throws {@link SallyportError} if it cannot be written, and says so in openconnect's words. */
   static open(file: string, log: Logger): PidFile {
     try {
-      return new PidFile(file, openSync(file, constants.O_WRONLY | constants.O_CREAT, 0o666), log);
+      const isNew = !existsSync(file);
+      return new PidFile(file, opened(file), isNew, log);
     } catch (error) {
       log.log('error', 'pid file failed', { file, reason: systemErrorText(error) });
       throw new SallyportError(PID_FILE_FAILED, `The pid file ${file} cannot be written.`, { cause: error });
@@ -41,8 +44,14 @@ export class PidFile {
   /** Called once. The tunnel is there, and stays where this fails: openconnect does not even say it. */
   write(): void {
     try {
-      if (fstatSync(this.#descriptor).isFile()) ftruncateSync(this.#descriptor);
-      writeSync(this.#descriptor, this.#line);
+      this.#writeLine();
+      if (fstatSync(this.#descriptor).nlink === 0) {
+        // Whose number it had has ended since, and removed it.
+        const removed = this.#descriptor;
+        this.#descriptor = opened(this.#file);
+        closeSync(removed);
+        this.#writeLine();
+      }
     } catch (error) {
       this.#log.log('error', 'pid file not written', { file: this.#file, reason: systemErrorText(error) });
     }
@@ -57,11 +66,20 @@ export class PidFile {
     }
   }
 
-  #isOurs(): boolean {
-    if (!statSync(this.#file).isFile()) return false;
-    const content = readFileSync(this.#file, 'latin1');
-    return content === this.#line || content === '';
+  #writeLine(): void {
+    if (fstatSync(this.#descriptor).isFile()) ftruncateSync(this.#descriptor);
+    this.#ours = ''; // and so it stays where the disk is full
+    const line = `${process.pid}\n`;
+    this.#ours = line.slice(0, writeSync(this.#descriptor, line));
   }
+
+  #isOurs(): boolean {
+    return this.#ours !== undefined && statSync(this.#file).isFile() && readFileSync(this.#file, 'latin1') === this.#ours;
+  }
+}
+
+function opened(file: string): number {
+  return openSync(file, constants.O_WRONLY | constants.O_CREAT, 0o666);
 }
 
 /** `--setuid`: for the rest of the process's life. Says what the system refuses, and then returns false: the rights are those of before, or some of them. */

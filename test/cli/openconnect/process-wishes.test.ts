@@ -40,6 +40,24 @@ describe('the file with the process id', () => {
     assert.equal(readFileSync(file, 'latin1'), '42\n');
   });
 
+  it('is there anew where the session that had it has removed it meanwhile', () => {
+    const file = fileIn('removed');
+    writeFileSync(file, '1234567\n');
+    const pidFile = PidFile.open(file, new RecordedLog());
+    rmSync(file);
+    pidFile.write();
+    assert.equal(readFileSync(file, 'latin1'), OURS);
+    pidFile.remove();
+    assert.equal(existsSync(file), false);
+  });
+
+  it('goes where there was none, if there is no tunnel, and stays where it was empty', () => {
+    const [none, empty] = [fileIn('none'), fileIn('empty')];
+    writeFileSync(empty, '');
+    for (const file of [none, empty]) PidFile.open(file, new RecordedLog()).remove();
+    assert.deepEqual([existsSync(none), existsSync(empty)], [false, true]);
+  });
+
   it('may be no file, which stays, and need not take the number', { skip: process.platform !== 'linux' && 'there is no /dev/full' }, () => {
     const log = new RecordedLog();
     const pidFile = PidFile.open('/dev/full', log);

@@ -27,7 +27,7 @@ export class ProfileFile implements ProfileStore {
 
   async replace(profile: Uint8Array): Promise<void> {
     try {
-      await replaceFile(this.#file, profile);
+      await replaceFile(this.#file, profile, { mayWriteInPlace: true });
     } catch (error) {
       throw profileError(this.#file, 'written', error);
     }

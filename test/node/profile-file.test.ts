@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -27,6 +28,20 @@ describe('the profile that a user keeps', () => {
     assert.equal(readFileSync(file, 'utf8'), '<new/>');
     assert.equal(statSync(file).mode & 0o777, 0o640);
     assert.deepEqual(readdirSync(folder), ['profile.xml']);
+  });
+
+  it('is written in place where its folder is closed to the user', {
+    skip: process.getuid?.() !== 0 && 'only root can become somebody else',
+  }, () => {
+    writeFileSync(file, 'old');
+    chmodSync(file, 0o666);
+    chmodSync(folder, 0o755);
+    const program = `
+      const { ProfileFile } = await import(${JSON.stringify(path.resolve(import.meta.dirname, '../../src/node/profile-file.ts'))});
+      process.setuid(65534);
+      await new ProfileFile(${JSON.stringify(file)}).replace(Buffer.from('<new/>'));`;
+    execFileSync(process.execPath, ['--no-warnings', '--input-type=module', '--eval', program]);
+    assert.equal(readFileSync(file, 'utf8'), '<new/>');
   });
 
   it('says which file cannot be read or written, and why', async () => {

@@ -53,7 +53,7 @@ describe('a file that is replaced', { skip: process.platform === 'win32' && 'Win
     assert.deepEqual([statSync(file).uid, statSync(file).gid], [12_345, 23_456]);
   });
 
-  it('is written in place where its folder is closed to us', {
+  it('is written in place where its folder is closed to us and the caller allows it, else left as it was', {
     skip: process.getuid?.() !== 0 && 'only root can become somebody else',
   }, async () => {
     const closed = path.join(folder, 'closed');
@@ -63,10 +63,15 @@ describe('a file that is replaced', { skip: process.platform === 'win32' && 'Win
     chmodSync(file, 0o666);
     for (const each of [folder, closed]) chmodSync(each, 0o755);
     const program = `
+      const { readFileSync } = await import('node:fs');
       const { replaceFile } = await import(${JSON.stringify(path.resolve(import.meta.dirname, '../../src/node/replace-file.ts'))});
       process.setuid(65534);
-      await replaceFile(${JSON.stringify(file)}, Buffer.from('new'));`;
-    execFileSync(process.execPath, ['--no-warnings', '--input-type=module', '--eval', program]);
+      const refused = await replaceFile(${JSON.stringify(file)}, Buffer.from('refused')).catch(({ code }) => code);
+      const before = readFileSync(${JSON.stringify(file)}, 'utf8');
+      await replaceFile(${JSON.stringify(file)}, Buffer.from('new'), { mayWriteInPlace: true });
+      console.log(JSON.stringify([refused, before]));`;
+    const said = execFileSync(process.execPath, ['--no-warnings', '--input-type=module', '--eval', program], { encoding: 'utf8' });
+    assert.deepEqual(JSON.parse(said), ['EACCES', 'the old content']);
     assert.equal(readFileSync(file, 'utf8'), 'new');
     assert.deepEqual(readdirSync(closed), ['open']);
   });

@@ -28,7 +28,7 @@ export async function loadToken({ mode, secret }: TokenSettings, log: Logger): P
   const keep = async (next: Secret) => {
     if (file === undefined) return;
     try {
-      await replaceFile(file, Buffer.from(next.reveal()));
+      await replaceFile(file, Buffer.from(next.reveal()), { mayWriteInPlace: true });
     } catch (error) {
       log.log('error', 'token not kept', { reason: systemErrorText(error) });
     }

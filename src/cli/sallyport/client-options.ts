@@ -125,7 +125,7 @@ async function tokenOf(file: string, mode: TokenOptions['mode']): Promise<TokenO
   const secret = new Secret((await textOf(file, '--token')).trimEnd());
   const keep = async (next: Secret) => {
     try {
-      await replaceFile(file, Buffer.from(`${next.reveal()}\n`));
+      await replaceFile(file, Buffer.from(`${next.reveal()}\n`), { mayWriteInPlace: true });
     } catch (error) {
       throw new MisuseError(`The file of --token, ${file}, cannot be written, and has to be: ${systemErrorText(error)}.`, { cause: error });
     }

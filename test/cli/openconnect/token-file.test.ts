@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -56,6 +57,23 @@ describe('secret of a software token', () => {
     const token = await hotp('@/proc/self/comm', log); // a file with a secret, in a folder that nobody writes to
     assert.match(await token.next(), /^\d{6}$/);
     assert.match(log.lines.join('\n'), /^error token not kept reason=\S/);
+  });
+
+  it('is written in place where its folder is closed to the user', {
+    skip: process.getuid?.() !== 0 && 'only root can become somebody else',
+  }, () => {
+    const file = write('closed', `${KEY},1`);
+    chmodSync(file, 0o666);
+    chmodSync(folder, 0o755);
+    const program = `
+      const { loadToken } = await import(${JSON.stringify(path.resolve(import.meta.dirname, '../../../src/cli/openconnect/token-file.ts'))});
+      const { Secret } = await import(${JSON.stringify(path.resolve(import.meta.dirname, '../../../src/core/secret.ts'))});
+      const token = await loadToken({ mode: 'hotp', secret: new Secret(${JSON.stringify(file)}) }, { log: console.log });
+      process.setuid(65534);
+      token.secret.token.nextCode();
+      await token.keep(token.secret.render());`;
+    assert.equal(execFileSync(process.execPath, ['--no-warnings', '--input-type=module', '--eval', program], { encoding: 'utf8' }), '');
+    assert.match(readFileSync(file, 'latin1'), /,2$/);
   });
 
   it('that was given as it is, is kept nowhere', async () => {

@@ -11,6 +11,9 @@ import type { Logger } from '../core/log.ts';
 import { systemErrorText } from './system-error.ts';
 import { type ProgramUser, startUserProgram } from './user-program.ts';
 
+/** The name of what the gateway sends, in its folder. */
+const STUB = 'stub';
+
 export interface HostCheckOptions {
   /** The program to run; without one there is no check. */
   readonly wrapper?: string;
@@ -32,12 +35,11 @@ export async function checkHost(request: HostCheckRequest, options: HostCheckOpt
       'The gateway wants this machine to be checked (CSD host scan). Name a program that does it with --csd-wrapper.',
     );
   }
-  const folder = request.stub === undefined ? undefined : await makeFolder();
+  const folder = request.stub === undefined ? undefined : await placed(request.stub);
   try {
-    const stub = folder === undefined ? '' : path.join(folder, 'stub');
-    if (folder !== undefined && request.stub !== undefined) await writeFile(stub, request.stub, { mode: 0o600 });
-    if (folder !== undefined && user !== undefined) for (const each of [folder, stub]) await chown(each, user.uid, user.gid);
-    const outcome = await run(wrapper, [stub, ...request.arguments], request.environment, options);
+    const stub = folder === undefined ? '' : path.join(folder, STUB);
+    const refused = folder !== undefined && user !== undefined ? await given([folder, stub], user) : undefined;
+    const outcome = refused ?? (await run(wrapper, [stub, ...request.arguments], request.environment, options));
     if (signal.aborted) throw new CancelledError();
     if (outcome !== undefined) log.log('warn', 'host check failed', { wrapper, outcome });
   } finally {
@@ -45,19 +47,33 @@ export async function checkHost(request: HostCheckRequest, options: HostCheckOpt
   }
 }
 
-/** Where the stub goes: a folder of its own, in the first place that there is. Rejects with {@link SallyportError}. */
-async function makeFolder(): Promise<string> {
+/** Writes the stub into a folder of its own, in the first place that there is with room for it. Rejects with {@link SallyportError}. */
+async function placed(stub: Uint8Array): Promise<string> {
   let reason: unknown;
   for (const place of [process.env.TMPDIR || '/var/tmp', '/var/tmp', '/tmp']) {
+    let folder: string | undefined;
     try {
-      return await mkdtemp(path.join(place, 'csd-'));
+      folder = await mkdtemp(path.join(place, 'csd-'));
+      await writeFile(path.join(folder, STUB), stub, { mode: 0o600 });
+      return folder;
     } catch (error) {
       reason = error; // not there, full, or closed to us
+      if (folder !== undefined) await rm(folder, { recursive: true, force: true });
     }
   }
   throw new SallyportError('ERR_HOST_CHECK', `There is no place for the gateway's host checker: ${systemErrorText(reason)}.`, {
     cause: reason,
   });
+}
+
+/** What the system has against it; undefined: they are that user's now. */
+async function given(files: readonly string[], { uid, gid }: ProgramUser): Promise<string | undefined> {
+  try {
+    for (const file of files) await chown(file, uid, gid);
+    return undefined;
+  } catch (error) {
+    return systemErrorText(error);
+  }
 }
 
 /** What went wrong, in a few words; undefined if nothing did. */

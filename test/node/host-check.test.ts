@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -54,22 +54,55 @@ describe('host check', { skip: process.platform === 'win32' && 'it has no such p
     assert.ok(!existsSync(path.dirname(written('name').trim())));
   });
 
-  it('finds a place for it where $TMPDIR is none', async (context) => {
+  const withTmpdir = async (place: string, run: () => Promise<void>) => {
     const { TMPDIR } = process.env;
-    context.after(() => {
+    process.env.TMPDIR = place;
+    try {
+      await run();
+    } finally {
       if (TMPDIR === undefined) delete process.env.TMPDIR;
       else process.env.TMPDIR = TMPDIR;
-    });
-    process.env.TMPDIR = path.join(folder, 'nowhere');
+    }
+  };
+
+  it('finds a place for it where $TMPDIR is none', async () => {
     const program = wrapper('looks', `cat "$1" >${folder}/looked`);
-    await checkHost({ ...REQUEST, stub: Buffer.from('stub') }, { wrapper: program, signal, log: new RecordedLog() });
+    await withTmpdir(path.join(folder, 'nowhere'), () =>
+      checkHost({ ...REQUEST, stub: Buffer.from('stub') }, { wrapper: program, signal, log: new RecordedLog() }),
+    );
     assert.equal(written('looked'), 'stub');
+  });
+
+  it('finds another where $TMPDIR has room for a folder alone, and leaves none there', {
+    skip: process.platform !== 'linux' && 'paths have another length',
+  }, async () => {
+    const longest = 4_095; // of a path; as a full disk it takes the folder, and not the file in it
+    let place = folder;
+    while (place.length < longest - 250) place = path.join(place, 'p'.repeat(200));
+    place = path.join(place, 'p'.repeat(longest - place.length - '//csd-XXXXXX'.length));
+    mkdirSync(place, { recursive: true });
+    const program = wrapper('looks', `cat "$1" >${folder}/looked-on`);
+    await withTmpdir(place, () =>
+      checkHost({ ...REQUEST, stub: Buffer.from('stub') }, { wrapper: program, signal, log: new RecordedLog() }),
+    );
+    assert.equal(written('looked-on'), 'stub');
+    assert.deepEqual(readdirSync(place), []);
   });
 
   it('goes on where we may not become who is to run the wrapper', async () => {
     const log = new RecordedLog();
     await withoutRights(() => checkHost(REQUEST, { wrapper: wrapper('other', 'exit 0'), user: SOMEBODY, signal, log }));
     assert.match(log.lines.join('\n'), /host check failed.*Operation not permitted/);
+  });
+
+  it('goes on where we may not give what the gateway sent to who is to run the wrapper', () => {
+    const code = `import { checkHost } from ${JSON.stringify(path.resolve(import.meta.dirname, '../../src/node/host-check.ts'))};
+      if (process.getuid() === 0) process.setuid(65534);
+      const options = { wrapper: '/bin/true', user: ${JSON.stringify(SOMEBODY)}, signal: new AbortController().signal };
+      const log = { log: (level, event, { outcome }) => console.log(event, outcome) };
+      await checkHost({ ...${JSON.stringify(REQUEST)}, stub: Buffer.from('stub') }, { ...options, log });`;
+    const { stdout } = spawnSync(process.execPath, ['--no-warnings', '--input-type=module', '-e', code], { encoding: 'utf8' });
+    assert.equal(stdout, 'host check failed Operation not permitted\n');
   });
 
   it('goes on after a wrapper that fails: the gateway decides', async () => {

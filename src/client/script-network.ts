@@ -3,7 +3,6 @@
  *
  * Read first: spec "vpnc-script", sections 1 to 3.
  */
-import { constants } from 'node:os';
 import type { Logger } from '../core/log.ts';
 import type { TunnelConfig } from '../core/tunnel/config.ts';
 import { type ScriptReason, scriptEnvironment } from '../core/tunnel/script-environment.ts';
@@ -76,7 +75,7 @@ function report(script: string, outcome: ScriptOutcome, log: Logger): void {
       log.log('error', 'script failed', { script, status: outcome.status ?? outcome.why });
       break;
     case 'killed':
-      log.log('error', 'script killed', { script, signal: constants.signals[outcome.signal] });
+      log.log('error', 'script killed', { script, signal: outcome.signal });
       break;
     default:
       outcome satisfies never;

@@ -5,6 +5,7 @@
  * `{field}` stands for a field of the event, made fit for one line of a terminal. The level is openconnect's: the one that the event was logged
  * with does not matter.
  */
+import { constants } from 'node:os';
 import type { LogFields, LogLevel } from '../../core/log.ts';
 import { printable } from '../../core/wire/text.ts';
 import type { MessageLevel } from './settings.ts';
@@ -67,6 +68,12 @@ function optional(joint: string, value: LogFields[string]): string {
 /** AnyConnect's has a code in front. */
 function disconnectReason({ code, reason }: LogFields): string {
   return typeof code === 'number' ? `: ${code.toString(16).padStart(2, '0')} '${reason ?? ''}'` : optional(': ', reason);
+}
+
+/** Observed: in hexadecimal. */
+function signalNumber(name: LogFields[string] = ''): string {
+  const [, number] = Object.entries(constants.signals).find(([signal]) => signal === name) ?? [];
+  return number?.toString(16) ?? `${name}`;
 }
 
 const WORDS: Readonly<Record<string, Wording>> = {
@@ -143,7 +150,7 @@ const WORDS: Readonly<Record<string, Wording>> = {
   'tun needs root': { level: 0, text: 'To configure local networking, openconnect must be running as root' },
   'tun failed': { level: 0, text: 'Set up tun device failed', isBare: true },
   'script failed': { level: 0, text: "Script '{script}' returned error {status}" },
-  'script killed': { level: 0, text: "Script '{script}' exited abnormally ({signal})" },
+  'script killed': { level: 0, text: ({ script = '', signal }) => `Script '${script}' exited abnormally (${signalNumber(signal)})` },
 
   // What an earlier session left
   recovered: { level: ({ outcome }) => (outcome === 'undone' ? 1 : 0), text: '{line}' },

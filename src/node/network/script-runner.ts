@@ -10,7 +10,6 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { constants } from 'node:os';
 import { CancelledError, MisuseError } from '../../core/errors.ts';
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { identify, type ProcessIdentity } from '../processes/process-identity.ts';
@@ -129,7 +128,7 @@ export function mergedEnvironment(base: NodeJS.ProcessEnv, { set, unset }: Scrip
   return { ...Object.fromEntries(kept), ...set };
 }
 
-/** What openconnect says of the outcome; undefined when all is well. Spec "vpnc-script", section 1. */
+/** What openconnect says of the outcome, but for a signal's name in place of its number; undefined when all is well. Spec "vpnc-script", section 1. */
 export function describeScriptOutcome(command: string, outcome: ScriptOutcome): string | undefined {
   switch (outcome.kind) {
     case 'ok':
@@ -137,7 +136,7 @@ export function describeScriptOutcome(command: string, outcome: ScriptOutcome): 
     case 'failed':
       return `Script '${command}' returned error ${outcome.status}`;
     case 'killed':
-      return `Script '${command}' exited abnormally (${constants.signals[outcome.signal]})`;
+      return `Script '${command}' exited abnormally (${outcome.signal})`;
     case 'not-executed':
       return outcome.status === undefined
         ? `Script '${command}' could not be started: ${outcome.why ?? 'unknown reason'}`

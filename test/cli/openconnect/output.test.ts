@@ -144,7 +144,8 @@ describe('words', () => {
     assert.equal(words('disconnected by gateway', { reason: 'Idle' }), 'Received server disconnect: Idle');
     assert.equal(words('disconnected by gateway', { reason: 'Idle', code: 4 }), "Received server disconnect: 04 'Idle'");
     assert.equal(words('terminated by gateway', { reason: '' }), 'received server terminate packet');
-    assert.equal(words('script killed', { script: 'x', signal: 9 }), "Script 'x' exited abnormally (9)");
+    assert.equal(words('script killed', { script: 'x', signal: 'SIGKILL' }), "Script 'x' exited abnormally (9)");
+    assert.equal(words('script killed', { script: 'x', signal: 'SIGTERM' }), "Script 'x' exited abnormally (f)");
     assert.equal(words('http response body', { length: 310 }), 'HTTP body length:  (310)');
     const expiry = words('session expires', { at: new Date(2026, 10, 4, 12, 17, 10).getTime() });
     assert.equal(expiry, 'Session authentication will expire at Wed Nov  4 12:17:10 2026\n');

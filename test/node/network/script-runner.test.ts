@@ -92,11 +92,11 @@ describe('the network script', () => {
     assert.equal(text, `${banner}output\n`);
   });
 
-  it('can fail, be missing, or be killed: each is another outcome, in the words of openconnect', async () => {
+  it('can fail, be missing, or be killed: each is another outcome, and said', async () => {
     const cases: readonly [string, ScriptOutcome, RegExp][] = [
       ['exit 3', { kind: 'failed', status: 3 }, /^Script 'exit 3' returned error 3$/],
       ['/no/such/script', { kind: 'not-executed', status: 127 }, /^Script '\/no\/such\/script' returned error 127$/],
-      ['kill -KILL $$', { kind: 'killed', signal: 'SIGKILL' }, /^Script 'kill -KILL \$\$' exited abnormally \(9\)$/],
+      ['kill -KILL $$', { kind: 'killed', signal: 'SIGKILL' }, /^Script 'kill -KILL \$\$' exited abnormally \(SIGKILL\)$/],
     ];
     for (const [command, expected, words] of cases) {
       const { outcome } = await run(command);

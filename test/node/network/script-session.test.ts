@@ -111,7 +111,7 @@ describe('the recovery of a script session', () => {
     const [report] = await recovering();
     assert.equal(report?.outcome, 'incomplete');
     assert.equal(report?.file, undefined);
-    assert.match(report?.lines.at(-2) ?? '', /exited abnormally \(9\)$/);
+    assert.match(report?.lines.at(-2) ?? '', /exited abnormally \(SIGKILL\)$/);
     assert.equal(report?.lines.at(-1), 'It is not run again: look at addresses, routes and DNS yourself.');
     assert.deepEqual(journals(), []);
     assert.deepEqual(await recovering(), []);

@@ -15,7 +15,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fstatSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import type { Millis } from '../core/tunnel/packet.ts';
+import { STOP_LIMIT } from './openconnect/job-control.ts';
 
 /** Tells a child what it is, and which descriptors it has: for its report, and perhaps for files. Taken out of the environment before anything else runs. */
 const CHILD_VARIABLE = 'SALLYPORT_BACKGROUND_CHILD';
@@ -23,9 +23,6 @@ const FIRST_DESCRIPTOR = 3;
 
 /** What a terminal, or a person who knows the parent only, sends to it: the child is in a session of its own. */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
-
-/** How long a stop may take to come; where there is no shell to go on after it there is none. */
-const STOP_LIMIT: Millis = 200;
 
 /** Characters that a parent takes of its child. */
 const MAX_REPORT = 65_536;

@@ -2,9 +2,10 @@
  * What a terminal does by itself with Ctrl-\ and Ctrl-Z, for a question that is asked while it is raw: it is itself again before the signal goes out. And
  * raw again when the process goes on, whoever has stopped it: the shell has made it show what is typed.
  */
+import type { Millis } from '../../core/tunnel/packet.ts';
 
 /** How long a stop that was asked for may take to come. Where there is nobody to go on after it (an orphaned process group), there is none. */
-const STOP_LIMIT_MS = 200;
+export const STOP_LIMIT: Millis = 200;
 
 export interface JobControlOptions {
   readonly keyboard: { setRawMode(isRaw: boolean): unknown };
@@ -41,7 +42,7 @@ export class JobControl implements Disposable {
     this.#options.keyboard.setRawMode(false);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#resume = resolve;
-    const limit = setTimeout(this.#goOn, STOP_LIMIT_MS);
+    const limit = setTimeout(this.#goOn, STOP_LIMIT);
     try {
       this.#raise('SIGTSTP');
       await promise; // not at once: it may take a moment until this thread stops too

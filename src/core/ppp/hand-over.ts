@@ -1,4 +1,4 @@
-/** Gives the engine a carrier's data while its terms hold, and takes it back while PPP is agreed on anew. */
+/** Gives the engine a carrier's data while its terms hold. A stream's it takes back while PPP is agreed on anew; a datagram path's is the engine's for good. */
 import type { Path, TunnelSink } from '../tunnel/machine.ts';
 import type { PppCarrier } from './carrier.ts';
 import type { PppTerms } from './link-options.ts';

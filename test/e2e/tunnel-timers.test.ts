@@ -26,6 +26,8 @@ describe('new keys', OPTIONS, () => {
   const REKEY_SECONDS = 3;
   const COUNT = sized(6_000, 60_000);
   const MAX_LATE = 5;
+  /** Datagrams for each new tunnel, one a millisecond and way. */
+  const MAX_LOST = 600;
 
   /** ocserv announces times up to 30 seconds as they are, longer ones with a random offset. */
   const streams: readonly { readonly name: string; readonly method: 'ssl' | 'new-tunnel'; readonly args: readonly string[] }[] = [
@@ -45,8 +47,8 @@ describe('new keys', OPTIONS, () => {
       assert.ok(method === 'ssl' ? rekeys === 0 : rekeys >= 1, `${rekeys} new tunnels`);
       for (const { received, doubled } of reports) {
         assert.equal(doubled, 0);
-        // Observed: ocserv 1.1.6 loses what comes from behind it for some 40 ms each time, with openconnect as well.
-        assert.ok(COUNT - received <= rekeys * 200, `${COUNT - received} of ${COUNT} lost in ${rekeys} rekeys`);
+        // Observed: ocserv 1.1.6 loses what comes from behind it for some 40 ms each time, with openconnect as well; on a slow machine for 350.
+        assert.ok(COUNT - received <= rekeys * MAX_LOST, `${COUNT - received} of ${COUNT} lost in ${rekeys} rekeys`);
       }
       await scene.transfer(INSIDE.ipv6, { up: 4e6, down: 4e6 });
       await scene.disconnect(client);

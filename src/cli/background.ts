@@ -15,7 +15,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fstatSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import { STOP_LIMIT } from './openconnect/job-control.ts';
+import { STOP_LIMIT } from './job-control.ts';
 
 /** Tells a child what it is, and which descriptors it has: for its report, and perhaps for files. Taken out of the environment before anything else runs. */
 const CHILD_VARIABLE = 'SALLYPORT_BACKGROUND_CHILD';

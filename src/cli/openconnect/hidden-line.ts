@@ -3,7 +3,7 @@
  * usual keys are done here.
  */
 import { CancelledError, MisuseError } from '../../core/errors.ts';
-import type { JobControl } from './job-control.ts';
+import type { JobControl } from '../job-control.ts';
 import { type LineReader, MAX_LINE_BYTES, type ReadOptions } from './line-reader.ts';
 
 const KEYS = {

@@ -5,8 +5,8 @@
  */
 import { SallyportError } from '../../core/errors.ts';
 import { printable } from '../../core/wire/text.ts';
+import { JobControl, type JobControlOptions } from '../job-control.ts';
 import { readHiddenLine } from './hidden-line.ts';
-import { JobControl, type JobControlOptions } from './job-control.ts';
 import { END_OF_INPUT, type LineReader, type ReadOptions } from './line-reader.ts';
 import type { TextSink } from './output.ts';
 

@@ -1,7 +1,7 @@
 /** Questions line by line, for a terminal that cannot move its cursor (`TERM=dumb`: Emacs, some consoles and editors). */
 import { CancelledError } from '../../core/errors.ts';
+import { JobControl } from '../job-control.ts';
 import { readHiddenLine } from '../openconnect/hidden-line.ts';
-import { JobControl } from '../openconnect/job-control.ts';
 import type { LineReader } from '../openconnect/line-reader.ts';
 import type { Option, Questions } from './questions.ts';
 

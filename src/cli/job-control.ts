@@ -2,7 +2,7 @@
  * What a terminal does by itself with Ctrl-\ and Ctrl-Z, for a question that is asked while it is raw: it is itself again before the signal goes out. And
  * raw again when the process goes on, whoever has stopped it: the shell has made it show what is typed.
  */
-import type { Millis } from '../../core/tunnel/packet.ts';
+import type { Millis } from '../core/tunnel/packet.ts';
 
 /** How long a stop that was asked for may take to come. Where there is nobody to go on after it (an orphaned process group), there is none. */
 export const STOP_LIMIT: Millis = 200;

@@ -33,7 +33,7 @@ export interface GatewayDialerOptions {
 
 export interface DialManner {
   readonly address?: IpAddress | undefined;
-  readonly patience?: Millis;
+  readonly patience?: Millis | undefined;
 }
 
 export class GatewayDialer {
@@ -50,15 +50,14 @@ export class GatewayDialer {
   async dial(target: Target, signal: AbortSignal, { address, patience }: DialManner = {}): Promise<TlsConnection> {
     const { proxy, overrides, sni, trust, log } = this.#options;
     const { host, port } = target;
-    const own = patience === undefined ? {} : { patience };
-    const options = { host, port, overrides, signal, log, ...own, ...(proxy === undefined && this.#wayTo(host, address)) };
+    const options = { host, port, overrides, signal, log, patience, ...(proxy === undefined && this.#wayTo(host, address)) };
     try {
       const opening = proxy === undefined ? dialTcp(options) : this.#dialProxy(proxy, options);
       const context = await this.#contextBeside(opening);
       const socket = await opening;
       log.log('info', 'tls negotiating', { host: hostInUrl(host) });
       const judge = (presented: PresentedCertificate) => trust.judge(presented, port);
-      const connection = await TlsConnection.open(socket, { host, ...(sni !== undefined && { sni }), ...own, context, signal, judge });
+      const connection = await TlsConnection.open(socket, { host, ...(sni !== undefined && { sni }), patience, context, signal, judge });
       if (proxy === undefined) this.#answered.set(host, connection.remote.address);
       log.log('info', 'tls connected', { host: hostInUrl(host), cipherSuite: connection.cipherSuite });
       return connection;

@@ -149,7 +149,7 @@ export class LoginWorld implements LoginIo {
   async #dial(target: Target, patience: Millis | undefined): Promise<TlsConnection> {
     const { dialer, signal, log } = this.#options;
     try {
-      return await dialer.dial(target, signal, { ...(patience !== undefined && { patience }) });
+      return await dialer.dial(target, signal, { patience });
     } catch (error) {
       if (!(error instanceof CancelledError)) log.log('error', 'https failed', { host: hostInUrl(target.host) });
       throw error;

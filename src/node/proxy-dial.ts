@@ -46,7 +46,7 @@ export async function dialThroughProxy(proxy: ProxySettings, crypto: CryptoProvi
   const { overrides, signal, log, patience } = options;
   const dialProxy = async () => {
     try {
-      return await dialTcp({ host: proxy.host, port: proxy.port, overrides, signal, log, ...(patience !== undefined && { patience }) });
+      return await dialTcp({ host: proxy.host, port: proxy.port, overrides, signal, log, patience });
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
       throw new UnreachableError(`The proxy cannot be reached. ${error.message}`, { cause: error });

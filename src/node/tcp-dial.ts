@@ -25,7 +25,7 @@ export interface DialOptions {
   /** The address that answered the last time: if the name still has it, it is tried first, and has longer than others until the next is tried as well. */
   readonly preferred?: IpAddress | undefined;
   /** How long one address may take to answer. Default: half a minute. */
-  readonly patience?: Millis;
+  readonly patience?: Millis | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
   /** Asks for the addresses of a name. Default: the system. */
@@ -158,7 +158,10 @@ async function askSystem(name: string): Promise<IpAddress[]> {
   return addresses;
 }
 
-function connectTo(host: string, { port, patience, signal }: Required<Pick<DialOptions, 'port' | 'patience' | 'signal'>>): Promise<Socket> {
+function connectTo(
+  host: string,
+  { port, patience, signal }: Pick<DialOptions, 'port' | 'signal'> & { readonly patience: Millis },
+): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   if (signal.aborted) return Promise.reject(new CancelledError());
   const socket = connect({ host, port, ...TCP_OPTIONS, timeout: patience });

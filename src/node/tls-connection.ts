@@ -25,7 +25,7 @@ export interface TlsOptions {
   /** Decides about the peer before a byte of application data is sent; rejects to refuse. */
   readonly judge: (presented: PresentedCertificate) => Promise<void>;
   /** How long the handshake may take. Default: {@link HANDSHAKE_TIMEOUT}. */
-  readonly patience?: Millis;
+  readonly patience?: Millis | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -37,7 +37,7 @@ export interface RequestManner {
   /** On a new connection. */
   readonly fresh?: boolean;
   /** How long each step may take: a connection, TLS, the answer. Default: half a minute to some minutes; for a gateway that there are others beside. */
-  readonly patience?: Millis;
+  readonly patience?: Millis | undefined;
 }
 
 /** Everything a log-in may ask; CLI, GUI and library hand in the real thing. */

@@ -194,7 +194,7 @@ class GpLogin {
             ['cas-support', 'yes'],
           ] as const)),
     ]);
-    const { status, reason, body } = await this.#http.post(`${path}?${query}`, '', '', patience === undefined ? {} : { patience });
+    const { status, reason, body } = await this.#http.post(`${path}?${query}`, '', '', { patience });
     if (status !== 200)
       throw new PeerRefusedError(`The server answered ${status} ${printable(reason)}: it is no GlobalProtect portal or gateway.`);
     return parsePrelogin(body);

@@ -23,7 +23,7 @@ export interface StreamCommands {
   'update-keys': { readonly takes: { readonly path: number }; readonly answers: undefined };
   /** Answers when all that was given to the worker before is done: what comes of it is seen before the answer. */
   'settle-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
-  /** Says goodbye (close_notify) behind what was committed; the report `over` follows when all of it has left. */
+  /** Says goodbye (close_notify) behind what was committed; the report `over` follows when all of it has left and the peer has said goodbye too. */
   'end-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
 }
 
@@ -32,7 +32,7 @@ export type StreamReport =
   | { readonly type: 'secured'; readonly facts: SecuredFacts }
   /** So many bytes that main committed have left since the report before. */
   | { readonly type: 'left'; readonly bytes: number }
-  /** The peer has ended it, or it has been ended as main wanted. */
+  /** The peer has ended it, or it has been ended as main wanted and the peer has agreed. */
   | { readonly type: 'over' }
   /** It failed: by the number of a system call, or in OpenSSL's words. */
   | { readonly type: 'broken'; readonly errno: number }

@@ -3,7 +3,7 @@
  *
  * The story of a packet out: the loop reads it from the device into the arena → {@link WorkerStream.addPacket} puts the frame's header in front and
  * it becomes one record (frame-run.ts) → {@link WorkerStream.flush} sends the records of a burst by one call.
- * In: {@link WorkerStream.receive} takes what the socket has → the records open one behind the other → {@link WorkerStream.#cut} finds the frames → data
+ * In: {@link WorkerStream.receive} takes what the socket has → the records open one behind the other → stream-cutter.ts finds the frames → data
  * is listed for the device where it lies, and written at the end of the burst; everything else goes to main.
  *
  * ### Nothing is lost and nothing is overtaken
@@ -19,12 +19,12 @@ import { ERRNO } from '../ffi/errno.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { NOT_READ, type TlsSession } from '../ffi/openssl-tls.ts';
 import { MAX_RECORD, NETWORK_ROOM } from '../ffi/openssl-tls-calls.ts';
-import { admitPacket, countSentPacket, notePackets } from './carried-packets.ts';
+import { countSentPacket } from './carried-packets.ts';
 import type { FrameRun } from './frame-run.ts';
-import { ENTRY, entryTag } from './messages.ts';
-import { NOT_A_FRAME } from './packet-frames.ts';
 import { ReturnWait } from './return-wait.ts';
 import { count, PATH } from './shared-memory.ts';
+import { StreamCutter } from './stream-cutter.ts';
+import { StreamFarewell } from './stream-farewell.ts';
 import { StreamFrames } from './stream-frames.ts';
 import { LEFT_STEP, type StreamReport } from './stream-messages.ts';
 import { StreamOutput } from './stream-output.ts';
@@ -36,28 +36,26 @@ import type { WorkerEnd } from './worker-end.ts';
 /** Reads of the socket that one pass takes at most, so that the others have their turn. */
 const MAX_READS = 4;
 
-/** `prepared`: its handshake has not begun. `ended`: our goodbye is said, and leaves. `over`: nothing is read or written any more. */
+/** `prepared`: its handshake has not begun. `ended`: our goodbye is said; the peer's is awaited. `over`: nothing is read or written any more. */
 type StreamState = 'prepared' | 'shaking' | 'open' | 'ended' | 'over';
 
 export class WorkerStream implements WorkerEnd {
   readonly fd: number;
   readonly #context: WorkerContext;
   readonly #report: (report: StreamReport) => void;
-  readonly #id: number;
   readonly #counters: Float64Array;
   readonly #session: TlsSession;
   readonly #output: StreamOutput;
+  readonly #farewell: StreamFarewell;
+  readonly #cutter: StreamCutter;
   readonly #plaintext: number;
   readonly #run: FrameRun;
   readonly #network: number;
   readonly #networkAddress: KeptAddress;
   readonly #readAddress: KeptAddress;
   #state: StreamState = 'prepared';
-  #frames: StreamFrames | undefined;
   /** The beginning of a frame whose rest has not come. */
   #partial: Uint8Array = NOTHING;
-  /** After bytes that were no frame: main, which gets all from there on, knows what that means. */
-  #isGarbage = false;
   #returnWait: ReturnWait | undefined;
   /** What main has given back and was not cut yet, a record's length each at most but for the beginning of a frame; no more than a ring holds. */
   readonly #returned: Uint8Array[] = [];
@@ -65,8 +63,6 @@ export class WorkerStream implements WorkerEnd {
   #waitsForRoom = false;
   /** Records that were opened; of interest is how many more they became. */
   #records = 0;
-  /** Packets for the device since the clock was looked at for them. */
-  #hasAdmitted = false;
   /** Bytes that main committed and was not told to have left. */
   #committed = 0;
 
@@ -82,29 +78,33 @@ export class WorkerStream implements WorkerEnd {
   ) {
     this.#context = context;
     this.#report = report;
-    this.#id = id;
     this.fd = fd;
     this.#counters = counters;
     this.#session = session;
     this.#output = new StreamOutput(context, fd, session, counters);
+    this.#cutter = new StreamCutter(context, id, counters, () => {
+      this.#over({ type: 'broken', reason: 'the packet engine had no room for a frame' });
+    });
     this.#plaintext = room.plaintext;
     this.#run = room.run;
     this.#networkAddress = new KeptAddress(room.tls.arena);
     this.#network = room.tls.network;
     this.#readAddress = new KeptAddress(context.arena);
+    this.#farewell = new StreamFarewell(context.libc, fd, this.#networkAddress, this.#network, NETWORK_ROOM);
   }
 
   get pollEvents(): number {
     if (this.#state === 'over' || this.#state === 'prepared') return 0;
-    return (this.#mayRead ? LINUX.POLLIN : 0) | (this.#output.isFull ? LINUX.POLLOUT : 0);
+    const toRead = this.#state === 'ended' ? this.#farewell.pollEvents : this.#mayRead ? LINUX.POLLIN : 0;
+    return toRead | (this.#output.isFull ? LINUX.POLLOUT : 0);
   }
 
   get isCarried(): boolean {
-    return this.#frames !== undefined;
+    return this.#cutter.frames !== undefined;
   }
 
   get tunnelMtu(): number {
-    return this.#frames?.tunnelMtu ?? 0;
+    return this.#cutter.frames?.tunnelMtu ?? 0;
   }
 
   get isFull(): boolean {
@@ -152,8 +152,8 @@ export class WorkerStream implements WorkerEnd {
   carry(description: TrafficDescription | StreamTraffic | undefined): undefined {
     if (description !== undefined && description.record.kind !== 'tls-stream') throw new MisuseError('a TLS connection carries frames');
     const traffic = description as StreamTraffic | undefined;
-    const wasCarried = this.#frames !== undefined;
-    this.#frames = traffic === undefined ? undefined : new StreamFrames(traffic, this.#frames);
+    const wasCarried = this.#cutter.frames !== undefined;
+    this.#cutter.frames = traffic === undefined ? undefined : new StreamFrames(traffic, this.#cutter.frames);
     if (traffic !== undefined && !wasCarried) {
       this.#partial = Uint8Array.from(traffic.received);
       this.#returnWait = new ReturnWait(this.#context.memory);
@@ -165,11 +165,11 @@ export class WorkerStream implements WorkerEnd {
 
   /** Where the next packet of a burst is to lie, behind room for its frame's header. */
   get packetPlace(): number {
-    return this.#run.placeFor(this.#output) + (this.#frames?.headerLength ?? 0);
+    return this.#run.placeFor(this.#output) + (this.#cutter.frames?.headerLength ?? 0);
   }
 
   addPacket(length: number): boolean {
-    const frames = this.#frames;
+    const frames = this.#cutter.frames;
     if (frames === undefined || this.#state !== 'open' || this.#output.errno !== undefined) {
       count(this.#counters, PATH.notSealed);
       return true;
@@ -196,6 +196,7 @@ export class WorkerStream implements WorkerEnd {
 
   receive(device: WorkerDevice | undefined): number {
     this.flush(); // perhaps it was room to write that came
+    if (this.#state === 'ended') this.#hearFarewell();
     const before = this.#records;
     for (let reads = 0; reads < MAX_READS && this.#mayRead; reads++) {
       const address = this.#networkAddress.of(this.#network);
@@ -308,17 +309,11 @@ export class WorkerStream implements WorkerEnd {
       count(this.#counters, PATH.received);
       count(this.#counters, PATH.receivedBytes, length);
       end += length;
-      start = this.#cut(start, end, device);
+      start = this.#cutter.cut(start, end, device);
     }
-    this.#passAll(device);
+    this.#cutter.passAll(device);
     if (this.#records !== before) this.#counters[PATH.receivedAt] = this.#context.now;
     this.#keep(start, end);
-  }
-
-  #passAll(device: WorkerDevice | undefined): void {
-    device?.flush();
-    if (this.#hasAdmitted) notePackets(this.#counters, this.#context.now); // a look at the clock would have delayed them
-    this.#hasAdmitted = false;
   }
 
   /** Puts what was cut short at the start of the plaintext room. Answers where more goes. */
@@ -333,41 +328,9 @@ export class WorkerStream implements WorkerEnd {
 
   /** Cuts what lies in the plaintext room, and keeps the rest. */
   #cutAll(end: number, device: WorkerDevice | undefined): void {
-    const start = this.#cut(this.#plaintext, end, device);
-    this.#passAll(device);
+    const start = this.#cutter.cut(this.#plaintext, end, device);
+    this.#cutter.passAll(device);
     this.#keep(start, end);
-  }
-
-  /** Passes whole frames on. Answers where one begins that is cut short. */
-  #cut(start: number, end: number, device: WorkerDevice | undefined): number {
-    const { bytes } = this.#context.arena;
-    const frames = this.#frames;
-    let at = start;
-    while (frames !== undefined && !this.#isGarbage && at < end) {
-      const length = frames.measure(bytes, at, end - at);
-      if (length === NOT_A_FRAME.cutShort) return at;
-      this.#isGarbage = length === NOT_A_FRAME.garbage;
-      if (this.#isGarbage) break;
-      const packets = device === undefined ? 0 : frames.findPackets(bytes, at, length);
-      if (device === undefined || packets === 0) this.#deliver(at, at + length);
-      else for (let i = 0; i < packets; i++) this.#pass(device, frames, frames.packetStart(i), frames.packetEnd(i));
-      at += length;
-    }
-    if (at < end) this.#deliver(at, end);
-    return end;
-  }
-
-  #pass(device: WorkerDevice, { sources }: StreamFrames, start: number, end: number): void {
-    if (!admitPacket(this.#counters, sources, this.#context.arena.bytes, start, end - start)) return;
-    this.#hasAdmitted = true;
-    device.add(start, end - start);
-  }
-
-  /** There is room: that was looked at before. */
-  #deliver(start: number, end: number): void {
-    if (this.#context.deliver(entryTag(this.#frames === undefined ? ENTRY.datagram : ENTRY.record, this.#id), start, end)) return;
-    count(this.#counters, PATH.deliverDropped);
-    this.#over({ type: 'broken', reason: 'the packet engine had no room for a frame' });
   }
 
   /** Sends what waits, as far as the socket takes it. */
@@ -384,7 +347,14 @@ export class WorkerStream implements WorkerEnd {
       this.#report({ type: 'left', bytes: this.#committed });
       this.#committed = 0;
     }
-    if (this.#state === 'ended') this.#over({ type: 'over' });
+    if (this.#state !== 'ended') return;
+    this.#farewell.left();
+    this.#hearFarewell();
+  }
+
+  #hearFarewell(): void {
+    this.#farewell.hear();
+    if (this.#farewell.isOver) this.#over({ type: 'over' });
   }
 
   #over(report: StreamReport): void {

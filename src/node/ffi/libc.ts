@@ -56,6 +56,7 @@ export interface Libc {
   readonly syscall: (number: number, a: number, b: number, address: number) => number;
   readonly setns: (fd: number, kind: number) => number;
   readonly listen: (fd: number, backlog: number) => number;
+  readonly shutdown: (fd: number, how: number) => number;
   /** Room for the arguments of set-up calls: written and read by one call at a time, never kept. */
   readonly scratch: Arena;
 }
@@ -130,6 +131,7 @@ export const LINUX = {
   TUN_F_USO4: 0x20,
   TUN_F_USO6: 0x40,
   PR_SET_TIMERSLACK: 29,
+  SHUT_WR: 1,
   SIOCSIFMTU: 0x8922,
 } as const;
 
@@ -188,6 +190,7 @@ export function libc(purpose: string): Libc {
     syscall: (number, a, b, address) => syscall(number, 'ulong', a, 'ulong', b, 'uintptr_t', address),
     setns: library.func('int setns(int, int)'),
     listen: library.func('int listen(int, int)'),
+    shutdown: library.func('int shutdown(int, int)'),
     scratch: new Arena(SCRATCH_SIZE),
   };
   return bound;

@@ -338,6 +338,20 @@ inNamespace('a carried TLS stream', import.meta.filename, () => {
     assert.equal(received, 1_600_000);
   });
 
+  it('is not closed under the last words of the peer, which would lose its own', OPTIONS, async () => {
+    await using t = await streamTunnel({ device: false, allowHalfOpen: true });
+    let received = 0;
+    t.peer.on('data', (bytes: Buffer) => {
+      received += bytes.length;
+    });
+    t.peer.once('end', () => t.peer.end(Buffer.alloc(8_000_000)));
+    const closed = once(t.peer, 'close');
+    for (let i = 0; i < 100; i++) t.stream.write(Buffer.alloc(16_000));
+    await t.stream.close(5000);
+    assert.deepEqual(await closed, [false], 'no error');
+    assert.equal(received, 1_600_000);
+  });
+
   it('tells that the peer has left, or that the network has', OPTIONS, async () => {
     for (const how of ['end', 'reset'] as const) {
       await using t = await streamTunnel({ device: false });

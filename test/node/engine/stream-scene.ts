@@ -37,8 +37,11 @@ export function control(value: number): Buffer {
 const SETTINGS: TlsSettings = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ciphers: 'TLS_AES_256_GCM_SHA384:ECDHE+AESGCM' };
 
 /** Connects; nothing is carried yet. What main receives, the peer's frames, and a socket of the kernel inside the tunnel. */
-export async function streamTunnel(options: { readonly tls?: Partial<TlsSettings>; readonly device?: boolean } = {}) {
-  const listener = tls.createServer({ key: certificate.keyPem, cert: certificate.certificatePem });
+export async function streamTunnel(
+  options: { readonly tls?: Partial<TlsSettings>; readonly device?: boolean; readonly allowHalfOpen?: boolean } = {},
+) {
+  const { allowHalfOpen = false } = options;
+  const listener = tls.createServer({ key: certificate.keyPem, cert: certificate.certificatePem, allowHalfOpen });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
   const records = await RecordCounter.start((listener.address() as AddressInfo).port);

@@ -97,10 +97,14 @@ describe('a command in the background', { skip: process.platform === 'win32' && 
   }, async () => {
     const jobs = `'${process.execPath}' --no-warnings '${PROGRAM}' asks; read -r line; echo "shell: $line"; fg`;
     using shell = spawn('script', ['-qec', `bash -mc ${shellQuoted(jobs)}`, '/dev/null'], { env: { ...process.env, SHELL: '/bin/sh' } });
+    const closed = once(shell, 'close');
     let screen = '';
     shell.stdout.on('data', (chunk) => (screen += chunk));
     const sees = async (text: RegExp) => {
-      while (!text.test(screen)) await once(shell.stdout, 'data');
+      while (!text.test(screen)) {
+        const isOver = await Promise.race([once(shell.stdout, 'data').then(() => false), closed.then(() => true)]);
+        assert.ok(!isOver || text.test(screen), screen);
+      }
     };
     await sees(/asking/);
     shell.stdin.write('\x1a');
@@ -110,6 +114,6 @@ describe('a command in the background', { skip: process.platform === 'win32' && 
     shell.stdin.write('the answer\n');
     await sees(/read the answer/);
     await sees(/"type":"up"/);
-    await once(shell, 'exit');
+    await closed;
   });
 });

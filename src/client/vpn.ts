@@ -297,7 +297,7 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpN
       return stack;
     }
     const engine = (await this.#engine) ?? (await startEngine());
-    if (isOpened(device)) return TunDevice.adopt(engine, device.descriptor, device.name, device.offloads, device.setMtu);
+    if (isOpened(device)) return TunDevice.adopt(engine, [device.descriptor], device.name, device.offloads, device.setMtu);
     return TunDevice.open(engine, device === 'tun' ? {} : { name: device.name });
   }
 

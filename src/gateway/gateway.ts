@@ -247,7 +247,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
   const workers = config.processes.workers === 0 ? defaultWorkers(config) : config.processes.workers;
   const known = new Set((await auth.service.sessions()).map(({ id }) => id));
   const network = await GatewayNetwork.open(config, {
-    ...{ queues: workers, leaseFile: `${config.processes.socketFile}.leases`, log },
+    ...{ workers, leaseFile: `${config.processes.socketFile}.leases`, log },
     isKnown: (session) => known.has(session),
   });
   undo.push(() => network.close());
@@ -280,7 +280,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     },
   });
   const pool: WorkerPool = new WorkerPool({
-    ...{ count: workers, queues: network.queues, log },
+    ...{ count: workers, queuesOf: (worker) => network.queuesOf(worker), log },
     setup: () => ({ ...parts.setup, device: network.forWorkers }),
     onGone: (worker) => {
       doors.workerGone(worker);

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startWorker } from '../../src/gateway/processes/child-processes.ts';
 import type { Fence } from '../../src/gateway/processes/give-up-rights.ts';
+import { MAX_DEVICE_QUEUES } from '../../src/node/engine/shared-memory.ts';
 import { assertBuilt } from '../support/drop-in.ts';
 import { OUR_GATEWAY } from '../support/gateway-program.ts';
 import { Lab } from '../support/lab.ts';
@@ -80,10 +81,10 @@ describe("a running gateway's processes", { skip: missing('root', 'netns', 'tun'
     }
   });
 
-  it('give a worker its queue of the device, its clients, and no file', () => {
+  it('give a worker its queues of the device, its clients, and no file', () => {
     for (const pid of pids.workers) {
       const files = descriptorsOf(pid).filter((what) => what.startsWith('/') && what !== '/dev/null');
-      assert.deepEqual(files, ['/dev/net/tun']);
+      assert.deepEqual(files, new Array(MAX_DEVICE_QUEUES).fill('/dev/net/tun'));
       assert.ok(internetSocketsOf(pid).every(({ isListening }) => !isListening));
     }
     assert.ok(
@@ -208,7 +209,7 @@ async function probe(targets: Targets, chroot: string | undefined, fence: Fence 
   const program = path.join(import.meta.dirname, 'processes/worker-probe.ts');
   const before = process.cwd();
   process.chdir('/'); // as a service is
-  const child = startWorker({ peer: 'the probe', serves: {}, onFault: (error) => assert.fail(error) }, undefined, program);
+  const child = startWorker({ peer: 'the probe', serves: {}, onFault: (error) => assert.fail(error) }, [], program);
   process.chdir(before);
   try {
     const service = child.rpc.remote<ProbeService>();

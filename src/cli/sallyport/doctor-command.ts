@@ -18,6 +18,7 @@ const MEANINGS: Readonly<Record<EngineFeature, string>> = {
   'udp-gro': 'runs of datagrams that the kernel puts together',
   'tun-offload': 'large TCP packets from the host, checksums made here',
   'udp-tun-offload': 'runs of UDP datagrams from the host',
+  'flow-queues': 'queues of the interface for flows that send little beside one that sends much',
   'tcp-join': 'TCP packets joined for the host',
   'udp-join': 'UDP datagrams joined for the host',
   'ack-thinning': 'needless acknowledgements left out',

@@ -6,12 +6,12 @@ import type { Logger } from '../../core/log.ts';
 import type { NatService } from '../../core/nat/destination.ts';
 import type { Cidr, Endpoint } from '../../core/wire/ip-address.ts';
 import { NodeCrypto } from '../../node/crypto/node-crypto.ts';
-import { wantedOffloads } from '../../node/engine/offloads.ts';
+import { wantedOffloads, wantedQueues } from '../../node/engine/offloads.ts';
 import { hostResolvers } from '../../node/network/host-resolvers.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import type { InnerNetwork } from '../nat/inner-network.ts';
 import { ClientRoutes } from '../network/client-routes.ts';
-import { GatewayDevice } from '../network/gateway-device.ts';
+import { GatewayDevice, MAX_QUEUES } from '../network/gateway-device.ts';
 import type { InnerDevice } from '../network/inner-device.ts';
 import { LeaseWriter, readLeases } from '../network/lease-file.ts';
 import { LeasePool } from '../network/lease-pool.ts';
@@ -32,8 +32,8 @@ const LEAST_OVERHEAD = 66;
 const INNER_MTU: number = DEFAULT_LINK_MTU - LEAST_OVERHEAD;
 
 export interface GatewayNetworkOptions {
-  /** Queues of the device: one for each worker. */
-  readonly queues: number;
+  /** How many: each has queues of the device. */
+  readonly workers: number;
   /** Where leases are kept over a restart. */
   readonly leaseFile: string;
   /** Sessions that outlived the last run: their leases come back. */
@@ -48,6 +48,7 @@ export class GatewayNetwork {
   /** Without an interface: the workers are to know of another network inside. Set when there are workers. */
   onInnerChange: ((network: InnerNetwork) => void) | undefined;
   readonly #device: InnerDevice;
+  readonly #workers: number;
   readonly #firewall: Pick<SessionFirewall, 'restrict' | 'release' | 'removeLeftovers' | 'close'>;
   readonly #scripts: SessionScripts;
   readonly #writer: LeaseWriter;
@@ -56,12 +57,12 @@ export class GatewayNetwork {
 
   /** Rejects in plain words, and leaves nothing, where the machine does not do as it should. */
   static async open(config: GatewayConfig, options: GatewayNetworkOptions): Promise<GatewayNetwork> {
-    const { queues, leaseFile, isKnown, log } = options;
+    const { workers, leaseFile, isKnown, log } = options;
     const kept = await readLeases(leaseFile);
     const device = config.network.isUserspace
       ? new UserspaceDevice()
       : await GatewayDevice.open({
-          ...{ device: config.network.device, queues, mtu: INNER_MTU },
+          ...{ device: config.network.device, queues: workers * queuesOfEach(workers), mtu: INNER_MTU },
           pools: poolsOf(config),
           offloads: wantedOffloads(),
         });
@@ -79,8 +80,9 @@ export class GatewayNetwork {
   }
 
   private constructor({ network, scripts }: GatewayConfig, device: InnerDevice, options: GatewayNetworkOptions) {
-    const { leaseFile, log } = options;
+    const { leaseFile, log, workers } = options;
     this.#device = device;
+    this.#workers = workers;
     if (device instanceof UserspaceDevice) device.onChange = () => this.#innerChanged();
     this.#services = network.nat.services;
     this.#writer = new LeaseWriter(leaseFile, {
@@ -112,12 +114,14 @@ export class GatewayNetwork {
   get forWorkers(): WorkerDevice {
     const { name, offloads } = this.#device;
     const network = this.#inner;
-    return network === undefined ? { kind: 'interface', name, offloads } : { kind: 'userspace', mtu: INNER_MTU, network };
+    const queues = queuesOfEach(this.#workers);
+    return network === undefined ? { kind: 'interface', name, queues, offloads } : { kind: 'userspace', mtu: INNER_MTU, network };
   }
 
-  /** A descriptor for each worker to inherit. */
-  get queues(): readonly number[] {
-    return this.#device.descriptors;
+  /** The descriptors of its queues that a worker inherits, by its number; none where there is no interface. */
+  queuesOf(worker: number): readonly number[] {
+    const each = queuesOfEach(this.#workers);
+    return this.#device.descriptors.slice(worker * each, (worker + 1) * each);
   }
 
   /** After a reload. */
@@ -161,4 +165,9 @@ function poolsOf({ hosts }: GatewayConfig): Cidr[] {
 
 function commandOf<Name extends string>(name: Name, text: string | undefined): Partial<Record<Name, RouteCommand>> {
   return text === undefined ? {} : ({ [name]: parseRouteCommand(text) } as Record<Name, RouteCommand>);
+}
+
+/** Of the queues that Linux lets a device have: as many as an engine takes, where the workers are so few. */
+function queuesOfEach(workers: number): number {
+  return Math.max(1, Math.min(wantedQueues(), Math.floor(MAX_QUEUES / workers)));
 }

@@ -1,5 +1,5 @@
 /**
- * Packets that the kernel has put into the wrong worker's queue of the device find their way here.
+ * Packets that the kernel has put into the queues of another worker find their way here.
  *
  * The kernel remembers which queue a flow's packets were written by, and gives the answers to the same one; so this is for the first packets of a flow
  * that begins behind the gateway, and no way for bulk.

@@ -1,5 +1,5 @@
 /**
- * The gateway's TUN device: one for all clients, with a queue for each worker.
+ * The gateway's TUN device: one for all clients, with queues for each worker.
  *
  *   vpns0   10.77.0.1/24, fd77::1/64: our end in each pool; the kernel sends all of a pool here, and a worker knows whose packet it is
  *
@@ -19,7 +19,6 @@ import type { InnerDevice } from './inner-device.ts';
 export interface GatewayDeviceOptions {
   /** The prefix of its name: `vpns` makes the first free of `vpns0`, `vpns1`, … */
   readonly device: string;
-  /** As many as there are workers. */
   readonly queues: number;
   readonly mtu: number;
   /** Pools of all hosts. */
@@ -30,7 +29,7 @@ export interface GatewayDeviceOptions {
 }
 
 /** More than Linux lets a TUN device have (MAX_TAP_QUEUES). */
-const MAX_QUEUES = 256;
+export const MAX_QUEUES = 256;
 /** Pools of users' own are added as they log in. */
 export const MAX_POOLS = 1024;
 

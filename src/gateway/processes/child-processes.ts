@@ -25,17 +25,20 @@ export interface GatewayChild {
   end(): Promise<void>;
 }
 
-/** Where a child of the gateway finds what it inherits. */
-export const DEVICE_DESCRIPTOR = 4;
+/** Where a child of the gateway finds what it inherits, one behind the other. */
+export const FIRST_INHERITED = 4;
 
 export function startAuth(rpc: RpcOptions): GatewayChild {
   return startChild(programFile('gateway-auth'), {}, rpc);
 }
 
-/** `device`: the descriptor of this worker's queue, which it inherits as {@link DEVICE_DESCRIPTOR}. `program`: runs in the worker's place, to look at its fence. */
-export function startWorker(rpc: RpcOptions, device: number | undefined, program: string = programFile('gateway-worker')): GatewayChild {
+/**
+ * @param queues descriptors of this worker's queues, which it inherits from {@link FIRST_INHERITED} on
+ * @param program runs in the worker's place, to look at its fence
+ */
+export function startWorker(rpc: RpcOptions, queues: readonly number[], program: string = programFile('gateway-worker')): GatewayChild {
   // Observed: Node 24 lets a thread read all that is below the folder that its process is in, whatever the fence says; and a service is in /.
-  return startChild(program, { execArgv: permissions(), cwd: ownFolder(), inherits: device === undefined ? [] : [device] }, rpc);
+  return startChild(program, { execArgv: permissions(), cwd: ownFolder(), inherits: queues }, rpc);
 }
 
 interface ChildOptions {

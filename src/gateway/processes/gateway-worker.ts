@@ -18,7 +18,7 @@ import { NatDevice } from '../nat/nat-device.ts';
 import { DeviceSwitch, type SharedDevice } from '../worker/device-switch.ts';
 import { Worker } from '../worker/worker.ts';
 import type { DisconnectReason } from './auth-service.ts';
-import { DEVICE_DESCRIPTOR } from './child-processes.ts';
+import { FIRST_INHERITED } from './child-processes.ts';
 import { giveUpRights } from './give-up-rights.ts';
 import { parentChannel } from './process-channel.ts';
 import { RemoteLogger } from './remote-logger.ts';
@@ -114,7 +114,8 @@ async function openDevice({ device, config }: WorkerSetup, log: RemoteLogger): P
     return { device: opened, engine, nat: opened, hasPortableTls: await hasPortableTls(engine, log) };
   }
   const engine = await PacketEngine.start();
-  const opened = await TunDevice.adopt(engine, DEVICE_DESCRIPTOR, device.name, device.offloads);
+  const queues = Array.from({ length: device.queues }, (_, i) => FIRST_INHERITED + i);
+  const opened = await TunDevice.adopt(engine, queues, device.name, device.offloads);
   endWith(engine.failed, opened.failed);
   return { device: opened, engine, nat: undefined, hasPortableTls: await hasPortableTls(engine, log) };
 }

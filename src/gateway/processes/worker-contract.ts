@@ -69,7 +69,7 @@ export interface WorkerNotices {
 
 /** What there is of a device. */
 export type WorkerDevice =
-  | { readonly kind: 'interface'; readonly name: string; readonly offloads: TunOffloads }
+  | { readonly kind: 'interface'; readonly name: string; readonly queues: number; readonly offloads: TunOffloads }
   | { readonly kind: 'userspace'; readonly mtu: number; readonly network: InnerNetwork };
 
 /** An accepted connection. */
@@ -86,7 +86,7 @@ export interface WorkerSetup {
   readonly material: WorkerMaterial;
   /** The product as clients are told: `ocserv 1.1.6` for the drop-in. */
   readonly serverName: string;
-  /** The interface whose queue this worker inherited, or what it has in its place. */
+  /** The interface some of whose queues this worker inherited, or what it has in its place. */
   readonly device: WorkerDevice;
   /** Makes the cookies of DTLS hellos (RFC 6347 §4.2.1): main's and every worker's, of this run of the gateway. */
   readonly helloSecret: Uint8Array;

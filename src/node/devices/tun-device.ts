@@ -32,21 +32,22 @@ export class TunDevice extends EngineDevice {
   }
 
   /**
-   * A queue of an interface that another process has opened; `fd` is inherited, does not block, and is the device's from here on.
+   * Queues of an interface that another process has opened; the descriptors are inherited, do not block, and are the device's from here on.
    *
+   * @param fds up to {@link MAX_DEVICE_QUEUES}
    * @param offloads what the interface was told to do, all its queues alike
    * @param setMtu sets the interface's MTU where this process does not see it; default: the engine does
    */
   static async adopt(
     engine: PacketEngine,
-    fd: number,
+    fds: readonly number[],
     name: string,
     offloads: TunOffloads = NO_OFFLOADS,
     setMtu?: (mtu: number) => Promise<void>,
   ): Promise<TunDevice> {
     const device = new TunDevice(engine, setMtu);
     try {
-      await device.link.call('adopt-tun', { fd, name, offloads });
+      await device.link.call('adopt-tun', { fds, name, offloads });
       device.#name = name;
       return device;
     } catch (error) {

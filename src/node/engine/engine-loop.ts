@@ -18,14 +18,14 @@ import { NO_OFFLOADS, openTun, setInterfaceMtu, type TunOffloads } from '../ffi/
 import { plainError } from '../plain-error.ts';
 import { DatagramCommands } from './datagram-commands.ts';
 import { type Command, ENTRY, type EngineCommands, entryKind, entryPath, type WorkerOptions } from './messages.ts';
-import { noteOffloads } from './offloads.ts';
+import { noteOffloads, noteQueues, wantedQueues } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
-import { DEVICE_DESCRIPTOR, EPOLL_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, WORD } from './shared-memory.ts';
+import { DEVICE_DESCRIPTORS, EPOLL_DESCRIPTOR, FIRST_PATH_DESCRIPTOR, MAX_DEVICE_QUEUES, WORD } from './shared-memory.ts';
 import { StackRings } from './stack-rings.ts';
 import { StreamCommands } from './stream-commands.ts';
 import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
-import { WorkerDevice } from './worker-device.ts';
+import { type DeviceDescriptors, WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
 import { WorkerStackDevice } from './worker-stack-device.ts';
@@ -238,22 +238,25 @@ export class EngineLoop {
     this.#mustHaveNoDevice();
     const { libc, features } = this.#context;
     const wanted = { hasHeader: features.allows('tun-offload'), hasUdp: features.allows('udp-tun-offload') };
-    const tun = openTun(libc, name, wanted);
+    const tun = openTun(libc, name, wanted, wantedQueues(features));
     noteOffloads(features, tun);
-    this.#setDevice(tun.fd, tun.name, tun.offloads);
+    noteQueues(features, tun);
+    this.#setDevice({ ...tun, writers: [tun.fd] });
     return { name: tun.name };
   }
 
-  #adoptTun({ fd, name, offloads }: EngineCommands['adopt-tun']['takes']): undefined {
+  #adoptTun({ fds, name, offloads }: EngineCommands['adopt-tun']['takes']): undefined {
     this.#mustHaveNoDevice();
+    if (fds.length > MAX_DEVICE_QUEUES) throw new MisuseError(`a device has up to ${MAX_DEVICE_QUEUES} queues, not ${fds.length}`);
     noteOffloads(this.#context.features, { name, offloads, refusal: 0 });
-    this.#setDevice(fd, name, offloads, 'adopted');
+    noteQueues(this.#context.features, { name, queues: fds });
+    this.#setDevice({ writers: fds, queues: fds, name, offloads }, 'adopted');
   }
 
   #openScript(): { readonly theirs: number } {
     this.#mustHaveNoDevice();
     const { ours, theirs } = openSocketPair(this.#context.libc);
-    this.#setDevice(ours, 'of the script', NO_OFFLOADS);
+    this.#setDevice({ writers: [ours], queues: [ours], name: 'of the script', offloads: NO_OFFLOADS });
     return { theirs };
   }
 
@@ -268,16 +271,21 @@ export class EngineLoop {
     if (this.#switch.device !== undefined) throw new MisuseError('the packet engine has a device already');
   }
 
-  #setDevice(fd: number, name: string, offloads: TunOffloads, owner: 'ours' | 'adopted' = 'ours'): void {
+  #setDevice(
+    opened: DeviceDescriptors & { readonly name: string; readonly offloads: TunOffloads },
+    owner: 'ours' | 'adopted' = 'ours',
+  ): void {
     const { descriptors, deviceCounters } = this.#context.memory;
-    descriptors[DEVICE_DESCRIPTOR] = fd + 1;
+    for (const [i, each] of [...new Set([...opened.writers, ...opened.queues])].entries())
+      descriptors[DEVICE_DESCRIPTORS.first + i] = each + 1;
     deviceCounters.fill(0);
-    this.#switch.setDevice(new WorkerDevice(this.#context, fd, name, deviceCounters, offloads, owner));
+    this.#switch.setDevice(new WorkerDevice(this.#context, opened, opened.name, deviceCounters, opened.offloads, owner));
   }
 
   #closeDevice(): undefined {
     // Before it is closed: main must not close a number that somebody else has by then.
-    this.#context.memory.descriptors[DEVICE_DESCRIPTOR] = 0;
+    const { first, count } = DEVICE_DESCRIPTORS;
+    this.#context.memory.descriptors.fill(0, first, first + count);
     this.#switch.setDevice(undefined);
   }
 

@@ -15,6 +15,8 @@ export const ENGINE_FEATURES = [
   /** The TUN gives TCP, and datagrams of UDP_SEGMENT, in super-packets that we cut; checksums are ours to complete. */
   'tun-offload',
   'udp-tun-offload',
+  /** The interface has several queues, which are read in turn: a flow that sends much fills its own, and the others' packets do not wait behind it. */
+  'flow-queues',
   /** Segments, and datagrams, of one flow reach the host as one. */
   'tcp-join',
   'udp-join',

@@ -62,9 +62,9 @@ export interface AdoptedFlow {
 /** Each command with what it takes and what it answers. */
 export interface EngineCommands extends StreamCommands {
   'open-tun': { readonly takes: { readonly name: string | undefined }; readonly answers: { readonly name: string } };
-  /** A TUN that another process has opened: its descriptor, inherited, is the engine's from here on. */
+  /** A TUN that another process has opened: the descriptors of queues, inherited, are the engine's from here on. */
   'adopt-tun': {
-    readonly takes: { readonly fd: number; readonly name: string; readonly offloads: TunOffloads };
+    readonly takes: { readonly fds: readonly number[]; readonly name: string; readonly offloads: TunOffloads };
     readonly answers: undefined;
   };
   /** `theirs`: the descriptor for the program. From the answer on main owns it. */

@@ -19,10 +19,12 @@ import { EventPoll } from '../ffi/event-poll.ts';
 import { LINUX } from '../ffi/libc.ts';
 import { Allowance } from './allowance.ts';
 import { AnswerWait, LOOK_OUT, YIELDED } from './answer-wait.ts';
+import { DeviceWatch } from './device-watch.ts';
+import { Hold } from './hold.ts';
 import { ENTRY, entryTag } from './messages.ts';
 import { Moderation, packetsToGather } from './moderation.ts';
 import { type PathSlot, PathTable } from './path-table.ts';
-import { count, DATAGRAM_RESERVE, DEVICE, MAX_PACKET_LENGTH, WORD } from './shared-memory.ts';
+import { count, DATAGRAM_RESERVE, DEVICE, MAX_DEVICE_QUEUES, MAX_PACKET_LENGTH, WORD } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
@@ -31,29 +33,25 @@ import type { WorkerEnd } from './worker-end.ts';
 const MAX_DEVICE_READS = 64;
 const MAX_DEVICE_BYTES = 128 * 1024;
 
-/**
- * The longest that packets wait for main after a path was given to this thread. Main needs a millisecond of it, on a busy machine a hundred. Order
- * comes first: what does not fit into the kernel's queues meanwhile is lost, as packets may be.
- */
-const MAX_HOLD: Millis = 1000;
+/** The same of one queue where others have something too: what is in those waits for no more than that. */
+const MAX_SHARED_BYTES = 32 * 1024;
+
+/** The bit of a device that has one. */
+const FIRST_QUEUE = 1;
 
 /** How often a held thread looks whether main is done. */
 const HOLD_STEP: Millis = 1;
 
 /** struct pollfd: descriptor (4), wanted events (2), events (2). */
 const POLLFD_LENGTH = 8;
-const GONE = LINUX.POLLERR | LINUX.POLLHUP;
 
 /** Descriptors that one pass serves at most; those behind them are first in the next one. */
 const MAX_READY = 128;
 
-/** Who has something: the eventfd, the device, then the paths by number. */
+/** Who has something: the eventfd, the device's queues, then the paths by number. */
 const EVENT_TOKEN = 0;
-const DEVICE_TOKEN = 1;
-const FIRST_PATH_TOKEN = 2;
-
-/** Not what epoll watches of the device: it is told anew, and has a look. */
-const UNKNOWN = -1;
+const FIRST_DEVICE_TOKEN = 1;
+const FIRST_PATH_TOKEN: number = FIRST_DEVICE_TOKEN + MAX_DEVICE_QUEUES;
 
 export class PacketSwitch {
   readonly #context: WorkerContext;
@@ -66,17 +64,19 @@ export class PacketSwitch {
   readonly #answerWait: AnswerWait;
   readonly #now = () => this.#context.now;
   readonly #allowance = new Allowance(MAX_DEVICE_READS);
+  readonly #deviceWatch: DeviceWatch;
   #device: WorkerDevice | undefined;
-  #watchedOfDevice = 0;
   /** The device had no more than one packet when it was served last. */
   #isQuiet = true;
+  /** Of the device in this pass: all, and the most of one queue. */
+  #reads = 0;
+  #mostReads = 0;
   /** More than one packet passed in the last pass. */
   wasBusy = false;
   #route: PathSlot | undefined;
   /** Whose packets they are by their destination. Undefined: the device is not shared by many, and {@link #route} has all. */
   #destinations: AddressTable<PathSlot> | undefined;
-  /** Until when packets wait at most; undefined: they do not. On the clock of `performance.now()`. */
-  #holdEnd: Millis | undefined;
+  readonly #hold = new Hold();
 
   /** @param eventfd what main wakes this thread by */
   constructor(context: WorkerContext, eventfd?: number, answerWait: AnswerWait = new AnswerWait()) {
@@ -91,6 +91,7 @@ export class PacketSwitch {
     arena.view.setInt32(this.#eventPoll, eventfd ?? -1, true); // poll() skips negative descriptors
     arena.view.setInt16(this.#eventPoll + 4, LINUX.POLLIN, true);
     this.#events = new EventPoll(libc, arena, MAX_READY);
+    this.#deviceWatch = new DeviceWatch(this.#events, FIRST_DEVICE_TOKEN);
     this.#paths = new PathTable(this.#events, FIRST_PATH_TOKEN);
     if (eventfd !== undefined) this.#events.add(eventfd, EVENT_TOKEN, LINUX.POLLIN);
   }
@@ -132,13 +133,10 @@ export class PacketSwitch {
 
   /** Puts a device in its place, or takes it away and closes it. */
   setDevice(device: WorkerDevice | undefined): void {
-    this.#unwatchDevice();
+    this.#deviceWatch.end();
     this.#device?.close();
     this.#device = device;
-    if (device === undefined || device.fd < 0) return;
-    this.#watchedOfDevice = LINUX.POLLIN;
-    const errno = this.#events.add(device.fd, DEVICE_TOKEN, LINUX.POLLIN);
-    if (errno !== 0) device.fail(errno);
+    if (device !== undefined) this.#deviceWatch.begin(device);
   }
 
   /** Puts a path in its place, or takes it away and closes it. */
@@ -175,22 +173,17 @@ export class PacketSwitch {
     this.setNetworks(to, networks);
   }
 
-  /**
-   * Packets wait where they are until {@link release}. Called when this thread takes over what main did so far: main may still have packets
-   * under way that came earlier, and those must leave first. Not where many share the device: they shall not wait for one.
-   */
+  /** Packets wait where they are until {@link release}. Not where many share the device: they shall not wait for one. */
   hold(): void {
-    if (this.#destinations !== undefined) return;
-    this.#holdEnd = performance.now() + MAX_HOLD;
+    if (this.#destinations === undefined) this.#hold.begin();
   }
 
   get isHolding(): boolean {
-    return this.#holdEnd !== undefined && performance.now() < this.#holdEnd;
+    return this.#hold.isOn;
   }
 
-  /** Main has no packets under way any more. */
   release(): void {
-    this.#holdEnd = undefined;
+    this.#hold.release();
   }
 
   /**
@@ -209,15 +202,14 @@ export class PacketSwitch {
       if (ready > 0) this.#clearEvent();
       return ready > 0;
     }
-    let ofDevice = 0;
+    this.#deviceWatch.beginPass();
     for (let i = 0; i < ready; i++) {
       const token = this.#events.token(i);
       if (token === EVENT_TOKEN) this.#clearEvent();
-      else if (token === DEVICE_TOKEN) ofDevice = this.#events.events(i);
+      else if (token < FIRST_PATH_TOKEN) this.#deviceWatch.heard(token, this.#events.events(i));
     }
-    let [out, back] = [0, 0];
-    if (this.#device !== undefined && (ofDevice !== 0 || this.#device.hasPending))
-      out = this.#serveDevice(this.#device, (ofDevice & GONE) !== 0);
+    let back = 0;
+    const out = this.#device === undefined ? 0 : this.#serveDevice(this.#device);
     for (let i = 0; i < ready; i++) {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
@@ -254,7 +246,7 @@ export class PacketSwitch {
    * one of them takes it, the look-out is over. How many descriptors have something.
    */
   #lookOut(hasNews: () => boolean): number {
-    this.#watchDevice();
+    this.#deviceWatch.watch(this.#mayRead());
     if (this.#paths.settle()) return 0;
     const { libc } = this.#context;
     let now = performance.now();
@@ -274,12 +266,11 @@ export class PacketSwitch {
     const { words } = this.#context.memory;
     Atomics.store(words, WORD.workerSleeps, 1);
     // After it said that it sleeps: a resume, or room in the ring, that this look misses wakes it.
-    this.#watchDevice();
+    this.#deviceWatch.watch(this.#mayRead());
     const mayProceed = this.#paths.settle();
     const ready = this.#events.wait(mayProceed || this.#isNeeded(hasNews) ? 0 : timeout);
     Atomics.store(words, WORD.workerSleeps, 0);
-    // The kernel tells of a deleted device only those who wait for packets; others have to ask: see #watchDevice.
-    if (ready === 0 && this.#watchedOfDevice === 0) this.#watchedOfDevice = UNKNOWN;
+    if (ready === 0) this.#deviceWatch.slept();
     return ready;
   }
 
@@ -313,60 +304,67 @@ export class PacketSwitch {
     return Atomics.load(this.#context.memory.words, WORD.devicePaused) === 0 && this.#context.hasRoomForDevice();
   }
 
-  #watchDevice(): void {
-    const device = this.#device;
-    if (device === undefined || device.hasFailed || device.fd < 0) return;
-    const wanted = this.#mayRead() ? LINUX.POLLIN : 0;
-    if (wanted === this.#watchedOfDevice) return;
-    this.#watchedOfDevice = wanted;
-    this.#events.change(device.fd, DEVICE_TOKEN, wanted);
-  }
-
-  #unwatchDevice(): void {
-    if (this.#device !== undefined && this.#device.fd >= 0) this.#events.remove(this.#device.fd);
-  }
-
   /** After a burst of main's: paths send what they gathered, and go on where they waited for main. */
   proceed(): void {
     this.#paths.proceed(this.liveDevice);
   }
 
   /** How many packets passed. */
-  #serveDevice(device: WorkerDevice, isGone: boolean): number {
-    let reads = 0;
-    let bytes = 0;
+  #serveDevice(device: WorkerDevice): number {
+    const { isGone } = this.#deviceWatch;
+    const ready = device.hasPending ? FIRST_QUEUE : this.#deviceWatch.ready;
+    if (ready === 0) return 0;
+    this.#reads = 0;
+    this.#mostReads = 0;
     let packets = 0;
-    while (reads < this.#allowance.packets && bytes < MAX_DEVICE_BYTES && this.#mayRead()) {
-      const length = device.read();
+    for (let queue = 0; ready >> queue > 0; queue++) {
+      if (((ready >> queue) & 1) === 1) packets += this.#serveQueue(device, queue, ready >> (queue + 1) > 0 || packets > 0);
+    }
+    this.#paths.flush();
+    this.#isQuiet = packets <= 1;
+    this.#allowance.used(this.#mostReads);
+    // A device that is gone says so when it is read. If it was not read, or had nothing to say, no sleep would last, for ever.
+    if (isGone && this.#reads === 0) device.fail(EBADFD);
+    if (device.hasFailed) this.#deviceWatch.end();
+    return packets;
+  }
+
+  /** How many packets passed. @param isShared others have their turn in the same pass */
+  #serveQueue(device: WorkerDevice, queue: number, isShared: boolean): number {
+    const most = isShared ? MAX_SHARED_BYTES : MAX_DEVICE_BYTES;
+    let [reads, bytes, packets] = [0, 0, 0];
+    while (reads < this.#allowance.packets && bytes < most && this.#mayRead()) {
+      const length = device.read(queue);
       if (length === 0) break;
-      // All packets of a super-packet have the same destination.
-      const slot = this.#slotOf(length);
-      const carrier = slot?.carrier;
-      if (slot !== undefined) this.#paths.attend(slot);
-      const place = this.#placeFor(carrier);
-      const segments = device.split(length, carrier?.tunnelMtu ?? MAX_PACKET_LENGTH, place);
-      if (this.#destinations !== undefined && carrier?.isFull === true)
-        count(this.#context.memory.deviceCounters, DEVICE.readDropped, segments);
-      else if (segments === 1) this.#passOn(place, length, carrier);
-      else {
-        for (let i = 0; i < segments; i++) {
-          const next = this.#placeFor(carrier);
-          this.#passOn(next, device.segment(i, next), carrier);
-        }
-      }
-      packets += segments;
+      packets += this.#passOnAll(device, length);
       reads++;
       bytes += length;
       if (reads === 1 && this.#isQuiet) this.#paths.flush(); // who is alone does not wait for a look whether there is more
     }
-    this.#paths.flush();
-    this.#isQuiet = packets <= 1;
+    this.#reads += reads;
     // The budget of bytes is full: that is as busy as all reads.
-    this.#allowance.used(bytes < MAX_DEVICE_BYTES ? reads : this.#allowance.packets);
-    // A device that is gone says so when it is read. If it was not read, or had nothing to say, no sleep would last, for ever.
-    if (isGone && reads === 0) device.fail(EBADFD);
-    if (device.hasFailed) this.#unwatchDevice();
+    this.#mostReads = Math.max(this.#mostReads, bytes < most ? reads : this.#allowance.packets);
     return packets;
+  }
+
+  /** What was read, a packet or a super-packet, to the path or to main. How many packets that is. */
+  #passOnAll(device: WorkerDevice, length: number): number {
+    // All packets of a super-packet have the same destination.
+    const slot = this.#slotOf(length);
+    const carrier = slot?.carrier;
+    if (slot !== undefined) this.#paths.attend(slot);
+    const place = this.#placeFor(carrier);
+    const segments = device.split(length, carrier?.tunnelMtu ?? MAX_PACKET_LENGTH, place);
+    if (this.#destinations !== undefined && carrier?.isFull === true)
+      count(this.#context.memory.deviceCounters, DEVICE.readDropped, segments);
+    else if (segments === 1) this.#passOn(place, length, carrier);
+    else {
+      for (let i = 0; i < segments; i++) {
+        const next = this.#placeFor(carrier);
+        this.#passOn(next, device.segment(i, next), carrier);
+      }
+    }
+    return segments;
   }
 
   /** Whose packet it is that was read from the device. */

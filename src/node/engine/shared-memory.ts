@@ -83,10 +83,19 @@ function indexes<Name extends string>(names: readonly Name[]): Record<Name, numb
   return Object.fromEntries(names.map((name, i) => [name, i])) as Record<Name, number>;
 }
 
-/** Places of {@link SharedMemory.descriptors}: the device's, epoll's, the five of the warm-up, and one for each path. */
-export const DEVICE_DESCRIPTOR = 0;
-export const EPOLL_DESCRIPTOR = 1;
-export const WARM_UP_DESCRIPTORS = { first: 2, count: 5 } as const;
+/** Queues that a device has at most, which are read in turn: a flow that sends much fills its own, and the others' packets do not wait behind it. */
+export const MAX_DEVICE_QUEUES = 8;
+
+/** Neighbours among {@link SharedMemory.descriptors}. */
+interface Places {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Places of {@link SharedMemory.descriptors}: epoll's, the device's and those of its queues, the five of the warm-up, and one for each path. */
+export const EPOLL_DESCRIPTOR = 0;
+export const DEVICE_DESCRIPTORS: Places = { first: 1, count: 1 + MAX_DEVICE_QUEUES };
+export const WARM_UP_DESCRIPTORS: Places = { first: DEVICE_DESCRIPTORS.first + DEVICE_DESCRIPTORS.count, count: 5 };
 export const FIRST_PATH_DESCRIPTOR: number = WARM_UP_DESCRIPTORS.first + WARM_UP_DESCRIPTORS.count;
 
 const WORDS_AT = 0;

@@ -195,7 +195,14 @@ export class WarmUp {
     const packets = new PacketSwitch(this.#context, undefined, new AnswerWait(0));
     memory.descriptors[WARM_UP_DESCRIPTORS.first + sockets.length] = packets.fd + 1;
     packets.setDevice(
-      new WorkerDevice(this.#context, device.ours, 'of the warm-up', new Float64Array(DEVICE_COUNTERS.length), OFFLOADS, 'adopted'),
+      new WorkerDevice(
+        this.#context,
+        { writers: [device.ours], queues: [device.ours] },
+        'of the warm-up',
+        new Float64Array(DEVICE_COUNTERS.length),
+        OFFLOADS,
+        'adopted',
+      ),
     );
     for (const [id, path] of paths.entries()) packets.setPath(id, path);
     packets.setRoute(0);

@@ -11,13 +11,22 @@ import { KeptAddress, type KeptAddresses } from '../ffi/arena.ts';
 import { ERRNO, errnoName, systemError } from '../ffi/errno.ts';
 import { clearOffloads, type TunOffloads, VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
+import { flowHash } from './flow-hash.ts';
 import { JOIN, JOIN_ENTRY, type PacketKernels } from './packet-kernels.ts';
 import { count, DEVICE, MAX_PACKET_LENGTH } from './shared-memory.ts';
 import { MAX_DEVICE_BURST, type WorkerContext } from './worker-context.ts';
 
-export class WorkerDevice {
-  /** Negative: none, and {@link hasPending} says whether there is something to read. */
-  readonly fd: number;
+/** What packets pass by. None: {@link WorkerDevice.hasPending} says whether there is something to read. */
+export interface DeviceDescriptors {
+  /** Packets are written to these, each flow to one of them. Where they are queues, the kernel gives the packets of that flow to the same one. */
+  readonly writers: readonly number[];
+  /** What packets are read from, in turn: the same, or others. */
+  readonly queues: readonly number[];
+}
+
+export class WorkerDevice implements DeviceDescriptors {
+  readonly writers: readonly number[];
+  readonly queues: readonly number[];
   protected readonly context: WorkerContext;
   protected readonly counters: Float64Array;
   readonly #kernels: PacketKernels;
@@ -39,13 +48,13 @@ export class WorkerDevice {
   readonly #firstCopyAt: number;
 
   /**
-   * @param fd from here on this object's
+   * @param descriptors from here on this object's
    * @param offloads what the TUN was told to do
    * @param owner `adopted`: other processes have queues of it too, and its settings are not ours to take back; `stack`: takes no joined datagrams
    */
   constructor(
     context: WorkerContext,
-    fd: number,
+    { writers, queues }: DeviceDescriptors,
     name: string,
     counters: Float64Array,
     offloads: TunOffloads,
@@ -54,7 +63,8 @@ export class WorkerDevice {
     const { features } = context;
     this.context = context;
     this.#kernels = context.kernels;
-    this.fd = fd;
+    this.writers = writers;
+    this.queues = queues;
     this.#name = name;
     this.counters = counters;
     this.#hasHeader = offloads.hasHeader;
@@ -87,12 +97,13 @@ export class WorkerDevice {
 
   // From the host.
 
-  /** Reads once, to the context's `outgoing`. Its bytes; 0 if there is nothing now. */
-  read(): number {
+  /** Reads once, to the context's `outgoing`. Its bytes; 0 if there is nothing now. @param queue its index */
+  read(queue: number): number {
     const { libc, outgoing } = this.context;
     const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
+    const fd = this.queues[queue] ?? -1;
     for (;;) {
-      const length = libc.read(this.fd, this.#readAddress.of(outgoing - header), header + MAX_PACKET_LENGTH) - header;
+      const length = libc.read(fd, this.#readAddress.of(outgoing - header), header + MAX_PACKET_LENGTH) - header;
       if (length > 0) return length;
       if (length === 0) continue; // an empty datagram of a script's program: no packet
       const errno = libc.errno();
@@ -166,7 +177,7 @@ export class WorkerDevice {
     this.#startAgain();
     const header = this.#hasHeader ? VIRTIO_HEADER_LENGTH : 0;
     if (header > 0) this.#clearHeader(packet);
-    const errno = this.writeOne(packet - header, header + length);
+    const errno = this.writeOne(packet - header, header + length, this.#writerFor(packet, length));
     if (errno === 0) this.#written(1, length);
     else this.#refused(1, errno);
   }
@@ -194,16 +205,22 @@ export class WorkerDevice {
     }
   }
 
-  /** Writes the bytes at an offset of the arena. 0, or the error number of a refusal. */
-  protected writeOne(start: number, length: number): number {
+  /** Writes the bytes at an offset of the arena. 0, or the error number of a refusal. @param writer the descriptor for it */
+  protected writeOne(start: number, length: number, writer: number): number {
     const { libc } = this.context;
-    return libc.write(this.fd, this.#writeAddresses.of(start), length) > 0 ? 0 : libc.errno();
+    return libc.write(writer, this.#writeAddresses.of(start), length) > 0 ? 0 : libc.errno();
   }
 
-  /** Writes what the pieces of a table are together. 0, or the error number of a refusal. */
-  protected writePieces(first: number, count: number): number {
+  /** Writes what the pieces of a table are together. 0, or the error number of a refusal. @param writer the descriptor for it */
+  protected writePieces(first: number, count: number, writer: number): number {
     const { libc } = this.context;
-    return libc.writev(this.fd, this.#writeAddresses.of(first), count) > 0 ? 0 : libc.errno();
+    return libc.writev(writer, this.#writeAddresses.of(first), count) > 0 ? 0 : libc.errno();
+  }
+
+  #writerFor(packet: number, length: number): number {
+    const { writers } = this;
+    const index = writers.length > 1 ? flowHash(this.context.arena.view, packet, packet + length) % writers.length : 0;
+    return writers[index] ?? -1;
   }
 
   /** The list is empty. */
@@ -221,9 +238,12 @@ export class WorkerDevice {
   #write(write: number, firstPiece: number, pieces: number): void {
     const { arena } = this.context;
     const packets = arena.view.getInt32(write + 8, true);
-    const errno = this.writePieces(firstPiece, pieces);
+    const first = arena.view.getInt32(write + 16, true);
+    const listed = this.#kernels.tables.list + first * JOIN_ENTRY.list;
+    const writer = this.#writerFor(arena.view.getInt32(listed, true), arena.view.getInt32(listed + 4, true));
+    const errno = this.writePieces(firstPiece, pieces, writer);
     if (errno === 0) this.#written(packets, arena.view.getInt32(write + 12, true));
-    else if (packets > 1 && errno === ERRNO.EINVAL) this.#writeEach(arena.view.getInt32(write + 16, true), errno);
+    else if (packets > 1 && errno === ERRNO.EINVAL) this.#writeEach(first, errno);
     else this.#refused(packets, errno);
   }
 
@@ -241,7 +261,7 @@ export class WorkerDevice {
       arena.view.setUint32(pieces + 8, VIRTIO_HEADER_LENGTH, true);
       arena.writeAddress(pieces + 16, packet);
       arena.view.setUint32(pieces + 24, length, true);
-      if (libc.writev(this.fd, arena.address(pieces), 2) > 0) {
+      if (libc.writev(this.#writerFor(packet, length), arena.address(pieces), 2) > 0) {
         this.#written(1, length);
       } else {
         allWritten = false;
@@ -267,7 +287,8 @@ export class WorkerDevice {
   }
 
   close(): void {
-    if (this.#takesBack) clearOffloads(this.context.libc, this.fd);
-    if (this.fd >= 0) this.context.libc.close(this.fd);
+    const { libc } = this.context;
+    if (this.#takesBack) clearOffloads(libc, this.writers[0] ?? -1);
+    for (const fd of new Set([...this.writers, ...this.queues])) libc.close(fd);
   }
 }

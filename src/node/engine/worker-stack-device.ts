@@ -26,7 +26,7 @@ export class WorkerStackDevice extends WorkerDevice {
   #isStalled = false;
 
   constructor(context: WorkerContext, rings: StackRings, counters: Float64Array) {
-    super(context, -1, 'of the stack', counters, OFFLOADS, 'stack');
+    super(context, { writers: [], queues: [] }, 'of the stack', counters, OFFLOADS, 'stack');
     this.#rings = rings;
     this.#base = context.arena.address(0) % 2 ** 32;
   }

@@ -3,7 +3,7 @@
  *
  * Read first: the kernel's documentation "Universal TUN/TAP device driver".
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { SallyportError } from '../../core/errors.ts';
 import { checkInterfaceName, NAME_LENGTH } from '../interface-name.ts';
 import { ERRNO, errnoName, systemError } from './errno.ts';
@@ -28,7 +28,10 @@ export interface TunOffloads {
 export const NO_OFFLOADS: TunOffloads = { hasHeader: false, hasUdp: false };
 
 export interface OpenedTun {
+  /** What packets are written to. */
   readonly fd: number;
+  /** What packets are read from: the same, or several queues. */
+  readonly queues: readonly number[];
   readonly name: string;
   readonly offloads: TunOffloads;
   /** Why it does less than was wished, as an error number; 0: it does not. */
@@ -42,14 +45,28 @@ export const VIRTIO_HEADER_LENGTH = 10;
  * Opens a TUN interface: the named one, or `tunN` with the kernel's choice of N. An interface that was made before (`ip tuntap add … user …`)
  * opens without root for the user it was made for.
  *
+ * One that is new has as many queues as are wanted. Packets are written to none of them, so that the kernel puts each flow where its hash says and leaves
+ * it there: it would follow what is written to a queue, and a flow that moves overtakes itself.
+ *
  * @throws SallyportError in plain words; MisuseError for a name that no interface can have
  */
-export function openTun(libc: Libc, name: string | undefined, wanted: TunOffloads = NO_OFFLOADS): OpenedTun {
+export function openTun(libc: Libc, name: string | undefined, wanted: TunOffloads = NO_OFFLOADS, queues = 1): OpenedTun {
   if (name !== undefined) checkInterfaceName(name);
   const [given, shown] = [name ?? 'tun%d', name ?? 'tunN']; // the kernel fills in the number
   const fd = openNode(libc);
+  const flags = wanted.hasHeader ? PLAIN | LINUX.IFF_VNET_HDR : PLAIN;
+  // Of one that is another program's, with queues, this would make one that both have.
+  if (queues > 1 && attach(libc, fd, given, flags | LINUX.IFF_MULTI_QUEUE | LINUX.IFF_TUN_EXCL) === 0) {
+    const made = attachedName(libc);
+    return {
+      fd,
+      queues: openFlowQueues(libc, fd, made, flags | LINUX.IFF_MULTI_QUEUE, queues),
+      name: made,
+      ...setOffloads(libc, fd, wanted),
+    };
+  }
   let granted = wanted;
-  let refusal = attach(libc, fd, given, wanted.hasHeader ? PLAIN | LINUX.IFF_VNET_HDR : PLAIN);
+  let refusal = attach(libc, fd, given, flags);
   if (refusal === ERRNO.EINVAL && wanted.hasHeader) {
     // Perhaps it has no headers; perhaps something else is wrong, which shows now.
     refusal = attach(libc, fd, given, PLAIN);
@@ -57,13 +74,37 @@ export function openTun(libc: Libc, name: string | undefined, wanted: TunOffload
   }
   if (refusal !== 0) {
     libc.close(fd);
-    throw cannotCreate(shown, refusal);
+    throw cannotCreate(shown, refusal === ERRNO.EINVAL && hasQueuesInUse(given) ? ERRNO.EBUSY : refusal);
   }
   const opened = attachedName(libc);
   // An interface that outlives its programs still does what one that was killed has asked for.
   if (!granted.hasHeader) clearOffloads(libc, fd);
-  if (granted !== wanted) return { fd, name: opened, offloads: NO_OFFLOADS, refusal: ERRNO.EINVAL };
-  return { fd, name: opened, ...setOffloads(libc, fd, wanted) };
+  if (granted !== wanted) return { fd, queues: [fd], name: opened, offloads: NO_OFFLOADS, refusal: ERRNO.EINVAL };
+  return { fd, queues: [fd], name: opened, ...setOffloads(libc, fd, wanted) };
+}
+
+/** A program has made the interface for itself alone, as we do: it is there because that program has it. */
+function hasQueuesInUse(name: string): boolean {
+  const file = `/sys/class/net/${name}/tun_flags`;
+  if (!existsSync(file)) return false;
+  const flags = Number(readFileSync(file, 'latin1'));
+  return (flags & LINUX.IFF_MULTI_QUEUE) !== 0 && (flags & LINUX.IFF_PERSIST) === 0;
+}
+
+/** Queues in place of the first descriptor's; that one, if there cannot be more. */
+function openFlowQueues(libc: Libc, first: number, name: string, flags: number, count: number): readonly number[] {
+  const fds: number[] = [];
+  try {
+    while (fds.length < count) fds.push(openQueue(libc, name, name, flags).fd);
+  } catch (error) {
+    closeTun(libc, fds);
+    if (!(error instanceof SallyportError)) throw error;
+    return [first];
+  }
+  libc.scratch.view.setUint16(NAME_LENGTH, LINUX.IFF_DETACH_QUEUE, true);
+  if (libc.ioctl(first, LINUX.TUNSETQUEUE, libc.scratch.address(0)) >= 0) return fds;
+  closeTun(libc, fds);
+  return [first];
 }
 
 export interface OpenedQueues {

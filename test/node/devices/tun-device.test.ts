@@ -11,6 +11,8 @@ import { packetBytes, packetOf } from '../../../src/core/tunnel/packet.ts';
 import { MemoryDevice } from '../../../src/node/devices/memory-device.ts';
 import { TunDevice } from '../../../src/node/devices/tun-device.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
+import { libc } from '../../../src/node/ffi/libc.ts';
+import { closeTun, openTunQueues } from '../../../src/node/ffi/tun.ts';
 import { eventually } from '../../support/eventually.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
 import { sized } from '../../support/size.ts';
@@ -239,6 +241,97 @@ inNamespace('TUN device', import.meta.filename, () => {
     const asNobody = `exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups "$0" "$1" "$2";`;
     assert.deepEqual(await openElsewhere('tunu', asNobody), { name: 'tunu' });
     assert.ok(existsSync('/sys/class/net/tunu'), 'and leaves it where it was');
+  });
+
+  /** The sender's port and the text of each datagram that the kernel gives to the device, from here on; other programs' packets are left out. */
+  function datagramsOf(tun: TunDevice): Arrivals<{ readonly port: number; readonly text: string }> {
+    const arrivals = new Arrivals<{ readonly port: number; readonly text: string }>();
+    tun.start((packets) => {
+      for (const packet of packets) {
+        const bytes = Buffer.from(packetBytes(packet));
+        if (bytes[0] !== 0x45 || bytes[9] !== 17) continue;
+        arrivals.push({ port: bytes.readUInt16BE(20), text: bytes.toString('latin1', 28) });
+        // An answer: where the kernel let a flow follow what is written for it, it would overtake itself now.
+        tun.write([packetOf(ipv4Udp('10.9.0.2', '10.9.0.1', 7, bytes.readUInt16BE(20), Buffer.from('answer')))]);
+      }
+    });
+    return arrivals;
+  }
+
+  async function boundSocket() {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '10.9.0.1', resolve));
+    return socket;
+  }
+
+  it('does not let flows that send little wait for one that has sent much, and keeps the order of each', async () => {
+    await using engine = await PacketEngine.start();
+    const tun = await TunDevice.open(engine);
+    ip(`addr add 10.9.0.1/24 dev ${tun.name}`);
+    ip(`link set ${tun.name} up`);
+    const [much, ...little] = await Promise.all(Array.from({ length: 25 }, boundSocket));
+    const [count, rounds] = [400, 3];
+    const send = (socket = much, text = '') => new Promise((sent) => socket?.send(text, 7, '10.9.0.2', sent));
+    for (let i = 0; i < count; i++) await send(much, String(i)); // nobody reads yet
+    for (let i = 0; i < rounds; i++) for (const socket of little) await send(socket, String(i));
+    const arrivals = datagramsOf(tun);
+    const order = [];
+    for (let i = 0; i < count + rounds * little.length; i++) order.push(await arrivals.next());
+    for (const socket of [much, ...little]) {
+      const texts: string[] = order.filter(({ port }) => port === socket?.address().port).map(({ text }) => text);
+      assert.deepEqual(
+        texts,
+        Array.from(texts, (_, i) => String(i)),
+      );
+      assert.equal(texts.length, socket === much ? count : rounds);
+    }
+    // One in eight shares the queue of the one that has sent much.
+    const half = order.findIndex(({ port, text }) => port === much?.address().port && text === String(count / 2));
+    const early = order.slice(0, half).filter(({ port }) => port !== much?.address().port).length;
+    assert.ok(early >= (rounds * little.length) / 2, `${early} in front of ${half}`);
+    for (const socket of [much, ...little]) socket?.close();
+    assert.deepEqual(
+      (await engine.features()).find(({ name }) => name === 'flow-queues'),
+      { name: 'flow-queues', isOn: true },
+    );
+  });
+
+  it('has one queue where the interface was made before, and says so', async () => {
+    await using engine = await PacketEngine.start();
+    ip('tuntap add tun1q mode tun');
+    await TunDevice.open(engine, { name: 'tun1q' });
+    const { isOn, why } = (await engine.features()).find(({ name }) => name === 'flow-queues') ?? {};
+    assert.deepEqual({ isOn, why }, { isOn: false, why: 'tun1q has one queue' });
+    ip('tuntap add tunmq mode tun multi_queue');
+    await using second = await PacketEngine.start();
+    assert.match((await rejection(TunDevice.open(second, { name: 'tunmq' }))).message, /is not a TUN interface of one queue \(EINVAL\)/);
+  });
+
+  it('adopts several queues, and writes each flow to one, by which the kernel answers', async () => {
+    await using engine = await PacketEngine.start();
+    const opened = openTunQueues(libc('The test'), 'tunm', 4);
+    const tun = await TunDevice.adopt(engine, opened.fds.slice(0, 3), opened.name);
+    ip(`addr add 10.9.0.1/24 dev ${tun.name}`);
+    ip(`link set ${tun.name} up`);
+    const answers = new Arrivals<number>();
+    tun.start((packets) => {
+      for (const packet of packets) {
+        const bytes = Buffer.from(packetBytes(packet));
+        if (bytes[9] === 17) answers.push(bytes.readUInt16BE(22));
+      }
+    });
+    const echo = await boundSocket();
+    echo.on('message', (bytes, { address, port }) => echo.send(bytes, port, address));
+    const ports = Array.from({ length: 60 }, (_, i) => 20_000 + i);
+    for (const port of ports) tun.write([packetOf(ipv4Udp('10.9.0.2', '10.9.0.1', port, echo.address().port, Buffer.from('text')))]);
+    const back = [];
+    for (let i = 0; i < ports.length; i++) back.push(await answers.next());
+    assert.deepEqual(back.sort(), ports, 'none by the queue that nobody reads');
+    echo.close();
+    closeTun(libc('The test'), opened.fds.slice(3));
+    const many = Array.from({ length: 9 }, (_, i) => 100 + i);
+    await using second = await PacketEngine.start();
+    assert.ok((await rejection(TunDevice.adopt(second, many, 'tunz'))) instanceof MisuseError);
   });
 
   it('leaves no descriptor behind', async () => {

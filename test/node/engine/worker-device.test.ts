@@ -42,7 +42,12 @@ function device(refuses: (pieces: number) => number) {
   };
   const scripted: WorkerContext = Object.create(context, { libc: { value: { ...context.libc, writev, errno: () => errno } } });
   const counters = new Float64Array(DEVICE_COUNTERS.length);
-  return { device: new WorkerDevice(scripted, 0, 'tun0', counters, { hasHeader: true, hasUdp: true }), context, counters, written };
+  return {
+    device: new WorkerDevice(scripted, { writers: [0], queues: [0] }, 'tun0', counters, { hasHeader: true, hasUdp: true }),
+    context,
+    counters,
+    written,
+  };
 }
 
 function give(to: WorkerDevice, packets: readonly Buffer[]): void {

@@ -16,7 +16,7 @@ describe('a network for one program', { skip: missing('netns', 'tun', 'unshare',
     using namespace = await ProgramNamespace.open(HOLDER);
     const { name, descriptor, offloads, setMtu } = namespace.interface;
     const engine = await PacketEngine.start();
-    const device = await TunDevice.adopt(engine, descriptor, name, offloads, setMtu);
+    const device = await TunDevice.adopt(engine, [descriptor], name, offloads, setMtu);
     const packets: Uint8Array[] = [];
     device.start((burst) => {
       for (const { buffer, start, end } of burst) packets.push(buffer.slice(start, end));

@@ -1,0 +1,37 @@
+/** A number for a packet's flow: the same for all of its packets in one direction, and another one for most other flows. */
+
+const TCP = 6;
+const UDP = 17;
+
+/** IPv4 (RFC 791 §3.1): where the fragment's flags and offset, the protocol and the addresses lie; more fragments, or not the first. */
+const V4 = { fragment: 6, protocol: 9, addresses: 12, length: 20 } as const;
+const V4_IS_FRAGMENT = 0x3fff;
+
+/** IPv6 (RFC 8200 §3). */
+const V6 = { nextHeader: 6, source: 8, destination: 24, length: 40 } as const;
+
+/** Spreads what differs in few bits (Knuth, "The Art of Computer Programming", volume 3, section 6.4). */
+const SPREAD = 0x9e3779b1;
+
+const PORTS_LENGTH = 4;
+
+/** Of what lies from `packet` to `end`. @returns 16 bits; 0 for what is too short to be a packet */
+export function flowHash(view: DataView, packet: number, end: number): number {
+  const isV4 = view.getUint8(packet) >>> 4 === 4;
+  if (packet + (isV4 ? V4.length : V6.length) > end) return 0;
+  const protocol = view.getUint8(packet + (isV4 ? V4.protocol : V6.nextHeader));
+  let hash: number = protocol;
+  let ports = packet + V6.length;
+  let hasPorts = protocol === TCP || protocol === UDP;
+  if (isV4) {
+    hash = view.getInt32(packet + V4.addresses) ^ (view.getInt32(packet + V4.addresses + 4) + protocol);
+    ports = packet + 4 * (view.getUint8(packet) & 15);
+    hasPorts &&= (view.getUint16(packet + V4.fragment) & V4_IS_FRAGMENT) === 0;
+  } else {
+    for (let at = 0; at < 16; at += 4) {
+      hash = Math.imul(hash ^ view.getInt32(packet + V6.source + at) ^ (view.getInt32(packet + V6.destination + at) >>> 1), SPREAD);
+    }
+  }
+  hasPorts &&= ports + PORTS_LENGTH <= end;
+  return Math.imul(Math.imul(hash, SPREAD) ^ (hasPorts ? view.getInt32(ports) : 0), SPREAD) >>> 16;
+}

@@ -104,8 +104,12 @@ async function espTunnel(cipher: EspKeys['cipher'], mac: EspKeys['mac']) {
     /** The next of the kernel's datagrams inside; the system may say things of its own between them. @param sa whose packets come */
     async nextSent(sa: EspKeys = keys.outbound): Promise<ReferencePacket> {
       for (;;) {
-        const opened = openEspReference(sa, await datagrams.next());
-        if (isUdp(opened.payload)) return opened;
+        const datagram = await datagrams.next();
+        const isEarlier = sa !== keys.outbound && datagram.readUInt32BE(0) === keys.outbound.spi;
+        const opened = openEspReference(isEarlier ? keys.outbound : sa, datagram);
+        if (!isUdp(opened.payload)) continue;
+        assert.ok(!isEarlier, 'none of ours by the keys of before');
+        return opened;
       }
     },
     async [Symbol.asyncDispose]() {

@@ -34,8 +34,9 @@ export class StreamFarewell {
     return this.#hasLeft && this.#hasPeerLeft;
   }
 
-  /** All that was to be said has left. */
+  /** All that was to be said has left. Safe to call twice. */
   left(): void {
+    if (this.#hasLeft) return;
     this.#hasLeft = true;
     this.#libc.shutdown(this.#fd, LINUX.SHUT_WR);
   }

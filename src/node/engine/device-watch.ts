@@ -4,10 +4,14 @@
  */
 import type { EventPoll } from '../ffi/event-poll.ts';
 import { LINUX } from '../ffi/libc.ts';
+import { MAX_DEVICE_QUEUES } from './shared-memory.ts';
 import type { WorkerDevice } from './worker-device.ts';
 
 /** Not what epoll watches: it is told anew, and has a look. */
 const UNKNOWN = -1;
+
+/** The first queue's bit. */
+const FIRST_QUEUE = 1;
 
 const GONE = LINUX.POLLERR | LINUX.POLLHUP;
 
@@ -16,7 +20,10 @@ export class DeviceWatch {
   readonly #firstToken: number;
   #device: WorkerDevice | undefined;
   #watched = 0;
+  /** A bit for each queue that has something. */
   #ready = 0;
+  /** Where the look for one begins. */
+  #next = 0;
   #isGone = false;
 
   /** @param firstToken of the first queue; the others follow */
@@ -25,17 +32,17 @@ export class DeviceWatch {
     this.#firstToken = firstToken;
   }
 
-  /** Watches this device, which may be read, and no other any more. */
-  begin(device: WorkerDevice | undefined): void {
-    this.end();
+  /** Watches this device, which may be read. */
+  begin(device: WorkerDevice): void {
     this.#device = device;
     this.#watched = LINUX.POLLIN;
-    for (let i = 0; device !== undefined && i < device.queues.length; i++) {
-      const errno = this.#events.add(device.queues[i] ?? -1, this.#firstToken + i, LINUX.POLLIN);
+    for (const [i, fd] of device.queues.entries()) {
+      const errno = this.#events.add(fd, this.#firstToken + i, LINUX.POLLIN);
       if (errno !== 0) device.fail(errno);
     }
   }
 
+  /** Watches it no more. */
   end(): void {
     for (const fd of this.#device?.queues ?? []) this.#events.remove(fd);
     this.#device = undefined;
@@ -55,24 +62,39 @@ export class DeviceWatch {
     if (this.#watched === 0) this.#watched = UNKNOWN;
   }
 
-  /** Nothing was heard yet. */
+  /** Nothing was heard yet. Who has no descriptor tells by itself. */
   beginPass(): void {
-    this.#ready = 0;
+    this.#ready = this.#device?.hasPending === true ? FIRST_QUEUE : 0;
     this.#isGone = false;
   }
 
   /** By a token of the device's: what this queue has. */
   heard(token: number, events: number): void {
-    this.#ready |= 1 << (token - this.#firstToken);
+    this.#ready |= FIRST_QUEUE << (token - this.#firstToken);
     this.#isGone ||= (events & GONE) !== 0;
   }
 
-  /** Since {@link beginPass}: the queues that have something, the first one's bit the lowest. */
-  get ready(): number {
-    return this.#ready;
+  /** Something was heard since {@link beginPass} that was not taken. */
+  get hasReady(): boolean {
+    return this.#ready !== 0;
   }
 
-  /** Since then: the device was said to be gone, by any of them. */
+  /** Of more than one queue. */
+  get areSeveralReady(): boolean {
+    return (this.#ready & (this.#ready - 1)) !== 0;
+  }
+
+  /** The next queue that has something, behind the one that was taken last, also in the pass before: none is always the first. -1: none. */
+  takeReady(): number {
+    if (this.#ready === 0) return -1;
+    while (((this.#ready >> this.#next) & 1) === 0) this.#next = (this.#next + 1) % MAX_DEVICE_QUEUES;
+    const queue = this.#next;
+    this.#ready &= ~(FIRST_QUEUE << queue);
+    this.#next = (queue + 1) % MAX_DEVICE_QUEUES;
+    return queue;
+  }
+
+  /** Since {@link beginPass}: the device was said to be gone, by any of its queues. */
   get isGone(): boolean {
     return this.#isGone;
   }

@@ -31,13 +31,10 @@ import type { WorkerEnd } from './worker-end.ts';
 
 /** Reads of the device that one pass makes at most, and bytes that it takes, so that the paths have their turn. */
 const MAX_DEVICE_READS = 64;
-const MAX_DEVICE_BYTES = 128 * 1024;
+export const MAX_DEVICE_BYTES: number = 128 * 1024;
 
-/** The same of one queue where others have something too: what is in those waits for no more than that. */
+/** Bytes that it takes of one queue while others have something too. All of these but for the end of the last packet, which may be a super-packet. */
 const MAX_SHARED_BYTES = 32 * 1024;
-
-/** The bit of a device that has one. */
-const FIRST_QUEUE = 1;
 
 /** How often a held thread looks whether main is done. */
 const HOLD_STEP: Millis = 1;
@@ -68,9 +65,6 @@ export class PacketSwitch {
   #device: WorkerDevice | undefined;
   /** The device had no more than one packet when it was served last. */
   #isQuiet = true;
-  /** Of the device in this pass: all, and the most of one queue. */
-  #reads = 0;
-  #mostReads = 0;
   /** More than one packet passed in the last pass. */
   wasBusy = false;
   #route: PathSlot | undefined;
@@ -311,39 +305,35 @@ export class PacketSwitch {
 
   /** How many packets passed. */
   #serveDevice(device: WorkerDevice): number {
-    const { isGone } = this.#deviceWatch;
-    const ready = device.hasPending ? FIRST_QUEUE : this.#deviceWatch.ready;
-    if (ready === 0) return 0;
-    this.#reads = 0;
-    this.#mostReads = 0;
+    const watch = this.#deviceWatch;
+    if (!watch.hasReady) return 0;
+    const share = watch.areSeveralReady ? MAX_SHARED_BYTES : MAX_DEVICE_BYTES;
+    const most = this.#allowance.packets;
+    let reads = 0;
+    let bytes = 0;
     let packets = 0;
-    for (let queue = 0; ready >> queue > 0; queue++) {
-      if (((ready >> queue) & 1) === 1) packets += this.#serveQueue(device, queue, ready >> (queue + 1) > 0 || packets > 0);
+    let isBusy = false;
+    // Who is not taken now is the first in the next pass.
+    while (reads < most && bytes < MAX_DEVICE_BYTES && this.#mayRead()) {
+      const queue = watch.takeReady();
+      if (queue < 0) break;
+      const end = Math.min(bytes + share, MAX_DEVICE_BYTES);
+      while (reads < most && bytes < end && this.#mayRead()) {
+        const length = device.read(queue);
+        if (length === 0) break;
+        packets += this.#passOnAll(device, length);
+        reads++;
+        bytes += length;
+        if (reads === 1 && this.#isQuiet) this.#paths.flush(); // who is alone does not wait for a look whether there is more
+      }
+      isBusy ||= bytes >= end; // that is as busy as all reads
     }
     this.#paths.flush();
     this.#isQuiet = packets <= 1;
-    this.#allowance.used(this.#mostReads);
+    this.#allowance.used(isBusy ? most : reads);
     // A device that is gone says so when it is read. If it was not read, or had nothing to say, no sleep would last, for ever.
-    if (isGone && this.#reads === 0) device.fail(EBADFD);
-    if (device.hasFailed) this.#deviceWatch.end();
-    return packets;
-  }
-
-  /** How many packets passed. @param isShared others have their turn in the same pass */
-  #serveQueue(device: WorkerDevice, queue: number, isShared: boolean): number {
-    const most = isShared ? MAX_SHARED_BYTES : MAX_DEVICE_BYTES;
-    let [reads, bytes, packets] = [0, 0, 0];
-    while (reads < this.#allowance.packets && bytes < most && this.#mayRead()) {
-      const length = device.read(queue);
-      if (length === 0) break;
-      packets += this.#passOnAll(device, length);
-      reads++;
-      bytes += length;
-      if (reads === 1 && this.#isQuiet) this.#paths.flush(); // who is alone does not wait for a look whether there is more
-    }
-    this.#reads += reads;
-    // The budget of bytes is full: that is as busy as all reads.
-    this.#mostReads = Math.max(this.#mostReads, bytes < most ? reads : this.#allowance.packets);
+    if (watch.isGone && reads === 0) device.fail(EBADFD);
+    if (device.hasFailed) watch.end();
     return packets;
   }
 

@@ -35,7 +35,7 @@ export interface TlsStream {
   onDrain(listener: () => void): void;
   /** The connection is over; `error` says why if it failed. */
   onClose(listener: (error: SallyportError | undefined) => void): void;
-  /** Sends what is queued, says goodbye (close_notify) and closes; gives up after `limitMs`. */
+  /** Sends what is queued, says goodbye (close_notify) and closes; gives up after `limitMs`. Where the engine has it, the peer's goodbye is not waited for. */
   close(limitMs: number): Promise<void>;
   /** Closes at once; what is queued is lost. */
   destroy(): void;

@@ -12,12 +12,12 @@ import type { Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedUse } from '../driver/carried-use.ts';
 import { errnoName, systemError } from '../ffi/errno.ts';
 import { LINUX, libc } from '../ffi/libc.ts';
-import type { PeerVerification, TlsHandle } from '../ffi/openssl-tls.ts';
-import type { TlsSettings } from '../ffi/openssl-tls-context.ts';
+import type { PeerVerification } from '../ffi/openssl-tls.ts';
 import { connected } from '../socket-handle.ts';
 import { systemErrorText } from '../system-error.ts';
 import { type StreamCarrier, TLS_FAILED, type TlsStream } from '../tls-stream.ts';
 import type { EngineLink } from './engine-link.ts';
+import type { AdoptionOptions, EngineStreamOptions } from './engine-stream-options.ts';
 import { ENTRY } from './messages.ts';
 import { localTime, PATH } from './shared-memory.ts';
 import type { SecuredFacts, StreamReport } from './stream-messages.ts';
@@ -28,25 +28,6 @@ const HANDSHAKE_TIMEOUT_MS = 60_000;
 
 /** Bytes that are kept for a listener to come: a peer that speaks first sends a greeting, not more. */
 const MAX_EARLY_BYTES = 64 * 1024;
-
-export interface EngineStreamOptions {
-  /** For messages. */
-  readonly host: string;
-  readonly tls: TlsSettings;
-  readonly signal: AbortSignal;
-}
-
-/** A connection whose handshake is over, with the bytes that came of it and were not read yet. */
-export interface AdoptionOptions {
-  /** Of a connected socket of this process. */
-  readonly fd: number;
-  readonly handle: TlsHandle;
-  readonly local: Endpoint;
-  readonly remote: Endpoint;
-  /** For messages. */
-  readonly host: string;
-  readonly facts: SecuredFacts;
-}
 
 export class EngineStream implements TlsStream, StreamCarrier {
   readonly local: Endpoint;
@@ -59,6 +40,9 @@ export class EngineStream implements TlsStream, StreamCarrier {
   readonly #secured = Promise.withResolvers<SecuredFacts>();
   /** The worker is done with it, or will be told nothing more. */
   readonly #over = Promise.withResolvers<void>();
+  /** What was to leave before the end has left. */
+  readonly #said = Promise.withResolvers<void>();
+  #farewell: Promise<void> | undefined;
   readonly #outbox: StreamOutbox;
   #facts: SecuredFacts | undefined;
   #peerCertificate: Uint8Array = new Uint8Array(0);
@@ -266,10 +250,18 @@ export class EngineStream implements TlsStream, StreamCarrier {
       if (this.#isCarried) this.carry(undefined).catch(() => undefined);
       if (this.#outbox.isCommitted) this.#sayGoodbye();
     }
-    const timer = setTimeout(() => this.#over.resolve(), limitMs);
-    await this.#over.promise;
-    clearTimeout(timer);
-    await this.#release();
+    const limit = setTimeout(() => this.#over.resolve(), limitMs);
+    limit.unref(); // whoever ends the process does not wait for a peer
+    this.#farewell ??= this.#over.promise.then(() => {
+      clearTimeout(limit);
+      return this.#release();
+    });
+    await Promise.race([this.#said.promise, this.#farewell]);
+  }
+
+  /** Pending while the peer's goodbye is awaited, after {@link close}. */
+  get farewell(): Promise<void> | undefined {
+    return this.#farewell;
   }
 
   destroy(): void {
@@ -301,6 +293,9 @@ export class EngineStream implements TlsStream, StreamCarrier {
       case 'left':
         this.#outbox.left(report.bytes);
         if (this.#outbox.isCommitted) this.#onDrain?.();
+        return;
+      case 'said':
+        this.#said.resolve();
         return;
       case 'over':
         this.#endBehind(undefined);

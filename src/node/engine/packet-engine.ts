@@ -13,6 +13,7 @@
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { MisuseError, type SallyportError, UnsupportedError } from '../../core/errors.ts';
+import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Cidr } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramPathOptions, HandedFlow } from '../datagram-path.ts';
 import { descriptorOf, stopReading } from '../handed-udp-socket.ts';
@@ -20,7 +21,8 @@ import { revivedError } from '../plain-error.ts';
 import type { StreamCarrier } from '../tls-stream.ts';
 import { EngineLink, type WorkerReport } from './engine-link.ts';
 import { EnginePath } from './engine-path.ts';
-import { type AdoptionOptions, EngineStream, type EngineStreamOptions } from './engine-stream.ts';
+import { EngineStream } from './engine-stream.ts';
+import type { AdoptionOptions, EngineStreamOptions } from './engine-stream-options.ts';
 import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
@@ -33,6 +35,9 @@ export interface EngineOptions {
   /** Features that shall not run; absent: those that the environment variable SALLYPORT_ENGINE_WITHOUT names. For comparison. */
   readonly without?: readonly EngineFeature[];
 }
+
+/** How long an engine that is closed waits for goodbyes of peers. */
+const FAREWELL_LIMIT: Millis = 200;
 
 /** Among the paths, taken until it is freed. */
 interface Place {
@@ -237,8 +242,19 @@ export class PacketEngine {
   }
 
   /** What was sent and written before leaves; then device, paths and thread end, within seconds at worst. Safe to call twice. */
-  close(): Promise<void> {
-    return this.#link.close();
+  async close(): Promise<void> {
+    await this.#farewells();
+    await this.#link.close();
+  }
+
+  /** A connection that is closed under what its peer still says would lose our last words. A peer that is there needs a round trip. */
+  async #farewells(): Promise<void> {
+    const farewells = this.#paths.flatMap((path) => (path instanceof EngineStream ? (path.farewell ?? []) : []));
+    if (farewells.length === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const limit = setTimeout(resolve, FAREWELL_LIMIT);
+    await Promise.race([Promise.all(farewells), promise]);
+    clearTimeout(limit);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

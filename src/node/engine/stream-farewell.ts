@@ -34,11 +34,12 @@ export class StreamFarewell {
     return this.#hasLeft && this.#hasPeerLeft;
   }
 
-  /** All that was to be said has left. Safe to call twice. */
-  left(): void {
-    if (this.#hasLeft) return;
+  /** All that was to be said has left. False: that was known. */
+  left(): boolean {
+    if (this.#hasLeft) return false;
     this.#hasLeft = true;
     this.#libc.shutdown(this.#fd, LINUX.SHUT_WR);
+    return true;
   }
 
   /** Reads what there is; poll says if there is more. */

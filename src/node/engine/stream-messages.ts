@@ -23,7 +23,7 @@ export interface StreamCommands {
   'update-keys': { readonly takes: { readonly path: number }; readonly answers: undefined };
   /** Answers when all that was given to the worker before is done: what comes of it is seen before the answer. */
   'settle-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
-  /** Says goodbye (close_notify) behind what was committed; the report `over` follows when all of it has left and the peer has said goodbye too. */
+  /** Says goodbye (close_notify) behind what was committed; the report `said` follows when all of it has left. */
   'end-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
 }
 
@@ -32,6 +32,8 @@ export type StreamReport =
   | { readonly type: 'secured'; readonly facts: SecuredFacts }
   /** So many bytes that main committed have left since the report before. */
   | { readonly type: 'left'; readonly bytes: number }
+  /** What was to be said before the end, and the goodbye, has left; `over` follows when the peer has said its own. */
+  | { readonly type: 'said' }
   /** The peer has ended it, or it has been ended as main wanted and the peer has agreed. */
   | { readonly type: 'over' }
   /** It failed: by the number of a system call, or in OpenSSL's words. */

@@ -196,7 +196,10 @@ export class WorkerStream implements WorkerEnd {
 
   receive(device: WorkerDevice | undefined): number {
     this.flush(); // perhaps it was room to write that came
-    if (this.#state === 'ended') this.#hearFarewell();
+    if (this.#state === 'ended') {
+      this.#hearFarewell();
+      return 0;
+    }
     const before = this.#records;
     for (let reads = 0; reads < MAX_READS && this.#mayRead; reads++) {
       const address = this.#networkAddress.of(this.#network);
@@ -348,7 +351,7 @@ export class WorkerStream implements WorkerEnd {
       this.#committed = 0;
     }
     if (this.#state !== 'ended') return;
-    this.#farewell.left();
+    if (this.#farewell.left()) this.#report({ type: 'said' });
     this.#hearFarewell();
   }
 

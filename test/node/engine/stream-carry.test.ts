@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { MisuseError, NetworkError } from '../../../src/core/errors.ts';
+import { MisuseError } from '../../../src/core/errors.ts';
 import { CSTP_TYPES, CstpDeframer } from '../../../src/core/protocols/anyconnect/cstp-frame.ts';
 import { streamTraffic } from '../../../src/core/protocols/anyconnect/stream-channel.ts';
 import { parseCidr } from '../../../src/core/wire/ip-address.ts';
@@ -323,48 +323,6 @@ inNamespace('a carried TLS stream', import.meta.filename, () => {
     assert.ok(heardAt > before.heardAt && sentAt > before.sentAt);
     // The time of a pass is that of its start, from which a busy machine may keep the rest for a while.
     for (const at of [heardAt, sentAt]) assert.ok(at >= since - 500 && at <= performance.now() + 5, `${at} of ${since}`);
-  });
-
-  it('sends what was written, then says goodbye', OPTIONS, async () => {
-    await using t = await streamTunnel({ device: false });
-    let received = 0;
-    t.peer.on('data', (bytes: Buffer) => {
-      received += bytes.length;
-    });
-    const ended = once(t.peer, 'end');
-    for (let i = 0; i < 100; i++) t.stream.write(Buffer.alloc(16_000));
-    await t.stream.close(5000);
-    await ended;
-    assert.equal(received, 1_600_000);
-  });
-
-  it('is not closed under the last words of the peer, which would lose its own', OPTIONS, async () => {
-    await using t = await streamTunnel({ device: false, allowHalfOpen: true });
-    let received = 0;
-    t.peer.on('data', (bytes: Buffer) => {
-      received += bytes.length;
-    });
-    t.peer.once('end', () => t.peer.end(Buffer.alloc(8_000_000)));
-    const closed = once(t.peer, 'close');
-    for (let i = 0; i < 100; i++) t.stream.write(Buffer.alloc(16_000));
-    await t.stream.close(5000);
-    assert.deepEqual(await closed, [false], 'no error');
-    assert.equal(received, 1_600_000);
-  });
-
-  it('tells that the peer has left, or that the network has', OPTIONS, async () => {
-    for (const how of ['end', 'reset'] as const) {
-      await using t = await streamTunnel({ device: false });
-      const closed = new Promise<Error | undefined>((resolve) => t.stream.onClose(resolve));
-      if (how === 'end') t.peer.end();
-      else t.records.reset();
-      const error = await closed;
-      if (how === 'end') assert.equal(error, undefined);
-      else {
-        assert.ok(error instanceof NetworkError);
-        assert.equal(error.message, 'The connection to localhost failed: Connection reset by peer.');
-      }
-    }
   });
 
   it('says why there is no connection', OPTIONS, async () => {

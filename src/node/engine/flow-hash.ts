@@ -1,4 +1,7 @@
-/** A number for a packet's flow: the same for all of its packets in one direction, and another one for most other flows. */
+/**
+ * A number for a packet's flow: the same for all of its packets, in both directions, and another one for most other flows. Two clients of one engine who speak to
+ * each other have one flow to the kernel, too, which would follow whoever has written last.
+ */
 
 const TCP = 6;
 const UDP = 17;
@@ -24,14 +27,20 @@ export function flowHash(view: DataView, packet: number, end: number): number {
   let ports = packet + V6.length;
   let hasPorts = protocol === TCP || protocol === UDP;
   if (isV4) {
-    hash = view.getInt32(packet + V4.addresses) ^ (view.getInt32(packet + V4.addresses + 4) + protocol);
+    hash = both(view.getInt32(packet + V4.addresses), view.getInt32(packet + V4.addresses + 4)) + protocol;
     ports = packet + 4 * (view.getUint8(packet) & 15);
     hasPorts &&= (view.getUint16(packet + V4.fragment) & V4_IS_FRAGMENT) === 0;
   } else {
     for (let at = 0; at < 16; at += 4) {
-      hash = Math.imul(hash ^ view.getInt32(packet + V6.source + at) ^ (view.getInt32(packet + V6.destination + at) >>> 1), SPREAD);
+      hash = Math.imul(hash ^ both(view.getInt32(packet + V6.source + at), view.getInt32(packet + V6.destination + at)), SPREAD);
     }
   }
   hasPorts &&= ports + PORTS_LENGTH <= end;
-  return Math.imul(Math.imul(hash, SPREAD) ^ (hasPorts ? view.getInt32(ports) : 0), SPREAD) >>> 16;
+  const ofPorts = hasPorts ? both(view.getUint16(ports), view.getUint16(ports + 2)) : 0;
+  return Math.imul(Math.imul(hash, SPREAD) ^ ofPorts, SPREAD) >>> 16;
+}
+
+/** Of two numbers in whichever order. */
+function both(one: number, other: number): number {
+  return Math.imul(one ^ other, SPREAD) ^ (one + other);
 }

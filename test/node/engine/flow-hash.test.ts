@@ -31,6 +31,24 @@ describe('flow hash', () => {
     assert.equal(hashOf(ipv6(6, 1, 7)), hashOf(ipv6(6, 1, 7)));
   });
 
+  it('is the same for what is answered', () => {
+    for (let port = 1; port < 60_000; port += 999) {
+      assert.equal(
+        hashOf(ipv4Udp('10.9.0.2', '10.9.0.9', port, 443, Buffer.of(1))),
+        hashOf(ipv4Udp('10.9.0.9', '10.9.0.2', 443, port, Buffer.of(1))),
+      );
+      const there = ipv6(6, port % 256, port * 65_536 + 443);
+      const back = Buffer.concat([
+        there.subarray(0, 8),
+        there.subarray(24, 40),
+        there.subarray(8, 24),
+        there.subarray(42, 44),
+        there.subarray(40, 42),
+      ]);
+      assert.equal(hashOf(there), hashOf(back));
+    }
+  });
+
   it('spreads flows that differ in a port, or in an address', () => {
     const flows = [
       Array.from({ length: 64 }, (_, i) => udp(40_000 + i, 443)),

@@ -5,6 +5,7 @@
  *
  *   options ─► VpnClient ─► VpnSession ◄─ device (engine's TUN, or yours), network (configurator, script, nobody)
  */
+
 import { EventEmitter } from 'node:events';
 import type { Agent } from 'undici';
 import type { BrowseRequest, Credential } from '../core/auth/login-io.ts';
@@ -18,6 +19,7 @@ import { formatCidr, formatIp } from '../core/wire/ip-address.ts';
 import { browseWith } from '../node/browser-login.ts';
 import type { PacketDevice } from '../node/devices/packet-device.ts';
 import { TunDevice } from '../node/devices/tun-device.ts';
+import { oneDescriptor } from '../node/engine/device-descriptors.ts';
 import type { PacketEngine } from '../node/engine/packet-engine.ts';
 import { checkHost } from '../node/host-check.ts';
 import { reportOnHost } from '../node/host-report.ts';
@@ -297,7 +299,7 @@ export class Vpn extends EventEmitter<VpnEvents> implements AsyncDisposable, IpN
       return stack;
     }
     const engine = (await this.#engine) ?? (await startEngine());
-    if (isOpened(device)) return TunDevice.adopt(engine, [device.descriptor], device.name, device.offloads, device.setMtu);
+    if (isOpened(device)) return TunDevice.adopt(engine, oneDescriptor(device.descriptor), device.name, device.offloads, device.setMtu);
     return TunDevice.open(engine, device === 'tun' ? {} : { name: device.name });
   }
 

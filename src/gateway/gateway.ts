@@ -280,7 +280,7 @@ async function assemble(options: GatewayOptions, undo: Undo[]): Promise<Parts> {
     },
   });
   const pool: WorkerPool = new WorkerPool({
-    ...{ count: workers, queuesOf: (worker) => network.queuesOf(worker), log },
+    ...{ count: workers, descriptorsOf: (worker) => network.descriptorsOf(worker), log },
     setup: () => ({ ...parts.setup, device: network.forWorkers }),
     onGone: (worker) => {
       doors.workerGone(worker);

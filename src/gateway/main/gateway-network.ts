@@ -59,13 +59,7 @@ export class GatewayNetwork {
   static async open(config: GatewayConfig, options: GatewayNetworkOptions): Promise<GatewayNetwork> {
     const { workers, leaseFile, isKnown, log } = options;
     const kept = await readLeases(leaseFile);
-    const device = config.network.isUserspace
-      ? new UserspaceDevice()
-      : await GatewayDevice.open({
-          ...{ device: config.network.device, queues: workers * queuesOfEach(workers), mtu: INNER_MTU },
-          pools: poolsOf(config),
-          offloads: wantedOffloads(),
-        });
+    const device = config.network.isUserspace ? new UserspaceDevice() : await openDevice(config, workers, log);
     try {
       for (const notice of await device.notices()) log.log('warn', notice);
       const network = new GatewayNetwork(config, device, options);
@@ -112,15 +106,20 @@ export class GatewayNetwork {
 
   /** What workers have to know of it, now. */
   get forWorkers(): WorkerDevice {
-    const { name, offloads } = this.#device;
+    const { name, hasWriter, offloads } = this.#device;
     const network = this.#inner;
-    const queues = queuesOfEach(this.#workers);
-    return network === undefined ? { kind: 'interface', name, queues, offloads } : { kind: 'userspace', mtu: INNER_MTU, network };
+    return network === undefined
+      ? { kind: 'interface', name, descriptors: this.#descriptorsOfEach, hasWriter, offloads }
+      : { kind: 'userspace', mtu: INNER_MTU, network };
   }
 
-  /** The descriptors of its queues that a worker inherits, by its number; none where there is no interface. */
-  queuesOf(worker: number): readonly number[] {
-    const each = queuesOfEach(this.#workers);
+  get #descriptorsOfEach(): number {
+    return this.#device.descriptors.length / this.#workers;
+  }
+
+  /** The descriptors of the device that a worker inherits, by its number; none where there is no interface. */
+  descriptorsOf(worker: number): readonly number[] {
+    const each = this.#descriptorsOfEach;
     return this.#device.descriptors.slice(worker * each, (worker + 1) * each);
   }
 
@@ -167,7 +166,22 @@ function commandOf<Name extends string>(name: Name, text: string | undefined): P
   return text === undefined ? {} : ({ [name]: parseRouteCommand(text) } as Record<Name, RouteCommand>);
 }
 
-/** Of the queues that Linux lets a device have: as many as an engine takes, where the workers are so few. */
-function queuesOfEach(workers: number): number {
-  return Math.max(1, Math.min(wantedQueues(), Math.floor(MAX_QUEUES / workers)));
+/**
+ * With as many queues for each worker as its engine takes, where Linux lets the device have so many; with one for each, where this process has no
+ * descriptors for more. Flows go to the worker that writes to them; where there is but one, what it writes moves none.
+ */
+async function openDevice(config: GatewayConfig, workers: number, log: Logger): Promise<GatewayDevice> {
+  const each = Math.max(1, Math.min(wantedQueues(), Math.floor(MAX_QUEUES / workers)));
+  const options = {
+    ...{ device: config.network.device, queues: workers, mtu: INNER_MTU },
+    ...{ pools: poolsOf(config), offloads: wantedOffloads() },
+  };
+  if (each === 1) return await GatewayDevice.open(options);
+  try {
+    return await GatewayDevice.open({ ...options, queues: workers * each, wantsWriter: workers === 1 });
+  } catch (error) {
+    const device = await GatewayDevice.open(options);
+    log.log('warn', 'the device has one queue for each worker', { reason: error instanceof Error ? error.message : String(error) });
+    return device;
+  }
 }

@@ -21,8 +21,8 @@ const MAX_RESTART_PAUSE: Millis = 60_000;
 
 export interface WorkerPoolOptions {
   readonly count: number;
-  /** The descriptors of a worker's queues of the device; none: there is no device. */
-  readonly queuesOf: (worker: number) => readonly number[];
+  /** The descriptors of the device that a worker inherits; none: there is no device. */
+  readonly descriptorsOf: (worker: number) => readonly number[];
   readonly setup: () => WorkerSetup;
   /** What a worker may ask; the first argument that the functions get is the worker's number. */
   readonly serves: Readonly<Record<string, (worker: number, ...args: never[]) => unknown>>;
@@ -163,7 +163,7 @@ export class WorkerPool {
   }
 
   async #start(member: Member): Promise<void> {
-    const { queuesOf, setup, serves, log, startWorker: startChild = startWorker } = this.#options;
+    const { descriptorsOf, setup, serves, log, startWorker: startChild = startWorker } = this.#options;
     const { number } = member;
     const child = startChild(
       {
@@ -174,7 +174,7 @@ export class WorkerPool {
         guards: WORKER_GUARDS,
         onFault: (error) => this.#fault(member, error),
       },
-      queuesOf(number),
+      descriptorsOf(number),
     );
     member.child = child;
     void child.ended.then((how) => this.#ended(member, child, how));

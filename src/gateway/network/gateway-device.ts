@@ -20,6 +20,8 @@ export interface GatewayDeviceOptions {
   /** The prefix of its name: `vpns` makes the first free of `vpns0`, `vpns1`, … */
   readonly device: string;
   readonly queues: number;
+  /** See {@link openTunQueues}. Default: not. */
+  readonly wantsWriter?: boolean;
   readonly mtu: number;
   /** Pools of all hosts. */
   readonly pools: readonly Cidr[];
@@ -28,7 +30,7 @@ export interface GatewayDeviceOptions {
   readonly machine?: Machine;
 }
 
-/** More than Linux lets a TUN device have (MAX_TAP_QUEUES). */
+/** As many as Linux lets a TUN device have (MAX_TAP_QUEUES). */
 export const MAX_QUEUES = 256;
 /** Pools of users' own are added as they log in. */
 export const MAX_POOLS = 1024;
@@ -38,8 +40,9 @@ const NEW_LINK = { mtu: 1500, isUp: false } as const;
 
 export class GatewayDevice implements InnerDevice {
   readonly name: string;
-  /** One for each queue, of this process. Who passes them on keeps them open until they have arrived. */
+  /** Of the writer, if there is one, and of each queue, of this process. Who passes them on keeps them open until they have arrived. */
   readonly descriptors: readonly number[];
+  readonly hasWriter: boolean;
   /** What the workers' engines are told of the queues. */
   readonly offloads: TunOffloads;
   readonly #machine: Machine;
@@ -49,9 +52,10 @@ export class GatewayDevice implements InnerDevice {
   /** Pools are added one after the other. */
   #adding: Promise<void> = Promise.resolve();
 
-  private constructor({ name, fds, offloads }: OpenedQueues, machine: Machine) {
+  private constructor({ name, fds, writer, offloads }: OpenedQueues, machine: Machine) {
     this.name = name;
-    this.descriptors = fds;
+    this.descriptors = writer === undefined ? fds : [writer, ...fds];
+    this.hasWriter = writer !== undefined;
     this.offloads = offloads;
     this.#machine = machine;
   }
@@ -60,6 +64,7 @@ export class GatewayDevice implements InnerDevice {
   static async open({
     device,
     queues,
+    wantsWriter = false,
     mtu,
     pools,
     offloads = NO_OFFLOADS,
@@ -68,7 +73,7 @@ export class GatewayDevice implements InnerDevice {
     if (device === '' || !isDeviceName(`${device}0`))
       throw new SallyportError('ERR_DEVICE', `"${device}" cannot be the prefix of a device's name.`);
     if (queues < 1 || queues > MAX_QUEUES) throw new SallyportError('ERR_DEVICE', `A device has 1 to ${MAX_QUEUES} queues, not ${queues}.`);
-    const tun = openTunQueues(libc('The gateway'), device, queues, offloads);
+    const tun = openTunQueues(libc('The gateway'), device, queues, offloads, wantsWriter);
     const opened = new GatewayDevice(tun, machine);
     try {
       await opened.#configure([{ kind: 'link', device: tun.name, mtu, before: NEW_LINK }]);

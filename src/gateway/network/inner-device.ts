@@ -5,8 +5,10 @@ import type { TunOffloads } from '../../node/ffi/tun.ts';
 export interface InnerDevice {
   /** For people and scripts. */
   readonly name: string;
-  /** One for each worker, of this process; none where there is no interface. */
+  /** As many for each worker, of this process; none where there is no interface. */
   readonly descriptors: readonly number[];
+  /** The first of them is no queue: packets are written by it. */
+  readonly hasWriter: boolean;
   readonly offloads: TunOffloads;
   /** Takes pools in that are new. */
   addPools(pools: readonly Cidr[]): Promise<void>;

@@ -11,6 +11,7 @@ import type { InnerDevice } from './inner-device.ts';
 export class UserspaceDevice implements InnerDevice {
   readonly name = 'userspace';
   readonly descriptors: readonly number[] = [];
+  readonly hasWriter = false;
   readonly offloads: TunOffloads = NO_OFFLOADS;
   /** There are other pools than before. */
   onChange: (() => void) | undefined;

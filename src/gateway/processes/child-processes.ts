@@ -33,12 +33,12 @@ export function startAuth(rpc: RpcOptions): GatewayChild {
 }
 
 /**
- * @param queues descriptors of this worker's queues, which it inherits from {@link FIRST_INHERITED} on
+ * @param device descriptors of the device, which this worker inherits from {@link FIRST_INHERITED} on
  * @param program runs in the worker's place, to look at its fence
  */
-export function startWorker(rpc: RpcOptions, queues: readonly number[], program: string = programFile('gateway-worker')): GatewayChild {
+export function startWorker(rpc: RpcOptions, device: readonly number[], program: string = programFile('gateway-worker')): GatewayChild {
   // Observed: Node 24 lets a thread read all that is below the folder that its process is in, whatever the fence says; and a service is in /.
-  return startChild(program, { execArgv: permissions(), cwd: ownFolder(), inherits: queues }, rpc);
+  return startChild(program, { execArgv: permissions(), cwd: ownFolder(), inherits: device }, rpc);
 }
 
 interface ChildOptions {

@@ -114,8 +114,11 @@ async function openDevice({ device, config }: WorkerSetup, log: RemoteLogger): P
     return { device: opened, engine, nat: opened, hasPortableTls: await hasPortableTls(engine, log) };
   }
   const engine = await PacketEngine.start();
-  const queues = Array.from({ length: device.queues }, (_, i) => FIRST_INHERITED + i);
-  const opened = await TunDevice.adopt(engine, queues, device.name, device.offloads);
+  const inherited = Array.from({ length: device.descriptors }, (_, i) => FIRST_INHERITED + i);
+  const parts = device.hasWriter
+    ? { writers: inherited.slice(0, 1), queues: inherited.slice(1) }
+    : { writers: inherited, queues: inherited };
+  const opened = await TunDevice.adopt(engine, parts, device.name, device.offloads);
   endWith(engine.failed, opened.failed);
   return { device: opened, engine, nat: undefined, hasPortableTls: await hasPortableTls(engine, log) };
 }

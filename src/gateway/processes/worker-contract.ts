@@ -59,7 +59,7 @@ export interface WorkerNotices {
   greeted(tunnel: number, remote: Endpoint, dtls: MovedAssociation): void;
   /** With a UDP socket: a client whose DTLS hello has brought back its cookie; `first` is that hello. */
   stranger(arrival: Arrival, first: Uint8Array): void;
-  /** Packets for clients of this worker that another worker has read from its queue of the device. */
+  /** Packets for clients of this worker that another worker has read from a queue of the device. */
   packets(packets: readonly Uint8Array[]): void;
   /** Without an interface: the network inside is another. */
   network(network: InnerNetwork): void;
@@ -69,7 +69,13 @@ export interface WorkerNotices {
 
 /** What there is of a device. */
 export type WorkerDevice =
-  | { readonly kind: 'interface'; readonly name: string; readonly queues: number; readonly offloads: TunOffloads }
+  | {
+      readonly kind: 'interface';
+      readonly name: string;
+      readonly descriptors: number;
+      readonly hasWriter: boolean;
+      readonly offloads: TunOffloads;
+    }
   | { readonly kind: 'userspace'; readonly mtu: number; readonly network: InnerNetwork };
 
 /** An accepted connection. */

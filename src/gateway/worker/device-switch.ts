@@ -1,7 +1,7 @@
 /**
  * One device, many tunnels: packets from the device go to the tunnel that has their destination, packets of the tunnels go to the device.
  *
- * A gateway's workers share an interface of several queues, and the kernel now and then puts a packet into another worker's queue than the one of its
+ * A gateway's workers share an interface of several queues, and the kernel now and then puts a packet into a queue of another worker than the one of its
  * tunnel: those are handed to {@link DeviceSwitchOptions.forward}.
  */
 import { AddressTable } from '../../core/tunnel/address-table.ts';

@@ -1,5 +1,6 @@
 /** A kernel TUN interface, run by the packet engine's worker. Linux so far. */
 
+import type { DeviceDescriptors } from '../engine/device-descriptors.ts';
 import { EngineDevice } from '../engine/engine-device.ts';
 import type { PacketEngine } from '../engine/packet-engine.ts';
 import { NO_OFFLOADS, type TunOffloads } from '../ffi/tun.ts';
@@ -32,22 +33,22 @@ export class TunDevice extends EngineDevice {
   }
 
   /**
-   * Queues of an interface that another process has opened; the descriptors are inherited, do not block, and are the device's from here on.
+   * Queues of an interface that another process has opened; the descriptors are inherited, do not block, and are the device's when it is there.
    *
-   * @param fds up to {@link MAX_DEVICE_QUEUES}
+   * @param descriptors up to {@link MAX_DEVICE_QUEUES} queues
    * @param offloads what the interface was told to do, all its queues alike
    * @param setMtu sets the interface's MTU where this process does not see it; default: the engine does
    */
   static async adopt(
     engine: PacketEngine,
-    fds: readonly number[],
+    { writers, queues }: DeviceDescriptors,
     name: string,
     offloads: TunOffloads = NO_OFFLOADS,
     setMtu?: (mtu: number) => Promise<void>,
   ): Promise<TunDevice> {
     const device = new TunDevice(engine, setMtu);
     try {
-      await device.link.call('adopt-tun', { fds, name, offloads });
+      await device.link.call('adopt-tun', { writers, queues, name, offloads });
       device.#name = name;
       return device;
     } catch (error) {

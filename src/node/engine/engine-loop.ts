@@ -17,6 +17,7 @@ import { openSocketPair } from '../ffi/sockets.ts';
 import { NO_OFFLOADS, openTun, setInterfaceMtu, type TunOffloads } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
 import { DatagramCommands } from './datagram-commands.ts';
+import { type DeviceDescriptors, oneDescriptor } from './device-descriptors.ts';
 import { type Command, ENTRY, type EngineCommands, entryKind, entryPath, type WorkerOptions } from './messages.ts';
 import { noteOffloads, noteQueues, wantedQueues } from './offloads.ts';
 import { PacketSwitch } from './packet-switch.ts';
@@ -25,7 +26,7 @@ import { StackRings } from './stack-rings.ts';
 import { StreamCommands } from './stream-commands.ts';
 import { WarmUp } from './warm-up.ts';
 import { WorkerContext } from './worker-context.ts';
-import { type DeviceDescriptors, WorkerDevice } from './worker-device.ts';
+import { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
 import { WorkerPath } from './worker-path.ts';
 import { WorkerStackDevice } from './worker-stack-device.ts';
@@ -245,18 +246,18 @@ export class EngineLoop {
     return { name: tun.name };
   }
 
-  #adoptTun({ fds, name, offloads }: EngineCommands['adopt-tun']['takes']): undefined {
+  #adoptTun({ writers, queues, name, offloads }: EngineCommands['adopt-tun']['takes']): undefined {
     this.#mustHaveNoDevice();
-    if (fds.length > MAX_DEVICE_QUEUES) throw new MisuseError(`a device has up to ${MAX_DEVICE_QUEUES} queues, not ${fds.length}`);
+    if (queues.length > MAX_DEVICE_QUEUES) throw new MisuseError(`a device has up to ${MAX_DEVICE_QUEUES} queues, not ${queues.length}`);
     noteOffloads(this.#context.features, { name, offloads, refusal: 0 });
-    noteQueues(this.#context.features, { name, queues: fds });
-    this.#setDevice({ writers: fds, queues: fds, name, offloads }, 'adopted');
+    noteQueues(this.#context.features, { name, queues });
+    this.#setDevice({ writers, queues, name, offloads }, 'adopted');
   }
 
   #openScript(): { readonly theirs: number } {
     this.#mustHaveNoDevice();
     const { ours, theirs } = openSocketPair(this.#context.libc);
-    this.#setDevice({ writers: [ours], queues: [ours], name: 'of the script', offloads: NO_OFFLOADS });
+    this.#setDevice({ ...oneDescriptor(ours), name: 'of the script', offloads: NO_OFFLOADS });
     return { theirs };
   }
 

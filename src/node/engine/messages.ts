@@ -5,12 +5,14 @@
  * datagram committed before a command is sent under the old state, and one committed after it under the new. Answers and reports come by message;
  * main takes all of the toMain ring before it looks at one.
  */
+
 import type { StreamTraffic, TrafficDescription } from '../../core/tunnel/traffic.ts';
 import type { Cidr, Endpoint } from '../../core/wire/ip-address.ts';
 import type { CarriedState } from '../datagram-path.ts';
 import type { UdpOptions } from '../ffi/sockets.ts';
 import type { TunOffloads } from '../ffi/tun.ts';
 import type { PlainError } from '../plain-error.ts';
+import type { DeviceDescriptors } from './device-descriptors.ts';
 import type { EngineFeature, FeatureState } from './features.ts';
 import type { StreamCommands, StreamReport } from './stream-messages.ts';
 
@@ -64,7 +66,7 @@ export interface EngineCommands extends StreamCommands {
   'open-tun': { readonly takes: { readonly name: string | undefined }; readonly answers: { readonly name: string } };
   /** A TUN that another process has opened: the descriptors of queues, inherited, are the engine's from here on. */
   'adopt-tun': {
-    readonly takes: { readonly fds: readonly number[]; readonly name: string; readonly offloads: TunOffloads };
+    readonly takes: DeviceDescriptors & { readonly name: string; readonly offloads: TunOffloads };
     readonly answers: undefined;
   };
   /** `theirs`: the descriptor for the program. From the answer on main owns it. */

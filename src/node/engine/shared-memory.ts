@@ -83,7 +83,7 @@ function indexes<Name extends string>(names: readonly Name[]): Record<Name, numb
   return Object.fromEntries(names.map((name, i) => [name, i])) as Record<Name, number>;
 }
 
-/** Queues that a device has at most, which are read in turn: a flow that sends much fills its own, and the others' packets do not wait behind it. */
+/** Queues that a device has at most: see the feature `flow-queues`. */
 export const MAX_DEVICE_QUEUES = 8;
 
 /** Neighbours among {@link SharedMemory.descriptors}. */

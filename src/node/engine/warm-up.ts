@@ -13,6 +13,7 @@
  *
  * It shall leave nothing that a real packet is the first to do (`--trace-deopt` shows it): what was compiled before is thrown away then.
  */
+
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { framingByMark, type TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';
@@ -20,6 +21,7 @@ import { LINUX, type Libc } from '../ffi/libc.ts';
 import { openSocketPair, type SocketPair } from '../ffi/sockets.ts';
 import { NO_OFFLOADS, VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import { AnswerWait } from './answer-wait.ts';
+import { oneDescriptor } from './device-descriptors.ts';
 import { PacketSwitch } from './packet-switch.ts';
 import { DEVICE_COUNTERS, WARM_UP_DESCRIPTORS } from './shared-memory.ts';
 import type { StreamRoom } from './stream-room.ts';
@@ -197,7 +199,7 @@ export class WarmUp {
     packets.setDevice(
       new WorkerDevice(
         this.#context,
-        { writers: [device.ours], queues: [device.ours] },
+        oneDescriptor(device.ours),
         'of the warm-up',
         new Float64Array(DEVICE_COUNTERS.length),
         OFFLOADS,

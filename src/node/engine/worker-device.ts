@@ -11,18 +11,11 @@ import { KeptAddress, type KeptAddresses } from '../ffi/arena.ts';
 import { ERRNO, errnoName, systemError } from '../ffi/errno.ts';
 import { clearOffloads, type TunOffloads, VIRTIO_HEADER_LENGTH } from '../ffi/tun.ts';
 import { plainError } from '../plain-error.ts';
+import type { DeviceDescriptors } from './device-descriptors.ts';
 import { flowHash } from './flow-hash.ts';
 import { JOIN, JOIN_ENTRY, type PacketKernels } from './packet-kernels.ts';
 import { count, DEVICE, MAX_PACKET_LENGTH } from './shared-memory.ts';
 import { MAX_DEVICE_BURST, type WorkerContext } from './worker-context.ts';
-
-/** What packets pass by. None: {@link WorkerDevice.hasPending} says whether there is something to read. */
-export interface DeviceDescriptors {
-  /** Packets are written to these, each flow to one of them. Where they are queues, the kernel gives the packets of that flow to the same one. */
-  readonly writers: readonly number[];
-  /** What packets are read from, in turn: the same, or others. */
-  readonly queues: readonly number[];
-}
 
 export class WorkerDevice implements DeviceDescriptors {
   readonly writers: readonly number[];

@@ -85,10 +85,12 @@ export function openTun(libc: Libc, name: string | undefined, wanted: TunOffload
 
 /** A program has made the interface for itself alone, as we do: it is there because that program has it. */
 function hasQueuesInUse(name: string): boolean {
-  const file = `/sys/class/net/${name}/tun_flags`;
-  if (!existsSync(file)) return false;
-  const flags = Number(readFileSync(file, 'latin1'));
-  return (flags & LINUX.IFF_MULTI_QUEUE) !== 0 && (flags & LINUX.IFF_PERSIST) === 0;
+  try {
+    const flags = Number(readFileSync(`/sys/class/net/${name}/tun_flags`, 'latin1'));
+    return (flags & LINUX.IFF_MULTI_QUEUE) !== 0 && (flags & LINUX.IFF_PERSIST) === 0;
+  } catch {
+    return false; // it is no TUN, or gone by now
+  }
 }
 
 /** Queues in place of the first descriptor's; that one, if there cannot be more. */
@@ -101,14 +103,23 @@ function openFlowQueues(libc: Libc, first: number, name: string, flags: number, 
     if (!(error instanceof SallyportError)) throw error;
     return [first];
   }
-  libc.scratch.view.setUint16(NAME_LENGTH, LINUX.IFF_DETACH_QUEUE, true);
-  if (libc.ioctl(first, LINUX.TUNSETQUEUE, libc.scratch.address(0)) >= 0) return fds;
+  // Where it was renamed meanwhile, the others are queues of a new one that has its name.
+  const isOne = libc.ioctl(first, LINUX.TUNGETIFF, libc.scratch.address(0)) >= 0 && attachedName(libc) === name;
+  if (isOne && detachQueue(libc, first)) return fds;
   closeTun(libc, fds);
   return [first];
 }
 
+/** The kernel gives this queue no packets any more, and remembers no flows that are written by it. False: it does not know how. */
+function detachQueue(libc: Libc, fd: number): boolean {
+  libc.scratch.view.setUint16(NAME_LENGTH, LINUX.IFF_DETACH_QUEUE, true);
+  return libc.ioctl(fd, LINUX.TUNSETQUEUE, libc.scratch.address(0)) >= 0;
+}
+
 export interface OpenedQueues {
   readonly fds: readonly number[];
+  /** What packets are written by, where there is one beside the queues. */
+  readonly writer?: number;
   readonly name: string;
   /** Of all queues: headers stand in front of the packets of each, or of none. */
   readonly offloads: TunOffloads;
@@ -118,16 +129,27 @@ export interface OpenedQueues {
  * Makes the first free interface of a prefix (`vpns` → `vpns0`) with so many queues, one descriptor each: whoever reads one gets the flows that the
  * kernel has put there. The interface is gone when the last descriptor is closed, by {@link closeTun} or by the end of its processes.
  *
+ * @param wantsWriter what is written shall not move a flow to another queue, as for {@link openTun}: where one program reads all queues
  * @throws SallyportError in plain words; MisuseError for a prefix of no interface
  */
-export function openTunQueues(libc: Libc, prefix: string, queues: number, wanted: TunOffloads = NO_OFFLOADS): OpenedQueues {
+export function openTunQueues(
+  libc: Libc,
+  prefix: string,
+  queues: number,
+  wanted: TunOffloads = NO_OFFLOADS,
+  wantsWriter = false,
+): OpenedQueues {
   checkInterfaceName(`${prefix}0`);
   const flags = PLAIN | LINUX.IFF_MULTI_QUEUE | (wanted.hasHeader ? LINUX.IFF_VNET_HDR : 0);
   const { fd, name } = openQueue(libc, `${prefix}%d`, `${prefix}N`, flags);
   const fds = [fd];
   try {
-    while (fds.length < queues) fds.push(openQueue(libc, name, name, flags).fd);
-    return { fds, name, offloads: setOffloads(libc, fd, wanted).offloads };
+    while (fds.length < queues + (wantsWriter ? 1 : 0)) fds.push(openQueue(libc, name, name, flags).fd);
+    const { offloads } = setOffloads(libc, fd, wanted);
+    if (!wantsWriter) return { fds, name, offloads };
+    if (detachQueue(libc, fd)) return { fds: fds.slice(1), writer: fd, name, offloads };
+    closeTun(libc, fds.splice(-1));
+    return { fds, name, offloads };
   } catch (error) {
     closeTun(libc, fds);
     throw error;

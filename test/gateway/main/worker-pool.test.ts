@@ -27,7 +27,7 @@ describe('the workers of a gateway', () => {
       ...{ pid: 1, ended: new Promise<string>(() => undefined), end: async () => undefined },
     } as unknown as GatewayChild;
     const pool = new WorkerPool({
-      ...{ count: 1, queuesOf: () => [], setup: () => ({}) as WorkerSetup, serves: {}, onGone: () => undefined, log: silentLogger },
+      ...{ count: 1, descriptorsOf: () => [], setup: () => ({}) as WorkerSetup, serves: {}, onGone: () => undefined, log: silentLogger },
       startWorker: () => child,
     });
     const socket = { close: () => void closed++ } as unknown as UdpSocket;

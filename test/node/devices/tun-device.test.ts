@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { promisify } from 'node:util';
@@ -12,7 +12,7 @@ import { MemoryDevice } from '../../../src/node/devices/memory-device.ts';
 import { TunDevice } from '../../../src/node/devices/tun-device.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
 import { libc } from '../../../src/node/ffi/libc.ts';
-import { closeTun, openTunQueues } from '../../../src/node/ffi/tun.ts';
+import { closeTun, NO_OFFLOADS, openTunQueues } from '../../../src/node/ffi/tun.ts';
 import { eventually } from '../../support/eventually.ts';
 import { inNamespace, ip } from '../../support/namespace.ts';
 import { sized } from '../../support/size.ts';
@@ -310,7 +310,8 @@ inNamespace('TUN device', import.meta.filename, () => {
   it('adopts several queues, and writes each flow to one, by which the kernel answers', async () => {
     await using engine = await PacketEngine.start();
     const opened = openTunQueues(libc('The test'), 'tunm', 4);
-    const tun = await TunDevice.adopt(engine, opened.fds.slice(0, 3), opened.name);
+    const queues = opened.fds.slice(0, 3);
+    const tun = await TunDevice.adopt(engine, { writers: queues, queues }, opened.name);
     ip(`addr add 10.9.0.1/24 dev ${tun.name}`);
     ip(`link set ${tun.name} up`);
     const answers = new Arrivals<number>();
@@ -331,7 +332,45 @@ inNamespace('TUN device', import.meta.filename, () => {
     closeTun(libc('The test'), opened.fds.slice(3));
     const many = Array.from({ length: 9 }, (_, i) => 100 + i);
     await using second = await PacketEngine.start();
-    assert.ok((await rejection(TunDevice.adopt(second, many, 'tunz'))) instanceof MisuseError);
+    assert.ok((await rejection(TunDevice.adopt(second, { writers: many, queues: many }, 'tunz'))) instanceof MisuseError);
+  });
+
+  it('keeps the order of what two hosts behind it say to each other, by whichever queue it was written', async () => {
+    const [one, other] = ['10.9.0.2', '10.9.0.3'];
+    const count = 120;
+    for (const wantsWriter of [false, true]) {
+      await using engine = await PacketEngine.start();
+      const { fds, writer, name } = openTunQueues(libc('The test'), 'tunf', 8, NO_OFFLOADS, wantsWriter);
+      assert.equal(writer !== undefined, wantsWriter);
+      const tun = await TunDevice.adopt(engine, { writers: writer === undefined ? fds : [writer], queues: fds }, name);
+      writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+      ip(`addr add 10.9.0.1/24 dev ${name}`);
+      ip(`link set ${name} up`);
+      const there = new Arrivals<string>();
+      tun.start((packets) => {
+        for (const packet of packets) {
+          const bytes = Buffer.from(packetBytes(packet));
+          if (bytes[9] === 17 && bytes.readUInt16BE(22) === 443) there.push(bytes.toString('latin1', 28));
+        }
+      });
+      const say = (text: string) => tun.write([packetOf(ipv4Udp(one, other, 40_000, 443, Buffer.from(text)))]);
+      say('first'); // the kernel knows no queue of a flow before it has forwarded one packet of it
+      assert.equal(await there.next(), 'first');
+      tun.pause();
+      for (let i = 0; i < count; i++) {
+        say(String(i));
+        if (i % 3 === 0) tun.write([packetOf(ipv4Udp(other, one, 443, 40_000, Buffer.from('answer')))]);
+      }
+      await eventually(() => engine.deviceCounters().written >= 1 + count + count / 3);
+      tun.resume();
+      const order = [];
+      for (let i = 0; i < count; i++) order.push(await there.next());
+      assert.deepEqual(
+        order,
+        Array.from(order, (_, i) => String(i)),
+      );
+      await tun.close();
+    }
   });
 
   it('leaves no descriptor behind', async () => {

@@ -1,8 +1,10 @@
 /** A device that says what the test wants: what happens when the host refuses what was joined. */
+
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { afterEach, describe, it } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
+import { oneDescriptor } from '../../../src/node/engine/device-descriptors.ts';
 import { DEVICE, DEVICE_COUNTERS, SharedMemory } from '../../../src/node/engine/shared-memory.ts';
 import { MAX_DEVICE_BURST, WorkerContext } from '../../../src/node/engine/worker-context.ts';
 import { WorkerDevice } from '../../../src/node/engine/worker-device.ts';
@@ -43,7 +45,7 @@ function device(refuses: (pieces: number) => number) {
   const scripted: WorkerContext = Object.create(context, { libc: { value: { ...context.libc, writev, errno: () => errno } } });
   const counters = new Float64Array(DEVICE_COUNTERS.length);
   return {
-    device: new WorkerDevice(scripted, { writers: [0], queues: [0] }, 'tun0', counters, { hasHeader: true, hasUdp: true }),
+    device: new WorkerDevice(scripted, oneDescriptor(0), 'tun0', counters, { hasHeader: true, hasUdp: true }),
     context,
     counters,
     written,

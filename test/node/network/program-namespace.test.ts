@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { TunDevice } from '../../../src/node/devices/tun-device.ts';
+import { oneDescriptor } from '../../../src/node/engine/device-descriptors.ts';
 import { PacketEngine } from '../../../src/node/engine/packet-engine.ts';
 import { ProgramNamespace } from '../../../src/node/network/program-namespace.ts';
 import { missing } from '../../support/requirements.ts';
@@ -16,7 +17,7 @@ describe('a network for one program', { skip: missing('netns', 'tun', 'unshare',
     using namespace = await ProgramNamespace.open(HOLDER);
     const { name, descriptor, offloads, setMtu } = namespace.interface;
     const engine = await PacketEngine.start();
-    const device = await TunDevice.adopt(engine, [descriptor], name, offloads, setMtu);
+    const device = await TunDevice.adopt(engine, oneDescriptor(descriptor), name, offloads, setMtu);
     const packets: Uint8Array[] = [];
     device.start((burst) => {
       for (const { buffer, start, end } of burst) packets.push(buffer.slice(start, end));

@@ -27,6 +27,7 @@ import type { Arrival, ClosingManner, DeskNotices, DeskService, WorkerSetup } fr
 
 interface RunningWorker {
   readonly worker: Worker;
+  readonly engine: PacketEngine | undefined;
   readonly nat: NatDevice | undefined;
 }
 
@@ -74,7 +75,12 @@ function main(): void {
       process.exit(1);
     },
   });
-  channel.onClose(() => process.exit(0));
+  /** The gateway ends. What its clients were told last is on its way still. */
+  const leave = async () => {
+    await started?.engine?.close();
+    process.exit(0);
+  };
+  channel.onClose(() => void leave());
 }
 
 async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Promise<RunningWorker> {
@@ -92,7 +98,7 @@ async function startWorker(rpc: Rpc, setup: WorkerSetup, log: RemoteLogger): Pro
   });
   giveUpRights(config.processes, log, { dialsOut: nat !== undefined });
   packets.start();
-  return { worker, nat };
+  return { worker, engine, nat };
 }
 
 interface OpenedDevice {

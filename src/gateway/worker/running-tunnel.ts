@@ -142,7 +142,7 @@ export class RunningTunnel {
     return this.#receiveRate !== undefined || this.#sendRate !== undefined;
   }
 
-  /** Ends it, with a word to the client or so that it comes back; resolves when its paths are closed. */
+  /** Ends it, with a word to the client or so that it comes back; resolves when all that is to be said has left. */
   async close(reason: DisconnectReason, manner: ClosingManner = 'goodbye'): Promise<void> {
     this.#ending ??= reason;
     const kind = manner === 'replaced' ? 'replaced' : 'expired';

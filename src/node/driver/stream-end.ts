@@ -16,7 +16,7 @@ export const MAX_QUEUED_BYTES: number = 1024 * 1024;
  */
 const MAX_UNREAD_BYTES = 8 * MAX_QUEUED_BYTES;
 
-/** How long what was committed may take to leave when the tunnel ends. */
+/** How long what was committed may take to leave when the tunnel ends, and the peer to say goodbye, for which nobody here waits. */
 const CLOSE_LIMIT_MS = 2000;
 
 const NO_ROOM = Buffer.alloc(0);

@@ -98,7 +98,7 @@ export class TunnelDriver {
     return this.#opening;
   }
 
-  /** Ends the tunnel. Resolves when its paths are closed, which takes as long as the rest of what was committed needs, at most seconds. */
+  /** Ends the tunnel. Resolves when all that was committed has left, or its time to do so is over: seconds at most. Nothing more comes or goes then. */
   async close(reason: CloseReason): Promise<void> {
     this.#turn((now) => this.#machine.close(reason, now, this.#sink));
     if (!this.#isClosed && this.#machine.nextTimeout() !== undefined) await this.#farewell(); // PPP waits for an answer

@@ -219,6 +219,7 @@ export class EngineLoop {
       case 'update-keys':
       case 'settle-stream':
       case 'end-stream':
+      case 'unacknowledged':
         return this.#streams.execute(command);
       case 'carry':
         return this.#carry(command.takes.path, command.takes.traffic);
@@ -277,8 +278,10 @@ export class EngineLoop {
     owner: 'ours' | 'adopted' = 'ours',
   ): void {
     const { descriptors, deviceCounters } = this.#context.memory;
-    for (const [i, each] of [...new Set([...opened.writers, ...opened.queues])].entries())
-      descriptors[DEVICE_DESCRIPTORS.first + i] = each + 1;
+    const held = [...new Set([...opened.writers, ...opened.queues])];
+    const { first, count } = DEVICE_DESCRIPTORS;
+    if (held.length > count) throw new MisuseError(`a device has up to ${count} descriptors, not ${held.length}`);
+    for (const [i, each] of held.entries()) descriptors[first + i] = each + 1;
     deviceCounters.fill(0);
     this.#switch.setDevice(new WorkerDevice(this.#context, opened, opened.name, deviceCounters, opened.offloads, owner));
   }

@@ -250,13 +250,15 @@ export class EngineStream implements TlsStream, StreamCarrier {
       if (this.#isCarried) this.carry(undefined).catch(() => undefined);
       if (this.#outbox.isCommitted) this.#sayGoodbye();
     }
+    this.#farewell ??= this.#overWithin(limitMs).then(() => this.#release());
+    await Promise.race([this.#said.promise, this.#farewell]);
+  }
+
+  async #overWithin(limitMs: number): Promise<void> {
     const limit = setTimeout(() => this.#over.resolve(), limitMs);
     limit.unref(); // whoever ends the process does not wait for a peer
-    this.#farewell ??= this.#over.promise.then(() => {
-      clearTimeout(limit);
-      return this.#release();
-    });
-    await Promise.race([this.#said.promise, this.#farewell]);
+    await this.#over.promise;
+    clearTimeout(limit);
   }
 
   /** Pending while the peer's goodbye is awaited, after {@link close}. */

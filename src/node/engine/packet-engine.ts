@@ -13,7 +13,6 @@
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { MisuseError, type SallyportError, UnsupportedError } from '../../core/errors.ts';
-import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Cidr } from '../../core/wire/ip-address.ts';
 import type { DatagramPath, DatagramPathOptions, HandedFlow } from '../datagram-path.ts';
 import { descriptorOf, stopReading } from '../handed-udp-socket.ts';
@@ -25,6 +24,7 @@ import { EngineStream } from './engine-stream.ts';
 import type { AdoptionOptions, EngineStreamOptions } from './engine-stream-options.ts';
 import { type EngineFeature, type FeatureState, parseFeatures } from './features.ts';
 import { ENTRY, type EngineCrypto, entryKind, entryPath } from './messages.ts';
+import { hearFarewells } from './peers-farewell.ts';
 import { DEVICE, DEVICE_COUNTERS, type DeviceCounter, MAX_PATHS } from './shared-memory.ts';
 
 export type DeviceCounters = Readonly<Record<DeviceCounter, number>>;
@@ -35,9 +35,6 @@ export interface EngineOptions {
   /** Features that shall not run; absent: those that the environment variable SALLYPORT_ENGINE_WITHOUT names. For comparison. */
   readonly without?: readonly EngineFeature[];
 }
-
-/** How long an engine that is closed waits for goodbyes of peers. */
-const FAREWELL_LIMIT: Millis = 200;
 
 /** Among the paths, taken until it is freed. */
 interface Place {
@@ -247,14 +244,14 @@ export class PacketEngine {
     await this.#link.close();
   }
 
-  /** A connection that is closed under what its peer still says would lose our last words. A peer that is there needs a round trip. */
+  /** A connection that is closed under what its peer still says would lose our last words. */
   async #farewells(): Promise<void> {
-    const farewells = this.#paths.flatMap((path) => (path instanceof EngineStream ? (path.farewell ?? []) : []));
-    if (farewells.length === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const limit = setTimeout(resolve, FAREWELL_LIMIT);
-    await Promise.race([Promise.all(farewells), promise]);
-    clearTimeout(limit);
+    const leaving = this.#paths.filter((path) => path instanceof EngineStream).filter(({ farewell }) => farewell !== undefined);
+    const paths = leaving.map(({ id }) => id);
+    await hearFarewells(
+      leaving.flatMap(({ farewell }) => farewell ?? []),
+      () => this.#link.call('unacknowledged', { paths }).catch(() => 0), // it has ended meanwhile
+    );
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -73,6 +73,8 @@ export class StreamCommands {
         return undefined;
       case 'end-stream':
         return this.#streamAt(takes.path).end();
+      case 'unacknowledged':
+        return takes.paths.reduce((sum, id) => sum + this.#unacknowledgedOf(id), 0);
     }
     name satisfies never;
   }
@@ -96,6 +98,12 @@ export class StreamCommands {
     } finally {
       if ('identity' in from) from.identity?.key.fill(0); // the copy that came with the message, whatever became of it
     }
+  }
+
+  /** 0 of one that is closed. */
+  #unacknowledgedOf(id: number): number {
+    const path = this.#switch.path(id);
+    return path instanceof WorkerStream ? path.unacknowledged : 0;
   }
 
   #streamAt(id: number): WorkerStream {

@@ -34,6 +34,13 @@ export class StreamFarewell {
     return this.#hasLeft && this.#hasPeerLeft;
   }
 
+  /** Bytes that the peer's system has not acknowledged yet. */
+  get unacknowledged(): number {
+    const { scratch } = this.#libc;
+    const isKnown = this.#libc.ioctl(this.#fd, LINUX.SIOCOUTQ, scratch.address(0)) >= 0;
+    return isKnown ? scratch.view.getInt32(0, true) : 0;
+  }
+
   /** All that was to be said has left. False: that was known. */
   left(): boolean {
     if (this.#hasLeft) return false;

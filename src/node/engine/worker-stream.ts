@@ -135,7 +135,7 @@ export class WorkerStream implements WorkerEnd {
 
   /** Takes effect between two records; what was written before stays under the old keys. */
   updateKeys(): undefined {
-    if (!this.#session.updateKeys()) throw new MisuseError('the TLS connection cannot renew its keys');
+    if (this.#state !== 'open' || !this.#session.updateKeys()) throw new MisuseError('the TLS connection cannot renew its keys');
     this.#output.hasUnsent = true;
     this.flush();
   }
@@ -147,6 +147,11 @@ export class WorkerStream implements WorkerEnd {
     this.#state = 'ended';
     this.#output.hasUnsent = true;
     this.flush();
+  }
+
+  /** After {@link end}: bytes on their way to the peer's system. */
+  get unacknowledged(): number {
+    return this.#state === 'ended' ? this.#farewell.unacknowledged : 0;
   }
 
   carry(description: TrafficDescription | StreamTraffic | undefined): undefined {

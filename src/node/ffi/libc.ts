@@ -138,6 +138,8 @@ export const LINUX = {
   PR_SET_TIMERSLACK: 29,
   SHUT_WR: 1,
   SIOCSIFMTU: 0x8922,
+  /** Bytes of a TCP connection that are sent and not acknowledged, or wait to be sent. */
+  SIOCOUTQ: 0x5411,
 } as const;
 
 const SCRATCH_SIZE = 65_536;

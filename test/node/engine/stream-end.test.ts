@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { NetworkError } from '../../../src/core/errors.ts';
 import { inNamespace } from '../../support/namespace.ts';
 import { HANG_LIMIT } from '../../support/size.ts';
@@ -34,6 +35,23 @@ inNamespace('the end of a TLS stream', import.meta.filename, () => {
     for (let i = 0; i < 100; i++) t.stream.write(Buffer.alloc(16_000));
     await t.stream.close(5000);
     assert.deepEqual(await closed, [false], 'no error');
+    assert.equal(received, 1_600_000);
+  });
+
+  it('is waited for by the end of the engine, while a peer that is sending has not read all', OPTIONS, async () => {
+    await using t = await streamTunnel({ device: false, isDirect: true });
+    t.peer.write(Buffer.alloc(8_000_000)); // and does not read
+    for (let i = 0; i < 100; i++) t.stream.write(Buffer.alloc(16_000));
+    await t.stream.close(HANG_LIMIT);
+    const closed = t.engine.close().then(() => 'closed');
+    assert.equal(await Promise.race([closed, setTimeout(500, 'waits')]), 'waits');
+    let received = 0;
+    t.peer.on('data', (bytes: Buffer) => {
+      received += bytes.length;
+    });
+    const ended = once(t.peer, 'end');
+    await closed;
+    await ended;
     assert.equal(received, 1_600_000);
   });
 

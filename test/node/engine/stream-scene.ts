@@ -36,17 +36,24 @@ export function control(value: number): Buffer {
 
 const SETTINGS: TlsSettings = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ciphers: 'TLS_AES_256_GCM_SHA384:ECDHE+AESGCM' };
 
+interface SceneOptions {
+  readonly tls?: Partial<TlsSettings>;
+  readonly device?: boolean;
+  readonly allowHalfOpen?: boolean;
+  /** No relay counts the records, which would take them from the engine for a peer that does not read. */
+  readonly isDirect?: boolean;
+}
+
 /** Connects; nothing is carried yet. What main receives, the peer's frames, and a socket of the kernel inside the tunnel. */
-export async function streamTunnel(
-  options: { readonly tls?: Partial<TlsSettings>; readonly device?: boolean; readonly allowHalfOpen?: boolean } = {},
-) {
+export async function streamTunnel(options: SceneOptions = {}) {
   const { allowHalfOpen = false } = options;
   const listener = tls.createServer({ key: certificate.keyPem, cert: certificate.certificatePem, allowHalfOpen });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
-  const records = await RecordCounter.start((listener.address() as AddressInfo).port);
+  const { port } = listener.address() as AddressInfo;
+  const records = await RecordCounter.start(port);
   const engine = await PacketEngine.start();
-  const raw = net.connect({ port: records.port, host: '127.0.0.1', noDelay: true });
+  const raw = net.connect({ port: options.isDirect ? port : records.port, host: '127.0.0.1', noDelay: true });
   await once(raw, 'connect');
   const accepted = once(listener, 'secureConnection') as Promise<[TLSSocket]>;
   const opening = engine.openStream(raw, {

@@ -29,12 +29,15 @@ import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
 
-/** Reads of the device that one pass makes at most, and bytes that it takes, so that the paths have their turn. */
-const MAX_DEVICE_READS = 64;
+/**
+ * Reads of the device that one pass makes at most, and bytes that it takes, so that the paths have their turn. The last packet, which may be a super-packet,
+ * may go beyond a limit of bytes.
+ */
+export const MAX_DEVICE_READS = 64;
 export const MAX_DEVICE_BYTES: number = 128 * 1024;
 
-/** Bytes that it takes of one queue while others have something too. All of these but for the end of the last packet, which may be a super-packet. */
-const MAX_SHARED_BYTES = 32 * 1024;
+/** Bytes that it takes of one queue while others have something too, but for the end of the last packet again. */
+export const MAX_SHARED_BYTES: number = 32 * 1024;
 
 /** How often a held thread looks whether main is done. */
 const HOLD_STEP: Millis = 1;

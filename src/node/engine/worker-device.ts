@@ -17,8 +17,8 @@ import { JOIN, JOIN_ENTRY, type PacketKernels } from './packet-kernels.ts';
 import { count, DEVICE, MAX_PACKET_LENGTH } from './shared-memory.ts';
 import { MAX_DEVICE_BURST, type WorkerContext } from './worker-context.ts';
 
-export class WorkerDevice implements DeviceDescriptors {
-  readonly writers: readonly number[];
+export class WorkerDevice {
+  readonly #writers: readonly number[];
   readonly queues: readonly number[];
   protected readonly context: WorkerContext;
   protected readonly counters: Float64Array;
@@ -56,7 +56,7 @@ export class WorkerDevice implements DeviceDescriptors {
     const { features } = context;
     this.context = context;
     this.#kernels = context.kernels;
-    this.writers = writers;
+    this.#writers = writers;
     this.queues = queues;
     this.#name = name;
     this.counters = counters;
@@ -211,7 +211,7 @@ export class WorkerDevice implements DeviceDescriptors {
   }
 
   #writerFor(packet: number, length: number): number {
-    const { writers } = this;
+    const writers = this.#writers;
     const index = writers.length > 1 ? flowHash(this.context.arena.view, packet, packet + length) % writers.length : 0;
     return writers[index] ?? -1;
   }
@@ -281,7 +281,7 @@ export class WorkerDevice implements DeviceDescriptors {
 
   close(): void {
     const { libc } = this.context;
-    if (this.#takesBack) clearOffloads(libc, this.writers[0] ?? -1);
-    for (const fd of new Set([...this.writers, ...this.queues])) libc.close(fd);
+    if (this.#takesBack) clearOffloads(libc, this.#writers[0] ?? -1);
+    for (const fd of new Set([...this.#writers, ...this.queues])) libc.close(fd);
   }
 }

@@ -1,10 +1,10 @@
-/** A device that says what the test wants: what happens when the host refuses what was joined. */
-
+/** A device that says what the test wants: what happens when the host refuses what was joined, and by which descriptor a flow is written. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { afterEach, describe, it } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { oneDescriptor } from '../../../src/node/engine/device-descriptors.ts';
+import { flowHash } from '../../../src/node/engine/flow-hash.ts';
 import { DEVICE, DEVICE_COUNTERS, SharedMemory } from '../../../src/node/engine/shared-memory.ts';
 import { MAX_DEVICE_BURST, WorkerContext } from '../../../src/node/engine/worker-context.ts';
 import { WorkerDevice } from '../../../src/node/engine/worker-device.ts';
@@ -22,16 +22,17 @@ afterEach(() => {
   }
 });
 
-/** A device whose writes, of more than one packet, go to `written`, unless `refuses` has an error number for them. */
-function device(refuses: (pieces: number) => number) {
+/** A device whose writes, of more than one packet, go to `written`, unless `refuses` has an error number for them. `by`: the descriptor of each write. */
+function device(refuses: (pieces: number) => number, descriptors = oneDescriptor(0)) {
   const channel = new MessageChannel();
   ports.push(channel);
   const context = new WorkerContext(channel.port1, { memory: new SharedMemory().buffer, portableCrypto: false, without: [] });
   const { arena } = context;
   const written: Buffer[] = [];
+  const by: number[] = [];
   let errno = 0;
   const pointer = (at: number) => Number(arena.view.getBigUint64(at, true));
-  const writev = (_: number, address: number, count: number) => {
+  const writev = (fd: number, address: number, count: number) => {
     errno = refuses(count);
     if (errno !== 0) return -1;
     const table = address - arena.address(0);
@@ -40,15 +41,17 @@ function device(refuses: (pieces: number) => number) {
       return Buffer.from(arena.bytes.subarray(start, start + pointer(table + i * 16 + 8)));
     });
     written.push(Buffer.concat(pieces));
+    by.push(fd);
     return written.at(-1)?.length ?? 0;
   };
   const scripted: WorkerContext = Object.create(context, { libc: { value: { ...context.libc, writev, errno: () => errno } } });
   const counters = new Float64Array(DEVICE_COUNTERS.length);
   return {
-    device: new WorkerDevice(scripted, oneDescriptor(0), 'tun0', counters, { hasHeader: true, hasUdp: true }),
+    device: new WorkerDevice(scripted, descriptors, 'tun0', counters, { hasHeader: true, hasUdp: true }),
     context,
     counters,
     written,
+    by,
   };
 }
 
@@ -104,4 +107,32 @@ describe('a device that refuses what was joined', { skip }, () => {
       packets.map((packet) => Buffer.concat([NO_HEADER, packet])),
     );
   });
+});
+
+describe('a device with several descriptors to write to', { skip }, () => {
+  const writers = [10, 11, 12];
+  const flows = Array.from({ length: 12 }, (_, flow) => flow);
+  const each = 3;
+  /** One burst, in which no two packets of a flow come one after the other. */
+  const packets = Array.from({ length: each }, (_, i) =>
+    flows.map((flow) => packetFrom({ flow, identification: i, sequence: i * 100, payload: Buffer.alloc(100, flow) })),
+  ).flat();
+  const writerFor = (packet: Buffer) =>
+    writers[flowHash(new DataView(packet.buffer, packet.byteOffset), 0, packet.length) % writers.length];
+
+  for (const [what, refuses, writes] of [
+    ['joined', () => 0, flows.length],
+    ['one by one, where they are not taken together', (pieces: number) => (pieces > MAX_PIECES ? EINVAL : 0), flows.length * each],
+  ] as const) {
+    it(`gives each flow of a burst to the one that its hash says: ${what}`, () => {
+      const t = device(refuses, { writers, queues: [] });
+      give(t.device, packets);
+      assert.equal(t.written.length, writes);
+      assert.deepEqual(
+        t.by,
+        t.written.map((bytes) => writerFor(bytes.subarray(NO_HEADER.length))),
+      );
+      assert.deepEqual(new Set(t.by), new Set(writers));
+    });
+  }
 });

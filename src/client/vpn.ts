@@ -5,7 +5,6 @@
  *
  *   options ─► VpnClient ─► VpnSession ◄─ device (engine's TUN, or yours), network (configurator, script, nobody)
  */
-
 import { EventEmitter } from 'node:events';
 import type { Agent } from 'undici';
 import type { BrowseRequest, Credential } from '../core/auth/login-io.ts';

@@ -72,6 +72,7 @@ export type WorkerDevice =
   | {
       readonly kind: 'interface';
       readonly name: string;
+      /** How many this worker has inherited. */
       readonly descriptors: number;
       readonly hasWriter: boolean;
       readonly offloads: TunOffloads;

@@ -13,7 +13,6 @@
  *
  * It shall leave nothing that a real packet is the first to do (`--trace-deopt` shows it): what was compiled before is thrown away then.
  */
-
 import type { Millis } from '../../core/tunnel/packet.ts';
 import { framingByMark, type TrafficDescription } from '../../core/tunnel/traffic.ts';
 import { DATAGRAM_COUNTERS } from '../datagram-path.ts';

@@ -2,6 +2,7 @@
  * What the gateway has of this machine: the device, the addresses to give out, routes, rules and scripts. Sessions take their parts by
  * {@link GatewayNetwork.sessions}; here is what all of them share, from the start to the end.
  */
+import { SallyportError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { NatService } from '../../core/nat/destination.ts';
 import type { Cidr, Endpoint } from '../../core/wire/ip-address.ts';
@@ -166,9 +167,12 @@ function commandOf<Name extends string>(name: Name, text: string | undefined): P
   return text === undefined ? {} : ({ [name]: parseRouteCommand(text) } as Record<Name, RouteCommand>);
 }
 
+/** What the system says where it has no descriptors, or Linux no queues, for as many as were asked for. */
+const TOO_MANY: readonly string[] = ['EMFILE', 'ENFILE', 'E2BIG'];
+
 /**
- * With as many queues for each worker as its engine takes, where Linux lets the device have so many; with one for each, where this process has no
- * descriptors for more. Flows go to the worker that writes to them; where there is but one, what it writes moves none.
+ * With as many queues for each worker as its engine takes; with one for each, where there cannot be so many. Flows go to the worker that writes to them;
+ * where there is but one, what it writes moves none.
  */
 async function openDevice(config: GatewayConfig, workers: number, log: Logger): Promise<GatewayDevice> {
   const each = Math.max(1, Math.min(wantedQueues(), Math.floor(MAX_QUEUES / workers)));
@@ -180,8 +184,9 @@ async function openDevice(config: GatewayConfig, workers: number, log: Logger): 
   try {
     return await GatewayDevice.open({ ...options, queues: workers * each, wantsWriter: workers === 1 });
   } catch (error) {
+    if (!(error instanceof SallyportError && TOO_MANY.includes(error.code))) throw error;
     const device = await GatewayDevice.open(options);
-    log.log('warn', 'the device has one queue for each worker', { reason: error instanceof Error ? error.message : String(error) });
+    log.log('warn', 'the device has one queue for each worker', { reason: error.message });
     return device;
   }
 }

@@ -45,8 +45,9 @@ export const VIRTIO_HEADER_LENGTH = 10;
  * Opens a TUN interface: the named one, or `tunN` with the kernel's choice of N. An interface that was made before (`ip tuntap add … user …`)
  * opens without root for the user it was made for.
  *
- * One that is new has as many queues as are wanted. Packets are written to none of them, so that the kernel puts each flow where its hash says and leaves
- * it there: it would follow what is written to a queue, and a flow that moves overtakes itself.
+ * One that is new has as many queues as are wanted, and packets are written to a descriptor beside them, so that the kernel puts each flow where its hash
+ * says and leaves it there: it would follow what is written to a queue, and a flow that moves overtakes itself. Where it can have but one, packets are
+ * written to that.
  *
  * @throws SallyportError in plain words; MisuseError for a name that no interface can have
  */
@@ -89,7 +90,7 @@ function hasQueuesInUse(name: string): boolean {
     const flags = Number(readFileSync(`/sys/class/net/${name}/tun_flags`, 'latin1'));
     return (flags & LINUX.IFF_MULTI_QUEUE) !== 0 && (flags & LINUX.IFF_PERSIST) === 0;
   } catch {
-    return false; // it is no TUN, or gone by now
+    return false; // it is no TUN, or gone by now, or /sys is of another network namespace
   }
 }
 
@@ -268,11 +269,11 @@ function cannotCreate(name: string, errno: number): SallyportError {
       );
     case ERRNO.EBUSY:
       return new SallyportError(code, `The interface ${name} is in use by another program (${code}). Choose another name.`);
-    case ERRNO.EINVAL:
-      return new SallyportError(
-        code,
-        `The interface ${name} exists and is not a TUN interface of one queue (${code}). Choose another name.`,
-      );
+    case ERRNO.EINVAL: {
+      // Without a mount of its own after `unshare --net`, /sys does not know what is in this namespace.
+      const what = existsSync(`/sys/class/net/${name}`) ? 'exists and is not' : 'is in use by another program, or is not';
+      return new SallyportError(code, `The interface ${name} ${what} a TUN interface of one queue (${code}). Choose another name.`);
+    }
     default:
       return systemError(`making the TUN interface ${name}`, errno);
   }

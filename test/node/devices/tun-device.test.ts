@@ -219,6 +219,11 @@ inNamespace('TUN device', import.meta.filename, () => {
       (await rejection(TunDevice.open(second, { name: 'lo' }))).message,
       /exists and is not a TUN interface of one queue \(EINVAL\)/,
     );
+    assert.equal(
+      (await openElsewhere('tunx', 'mount -t tmpfs none /sys;')).message,
+      'The interface tunx is in use by another program, or is not a TUN interface of one queue (EINVAL). Choose another name.',
+      '/sys does not know it',
+    );
     assert.ok((await rejection(TunDevice.open(second, { name: 'a b' }))) instanceof MisuseError);
     assert.ok((await rejection(TunDevice.open(engine, { name: 'tuny' }))) instanceof MisuseError, 'one device an engine');
     await tun.close();

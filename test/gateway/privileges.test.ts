@@ -83,8 +83,7 @@ describe("a running gateway's processes", { skip: missing('root', 'netns', 'tun'
 
   it('give a worker its queues of the device, its clients, and no file', () => {
     for (const pid of pids.workers) {
-      const files = descriptorsOf(pid).filter((what) => what.startsWith('/') && what !== '/dev/null');
-      assert.deepEqual(files, new Array(MAX_DEVICE_QUEUES).fill('/dev/net/tun'));
+      assert.deepEqual(filesOf(pid), devicesOf(pids.workers.length));
       assert.ok(internetSocketsOf(pid).every(({ isListening }) => !isListening));
     }
     assert.ok(
@@ -120,6 +119,27 @@ describe("a running gateway's processes", { skip: missing('root', 'netns', 'tun'
     assert.doesNotMatch(gateway.log, /run as root/);
   });
 });
+
+describe("a running gateway's only worker", { skip: missing('root', 'netns', 'tun', 'ocserv', 'openssl', 'taskset') }, () => {
+  it('has a descriptor to write to beside its queues of the device, and no file', async () => {
+    assertBuilt();
+    await using lab = await Lab.open();
+    const [processor] = statusOf(process.pid).get('Cpus_allowed_list')?.match(/^\d+/) ?? assert.fail('it runs on a processor');
+    const command = ['taskset', '--cpu-list', processor, ...OUR_GATEWAY.command] as const;
+    await Ocserv.start(lab, { program: { ...OUR_GATEWAY, command } });
+    const { workers } = gatewayPids(lab.server);
+    assert.deepEqual(workers.map(filesOf), [devicesOf(1)]);
+  });
+});
+
+/** What a worker has of the device: its queues; and what it writes to, where there is no other worker. */
+function devicesOf(workers: number): string[] {
+  return new Array(workers === 1 ? 1 + MAX_DEVICE_QUEUES : MAX_DEVICE_QUEUES).fill('/dev/net/tun');
+}
+
+function filesOf(pid: number): string[] {
+  return descriptorsOf(pid).filter((what) => what.startsWith('/') && what !== '/dev/null');
+}
 
 describe("inside a worker's fence", { skip: missing('root') }, () => {
   let folder: string;

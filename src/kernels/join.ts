@@ -13,6 +13,7 @@
  * The rules (guide "data plane", section 4): same flow, consecutive sequence, same headers but for what counts on, nothing but ACK among the flags
  * (PSH ends a group), valid checksums, no fragments. Everything else passes alone and unchanged, and nothing of one flow overtakes another of it.
  */
+import { makesNeedless } from './acknowledgements';
 import { pseudoSum, sumOf, swapped } from './checksum';
 import * as packets from './headers';
 
@@ -55,9 +56,6 @@ const GSO_TCPV4: u8 = 1;
 const GSO_TCPV6: u8 = 4;
 const GSO_UDP_L4: u8 = 5;
 const VIRTIO_LENGTH: i32 = 10;
-
-/** TCP options that a bare acknowledgement may have: two no-operations and a timestamp of ten bytes (RFC 7323 §3.2), as the first word lies. */
-const TIMESTAMP: u32 = 0x0a08_0101;
 
 // Where the tables are: set once.
 let base: u64 = 0;
@@ -122,7 +120,7 @@ function place(index: i32, wishes: u32): void {
   if (flow >= 0) {
     const head = load<i32>(flows + flow * 4);
     if (tryAppend(head, index, packet)) return;
-    if ((wishes & THINS) !== 0 && supersedes(packet, head)) {
+    if ((wishes & THINS) !== 0 && supersedes(index, packet, head)) {
       store<u32>(entryAt(head) + STATE, DROPPED);
       thinned++;
     } else if (load<u32>(entryAt(head) + STATE) === OPEN) {
@@ -217,25 +215,13 @@ function continuesTcp(first: i32, packet: i32, bytes: i32): bool {
   return packets.isSame(a + 20, b + 20, packets.headers - packets.ipHeader - 20);
 }
 
-/** Whether the packet that was read last is a bare acknowledgement, and newer than the bare one that stands for its flow. */
-function supersedes(packet: i32, head: i32): bool {
-  if (packets.protocol !== packets.TCP || !isBareAck(packet, packets.ipHeader, packets.headers, packets.payload)) return false;
+/** Whether the packet that was read last is a bare acknowledgement, and the bare one that stands for its flow says nothing beside it. */
+function supersedes(index: i32, packet: i32, head: i32): bool {
+  if (packets.protocol !== packets.TCP) return false;
   const first = packetAt(head);
-  const a = first + packets.ipHeader;
-  const headers = packets.ipHeader + (<i32>load<u8>(a + 12) >> 4) * 4;
-  if (headers !== packets.headers || !isBareAck(first, packets.ipHeader, headers, lengthAt(head) - headers)) return false;
-  const b = packet + packets.ipHeader;
-  // The same sequence: nothing was sent between. A repeated acknowledgement says that something is missing, and is no newer.
-  if (load<u32>(a + 4) !== load<u32>(b + 4)) return false;
-  if (<i32>(bswap<u32>(load<u32>(b + 8)) - bswap<u32>(load<u32>(a + 8))) <= 0) return false;
+  if (!makesNeedless(packet, lengthAt(index), first, lengthAt(head), packets.ipHeader)) return false;
   // Only an intact packet may speak for another.
   return continuesIp(first, packet, 1) && packets.isIntact(packet, packets.headers);
-}
-
-function isBareAck(packet: i32, ipHeader: i32, headers: i32, payload: i32): bool {
-  if (payload !== 0 || flagsOf(packet, ipHeader) !== ACK) return false;
-  const options = headers - ipHeader - 20;
-  return options === 0 || (options === 12 && load<u32>(packet + ipHeader + 20) === TIMESTAMP);
 }
 
 // The lists for the system.

@@ -67,15 +67,35 @@ function mayFollow(members: readonly PacketFields[], packet: PacketFields, rules
   return Buffer.compare(first.options, packet.options) === 0;
 }
 
+/** Of SACK: from the first sequence number to that behind the last, by how far they are behind the acknowledgement. */
+type Block = readonly [number, number];
+
+/** What a bare acknowledgement has of SACK; undefined: it is none. */
+function blocksOf({ protocol, payload, flags, options, acknowledgement }: PacketFields): Block[] | undefined {
+  if (protocol !== TCP || payload.length > 0 || flags !== FLAGS.ack) return undefined;
+  const hex = Buffer.from(options)
+    .toString('hex')
+    .replace(/^0101080a.{16}/, '');
+  if (hex === '') return [];
+  const [, length = '', blocks = ''] = /^010105(..)((?:.{16})+)$/.exec(hex) ?? [];
+  if (blocks === '' || Number.parseInt(length, 16) !== 2 + blocks.length / 2) return undefined;
+  const behind = (digits: string) => (Number.parseInt(digits, 16) - acknowledgement) | 0;
+  return (blocks.match(/.{16}/g) ?? []).map((block) => [behind(block.slice(0, 8)), behind(block.slice(8))]);
+}
+
+const isWithin = ([start, end]: Block, others: readonly Block[]) => others.some(([from, to]) => from <= start && end <= to);
+
+/** All that the older one says, the newer one says, too, and more. */
 function isNewerAck(older: PacketFields, newer: PacketFields): boolean {
-  const isBare = ({ protocol, payload, flags, options }: PacketFields) =>
-    protocol === TCP &&
-    payload.length === 0 &&
-    flags === FLAGS.ack &&
-    (options.length === 0 || (options.length === 12 && options[2] === 8));
-  if (!isBare(older) || !isBare(newer) || older.options.length !== newer.options.length) return false;
+  const [before, blocks] = [blocksOf(older), blocksOf(newer)];
+  if (before === undefined || blocks === undefined) return false;
+  const progress = (newer.acknowledgement - older.acknowledgement) | 0;
+  const [first, ...rest] = before;
+  if (progress < 0 || (first !== undefined && (first[1] <= 0 || isWithin(first, rest)))) return false;
+  const same = before.map(([start, end]): Block => [start - progress, end - progress]);
+  if (!same.every((block) => block[1] <= 0 || isWithin(block, blocks))) return false;
+  if (progress === 0 && JSON.stringify(same) === JSON.stringify(blocks)) return false;
   if (older.tos !== newer.tos || older.ttl !== newer.ttl || older.sequence !== newer.sequence) return false;
   if (older.version === 4 && older.fragment !== newer.fragment) return false;
-  if (older.version === 4 && older.fragment === 0 && newer.identification !== ((older.identification + 1) & 0xffff)) return false;
-  return ((newer.acknowledgement - older.acknowledgement) | 0) > 0;
+  return older.version === 6 || older.fragment !== 0 || newer.identification === ((older.identification + 1) & 0xffff);
 }

@@ -14,6 +14,16 @@ export function timestamps(value: number, echo: number): Buffer {
   return options;
 }
 
+/** Two no-operations and SACK (RFC 2018 §3), of data from one sequence number to another; nothing of none. */
+export function selective(...blocks: readonly (readonly [number, number])[]): Buffer {
+  if (blocks.length === 0) return Buffer.alloc(0);
+  const options = Buffer.from([1, 1, 5, 2 + blocks.length * 8, ...new Array<number>(blocks.length * 8).fill(0)]);
+  for (const [i, ends] of blocks.entries()) {
+    for (const [j, end] of ends.entries()) options.writeUInt32BE(end >>> 0, 4 + i * 8 + j * 4);
+  }
+  return options;
+}
+
 export interface PacketFields {
   readonly version: 4 | 6;
   readonly protocol: number;

@@ -12,6 +12,7 @@ import {
   type PacketFields,
   PLAIN,
   packetFrom,
+  selective,
   someBytes,
   TCP,
   timestamps,
@@ -21,6 +22,8 @@ import {
 } from '../../support/inner-packets.ts';
 
 const MAX_PACKETS = 128;
+
+const NONE = Buffer.alloc(0);
 
 const arena = new Arena(1 << 20);
 const kernels = new PacketKernels(arena, MAX_PACKETS);
@@ -194,12 +197,18 @@ const steps = fc.array(
         { flags: FLAGS.ack | FLAGS.ece },
         { flags: FLAGS.ack | FLAGS.cwr },
         { options: timestamps(1, 2) },
-        { options: Buffer.from('0101050a0000000100000002', 'hex') },
+        { options: Buffer.from('01010512000000010000000200000003', 'hex') },
+        { options: Buffer.from('020405b4', 'hex') },
         { sequence: 5 },
       ),
       { freq: 3, nil: undefined },
     ),
-    acknowledges: fc.constantFrom(0, 100),
+    acknowledges: fc.constantFrom(0, 0, 100),
+    blocks: fc.array(
+      fc.tuple(fc.constantFrom(-250, -50, 50, 150), fc.constantFrom(100, 200, 300)).map(([start, size]) => [start, start + size] as const),
+      { maxLength: 3 },
+    ),
+    isTimed: fc.boolean(),
     isBroken: fc.constantFrom(false, false, false, false, false, false, false, true),
   }),
   { minLength: 20, maxLength: 60 },
@@ -213,11 +222,12 @@ describe('joining', () => {
     fc.assert(
       fc.property(steps, usually, usually, usually, (all, joinsTcp, joinsUdp, thins) => {
         const next = new Map<string, { sequence: number; acknowledgement: number; identification: number }>();
-        const fields = all.map(({ kind: { version, protocol, flow }, length, change, acknowledges }) => {
+        const fields = all.map(({ kind: { version, protocol, flow }, length, change, acknowledges, blocks, isTimed }) => {
           const key = `${version} ${protocol} ${flow}`;
           const state = next.get(key) ?? { sequence: 2 ** 32 - 2500, acknowledgement: 2 ** 32 - 150, identification: 65_533 };
           state.acknowledgement = (state.acknowledgement + acknowledges) >>> 0;
-          const packet: PacketFields = { ...PLAIN, ...state, version, protocol, flow, payload: bytesOf(length), ...change };
+          const options = length > 0 ? NONE : Buffer.concat([isTimed ? timestamps(1, 2) : NONE, selective(...blocks)]);
+          const packet: PacketFields = { ...PLAIN, ...state, version, protocol, flow, payload: bytesOf(length), options, ...change };
           state.sequence = (state.sequence + length) >>> 0;
           state.identification = (state.identification + 1) & 0xffff;
           next.set(key, state);
@@ -226,8 +236,8 @@ describe('joining', () => {
         const broken = new Set(all.flatMap(({ isBroken }, i) => (isBroken ? [i] : [])));
         const packets = fields.map((each, i) => {
           const packet = packetFrom(each);
-          const last = packet.length - 1;
-          if (broken.has(i)) packet[last] = (packet[last] ?? 0) ^ 1;
+          const checksum = (each.version === 6 ? 40 : 20) + (each.protocol === TCP ? 16 : 6);
+          if (broken.has(i)) packet[checksum] = (packet[checksum] ?? 0) ^ 1;
           return packet;
         });
         const groups = joinReference(fields, broken, { joinsTcp, joinsUdp, thins });

@@ -13,10 +13,11 @@
  * Few packets that follow a burst at once are of the same stream: the acknowledgements of an upload, each of which would wake the thread, write to the
  * device and bring the next piece of data. They sleep too, and so more of them come together, and the pieces grow.
  *
- * Short passes would stay short then. That is as it should be for a kernel's device; a stack in main has a thread woken for each of them, which writes to
- * a socket, acknowledges and wakes this thread, which wakes the peer: so there what came is followed by the longest sleep. And where many sessions share
- * the device each is a part of what passes move, and the packets of none come close enough to fill one: as long as passes move few, the sleep is the
- * longest. A session that is alone fills its window while the thread sleeps, and then waits; so for one fewer packets are enough.
+ * Short passes would stay short then. At a client, whose peer then sends datagrams one by one, those that move few are followed by a sleep of four times
+ * their length, in which the peer goes on with what it has. A stack in main has a thread woken for each of them, which writes to a socket, acknowledges and
+ * wakes this thread, which wakes the peer: so there what came is followed by the longest sleep. And where many sessions share the device each is a part of
+ * what passes move, and the packets of none come close enough to fill one: as long as passes move few, the sleep is the longest. A session that is alone
+ * fills its window while the thread sleeps, and then waits; so for one fewer packets are enough.
  */
 import type { Millis } from '../../core/tunnel/packet.ts';
 import type { Arena } from '../ffi/arena.ts';
@@ -38,8 +39,14 @@ const MAX_SLEEP: Millis = 0.4;
 /** Two of the system's words: seconds, nanoseconds. */
 const TIMESPEC_LENGTH = 16;
 
-/** What passes are to move on average: see {@link packetsToGather}. */
-const GATHER = { any: 0, ofOne: 8, ofSeveral: 16, ofMain: Number.POSITIVE_INFINITY };
+/** Whose packets a thread gathers: those of a client's kernel, of one session of a gateway or of several, of main; nobody's where the peer has gathered. */
+export type Gathered = 'client' | 'one' | 'several' | 'main' | 'nobody';
+
+/** What passes are to move on average: while they move fewer, the sleeps are longer. Those that wake main never move enough. */
+const ENOUGH: Readonly<Record<Gathered, number>> = { client: 32, one: 8, several: 16, main: Number.POSITIVE_INFINITY, nobody: 0 };
+
+/** A client's sleep after passes that move few, by the length of the last one. */
+const CLIENT_SHARE = 4;
 
 /** The part that the newest pass has in the average. */
 const AVERAGE_SHARE = 1 / 8;
@@ -88,17 +95,20 @@ export class Moderation {
    * A pass that took so long sent and received so many packets, at this time.
    *
    * @param took 0: it is not known, not all was taken, or what came had been gathered by the peer
-   * @param wanted {@link packetsToGather}
    */
-  moved(sent: number, received: number, took: Millis, wanted: number, now: Millis): void {
+  moved(sent: number, received: number, took: Millis, gathered: Gathered, now: Millis): void {
     const moved = sent + received;
     if (moved >= BUSY_PACKETS) this.#burstAt = now;
     const isBusy = moved > 0 && now - this.#burstAt < STREAM_GAP;
     this.#mostlyCame = received > sent;
     if (moved > 0) this.#average += (moved - this.#average) * AVERAGE_SHARE;
-    const areFew = wanted === GATHER.ofMain ? this.#mostlyCame : this.#average < wanted;
-    const least = areFew ? MAX_SLEEP : MIN_SLEEP;
-    this.#sleep = this.#isWanted && isBusy ? Math.min(Math.max(took, least), MAX_SLEEP) : 0;
+    this.#sleep = this.#isWanted && isBusy ? Math.min(Math.max(this.#sleepFor(took, gathered), MIN_SLEEP), MAX_SLEEP) : 0;
+  }
+
+  #sleepFor(took: Millis, gathered: Gathered): Millis {
+    const areFew = gathered === 'main' ? this.#mostlyCame : this.#average < ENOUGH[gathered];
+    if (!areFew) return took;
+    return gathered === 'client' ? took * CLIENT_SHARE : MAX_SLEEP;
   }
 
   /** Sleeps, once. */
@@ -110,14 +120,14 @@ export class Moderation {
 }
 
 /**
- * How many packets passes are to move on average: while they move fewer, each sleep is as long as one may be.
- *
- * @param wakesMain what comes wakes this process's main thread, which pays for each time and not for each packet: passes that mostly receive never move enough
+ * @param wakesMain what comes wakes this process's main thread, which pays for each time and not for each packet
  * @param isShared by many sessions, and none of them gathers for itself
+ * @param isBrief what came had been gathered by the peer
  * @param areSeveral sessions with traffic
  */
-export function packetsToGather(wakesMain: boolean | undefined, isShared: boolean, areSeveral: boolean): number {
-  if (wakesMain === true) return GATHER.ofMain;
-  if (!isShared) return GATHER.any;
-  return areSeveral ? GATHER.ofSeveral : GATHER.ofOne;
+export function gatheredFor(wakesMain: boolean | undefined, isShared: boolean, isBrief: boolean, areSeveral: boolean): Gathered {
+  if (wakesMain === true) return 'main';
+  if (isBrief) return 'nobody';
+  if (!isShared) return 'client';
+  return areSeveral ? 'several' : 'one';
 }

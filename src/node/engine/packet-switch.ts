@@ -2,8 +2,7 @@
  * Moves packets between the device, the UDP paths and main: the part of the engine that runs for every packet.
  *
  * The story of a pass, {@link PacketSwitch.serve}:
- *   1. sleep in epoll_wait on the eventfd, the device and the paths, unless main has news; after a busy pass, first a moment (moderation.ts);
- *      after a lone packet of a client's left, first a look-out for its answer (answer-wait.ts)
+ *   1. sleep in epoll_wait, unless main has news; after a busy pass, first a moment (moderation.ts); after a client's lone packet, a look-out (answer-wait.ts)
  *   2. device → the path that carries its packets, or main          up to 64 reads or 128 KiB, then what was sealed leaves in bursts of whole runs
  *   3. paths → device, or main                                      a burst of each, then what was opened is joined and written
  *
@@ -22,17 +21,14 @@ import { AnswerWait, LOOK_OUT, YIELDED } from './answer-wait.ts';
 import { DeviceWatch } from './device-watch.ts';
 import { Hold } from './hold.ts';
 import { ENTRY, entryTag } from './messages.ts';
-import { Moderation, packetsToGather } from './moderation.ts';
+import { gatheredFor, Moderation } from './moderation.ts';
 import { type PathSlot, PathTable } from './path-table.ts';
 import { count, DATAGRAM_RESERVE, DEVICE, MAX_DEVICE_QUEUES, MAX_PACKET_LENGTH, WORD } from './shared-memory.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerDevice } from './worker-device.ts';
 import type { WorkerEnd } from './worker-end.ts';
 
-/**
- * Reads of the device that one pass makes at most, and bytes that it takes, so that the paths have their turn. The last packet, which may be a super-packet,
- * may go beyond a limit of bytes.
- */
+/** Reads of the device that one pass makes at most, and bytes that it takes but for the end of the last packet, so that the paths have their turn. */
 export const MAX_DEVICE_READS = 64;
 export const MAX_DEVICE_BYTES: number = 128 * 1024;
 
@@ -211,10 +207,12 @@ export class PacketSwitch {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    const isBrief = this.#context.slots.wantsBriefRest(this.#destinations !== undefined);
+    if (back === 1 && out === 0) this.#serveAnswer();
+    const isShared = this.#destinations !== undefined;
+    const isBrief = this.#context.slots.wantsBriefRest(isShared);
     const took = start === undefined || isBrief ? 0 : performance.now() - start;
-    const wanted = packetsToGather(this.#device?.wakesMain, this.#destinations !== undefined && !isBrief, this.#paths.areSeveral);
-    this.#moderation.moved(out, back, took, wanted, this.#context.now);
+    const gathered = gatheredFor(this.#device?.wakesMain, isShared, isBrief, this.#paths.areSeveral);
+    this.#moderation.moved(out, back, took, gathered, this.#context.now);
     this.wasBusy = out + back > 1;
     this.#answerWait.passed(out, back, this.#now);
     return ready > 0 || out > 0;
@@ -338,6 +336,15 @@ export class PacketSwitch {
     if (watch.isGone && reads === 0) device.fail(EBADFD);
     if (device.hasFailed) watch.end();
     return packets;
+  }
+
+  /** This host answers a lone packet, a ping for one, before the write of it is over: that need not wait for another pass. */
+  #serveAnswer(): void {
+    const device = this.#destinations === undefined ? undefined : this.liveDevice;
+    if (device === undefined || device.answerQueue < 0 || !this.#mayRead()) return;
+    const length = device.read(device.answerQueue);
+    if (length > 0) this.#passOnAll(device, length);
+    this.#paths.flush();
   }
 
   /** What was read, a packet or a super-packet, to the path or to main. How many packets that is. */

@@ -19,6 +19,8 @@ import { MAX_DEVICE_BURST, type WorkerContext } from './worker-context.ts';
 
 export class WorkerDevice {
   readonly #writers: readonly number[];
+  /** What a packet was written to last. */
+  #lastWriter = -1;
   readonly queues: readonly number[];
   protected readonly context: WorkerContext;
   protected readonly counters: Float64Array;
@@ -78,7 +80,7 @@ export class WorkerDevice {
     return false;
   }
 
-  /** Packets that are written to it wake main: see {@link packetsToGather}. */
+  /** Packets that are written to it wake main: see {@link gatheredFor}. */
   get wakesMain(): boolean {
     return false;
   }
@@ -213,7 +215,13 @@ export class WorkerDevice {
   #writerFor(packet: number, length: number): number {
     const writers = this.#writers;
     const index = writers.length > 1 ? flowHash(this.context.arena.view, packet, packet + length) % writers.length : 0;
-    return writers[index] ?? -1;
+    this.#lastWriter = writers[index] ?? -1;
+    return this.#lastWriter;
+  }
+
+  /** The queue that the kernel gives answers to the last packet, by its index; -1 where packets are written by what is no queue. */
+  get answerQueue(): number {
+    return this.queues.indexOf(this.#lastWriter);
   }
 
   /** The list is empty. */

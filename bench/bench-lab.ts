@@ -180,6 +180,8 @@ export class BenchLab implements AsyncDisposable {
       return await work(program);
     } finally {
       await program.stop({ signal: 'SIGINT' });
+      // ocproxy ends after openconnect, and would answer for the next one.
+      await this.lab.client.run('bash', ['-c', `while (exec 3<>/dev/tcp/127.0.0.1/${PROBED}) 2>&-; do sleep 0.01; done`]);
       await setTimeout(SETTLE);
     }
   }

@@ -3,7 +3,7 @@
  *
  * What an acknowledgement says is where the data ends that has come without a gap, and by SACK (RFC 2018) what has come behind the first gap. In a
  * transfer that loses packets nearly all have SACK, and each that reaches the host runs all of its TCP, so they count most where they cost most. The
- * host knows afterwards what it would have known: it goes by what has been acknowledged (RFC 6675 §4), not by how often.
+ * host knows afterwards what it would have known of what has arrived (RFC 6675 §4), as if the older one had been lost.
  */
 import * as packets from './headers';
 
@@ -19,18 +19,21 @@ const TIMESTAMP_LENGTH: i32 = 12;
 const SACK: u32 = 0x0205_0101;
 const BLOCK: i32 = 8;
 
-/** Where the blocks of the acknowledgement lie that {@link countBlocks} looked at last. */
+/** Of the acknowledgement that {@link countBlocks} looked at last: where its blocks lie, and whether it has a timestamp. */
 let blocks: i32 = 0;
+let isTimed: bool = false;
 
 /** Whether the acknowledgement at `newer` makes the one at `older` needless. Both are plain packets of one flow with TCP. @param ipHeader the length of both */
 export function makesNeedless(newer: i32, newerLength: i32, older: i32, olderLength: i32, ipHeader: i32): bool {
   const b = newer + ipHeader;
   const given = countBlocks(b, newerLength - ipHeader);
   const givenAt = blocks;
+  const isNewerTimed = isTimed;
   const a = older + ipHeader;
   const before = given < 0 ? -1 : countBlocks(a, olderLength - ipHeader);
   const beforeAt = blocks;
-  if (before < 0) return false;
+  // Who uses timestamps may discard what has none (RFC 7323 §3.2).
+  if (before < 0 || isTimed !== isNewerTimed) return false;
   // The same sequence: nothing was sent between.
   if (load<u32>(a + 4) !== load<u32>(b + 4)) return false;
   const end = bswap<u32>(load<u32>(b + 8));
@@ -49,7 +52,8 @@ function countBlocks(at: i32, length: i32): i32 {
   if (<u32>load<u8>(at + 13) !== ACK || length !== (<i32>load<u8>(at + 12) >> 4) * 4) return -1;
   let options = at + TCP_HEADER;
   let left = length - TCP_HEADER;
-  if (left >= TIMESTAMP_LENGTH && load<u32>(options) === TIMESTAMP) {
+  isTimed = left >= TIMESTAMP_LENGTH && load<u32>(options) === TIMESTAMP;
+  if (isTimed) {
     options += TIMESTAMP_LENGTH;
     left -= TIMESTAMP_LENGTH;
   }

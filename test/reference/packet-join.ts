@@ -89,6 +89,8 @@ const isWithin = ([start, end]: Block, others: readonly Block[]) => others.some(
 function isNewerAck(older: PacketFields, newer: PacketFields): boolean {
   const [before, blocks] = [blocksOf(older), blocksOf(newer)];
   if (before === undefined || blocks === undefined) return false;
+  const [isTimed, isOlderTimed] = [newer, older].map(({ options }) => options[2] === 8);
+  if (isTimed !== isOlderTimed) return false;
   const progress = (newer.acknowledgement - older.acknowledgement) | 0;
   const [first, ...rest] = before;
   if (progress < 0 || (first !== undefined && (first[1] <= 0 || isWithin(first, rest)))) return false;

@@ -39,6 +39,8 @@ export interface PingResult {
   readonly doubled: number;
   /** Round trips; undefined if nothing came back. */
   readonly average: Millis | undefined;
+  /** What the command said. */
+  readonly output: string;
 }
 
 /** Pings an IPv4 or IPv6 address. An answer that does not come is a result; an error of the command is not. */
@@ -64,14 +66,14 @@ export async function ping(namespace: Namespace, address: string, options: PingO
   if (totals === null) throw new Error(`ping ${address} ended with code ${code}: ${stderr || stdout}`);
   const average = /^rtt [^=]*= [\d.]+\/([\d.]+)\//m.exec(stdout)?.[1];
   const [sent = 0, received = 0, doubled = 0] = totals.slice(1).map((text) => Number(text ?? 0));
-  return { sent, received, doubled, average: average === undefined ? undefined : Number(average) };
+  return { sent, received, doubled, average: average === undefined ? undefined : Number(average), output: stderr + stdout };
 }
 
 /** Pings until `count` answers have come, however late each of them is. Throws if they have not after `deadline`, which is 5 seconds by default. */
 export async function assertAnswers(namespace: Namespace, address: string, options: PingOptions = {}): Promise<void> {
   const { count = 3 } = options;
-  const { received } = await ping(namespace, address, { deadline: 5_000, ...options });
-  assert.ok(received >= count, `${received} answers of ${address}`);
+  const { received, output } = await ping(namespace, address, { deadline: 5_000, ...options });
+  assert.ok(received >= count, `${received} answers of ${address}: ${output}`);
 }
 
 export interface TransferOptions {

@@ -77,8 +77,11 @@ function main(): void {
   });
   /** The gateway ends. What its clients were told last is on its way still. */
   const leave = async () => {
-    await started?.engine?.close();
-    process.exit(0);
+    try {
+      await started?.engine?.close();
+    } finally {
+      process.exit(0);
+    }
   };
   channel.onClose(() => void leave());
 }

@@ -39,7 +39,7 @@ const MAX_SLEEP: Millis = 0.4;
 /** Two of the system's words: seconds, nanoseconds. */
 const TIMESPEC_LENGTH = 16;
 
-/** Whose packets a thread gathers: those of a client's kernel, of one session of a gateway or of several, of main; nobody's where the peer has gathered. */
+/** Whose packets a thread gathers: those of a client's device, of one session of a gateway or of several, of main; nobody's where the peer has gathered. */
 export type Gathered = 'client' | 'one' | 'several' | 'main' | 'nobody';
 
 /** What passes are to move on average: while they move fewer, the sleeps are longer. Those that wake main never move enough. */
@@ -121,8 +121,8 @@ export class Moderation {
 
 /**
  * @param wakesMain what comes wakes this process's main thread, which pays for each time and not for each packet
- * @param isShared by many sessions, and none of them gathers for itself
- * @param isBrief what came had been gathered by the peer
+ * @param isShared by many sessions
+ * @param isBrief a long rest gains nothing: see {@link DatagramSlots.wantsBriefRest}
  * @param areSeveral sessions with traffic
  */
 export function gatheredFor(wakesMain: boolean | undefined, isShared: boolean, isBrief: boolean, areSeveral: boolean): Gathered {

@@ -202,12 +202,12 @@ export class PacketSwitch {
       else if (token < FIRST_PATH_TOKEN) this.#deviceWatch.heard(token, this.#events.events(i));
     }
     let back = 0;
-    const out = this.#device === undefined ? 0 : this.#serveDevice(this.#device);
+    let out = this.#device === undefined ? 0 : this.#serveDevice(this.#device);
     for (let i = 0; i < ready; i++) {
       const token = this.#events.token(i);
       if (token >= FIRST_PATH_TOKEN) back += this.#servePath(token - FIRST_PATH_TOKEN);
     }
-    if (back === 1 && out === 0) this.#serveAnswer();
+    if (back === 1 && out === 0) out = this.#serveAnswer();
     const isShared = this.#destinations !== undefined;
     const isBrief = this.#context.slots.wantsBriefRest(isShared);
     const took = start === undefined || isBrief ? 0 : performance.now() - start;
@@ -338,13 +338,14 @@ export class PacketSwitch {
     return packets;
   }
 
-  /** This host answers a lone packet, a ping for one, before the write of it is over: that need not wait for another pass. */
-  #serveAnswer(): void {
+  /** This host answers a lone packet, a ping for one, before the write of it is over: that need not wait for another pass. How many, if they are a stream's. */
+  #serveAnswer(): number {
     const device = this.#destinations === undefined ? undefined : this.liveDevice;
-    if (device === undefined || device.answerQueue < 0 || !this.#mayRead()) return;
+    if (device === undefined || device.answerQueue < 0 || !this.#mayRead()) return 0;
     const length = device.read(device.answerQueue);
-    if (length > 0) this.#passOnAll(device, length);
+    const packets = length === 0 ? 0 : this.#passOnAll(device, length);
     this.#paths.flush();
+    return packets > 1 ? packets : 0;
   }
 
   /** What was read, a packet or a super-packet, to the path or to main. How many packets that is. */

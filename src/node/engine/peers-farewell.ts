@@ -23,7 +23,7 @@ export class FarewellPatience {
 }
 
 /**
- * Resolves when all peers have said goodbye, or are not going to.
+ * Resolves when all peers have said goodbye, or are not going to, or a second after the last answer of who knows how much is on its way.
  *
  * @param farewells each connection's, with a limit of its own
  * @param unacknowledged bytes of theirs that are on their way
@@ -33,11 +33,22 @@ export async function hearFarewells(farewells: readonly Promise<void>[], unackno
   let isOver = farewells.length === 0;
   const over = Promise.all(farewells).then(() => {
     isOver = true;
+    return 0;
   });
-  while (!isOver && patience.lasts(await unacknowledged(), performance.now())) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const step = setTimeout(resolve, STEP);
-    await Promise.race([over, promise]);
-    clearTimeout(step);
+  for (;;) {
+    const left = await within(STANDSTILL_LIMIT, unacknowledged(), over);
+    if (isOver || left === undefined || !patience.lasts(left, performance.now())) return;
+    await within(STEP, over);
+  }
+}
+
+/** What the first of them resolves to; undefined: none has in that time. */
+async function within<T>(limit: Millis, ...promises: readonly Promise<T>[]): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), limit);
+  try {
+    return await Promise.race([...promises, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -25,7 +25,7 @@ export interface StreamCommands {
   'settle-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
   /** Says goodbye (close_notify) behind what was committed; the report `said` follows when all of it has left. */
   'end-stream': { readonly takes: { readonly path: number }; readonly answers: undefined };
-  /** Of connections that have said goodbye, together: bytes that their peers' systems have not acknowledged yet. */
+  /** Of connections that are to be closed, together: bytes that their peers' systems have not acknowledged yet. */
   unacknowledged: { readonly takes: { readonly paths: readonly number[] }; readonly answers: number };
 }
 

@@ -149,9 +149,9 @@ export class WorkerStream implements WorkerEnd {
     this.flush();
   }
 
-  /** After {@link end}: bytes on their way to the peer's system. */
+  /** Bytes on their way to the peer's system. */
   get unacknowledged(): number {
-    return this.#state === 'ended' ? this.#farewell.unacknowledged : 0;
+    return this.#state === 'over' ? 0 : this.#farewell.unacknowledged;
   }
 
   carry(description: TrafficDescription | StreamTraffic | undefined): undefined {

@@ -62,10 +62,13 @@ const arena = new Arena(1 << 20);
 const kernels = new PacketKernels(arena, 2);
 const room = arena.allocate(400);
 
-/** How many of two acknowledgements reach the host. */
-function passing(acknowledgements: readonly [Acknowledgement, Acknowledgement], timestamp: Uint8Array): number {
+const NONE = new Uint8Array(0);
+const TIMESTAMP = timestamps(1, 2);
+
+/** How many of two acknowledgements reach the host. @param times what each has in front of its blocks */
+function passing(acknowledgements: readonly [Acknowledgement, Acknowledgement], times: readonly [Uint8Array, Uint8Array]): number {
   for (const [i, [acknowledgement, ...blocks]] of acknowledgements.entries()) {
-    const packet = packetFrom({ acknowledgement, options: Buffer.concat([timestamp, selective(...blocks)]) });
+    const packet = packetFrom({ acknowledgement, options: Buffer.concat([times[i] ?? NONE, selective(...blocks)]) });
     arena.bytes.set(packet, room + i * 200);
     arena.view.setInt32(kernels.tables.list + i * 8, room + i * 200, true);
     arena.view.setInt32(kernels.tables.list + i * 8 + 4, packet.length, true);
@@ -80,8 +83,15 @@ describe('an acknowledgement', () => {
   ] as const) {
     for (const [name, both] of Object.entries(cases)) {
       it(`${verb} ${name}`, () => {
-        for (const timestamp of [new Uint8Array(0), timestamps(1, 2)]) assert.equal(passing(both, timestamp), count);
+        for (const time of [NONE, TIMESTAMP]) assert.equal(passing(both, [time, time]), count);
       });
     }
   }
+
+  it('passes where one of them has a timestamp and the other none', () => {
+    for (const both of Object.values(LEFT_OUT)) {
+      assert.equal(passing(both, [TIMESTAMP, NONE]), 2);
+      assert.equal(passing(both, [NONE, TIMESTAMP]), 2);
+    }
+  });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { FarewellPatience } from '../../../src/node/engine/peers-farewell.ts';
+import { FarewellPatience, hearFarewells } from '../../../src/node/engine/peers-farewell.ts';
 
 it('peers are waited for while they take what is on its way, a second where they take nothing, and a moment when they have all', () => {
   const patience = new FarewellPatience();
@@ -19,4 +19,11 @@ it('peers are waited for while they take what is on its way, a second where they
   const gone = new FarewellPatience();
   assert.ok(gone.lasts(500, 0));
   assert.ok(!gone.lasts(500, 1000));
+});
+
+it('nobody is waited for who does not say how much is on its way, nor longer than the peers need', async () => {
+  const never = new Promise<never>(() => undefined);
+  await hearFarewells([never], () => never);
+  await hearFarewells([Promise.resolve()], () => never);
+  await hearFarewells([], () => never);
 });

@@ -43,7 +43,7 @@ const TIMESPEC_LENGTH = 16;
 export type Gathered = 'client' | 'one' | 'several' | 'main' | 'nobody';
 
 /** What passes are to move on average: while they move fewer, the sleeps are longer. Those that wake main never move enough. */
-const ENOUGH: Readonly<Record<Gathered, number>> = { client: 32, one: 8, several: 16, main: Number.POSITIVE_INFINITY, nobody: 0 };
+const ENOUGH: Readonly<Record<Exclude<Gathered, 'main'>, number>> = { client: 32, one: 8, several: 16, nobody: 0 };
 
 /** A client's sleep after passes that move few, by the length of the last one. */
 const CLIENT_SHARE = 4;
